@@ -1,0 +1,34 @@
+// The optimiser: Adam on a model's parameter block.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/parameters.hpp"
+
+namespace posetape {
+
+struct AdamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+};
+
+class Adam {
+ public:
+  explicit Adam(const ParameterList& parameters, AdamOptions options = {});
+
+  // One update of all parameters from their gradients at learning rate `lr`.
+  void step(double lr);
+
+  // The state that a checkpoint keeps: first and second moments, and the steps taken.
+  Tensor m;
+  Tensor v;
+  std::int64_t steps = 0;
+
+ private:
+  Tensor values_;
+  Tensor gradients_;
+  AdamOptions options_;
+};
+
+}  // namespace posetape

@@ -1,0 +1,59 @@
+// Memory for tensors: blocks that are reused, never given back, so that a training step allocates
+// nothing once the first one has run.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace posetape {
+
+class Arena;
+
+// One tensor's memory. Goes back to its arena when the last handle lets go.
+struct Storage {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+class Arena {
+ public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena();
+
+  // At least `bytes` bytes, aligned to 64. Contents are undefined (NaN in poison mode).
+  std::shared_ptr<Storage> allocate(std::size_t bytes);
+
+  // Debugging: `poison` fills every block with NaN bit patterns when it is handed out and when it
+  // comes back, so that reading unwritten or freed memory shows; `reuse = false` hands out fresh
+  // memory always, so that a result that depends on reuse shows.
+  void set_poison(bool poison) { poison_ = poison; }
+  void set_reuse(bool reuse) { reuse_ = reuse; }
+
+  std::size_t bytes_in_use() const { return in_use_; }
+  std::size_t peak_bytes() const { return peak_; }
+  std::size_t reserved_bytes() const { return reserved_; }
+  void reset_peak() { peak_ = in_use_; }
+  // Gives every free block back to the system.
+  void trim();
+
+  // The arena of this process's CPU tensors.
+  static Arena& cpu();
+
+ private:
+  void release(Storage block);
+
+  std::mutex mutex_;
+  std::multimap<std::size_t, std::byte*> free_;
+  std::size_t in_use_ = 0;
+  std::size_t peak_ = 0;
+  std::size_t reserved_ = 0;
+  bool poison_ = false;
+  bool reuse_ = true;
+};
+
+}  // namespace posetape

@@ -1,0 +1,26 @@
+// From a tensor's run-time type and device to the code for them.
+#pragma once
+
+#include "engine/tensor.hpp"
+#include "kernels/cpu/dispatch.hpp"
+
+namespace posetape {
+
+// Calls f.operator()<T>(where) with the element type of `like` (f64, f32 or bf16) and the tag of
+// its device, for launch(where, Args<T>{...}).
+template <class F>
+void dispatch(const Tensor& like, F&& f) {
+  switch (like.dtype()) {
+    case DType::f64:
+      return f.template operator()<double>(Cpu{});
+    case DType::f32:
+      return f.template operator()<float>(Cpu{});
+    case DType::bf16:
+      return f.template operator()<bf16>(Cpu{});
+    default:
+      fail("floating-point tensor expected, shape {} holds {}", like.shape().text(),
+           name(like.dtype()));
+  }
+}
+
+}  // namespace posetape

@@ -1,0 +1,46 @@
+// The list of ops, and what the engine knows of each one. Generated from kernels/meson.build.
+#pragma once
+
+#include <cstdint>
+
+namespace posetape {
+
+enum class Op : std::uint16_t {
+#define POSETAPE_OP(op) op,
+#include "kernels/ops.def"
+#undef POSETAPE_OP
+};
+
+inline constexpr int kOps = 0
+#define POSETAPE_OP(op) +1
+#include "kernels/ops.def"
+#undef POSETAPE_OP
+    ;
+
+const char* name(Op op);
+
+struct Node;
+class Backward;
+
+// Arithmetic and memory traffic of one call, forward only: floating-point operations (a
+// multiply-add counts two), and bytes read and written if each operand moves once.
+struct Cost {
+  double flops = 0;
+  double bytes = 0;
+};
+
+// What engine/ops/<op>.cpp defines for its op, as `const Rule <op>_rule`.
+struct Rule {
+  // Puts the gradient of each wanted input where `Backward` says.
+  void (*backward)(const Node& node, Backward& backward);
+  // Floating-point operations of the call; the engine counts the bytes.
+  double (*flops)(const Node& node);
+};
+
+const Rule& rule(Op op);
+
+#define POSETAPE_OP(op) extern const Rule op##_rule;
+#include "kernels/ops.def"
+#undef POSETAPE_OP
+
+}  // namespace posetape

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "engine/tensor.hpp"
+#include "kernels/axial_attention/axial_attention.hpp"
+
+namespace posetape {
+
+// Self-attention over a grid: qkv [B, N, J, 3D] (q, k, v side by side) -> [B, N, J, D], over the
+// joints of a frame (space), the frames of a joint (time), or half of the channels each (cross).
+// `heads` of each axis; scale 0 stands for head_width^-1/2. `add` [B, N, J, D] is added to the
+// output where given.
+Tensor axial_attention(const Tensor& qkv, Axis axis, Index heads, double scale = 0,
+                       const Tensor& add = {});
+
+}  // namespace posetape

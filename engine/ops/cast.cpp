@@ -1,0 +1,45 @@
+#include "engine/ops/cast.hpp"
+
+#include "engine/dispatch.hpp"
+#include "engine/tape.hpp"
+#include "kernels/cast/cast.hpp"
+
+namespace posetape {
+namespace {
+
+void backward_rule(const Node& node, Backward& backward) {
+  const Tensor& dy = backward.cotangent();
+  if (!backward.wants(0)) return;
+  if (node.inputs[0].dtype == dy.dtype()) {
+    backward.pass(0, dy);
+    return;
+  }
+  const auto [dx, into] = backward.target(0);
+  dispatch(dx, [&]<class T>(auto where) {
+    dispatch(dy, [&]<class S>(auto) {
+      launch(where, CastBackward<T, S>{dy.data<S>(), {dx.data<T>(), into}, dx.size()});
+    });
+  });
+}
+
+double flops(const Node&) {
+  return 0;
+}
+
+}  // namespace
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == DType::i32 || dtype == DType::i32) {
+    fail("cast: {} {} to {}; only floating types are converted", name(x.dtype()), x.shape().text(),
+         name(dtype));
+  }
+  const bool same = x.dtype() == dtype;
+  const Tensor y = same ? x.alias(x.shape()) : Tensor::empty(x.shape(), dtype, x.device());
+  if (!same) copy(x, y);
+  record(Op::cast, {x}, {y}, {});
+  return y;
+}
+
+const Rule cast_rule{backward_rule, flops};
+
+}  // namespace posetape

@@ -1,0 +1,30 @@
+#include "engine/ops/scale.hpp"
+
+#include "engine/ops/unary.hpp"
+#include "kernels/scale/scale.hpp"
+
+namespace posetape {
+namespace {
+
+void backward_rule(const Node& node, Backward& backward) {
+  const Tensor& dy = backward.cotangent();
+  dispatch(dy, [&]<class T>(auto where) {
+    launch(where, ScaleBackward<T>{dy.data<T>(), backward.gradient<T>(0), dy.size(),
+                                   node.attributes.as<double>()});
+  });
+}
+
+}  // namespace
+
+Tensor scale(const Tensor& x, double factor, double offset) {
+  const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  dispatch(x, [&]<class T>(auto where) {
+    launch(where, ScaleForward<T>{x.data<T>(), y.data<T>(), x.size(), factor, offset});
+  });
+  record(Op::scale, {x}, {y}, {}, factor);
+  return y;
+}
+
+const Rule scale_rule{backward_rule, elementwise_flops<2>};
+
+}  // namespace posetape

@@ -1,0 +1,42 @@
+#include "engine/ops/softmax.hpp"
+
+#include "engine/dispatch.hpp"
+#include "engine/tape.hpp"
+#include "kernels/softmax/softmax.hpp"
+
+namespace posetape {
+namespace {
+
+Index rows_of(const Shape& shape) {
+  return shape.outer(shape.rank() - 1);
+}
+
+void backward_rule(const Node& node, Backward& backward) {
+  const Tensor& y = node.saved[0];
+  const Tensor& dy = backward.cotangent();
+  dispatch(dy, [&]<class T>(auto where) {
+    launch(where, SoftmaxBackward<T>{y.data<T>(), dy.data<T>(), backward.gradient<T>(0),
+                                     rows_of(y.shape()), y.shape().back()});
+  });
+}
+
+double flops(const Node& node) {
+  return 5.0 * static_cast<double>(node.outputs[0].shape.size());
+}
+
+}  // namespace
+
+Tensor softmax(const Tensor& x) {
+  if (x.shape().rank() < 1) fail("softmax: x is []; it must have at least one dimension");
+  const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  dispatch(x, [&]<class T>(auto where) {
+    launch(where,
+           SoftmaxForward<T>{x.data<T>(), y.data<T>(), rows_of(x.shape()), x.shape().back()});
+  });
+  record(Op::softmax, {x}, {y}, {y});
+  return y;
+}
+
+const Rule softmax_rule{backward_rule, flops};
+
+}  // namespace posetape

@@ -1,0 +1,50 @@
+#include "engine/parameters.hpp"
+
+#include <algorithm>
+
+#include "engine/rng.hpp"
+
+namespace posetape {
+namespace {
+
+// Every parameter begins at a multiple of this many elements: 64 bytes in f32, for vector loads.
+constexpr Index kAlign = 16;
+
+}  // namespace
+
+ParameterList::ParameterList(Index size, DType dtype, std::uint64_t seed)
+    : measuring_(false),
+      seed_(seed),
+      capacity_(size),
+      values_(Tensor::zeros({size}, dtype)),
+      gradients_(Tensor::zeros({size}, dtype)) {}
+
+Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init) {
+  const Index offset = size_;
+  size_ += (shape.size() + kAlign - 1) / kAlign * kAlign;
+  if (measuring_) return {};
+  if (size_ > capacity_) fail("parameter {}: the block of {} elements is full", name, capacity_);
+  const bool known =
+      std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
+  if (known) fail("parameter {} exists already", name);
+  const Tensor value = values_.alias(shape, offset);
+  const Tensor gradient = gradients_.alias(shape, offset);
+  std::vector<double> start(static_cast<std::size_t>(shape.size()), init.amount);
+  if (init.kind != Init::constant) {
+    Random random(seed_, Stream::init, entries_.size());
+    for (double& v : start) {
+      v = init.kind == Init::normal ? init.amount * random.normal()
+                                    : random.uniform(-init.amount, init.amount);
+    }
+  }
+  copy(Tensor::of<double>(shape, start), value);
+  entries_.push_back({name, value, gradient});
+  destinations_.emplace_back(value, gradient);
+  return value;
+}
+
+void ParameterList::watch(Tape& tape) const {
+  for (const Entry& e : entries_) tape.watch(e.value);
+}
+
+}  // namespace posetape

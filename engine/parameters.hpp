@@ -1,0 +1,83 @@
+// A model's parameters: named tensors that lie one after the other in one block of memory, so that
+// the optimiser is one kernel over it, and their gradients in another.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/tape.hpp"
+#include "engine/tensor.hpp"
+
+namespace posetape {
+
+// How a parameter starts. `uniform` is U(-amount, amount), `normal` N(0, amount^2), `constant` all
+// `amount`.
+struct Init {
+  enum Kind { constant, uniform, normal } kind = constant;
+  double amount = 0;
+};
+
+class ParameterList {
+ public:
+  // A list that only counts: add() returns undefined tensors. A model's constructor runs on one of
+  // these first, to learn the size of the block.
+  ParameterList() = default;
+  // A list with memory for `size` elements; parameter number i draws from (seed, init, i).
+  ParameterList(Index size, DType dtype, std::uint64_t seed);
+
+  // The next parameter, initialised. The name is unique.
+  Tensor add(const std::string& name, const Shape& shape, Init init);
+
+  struct Entry {
+    std::string name;
+    Tensor value;
+    Tensor gradient;
+  };
+  std::span<const Entry> entries() const { return entries_; }
+  Index size() const { return size_; }
+  // All values, and all gradients, as one vector each (with the gaps of alignment, always zero).
+  const Tensor& values() const { return values_; }
+  const Tensor& gradients() const { return gradients_; }
+
+  void watch(Tape& tape) const;
+  // For Tape::Options: every gradient goes to its place in gradients().
+  std::span<const std::pair<Tensor, Tensor>> destinations() const { return destinations_; }
+
+  // Copies values by name from `find`, which returns an undefined tensor for an unknown name;
+  // throws where one is missing or of another shape. `source` is named in the error.
+  template <class Find>
+  void load(const Find& find, std::string_view source) {
+    for (const Entry& e : entries_) {
+      const Tensor from = find(e.name);
+      if (!from.defined()) fail("{}: tensor {} is missing", source, e.name);
+      if (from.shape() != e.value.shape()) {
+        fail("{}: tensor {} is {}, this model needs {}", source, e.name, from.shape().text(),
+             e.value.shape().text());
+      }
+      copy(from, e.value);
+    }
+  }
+
+ private:
+  bool measuring_ = true;
+  std::uint64_t seed_ = 0;
+  Index size_ = 0;
+  Index capacity_ = 0;
+  Tensor values_;
+  Tensor gradients_;
+  std::vector<Entry> entries_;
+  std::vector<std::pair<Tensor, Tensor>> destinations_;
+};
+
+// Layers are built from (list, config): first on a counting list, then on the real one.
+template <class Layers, class Config>
+ParameterList make_parameters(const Config& config, DType dtype, std::uint64_t seed) {
+  ParameterList counting;
+  Layers(counting, config);
+  return ParameterList(counting.size(), dtype, seed);
+}
+
+}  // namespace posetape

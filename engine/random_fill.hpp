@@ -1,0 +1,17 @@
+// Tensors of random numbers, drawn in parallel.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/rng.hpp"
+#include "engine/tensor.hpp"
+
+namespace posetape {
+
+// Fills `out` (f64, f32 or bf16) with independent standard normal numbers. Element e takes its two
+// words from Philox block e / 4 of (seed, stream, step), so its value depends on nothing but these
+// and e: not on shape, type (up to rounding) or thread count. Element e is what the e-th call of
+// Random(seed, stream, step).normal() returns.
+void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint64_t step = 0);
+
+}  // namespace posetape

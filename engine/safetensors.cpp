@@ -1,0 +1,315 @@
+#include "engine/safetensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+#include "engine/atomic_file.hpp"
+#include "engine/error.hpp"
+
+namespace posetape {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+using Json = nlohmann::ordered_json;  // keeps the header's order
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kAlignment = 8;
+// The reference implementation's limit: a larger length is a wrong file, not a large header.
+constexpr std::uint64_t kLargestHeader = 100'000'000;
+// Depth of a shape's numbers. What is nested deeper is dropped, since no header has it and printing
+// it in an error would recurse.
+constexpr int kDepth = 3;
+constexpr const char* kMetadata = "__metadata__";
+
+struct FormatName {
+  const char* text;
+  DType dtype;
+};
+constexpr std::array kDTypes = {FormatName{"F64", DType::f64}, FormatName{"F32", DType::f32},
+                                FormatName{"BF16", DType::bf16}, FormatName{"I32", DType::i32}};
+
+const char* format_name(DType dtype) {
+  return std::ranges::find(kDTypes, dtype, &FormatName::dtype)->text;
+}
+
+// One tensor as the header describes it; offsets in bytes from the start of the data.
+struct Entry {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), stream_(path, std::ios::binary) {
+    const int code = errno;
+    std::error_code error;
+    if (!stream_) {
+      fail("{}: cannot be read ({}); check the name", path_, std::generic_category().message(code));
+    }
+    size_ = std::filesystem::file_size(path_, error);
+    if (error) fail("{}: cannot be read ({}); give the name of a file", path_, error.message());
+  }
+
+  TensorFile read() {
+    const Json header = read_header();
+    TensorFile file;
+    std::vector<Entry> entries;
+    for (const auto& [name, value] : header.items()) {
+      name == kMetadata ? read_metadata(value, file) : entries.push_back(entry(name, value));
+    }
+    check_layout(entries);
+    for (const Entry& e : entries) {
+      Tensor t = Tensor::empty(e.shape, e.dtype);
+      stream_.seekg(static_cast<std::streamoff>(data_start_ + e.begin));
+      load(t.raw(), t.bytes());
+      file.tensors.emplace_back(e.name, std::move(t));
+    }
+    return file;
+  }
+
+ private:
+  template <class... Args>
+  [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) const {
+    fail("{}: {}", path_, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void load(void* to, std::uint64_t bytes) {
+    stream_.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
+    if (!stream_) refuse("reading failed; check the disk");
+  }
+
+  Json read_header() {
+    if (size_ < kLengthBytes) {
+      refuse("not a safetensors file ({} bytes, at least {} expected); check the name", size_,
+             kLengthBytes);
+    }
+    std::uint64_t length = 0;
+    load(&length, kLengthBytes);
+    if (length > kLargestHeader) {
+      refuse(
+          "not a safetensors file (a header of {} bytes, at most {} is possible); check the name",
+          length, kLargestHeader);
+    }
+    if (length > size_ - kLengthBytes) {
+      refuse("cut short: a header of {} bytes in a file of {}; copy or write it again", length,
+             size_);
+    }
+    data_start_ = kLengthBytes + length;
+    std::string text(length, '\0');
+    load(text.data(), length);
+
+    // The parser would keep one of two equal names in silence.
+    std::set<std::string> names;
+    std::string twice;
+    const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+      if (event == Json::parse_event_t::key && depth == 1 &&
+          !names.insert(parsed.get<std::string>()).second) {
+        twice = parsed.get<std::string>();
+      }
+      return depth <= kDepth;
+    };
+    Json header = Json::parse(text, watch, /*allow_exceptions=*/false);
+    if (!header.is_object()) {
+      refuse("not a safetensors file (its header is not a JSON object); check the name");
+    }
+    if (!twice.empty()) refuse("header names '{}' twice; write the file again", twice);
+    return header;
+  }
+
+  void read_metadata(const Json& value, TensorFile& file) const {
+    if (!value.is_object()) refuse("'{}' is not a JSON object; write the file again", kMetadata);
+    for (const auto& [key, text] : value.items()) {
+      if (!text.is_string()) {
+        refuse("metadata '{}' is not a string; write it as a string", key);
+      }
+      file.metadata.emplace(key, text.get<std::string>());
+    }
+  }
+
+  Entry entry(const std::string& name, const Json& value) const {
+    const auto field = [&](const char* key) -> const Json& {
+      static const Json none;
+      if (!value.is_object()) return none;
+      const auto found = value.find(key);
+      return found == value.end() ? none : *found;
+    };
+    const auto unsigned_list = [](const Json& list) {
+      return list.is_array() &&
+             std::ranges::all_of(list, [](const Json& x) { return x.is_number_unsigned(); });
+    };
+    const Json& dtype = field("dtype");
+    const Json& shape = field("shape");
+    const Json& offsets = field("data_offsets");
+    if (!dtype.is_string() || !unsigned_list(shape) || !unsigned_list(offsets) ||
+        offsets.size() != 2) {
+      refuse(
+          "tensor '{}' is described by {}; a dtype, a shape and two data_offsets are expected, "
+          "write the file again",
+          name, shorten(value.dump()));
+    }
+
+    Entry e;
+    e.name = name;
+    const auto& text = dtype.get_ref<const std::string&>();
+    const auto known = std::ranges::find(
+        kDTypes, text, [](const FormatName& f) { return std::string_view(f.text); });
+    if (known == kDTypes.end()) {
+      refuse("tensor '{}' holds {}; F64, F32, BF16 and I32 can be read, convert it to one of them",
+             name, text);
+    }
+    e.dtype = known->dtype;
+    e.begin = offsets[0].get<std::uint64_t>();
+    e.end = offsets[1].get<std::uint64_t>();
+    if (shape.size() > kMaxRank) {
+      refuse("tensor '{}' has rank {}, at most {} is possible", name, shape.size(), kMaxRank);
+    }
+
+    // The product may overflow, and a dimension of 0 would hide that: so every dimension is
+    // checked.
+    std::vector<Index> dims;
+    std::uint64_t elements = 1;
+    for (const Json& x : shape) {
+      const auto dim = x.get<std::uint64_t>();
+      const std::uint64_t room = std::numeric_limits<std::int64_t>::max() /
+                                 std::max<std::uint64_t>(1, elements * size_of(e.dtype));
+      if (dim > room) refuse("tensor '{}' has an impossible shape {}", name, shape.dump());
+      elements *= dim;
+      dims.push_back(static_cast<Index>(dim));
+    }
+    e.shape = Shape(dims);
+    const std::uint64_t bytes = elements * size_of(e.dtype);
+    if (e.end < e.begin || e.end - e.begin != bytes) {
+      refuse(
+          "tensor '{}' of shape {} needs {} bytes, but its data_offsets are [{}, {}]; write the "
+          "file again",
+          name, e.shape.text(), bytes, e.begin, e.end);
+    }
+    return e;
+  }
+
+  // The tensors must fill the data exactly, one after the other.
+  void check_layout(std::span<const Entry> entries) const {
+    std::vector<const Entry*> order;
+    for (const Entry& e : entries) order.push_back(&e);
+    // By end too, so that an empty tensor comes before the one that begins where it is.
+    std::ranges::sort(order, {}, [](const Entry* e) { return std::pair(e->begin, e->end); });
+
+    const std::uint64_t data = size_ - data_start_;
+    std::uint64_t last = 0;
+    for (const Entry* e : order) {
+      if (e->begin < last) {
+        refuse(
+            "tensor '{}' overlaps the one before it (it begins at {}, that one ends at {}); "
+            "write the file again",
+            e->name, e->begin, last);
+      }
+      if (e->begin > last) {
+        refuse("gap of {} bytes before tensor '{}'; write the file again", e->begin - last,
+               e->name);
+      }
+      if (e->end > data) {
+        refuse("cut short: tensor '{}' ends at byte {} of {} bytes of data; copy or write it again",
+               e->name, e->end, data);
+      }
+      last = e->end;
+    }
+    if (last != data) {
+      refuse("{} bytes after the last tensor; write the file again", data - last);
+    }
+  }
+
+  static std::string shorten(std::string text) {
+    constexpr std::size_t kMost = 80;
+    return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
+  }
+
+  std::string path_;
+  std::ifstream stream_;
+  std::uint64_t size_ = 0;
+  std::uint64_t data_start_ = 0;
+};
+
+}  // namespace
+
+bool TensorFile::contains(std::string_view name) const {
+  return std::ranges::find(tensors, name, [](const auto& t) {
+           return std::string_view(t.first);
+         }) != tensors.end();
+}
+
+const Tensor& TensorFile::at(std::string_view name) const {
+  for (const auto& [own, tensor] : tensors) {
+    if (own == name) return tensor;
+  }
+  fail("no tensor '{}' among the {} of the file; it was written for something else", name,
+       tensors.size());
+}
+
+TensorFile read_safetensors(const std::string& path) {
+  return Reader(path).read();
+}
+
+void write_safetensors(const std::string& path, const TensorFile& file) {
+  std::set<std::string_view> names = {kMetadata};
+  for (const auto& [name, tensor] : file.tensors) {
+    if (!tensor.defined()) fail("{}: tensor '{}' is undefined", path, name);
+    if (!names.insert(name).second) {
+      fail("{}: tensor name '{}' is {}", path, name,
+           name == kMetadata ? "reserved by the format" : "given twice");
+    }
+  }
+
+  std::vector<std::size_t> order(file.tensors.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](std::size_t i) { return size_of(file.tensors[i].second.dtype()); });
+  std::vector<std::uint64_t> begin(order.size());
+  std::uint64_t position = 0;
+  for (const std::size_t i : order) {
+    begin[i] = position;
+    position += file.tensors[i].second.bytes();
+  }
+
+  Json header = Json::object();
+  if (!file.metadata.empty()) header[kMetadata] = file.metadata;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto& [name, tensor] = file.tensors[i];
+    const auto dims = tensor.shape().dims();
+    header[name] = {{"dtype", format_name(tensor.dtype())},
+                    {"shape", std::vector<Index>(dims.begin(), dims.end())},
+                    {"data_offsets", {begin[i], begin[i] + tensor.bytes()}}};
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const Json::exception&) {
+    fail("{}: a tensor name or a metadata string is not UTF-8", path);
+  }
+  text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
+
+  AtomicFile out(path);
+  const std::uint64_t length = text.size();
+  out.write(std::as_bytes(std::span(&length, 1)));
+  out.write(text);
+  for (const std::size_t i : order) {
+    const Tensor& t = file.tensors[i].second;
+    out.write({static_cast<const std::byte*>(t.raw()), t.bytes()});
+  }
+  out.commit();
+}
+
+}  // namespace posetape

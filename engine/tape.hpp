@@ -1,0 +1,184 @@
+// The tape: a linear record of the ops that ran, walked backwards for gradients.
+//
+//   Tape tape;
+//   tape.watch(w);
+//   { Recording on(tape); loss = ...; }
+//   Tensor dw = tape.backward(loss).of(w);
+//
+// Nodes stand in the order in which they ran, which is a topological order by construction: no
+// sort, no recursion. Gradients live in the result of the call and not in the nodes, so a second
+// backward starts from nothing and is right. Where no tape records, the same ops run and save
+// nothing.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/op.hpp"
+#include "engine/tensor.hpp"
+
+namespace posetape {
+
+// An op's parameters beside its tensors (an epsilon, an axis): any trivially copyable struct.
+class Attributes {
+ public:
+  Attributes() = default;
+  template <class T>
+  Attributes(const T& value) {  // NOLINT: a call passes its struct as it is
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(bytes_));
+    std::memcpy(bytes_.data(), &value, sizeof(T));
+  }
+  template <class T>
+  T as() const {
+    T value;
+    std::memcpy(&value, bytes_.data(), sizeof(T));
+    return value;
+  }
+
+ private:
+  std::array<std::byte, 96> bytes_{};
+};
+
+// An input or output of a node: what is left of a tensor once its memory is released.
+struct Value {
+  std::uint64_t id = 0;
+  int slot = -1;  // its place in the gradient table; -1: no gradient flows here
+  Shape shape;
+  DType dtype = DType::f32;
+  Device device = Device::cpu;
+  bool given = false;  // false: an optional input that was left out
+};
+
+struct Node {
+  Op op{};
+  std::vector<Value> inputs;
+  std::vector<Value> outputs;
+  std::vector<Tensor> saved;  // what the backward rule asked to keep, and nothing else
+  Attributes attributes;
+};
+
+Cost cost(const Node& node);
+
+// The gradients of one backward call.
+class Gradients {
+ public:
+  // The gradient of a watched tensor; zeros where the loss does not depend on it.
+  Tensor of(const Tensor& watched) const;
+
+ private:
+  friend class Tape;
+  std::unordered_map<std::uint64_t, Tensor> by_id_;
+};
+
+// What a backward rule sees of one node.
+class Backward {
+ public:
+  // The cotangent of an output; undefined where nothing downstream depends on it.
+  const Tensor& cotangent(int output = 0) const;
+  bool wants(int input) const;
+  // Where input's gradient goes: null `data` where it is not wanted. The kernel that gets it must
+  // obey `into`. Ask once for each input.
+  template <class T>
+  GradientOut<T> gradient(int input) {
+    if (!wants(input)) return {};
+    const auto [tensor, into] = target(input);
+    return {tensor.data<T>(), into};
+  }
+  // The same as a tensor, for rules made of tensor functions. Undefined where it is not wanted.
+  std::pair<Tensor, Into> target(int input);
+  // Input's gradient is `value` itself, which the rule must not write to afterwards: shares memory
+  // where it can. Does nothing where it is not wanted.
+  void pass(int input, const Tensor& value);
+
+ private:
+  friend class Tape;
+  struct Slot {
+    Tensor tensor;       // undefined: nothing has flowed here yet
+    Tensor destination;  // the caller's memory for it, where given
+  };
+  Backward(const Node& node, std::vector<Slot>& slots) : node_(&node), slots_(&slots) {}
+  void finish();
+
+  const Node* node_;
+  std::vector<Slot>* slots_;
+  std::vector<int> asked_;
+  // An input that occurs twice in one node: its second gradient waits here until the rule is done,
+  // since a rule may fill both in one pass.
+  std::vector<std::pair<int, Tensor>> later_;
+};
+
+class Tape {
+ public:
+  // From now on values computed from `tensor` under a Recording of this tape are recorded.
+  void watch(const Tensor& tensor);
+
+  struct Options {
+    // d(result)/d(loss); default 1 for a loss of one element.
+    Tensor cotangent;
+    // Memory for the gradients of some watched tensors, written in place: (tensor, gradient).
+    std::span<const std::pair<Tensor, Tensor>> destinations;
+    // Let go of each node's saved tensors as soon as its rule has run: a second backward over this
+    // tape is then an error.
+    bool release = false;
+  };
+  Gradients backward(const Tensor& loss, const Options& options);
+  Gradients backward(const Tensor& loss) { return backward(loss, Options()); }
+
+  std::span<const Node> nodes() const { return nodes_; }
+  void clear();
+
+ private:
+  friend void record(Op, std::span<const Tensor>, std::span<const Tensor>, std::span<const Tensor>,
+                     const Attributes&);
+  friend bool recording(std::initializer_list<Tensor> inputs);
+  int slot_of(const Tensor& tensor) const;
+
+  std::vector<Node> nodes_;
+  std::vector<Tensor> watched_;
+  std::unordered_map<std::uint64_t, int> slots_;
+  bool released_ = false;
+};
+
+// While it lives, ops of this thread are recorded on `tape`. Nests: the innermost counts.
+class Recording {
+ public:
+  explicit Recording(Tape& tape);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  Tape* outer_;
+};
+
+// While it lives, nothing of this thread is recorded.
+class NoRecording {
+ public:
+  NoRecording();
+  ~NoRecording();
+  NoRecording(const NoRecording&) = delete;
+  NoRecording& operator=(const NoRecording&) = delete;
+
+ private:
+  Tape* outer_;
+};
+
+// Called by every op after its forward pass. Optional inputs that were left out are undefined
+// tensors. Does nothing where no tape records or no input is tracked.
+void record(Op op, std::initializer_list<Tensor> inputs, std::initializer_list<Tensor> outputs,
+            std::initializer_list<Tensor> saved, const Attributes& attributes = {});
+void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
+            std::span<const Tensor> saved, const Attributes& attributes = {});
+
+// True where a call with these inputs would be recorded, so that an op may skip what only its
+// backward rule needs.
+bool recording(std::initializer_list<Tensor> inputs);
+
+}  // namespace posetape

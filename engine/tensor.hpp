@@ -1,0 +1,89 @@
+// Tensor: a cheap handle on contiguous row-major memory.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/arena.hpp"
+#include "engine/dtype.hpp"
+#include "engine/shape.hpp"
+
+namespace posetape {
+
+// Copies of a handle share memory and identity; `id` is what a tape knows a value by. There are no
+// strides: a layout change is an explicit op or absorbed by the kernel that needs it. A default
+// constructed Tensor is undefined and stands for "not given".
+class Tensor {
+ public:
+  Tensor() = default;
+
+  // Contents are undefined.
+  static Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
+  static Tensor full(const Shape& shape, double value, DType dtype, Device device = Device::cpu);
+  static Tensor zeros(const Shape& shape, DType dtype, Device device = Device::cpu) {
+    return full(shape, 0.0, dtype, device);
+  }
+  // A copy of `values`, converted to `dtype`.
+  static Tensor of(const Shape& shape, std::span<const double> values, DType dtype);
+  template <class T>
+  static Tensor of(const Shape& shape, std::span<const T> values) {
+    Tensor t = empty(shape, dtype_of<T>);
+    t.check_size(values.size());
+    std::copy(values.begin(), values.end(), t.data<T>());
+    return t;
+  }
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  Index size() const { return shape_.size(); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+  std::uint64_t id() const { return id_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
+
+  void* raw() const { return storage_ ? storage_->data + offset_ : nullptr; }
+  // The elements; null where the tensor is undefined. Throws where T is not the element type.
+  template <class T>
+  T* data() const {
+    if (defined() && dtype_ != dtype_of<T>) wrong_type(dtype_of<T>);
+    return static_cast<T*>(raw());
+  }
+  template <class T>
+  std::span<T> values() const {
+    return {data<T>(), static_cast<std::size_t>(size())};
+  }
+  // Copied out, converted to f64.
+  std::vector<double> to_doubles() const;
+  // The value of a tensor with one element.
+  double item() const;
+
+  // The same memory under another shape of equal size, or a part of it that starts at `offset`
+  // elements: a new value with an identity of its own. Neither is seen by a tape; ops::reshape is.
+  Tensor alias(const Shape& shape, Index offset = 0) const;
+  // New memory with the same contents.
+  Tensor clone() const;
+  // True where no other handle, alias or tape holds this memory.
+  bool sole_owner() const { return storage_.use_count() == 1; }
+
+ private:
+  void check_size(std::size_t count) const;
+  [[noreturn]] void wrong_type(DType wanted) const;
+
+  std::shared_ptr<Storage> storage_;
+  std::size_t offset_ = 0;  // bytes
+  Shape shape_;
+  std::uint64_t id_ = 0;
+  DType dtype_ = DType::f32;
+  Device device_ = Device::cpu;
+};
+
+// Elementwise dst = src converted to dst's type, and dst += src (equal types). Shapes must hold
+// equally many elements.
+void copy(const Tensor& src, const Tensor& dst);
+void accumulate(const Tensor& src, const Tensor& dst);
+void fill(const Tensor& dst, double value);
+
+}  // namespace posetape

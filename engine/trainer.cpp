@@ -1,0 +1,106 @@
+#include "engine/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+namespace posetape {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
+    : parameters_(&parameters), options_(options), adam_(parameters) {}
+
+double Trainer::lr() const {
+  return options_.lr * std::pow(options_.decay, state_.epoch);
+}
+
+double Trainer::train_step(const Hooks& hooks) {
+  tape_.clear();
+  parameters_->watch(tape_);
+  Tensor loss;
+  {
+    Recording on(tape_);
+    loss = hooks.loss(state_.epoch, state_.step);
+  }
+  const double value = loss.item();
+  if (!std::isfinite(value)) {
+    fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
+         value, state_.epoch + 1, state_.step + 1, lr());
+  }
+  Tape::Options backward;
+  backward.destinations = parameters_->destinations();
+  backward.release = true;
+  tape_.backward(loss, backward);
+  adam_.step(lr());
+  return value;
+}
+
+TrainOutcome Trainer::run(const Hooks& hooks) {
+  while (state_.epoch < options_.epochs) {
+    if (options_.patience > 0 && state_.best_epoch >= 0 &&
+        state_.epoch - state_.best_epoch > options_.patience) {
+      break;
+    }
+    const auto start = Clock::now();
+    while (state_.step < options_.steps_per_epoch) {
+      const double loss = train_step(hooks);
+      state_.loss_sum += loss;
+      ++state_.step;
+      if (hooks.on_step) hooks.on_step(state_, loss);
+      if (hooks.stop && hooks.stop()) return TrainOutcome::interrupted;
+    }
+    tape_.clear();
+    EpochResult result;
+    result.epoch = state_.epoch;
+    result.lr = lr();
+    result.loss = state_.loss_sum / options_.steps_per_epoch;
+    result.validation = hooks.validate();
+    result.best = result.validation < state_.best_validation;
+    if (result.best) {
+      state_.best_validation = result.validation;
+      state_.best_epoch = state_.epoch;
+    }
+    ++state_.epoch;
+    state_.step = 0;
+    state_.loss_sum = 0;
+    result.seconds = seconds_since(start);
+    if (hooks.on_epoch) hooks.on_epoch(result);
+  }
+  return TrainOutcome::finished;
+}
+
+void Trainer::save(TensorFile& file) const {
+  file.tensors.emplace_back("trainer.m", adam_.m);
+  file.tensors.emplace_back("trainer.v", adam_.v);
+  const std::vector<double> counters{
+      static_cast<double>(adam_.steps), static_cast<double>(state_.epoch),
+      static_cast<double>(state_.step), state_.loss_sum,
+      state_.best_validation,           static_cast<double>(state_.best_epoch)};
+  file.tensors.emplace_back("trainer.counters", Tensor::of<double>({6}, counters));
+}
+
+void Trainer::load(const TensorFile& file, const std::string& path) {
+  const Tensor& m = file.at("trainer.m");
+  const Tensor& v = file.at("trainer.v");
+  const Tensor& counters = file.at("trainer.counters");
+  if (m.shape() != adam_.m.shape() || v.shape() != adam_.v.shape() || counters.size() != 6) {
+    fail(
+        "{}: the optimiser's state is {}, this model needs {}; resume with the options it was "
+        "started with",
+        path, m.shape().text(), adam_.m.shape().text());
+  }
+  copy(m, adam_.m);
+  copy(v, adam_.v);
+  const double* c = counters.data<double>();
+  adam_.steps = static_cast<std::int64_t>(c[0]);
+  state_ = {static_cast<int>(c[1]), static_cast<int>(c[2]), c[3], c[4], static_cast<int>(c[5])};
+}
+
+}  // namespace posetape

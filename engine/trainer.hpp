@@ -1,0 +1,83 @@
+// The training loop: epochs of Adam steps on a loss, validation after each, exact resume.
+//
+// Everything random is drawn by (seed, epoch, step) in the caller's `loss`, so the state of a run
+// is the parameters, Adam's moments and the counters below. A run that was stopped anywhere, saved,
+// loaded and continued gives the same losses, bit for bit, as one that was not.
+#pragma once
+
+#include <functional>
+#include <limits>
+
+#include "engine/adam.hpp"
+#include "engine/safetensors.hpp"
+
+namespace posetape {
+
+struct TrainOptions {
+  int epochs = 1;
+  int steps_per_epoch = 1;
+  double lr = 1e-3;
+  double decay = 0.96;  // of the learning rate, after every epoch
+  // Stop after this many epochs in a row without a better validation; 0: never.
+  int patience = 0;
+};
+
+// Where a run is. `step` counts inside the epoch.
+struct TrainState {
+  int epoch = 0;
+  int step = 0;
+  double loss_sum = 0;  // of the epoch's steps so far
+  double best_validation = std::numeric_limits<double>::infinity();
+  int best_epoch = -1;  // none yet
+};
+
+struct EpochResult {
+  int epoch = 0;  // counts from 0
+  double lr = 0;
+  double loss = 0;        // mean over the epoch's steps
+  double validation = 0;  // lower is better
+  bool best = false;
+  double seconds = 0;  // steps and validation, of this process
+};
+
+enum class TrainOutcome { finished, interrupted };
+
+class Trainer {
+ public:
+  struct Hooks {
+    // The batch's loss, one element; called under a recording.
+    std::function<Tensor(int epoch, int step)> loss;
+    // The figure that decides which epoch is best.
+    std::function<double()> validate;
+    // After each step, with the step's loss.
+    std::function<void(const TrainState& state, double loss)> on_step;
+    // After each epoch: the place to log, and to save the best and the last checkpoint.
+    std::function<void(const EpochResult& result)> on_epoch;
+    // Asked after each step; true leaves the loop with everything in a state that can be saved.
+    std::function<bool()> stop;
+  };
+
+  Trainer(const ParameterList& parameters, TrainOptions options);
+
+  // Runs until the last epoch, until patience is used up, or until stop() says so. Throws where a
+  // loss is not finite, naming epoch and step.
+  TrainOutcome run(const Hooks& hooks);
+
+  double lr() const;
+  const TrainState& state() const { return state_; }
+
+  // Adam's moments and the counters, under "trainer."; load() throws where they do not fit.
+  void save(TensorFile& file) const;
+  void load(const TensorFile& file, const std::string& path);
+
+ private:
+  double train_step(const Hooks& hooks);
+
+  const ParameterList* parameters_;
+  TrainOptions options_;
+  Adam adam_;
+  TrainState state_;
+  Tape tape_;
+};
+
+}  // namespace posetape

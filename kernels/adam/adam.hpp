@@ -1,0 +1,25 @@
+// One step of Adam (Kingma and Ba, arXiv 1412.6980) over one flat block of parameters:
+//     m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
+//     p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+template <class T>
+struct AdamUpdate {
+  T* p;
+  const T* g;
+  T* m;
+  T* v;
+  Index size;
+  double lr;
+  double beta1;
+  double beta2;
+  double eps;
+  double correction1;  // 1 - beta1^t
+  double correction2;  // 1 - beta2^t
+};
+
+}  // namespace posetape

@@ -1,0 +1,30 @@
+#include "kernels/adam/adam.hpp"
+
+#include "kernels/cpu/kernel.hpp"
+
+namespace posetape {
+
+template <class T>
+static void run(const AdamUpdate<T>& a) {
+  using A = Accumulator<T>;
+  const auto beta1 = static_cast<A>(a.beta1);
+  const auto beta2 = static_cast<A>(a.beta2);
+  const auto rest1 = static_cast<A>(1 - a.beta1);
+  const auto rest2 = static_cast<A>(1 - a.beta2);
+  const auto rate = static_cast<A>(a.lr / a.correction1);
+  const auto scale2 = static_cast<A>(1 / a.correction2);
+  const auto eps = static_cast<A>(a.eps);
+  parallel_elements(a.size, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const A g = load(a.g[i]);
+      const A m = beta1 * load(a.m[i]) + rest1 * g;
+      const A v = beta2 * load(a.v[i]) + rest2 * g * g;
+      a.m[i] = store<T>(m);
+      a.v[i] = store<T>(v);
+      a.p[i] = store<T>(load(a.p[i]) - rate * m / (std::sqrt(v * scale2) + eps));
+    }
+  });
+}
+POSETAPE_CPU_KERNEL(AdamUpdate);
+
+}  // namespace posetape

@@ -1,0 +1,49 @@
+// Multi-head self-attention along one axis of a grid of N frames x J joints, or along both at once:
+// the criss-cross attention of STCFormer (Tang et al., CVPR 2023), where the first half of the
+// channels attends in space and the second half in time. For each head, along its axis,
+//     s_ij = scale q_i . k_j,   p_ij = exp(s_ij - lse_i),   o_i = sum_j p_ij v_j
+// and backwards, with dp_ij = do_i . v_j and ds_ij = p_ij (dp_ij - sum_j p_ij dp_ij):
+//     dq_i = scale sum_j ds_ij k_j,  dk_j = scale sum_i ds_ij q_i,  dv_j = sum_i p_ij do_i
+// Only the log-sum-exp of each row is kept; no N x N array is ever stored.
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+// cross: channels [0, D/2) in space, [D/2, D) in time, each half with all its heads.
+enum class Axis { space, time, cross };
+
+struct AttentionShape {
+  Index batch;
+  Index frames;
+  Index joints;
+  Index width;  // D
+  Index heads;  // of each axis
+  Axis axis;
+  double scale;
+
+  Index segments() const { return axis == Axis::cross ? 2 : 1; }
+  Index head_width() const { return width / segments() / heads; }
+  Index tokens() const { return batch * frames * joints; }
+};
+
+template <class T>
+struct AxialAttentionForward {
+  const T* qkv;         // [B, N, J, 3D]: q, then k, then v
+  const T* add;         // [B, N, J, D] added to the output, or null
+  T* out;               // [B, N, J, D]
+  Accumulator<T>* lse;  // [B, N, J, segments * heads]
+  AttentionShape shape;
+};
+
+template <class T>
+struct AxialAttentionBackward {
+  const T* qkv;
+  const Accumulator<T>* lse;
+  const T* dout;
+  GradientOut<T> dqkv;
+  AttentionShape shape;
+};
+
+}  // namespace posetape

@@ -1,0 +1,42 @@
+// How two operands are repeated over a common result (numpy's broadcasting), and the arguments of
+// elementwise functions of two tensors. Every such op derives its own names from these.
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+inline constexpr int kMaxAxes = 6;
+
+// The axes of the result, outermost first: extent, and each operand's step along it in elements.
+// A step of 0 repeats the operand. Axes of extent 1 are left out and neighbours merged where both
+// operands allow it, so equal shapes are one axis, a bias has two, and along the last axis an
+// operand's step is 1 or 0. There is always one axis.
+struct Broadcast {
+  int rank = 0;
+  Index extents[kMaxAxes] = {};
+  Index a[kMaxAxes] = {};
+  Index b[kMaxAxes] = {};
+};
+
+// y = f(a, b)
+template <class T>
+struct BinaryForward {
+  const T* a;
+  const T* b;
+  T* y;
+  Broadcast broadcast;
+};
+
+// da = sum of dy df/da over the axes along which a is repeated; db likewise.
+template <class T>
+struct BinaryBackward {
+  const T* a;  // a and b are null where the slopes do not depend on them
+  const T* b;
+  const T* dy;
+  GradientOut<T> da;
+  GradientOut<T> db;
+  Broadcast broadcast;
+};
+
+}  // namespace posetape

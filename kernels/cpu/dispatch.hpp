@@ -1,0 +1,43 @@
+// From an argument struct to the code built for this machine's instruction set.
+//
+// Every kernels/<op>/<op>_cpu.cpp is compiled once for each instruction set (meson option `isa`),
+// and `launch(Cpu{}, Args{...})` calls the best one that the machine has. Within a binary and a
+// machine the choice is fixed, so results are reproducible; the environment variable POSETAPE_ISA
+// (baseline, avx2, avx512) lowers it for tests.
+#pragma once
+
+namespace posetape {
+
+struct Cpu {};
+
+enum class Isa { baseline, avx2, avx512 };
+
+// The instruction set in use, decided at the first call.
+Isa cpu_isa();
+const char* name(Isa isa);
+
+// Defined by the kernel's own file, once for each instruction set: see kernels/cpu/kernel.hpp.
+template <Isa isa, class Args>
+void cpu_entry(const Args& args);
+
+template <class Args>
+void launch(Cpu, const Args& args) {
+  switch (cpu_isa()) {
+#ifdef POSETAPE_HAVE_AVX512
+    case Isa::avx512:
+      return cpu_entry<Isa::avx512>(args);
+#endif
+#ifdef POSETAPE_HAVE_AVX2
+    case Isa::avx2:
+      return cpu_entry<Isa::avx2>(args);
+#endif
+#ifdef POSETAPE_HAVE_BASELINE
+    case Isa::baseline:
+      return cpu_entry<Isa::baseline>(args);
+#endif
+    default:
+      __builtin_trap();  // built without an instruction set that this machine has
+  }
+}
+
+}  // namespace posetape

@@ -1,0 +1,168 @@
+#include "kernels/cpu/parallel.hpp"
+
+#include <sched.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace posetape {
+namespace {
+
+// Loads of an atomic before a waiting thread gives its core away: some 20 us. Kernels follow each
+// other closely, so a short wait saves the system call; a long one would take the core from other
+// processes, and OpenMP's own waiting has cost a factor of four on a machine with one busy
+// neighbour.
+constexpr int kSpins = 4000;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Returns once `word` differs from `old`.
+void wait_for_change(const std::atomic<std::uint32_t>& word, std::uint32_t old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (word.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  word.wait(old, std::memory_order_acquire);
+}
+
+thread_local bool inside_pool = false;
+
+int allowed_threads() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// Workers wait for `call_` to change and then join the job, if it is still open: `job_` has kOpen
+// while pieces may be left, and counts the workers that are inside. The caller closes the job when
+// no piece is left and waits for those that joined; a worker that wakes up later finds it closed
+// and cannot touch it.
+class Pool {
+ public:
+  int count() {
+    const std::lock_guard lock(setting_);
+    return count_;
+  }
+
+  void resize(int count) {
+    const std::lock_guard busy(running_);
+    const std::lock_guard lock(setting_);
+    stop();
+    count_ = std::max(1, count);
+  }
+
+  void run(Index pieces, void (*f)(const void*, Index), const void* context) {
+    std::unique_lock busy(running_, std::defer_lock);
+    if (inside_pool || !busy.try_lock()) {
+      for (Index p = 0; p < pieces; ++p) f(context, p);
+      return;
+    }
+    if (workers_.empty()) start();
+    f_ = f;
+    context_ = context;
+    pieces_ = pieces;
+    next_.store(0, std::memory_order_relaxed);
+    job_.store(kOpen, std::memory_order_release);
+    call_.fetch_add(1, std::memory_order_release);
+    call_.notify_all();
+    work();
+    std::uint32_t left = job_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+    while (left != 0) {
+      wait_for_change(job_, left);
+      left = job_.load(std::memory_order_acquire);
+    }
+  }
+
+  ~Pool() { stop(); }
+
+ private:
+  static constexpr std::uint32_t kOpen = 1u << 31;
+
+  void work() {
+    inside_pool = true;
+    for (Index p; (p = next_.fetch_add(1, std::memory_order_relaxed)) < pieces_;) f_(context_, p);
+    inside_pool = false;
+  }
+
+  void serve() {
+    std::uint32_t seen = 0;
+    while (true) {
+      wait_for_change(call_, seen);
+      seen = call_.load(std::memory_order_acquire);
+      if (stopping_.load(std::memory_order_acquire)) return;
+      std::uint32_t job = job_.load(std::memory_order_acquire);
+      while ((job & kOpen) != 0 &&
+             !job_.compare_exchange_weak(job, job + 1, std::memory_order_acq_rel)) {
+      }
+      if ((job & kOpen) == 0) continue;
+      work();
+      job_.fetch_sub(1, std::memory_order_release);
+      job_.notify_one();
+    }
+  }
+
+  void start() {
+    stopping_.store(false);
+    call_.store(0);
+    for (int i = 1; i < count_; ++i) workers_.emplace_back([this] { serve(); });
+  }
+
+  void stop() {
+    stopping_.store(true, std::memory_order_release);
+    call_.fetch_add(1, std::memory_order_release);
+    call_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+  }
+
+  std::mutex running_;  // held by the one call that uses the workers
+  std::mutex setting_;
+  int count_ = allowed_threads();
+  std::vector<std::thread> workers_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint32_t> call_{0};
+  std::atomic<std::uint32_t> job_{0};
+  std::atomic<Index> next_{0};
+  Index pieces_ = 0;
+  void (*f_)(const void*, Index) = nullptr;
+  const void* context_ = nullptr;
+};
+
+Pool& pool() {
+  static Pool instance;
+  return instance;
+}
+
+// The pool's size, readable without a lock.
+std::atomic<int>& size() {
+  static std::atomic<int> count{pool().count()};
+  return count;
+}
+
+}  // namespace
+
+void set_threads(int count) {
+  pool().resize(count);
+  size().store(pool().count());
+}
+
+int threads() {
+  return size().load(std::memory_order_relaxed);
+}
+
+void run_pieces(Index pieces, void (*f)(const void* context, Index piece), const void* context) {
+  if (threads() == 1) {
+    for (Index p = 0; p < pieces; ++p) f(context, p);
+    return;
+  }
+  pool().run(pieces, f, context);
+}
+
+}  // namespace posetape

@@ -1,0 +1,39 @@
+// Vectors of the compiler's own kind, for loops that it does not vectorise well by itself.
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+// Bytes of a register of the instruction set that this file is compiled for.
+#if defined(__AVX512F__)
+static constexpr Index kVectorBytes = 64;
+#elif defined(__AVX__)
+static constexpr Index kVectorBytes = 32;
+#else
+static constexpr Index kVectorBytes = 16;
+#endif
+
+template <class A, Index bytes>
+struct VectorOf {
+  typedef A type __attribute__((vector_size(bytes)));
+};
+// `bytes` may be more than a register holds.
+template <class A, Index bytes = kVectorBytes>
+using Vector = typename VectorOf<A, bytes>::type;
+template <class A, Index bytes = kVectorBytes>
+static constexpr Index kLanes = bytes / static_cast<Index>(sizeof(A));
+
+// Unaligned.
+template <class V, class A>
+[[gnu::always_inline]] static inline V read(const A* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class A>
+[[gnu::always_inline]] static inline void write(A* p, V v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+}  // namespace posetape

@@ -1,0 +1,55 @@
+// Layer normalisation over the last dimension (Ba, Kiros and Hinton, arXiv 1607.06450), with the
+// additions of a transformer's residual stream in front of it:
+//     s = x + residual + shift        (either may be absent)
+//     y = gamma (s - mean) / sqrt(var + eps) + beta,   mean and var over a row, var biased
+// With n = (s - mean) rstd and g = gamma dy, row by row:
+//     dgamma += dy n,  dbeta += dy,  ds = rstd (g - mean(g) - n mean(g n)) + ds_out
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+template <class T>
+struct LayerNormForward {
+  const T* x;            // [rows, width]
+  const T* residual;     // [rows, width] or null
+  const T* shift;        // [rows / rows_per_shift, width] or null
+  const T* gamma;        // [width]
+  const T* beta;         // [width]
+  T* s;                  // [rows, width]; null where neither residual nor shift is given
+  T* y;                  // [rows, width]
+  Accumulator<T>* mean;  // [rows]
+  Accumulator<T>* rstd;  // [rows], 1 / sqrt(var + eps)
+  Index rows;
+  Index width;
+  Index rows_per_shift;
+  double eps;
+};
+
+template <class T>
+struct LayerNormBackward {
+  const T* s;
+  const T* gamma;
+  const Accumulator<T>* mean;
+  const Accumulator<T>* rstd;
+  const T* dy;      // [rows, width]
+  const T* ds_out;  // [rows, width] or null: what flows into s from elsewhere
+  GradientOut<T> ds;
+  GradientOut<T> dgamma;
+  GradientOut<T> dbeta;
+  Index rows;
+  Index width;
+};
+
+// dshift[g] = sum of ds over the g-th group of rows_per_shift rows.
+template <class T>
+struct LayerNormShiftBackward {
+  const T* ds;
+  GradientOut<T> dshift;
+  Index rows;
+  Index width;
+  Index rows_per_shift;
+};
+
+}  // namespace posetape

@@ -1,0 +1,43 @@
+// C = op(A) op(B) for a batch of matrices, op the transpose or nothing. With D = dC, for no flags:
+//     dA = D B^T,  dB = A^T D  (summed over the batch where it shares B)
+// and for stored transposes the same, transposed.
+#pragma once
+
+#include "kernels/scalar.hpp"
+
+namespace posetape {
+
+struct MatmulFlags {
+  bool transpose_a = false;  // A is stored [k, m]
+  bool transpose_b = false;  // B is stored [n, k]
+};
+
+struct MatmulSizes {
+  Index batch;
+  Index m;
+  Index n;
+  Index k;
+  bool shared_b;  // one B for the whole batch; then A is not transposed
+};
+
+template <class T>
+struct MatmulForward {
+  const T* a;  // [batch, m, k]
+  const T* b;  // [batch, k, n], or [k, n] where shared
+  T* c;        // [batch, m, n]
+  MatmulSizes sizes;
+  MatmulFlags flags;
+};
+
+template <class T>
+struct MatmulBackward {
+  const T* a;
+  const T* b;
+  const T* dc;
+  GradientOut<T> da;
+  GradientOut<T> db;
+  MatmulSizes sizes;
+  MatmulFlags flags;
+};
+
+}  // namespace posetape

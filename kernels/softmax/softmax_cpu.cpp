@@ -1,0 +1,52 @@
+#include "kernels/softmax/softmax.hpp"
+
+#include "kernels/cpu/kernel.hpp"
+
+namespace posetape {
+
+static inline Index rows_worth_a_thread(Index width) {
+  return std::max<Index>(1, 4096 / std::max<Index>(1, width));
+}
+
+template <class T>
+static void run(const SoftmaxForward<T>& a) {
+  using A = Accumulator<T>;
+  parallel_for(a.rows, rows_worth_a_thread(a.width), [&](Index begin, Index end) {
+    // Unrounded exponentials, which bf16's y has no room for.
+    Scratch<A> e(a.width);
+    for (Index r = begin; r < end; ++r) {
+      const T* x = a.x + r * a.width;
+      T* y = a.y + r * a.width;
+      A most = -HUGE_VAL;
+#pragma omp simd reduction(max : most)
+      for (Index i = 0; i < a.width; ++i) most = std::max(most, load(x[i]));
+      for (Index i = 0; i < a.width; ++i) e[i] = exp_(load(x[i]) - most);
+      A sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (Index i = 0; i < a.width; ++i) sum += e[i];
+      const A scale = A(1) / sum;
+      for (Index i = 0; i < a.width; ++i) y[i] = store<T>(e[i] * scale);
+    }
+  });
+}
+POSETAPE_CPU_KERNEL(SoftmaxForward);
+
+template <class T>
+static void run(const SoftmaxBackward<T>& a) {
+  using A = Accumulator<T>;
+  parallel_for(a.rows, rows_worth_a_thread(a.width), [&](Index begin, Index end) {
+    for (Index r = begin; r < end; ++r) {
+      const T* y = a.y + r * a.width;
+      const T* dy = a.dy + r * a.width;
+      A dot = 0;
+#pragma omp simd reduction(+ : dot)
+      for (Index i = 0; i < a.width; ++i) dot += load(y[i]) * load(dy[i]);
+      for (Index i = 0; i < a.width; ++i) {
+        a.dx.put(r * a.width + i, load(y[i]) * (load(dy[i]) - dot));
+      }
+    }
+  });
+}
+POSETAPE_CPU_KERNEL(SoftmaxBackward);
+
+}  // namespace posetape

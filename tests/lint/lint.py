@@ -1,0 +1,142 @@
+"""Rules that the compiler does not know: python3 tests/lint/lint.py ROOT [--nm NM --archives LIB...]
+
+  includes   who may include whom: tools -> diffusion, data -> model -> engine
+             -> kernels, and nothing back
+  threads    no threads but the pool of kernels/cpu/parallel.hpp
+  symbols    nothing in a kernel library of one instruction set that the linker could pick for
+             machines without it
+
+Prints one line for each violation, with the place and what to do, and exits with 1.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+# A folder and those that it may include, itself left out.
+LAYERS = {
+    "kernels": [],
+    "engine": ["kernels"],
+    "model": ["engine", "kernels"],
+    "diffusion": ["model", "engine", "kernels"],
+    "data": ["model", "engine", "kernels"],
+    "tools": ["diffusion", "data", "model", "engine", "kernels"],
+    "tests": ["bench", "tools", "diffusion", "data", "model", "engine", "kernels"],
+    "bench": ["tests", "tools", "diffusion", "data", "model", "engine", "kernels"],
+}
+SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh", ".in"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+# Beside the standard library's own (no extension), what kernels may use.
+KERNEL_LIBRARIES = re.compile(
+    r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h)$"
+)
+
+# simd is a hint to the compiler and starts no thread.
+OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+simd\b)|<omp\.h>")
+
+
+def sources(root):
+    """(path relative to root, its lines) of every source file."""
+    for folder in LAYERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in SUFFIXES and path.is_file():
+                yield path.relative_to(root).as_posix(), path.read_text("utf-8").splitlines()
+
+
+def check_includes(path, lines):
+    folder = path.split("/")[0]
+    for number, line in enumerate(lines, 1):
+        match = INCLUDE.match(line)
+        if not match:
+            continue
+        bracket, name = match.groups()
+        if bracket == "<":
+            if folder == "kernels" and not KERNEL_LIBRARIES.match(name):
+                yield (
+                    f"{path}:{number}: kernels include <{name}>; kernels are raw mathematics on "
+                    "the standard library and CUDA, so move this use to the engine"
+                )
+            continue
+        target = name.split("/")[0]
+        if "/" not in name or target not in LAYERS:
+            yield (
+                f'{path}:{number}: "{name}" is no path from the repository\'s root; write it as '
+                '"folder/file.hpp", and libraries in <>'
+            )
+        elif target != folder and target not in LAYERS[folder]:
+            allowed = ", ".join(LAYERS[folder]) or "no other folder"
+            yield (
+                f'{path}:{number}: {folder} includes "{name}", but may include {allowed}; move '
+                "what is needed down, or pass it in from above"
+            )
+
+
+def check_threads(path, lines):
+    for number, line in enumerate(lines, 1):
+        if OPENMP_THREADS.search(line):
+            yield (
+                f"{path}:{number}: OpenMP by hand; use parallel_for (and set_threads, threads) of "
+                "kernels/cpu/parallel.hpp, which nests, keeps to --threads and works under the "
+                "thread sanitizer"
+            )
+
+
+# In the output of nm: W and V are weak, u is unique, all defined here; lower-case w and v are not.
+SYMBOL = re.compile(r"^[0-9a-fA-F]+ ([WVu]) (.+)$")
+# Instantiated for one instruction set by name, so each has a name of its own.
+ENTRY = re.compile(r"^void posetape::cpu_entry<")
+
+
+def check_symbols(archive, listing):
+    """`listing`: what nm -C prints, objects headed by "name.o:"."""
+    member = "?"
+    for line in listing.splitlines():
+        if line.endswith(".o:"):
+            member = line[:-1]
+        match = SYMBOL.match(line)
+        if not match:
+            continue
+        name = match[2]
+        # Not code but a pointer that exception handling needs.
+        if ENTRY.match(name) or name.startswith("DW.ref."):
+            continue
+        yield (
+            f"{archive}({member}): weak symbol {name}: the linker may keep this copy for machines "
+            "that lack its instruction set; make the function static or always_inline "
+            "(kernels/cpu/kernel.hpp says why)"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=pathlib.Path)
+    parser.add_argument("--nm")
+    parser.add_argument("--archives", nargs="*", type=pathlib.Path, default=[])
+    arguments = parser.parse_args()
+
+    violations = []
+    files = 0
+    for path, lines in sources(arguments.root):
+        files += 1
+        violations += check_includes(path, lines)
+        violations += check_threads(path, lines)
+    for archive in arguments.archives:
+        listing = subprocess.run(
+            [arguments.nm, "-C", str(archive)], check=True, capture_output=True, text=True
+        ).stdout
+        if "cpu_entry" not in listing:
+            violations.append(f"{archive}: no cpu_entry in it, so this is no kernel library")
+        violations += check_symbols(archive.name, listing)
+    if files == 0:
+        violations.append(f"{arguments.root}: no source files; give the repository's root")
+    for line in violations:
+        print(line)
+    print(f"{files} files and {len(arguments.archives)} libraries, {len(violations)} violations")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what posetape is built with, from Debian's (or Ubuntu's) own packages, as root or through
+# sudo. Does nothing where everything is there. Usage: tools/setup.sh
+set -euo pipefail
+
+packages=(
+  g++ meson ninja-build pkg-config  # compiler and build
+  libeigen3-dev                     # f64 algebra
+  libcli11-dev                      # command line
+  nlohmann-json3-dev                # checkpoint headers, reports
+  libzip-dev                        # npz
+  libfmt-dev                        # messages
+  doctest-dev libbenchmark-dev      # tests, benchmarks
+  clang-format python3-numpy        # checks of the source and of npz files; the program needs neither
+)
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "setup: not a Debian system; these packages (by their Debian names) have to be there:" >&2
+  echo "setup:   ${packages[*]}" >&2
+  exit 0  # meson says what is missing, if anything is
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+  [[ $status == "install ok installed" ]] || missing+=("$package")
+done
+if [[ ${#missing[@]} -eq 0 ]]; then
+  exit 0
+fi
+
+root=()
+if [[ $(id -u) -ne 0 ]]; then
+  if ! command -v sudo >/dev/null; then
+    echo "setup: missing packages, and neither root nor sudo to install them; as root, run" >&2
+    echo "setup:   apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  root=(sudo)
+fi
+echo "setup: installing ${missing[*]}"
+"${root[@]}" apt-get update -qq
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends "${missing[@]}"
