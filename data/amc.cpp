@@ -1,0 +1,456 @@
+// Format and kinematics: the CMU database's own description of ASF/AMC (Acclaim), checked against
+// its files. A triple of angles (x, y, z) is R = Rz Ry Rx on column vectors.
+#include "data/amc.hpp"
+
+#include <Eigen/Geometry>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <numbers>
+#include <optional>
+#include <utility>
+
+#include "data/skeleton.hpp"
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+// Lengths in the files are inches times the `length` entry under :units.
+constexpr double kMetresPerInch = 0.0254;
+
+// The bone whose end is the joint; the hip is the root.
+constexpr std::array<std::string_view, kJoints> kJointBones{
+    "root",     "rhipjoint", "rfemur",    "rtibia",    "lhipjoint", "lfemur",
+    "ltibia",   "lowerback", "thorax",    "upperneck", "head",      "lclavicle",
+    "lhumerus", "lwrist",    "rclavicle", "rhumerus",  "rwrist"};
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
+
+// Text as lines of words. Blank lines and lines that start with '#' are passed over.
+class Lines {
+ public:
+  Lines(std::string_view text, const std::string& file) : text_(text), file_(file) {}
+
+  // Moves to the next line with words; false at the end of the text.
+  bool next() {
+    while (position_ < text_.size()) {
+      const std::size_t end = std::min(text_.find('\n', position_), text_.size());
+      std::string_view line = text_.substr(position_, end - position_);
+      position_ = end + 1;
+      ++number_;
+      while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
+      while (!line.empty() && is_space(line.back())) line.remove_suffix(1);
+      if (line.empty() || line.front() == '#') continue;
+      rest_ = line_ = line;
+      return true;
+    }
+    rest_ = line_ = {};
+    return false;
+  }
+
+  std::string_view line() const { return line_; }
+
+  // The next word of the line, empty at its end.
+  std::string_view word() {
+    std::size_t end = 0;
+    while (end < rest_.size() && !is_space(rest_[end])) ++end;
+    const std::string_view word = rest_.substr(0, end);
+    while (end < rest_.size() && is_space(rest_[end])) ++end;
+    rest_.remove_prefix(end);
+    return word;
+  }
+
+  // The next word as a finite number.
+  double number(std::string_view of) {
+    const std::string_view text = word();
+    if (text.empty()) bad("a number for {}", of);
+    // Some writers put a plus sign before a number, which from_chars does not take.
+    const char* first = text.data() + (text.size() > 1 && text.front() == '+' ? 1 : 0);
+    const char* last = text.data() + text.size();
+    double value = 0;
+    const auto [end, error] = std::from_chars(first, last, value);
+    if (error != std::errc{} || end != last || !std::isfinite(value)) {
+      bad("a finite number for {}, found '{}'", of, text);
+    }
+    return value;
+  }
+
+  Vec3 triple(std::string_view of) {
+    const double x = number(of);
+    const double y = number(of);
+    return {x, y, number(of)};
+  }
+
+  template <class... Args>
+  [[noreturn]] void bad(fmt::format_string<Args...> expected, Args&&... args) const {
+    fail("{}:{}: expected {}", file_, number_, fmt::format(expected, std::forward<Args>(args)...));
+  }
+
+ private:
+  std::string_view text_, line_, rest_;
+  const std::string& file_;
+  std::size_t position_ = 0;
+  int number_ = 0;
+};
+
+std::string read_text(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary | std::ios::ate);
+  const auto size = stream ? static_cast<std::streamoff>(stream.tellg()) : std::streamoff{-1};
+  if (size < 0) fail("{}: cannot open the file for reading", file.string());
+  std::string text(static_cast<std::size_t>(size), '\0');
+  stream.seekg(0);
+  stream.read(text.data(), size);
+  if (!stream) fail("{}: cannot read the file", file.string());
+  return text;
+}
+
+Eigen::Matrix3d rotation(const Vec3& degrees) {
+  const Vec3 a = degrees * (std::numbers::pi / 180);
+  const double cx = std::cos(a.x()), sx = std::sin(a.x());
+  const double cy = std::cos(a.y()), sy = std::sin(a.y());
+  const double cz = std::cos(a.z()), sz = std::sin(a.z());
+  Eigen::Matrix3d r;
+  r << cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,  //
+      sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx,   //
+      -sy, cy * sx, cy * cx;
+  return r;
+}
+
+// One begin ... end block of :bonedata; `lines` stands on its begin.
+AsfBone parse_bone(Lines& lines) {
+  AsfBone bone;
+  std::optional<Vec3> direction;
+  std::optional<double> length;
+  bool has_axis = false;
+  for (;;) {
+    if (!lines.next()) lines.bad("'end' of bone '{}', found the end of the file", bone.name);
+    const std::string_view key = lines.word();
+    if (key == "end") break;
+    if (key.starts_with(':')) lines.bad("'end' of bone '{}', found '{}'", bone.name, key);
+    if (key == "name") {
+      bone.name = lines.word();
+    } else if (key == "direction") {
+      direction = lines.triple("direction");
+    } else if (key == "length") {
+      length = lines.number("length");
+    } else if (key == "axis") {
+      bone.axis = rotation(lines.triple("axis"));
+      has_axis = true;
+      if (lines.word() != "XYZ") lines.bad("axis order XYZ, found '{}'", lines.line());
+    } else if (key == "dof") {
+      for (auto word = lines.word(); !word.empty(); word = lines.word()) {
+        if (word != "rx" && word != "ry" && word != "rz") {
+          lines.bad("dof rx, ry or rz, found '{}'", word);
+        }
+        const int slot = word[1] - 'x';
+        if (std::ranges::count(bone.dof, slot) > 0) lines.bad("'{}' once", word);
+        bone.dof.push_back(slot);
+      }
+    }  // id and limits are of no use here
+  }
+  if (bone.name.empty()) lines.bad("'name' in the bone that ends here");
+  if (!direction) lines.bad("'direction' in bone '{}'", bone.name);
+  if (!length) lines.bad("'length' in bone '{}'", bone.name);
+  if (!has_axis) lines.bad("'axis' in bone '{}'", bone.name);
+  bone.offset = *direction * *length;
+  return bone;
+}
+
+// What the file holds, before the bones are put in order.
+struct AsfFile {
+  double length_unit = 0;
+  std::optional<std::array<int, 6>> root_order;
+  std::vector<AsfBone> bones;
+  std::map<std::string, std::vector<std::string>, std::less<>> children;
+};
+
+std::array<int, 6> parse_root_order(Lines& lines) {
+  constexpr std::array<std::string_view, 6> kSlots{"TX", "TY", "TZ", "RX", "RY", "RZ"};
+  std::array<int, 6> order{};
+  std::array<bool, 6> seen{};
+  for (int& slot : order) {
+    const auto found = std::ranges::find(kSlots, lines.word());
+    slot = static_cast<int>(found - kSlots.begin());
+    if (slot == 6 || seen[slot]) {
+      lines.bad("the six of TX TY TZ RX RY RZ as root order, found '{}'", lines.line());
+    }
+    seen[slot] = true;
+  }
+  return order;
+}
+
+// A line of :root. The motion gives the root's place, so one in the skeleton has to be zero.
+void parse_root_line(Lines& lines, AsfFile& asf) {
+  const std::string_view key = lines.word();
+  if (key == "order") {
+    asf.root_order = parse_root_order(lines);
+  } else if (key == "axis") {
+    if (lines.word() != "XYZ") lines.bad("root axis XYZ, found '{}'", lines.line());
+  } else if (key == "position" || key == "orientation") {
+    if (!lines.triple(key).isZero()) lines.bad("root {} 0 0 0, found '{}'", key, lines.line());
+  }
+}
+
+void parse_hierarchy_line(Lines& lines, AsfFile& asf) {
+  const std::string_view parent = lines.word();
+  if (parent == "begin" || parent == "end") return;
+  auto& children = asf.children[std::string(parent)];
+  for (auto child = lines.word(); !child.empty(); child = lines.word()) {
+    children.emplace_back(child);
+  }
+}
+
+void parse_unit_line(Lines& lines, AsfFile& asf) {
+  const std::string_view key = lines.word();
+  if (key == "length") {
+    asf.length_unit = lines.number("length unit");
+    if (asf.length_unit <= 0) lines.bad("a length unit above 0, found '{}'", lines.line());
+  } else if (key == "angle") {
+    if (lines.word() != "deg") lines.bad("angle unit deg, found '{}'", lines.line());
+  }
+}
+
+// Adds the children of `parent` (an index into skeleton.bones, -1 for the root) and theirs.
+void add_children(AsfFile& asf, std::string_view name, int parent, AsfSkeleton& skeleton) {
+  const auto found = asf.children.find(name);
+  if (found == asf.children.end()) return;
+  for (const std::string& child : found->second) {
+    const auto bone = std::ranges::find(asf.bones, child, &AsfBone::name);
+    if (bone == asf.bones.end()) {
+      fail("{}: expected bone '{}' of :hierarchy in :bonedata", skeleton.file, child);
+    }
+    if (skeleton.find(child) >= 0) {
+      fail("{}: expected bone '{}' once in :hierarchy", skeleton.file, child);
+    }
+    bone->parent = parent;
+    bone->first_value = skeleton.values_per_frame;
+    bone->offset *= skeleton.metres_per_unit;
+    skeleton.values_per_frame += static_cast<int>(bone->dof.size());
+    skeleton.bones.push_back(*bone);
+    add_children(asf, child, static_cast<int>(skeleton.bones.size()) - 1, skeleton);
+  }
+}
+
+// Reads frame after frame. Bones may come in any order, each exactly once; they come in the same
+// order in every frame of real files, so the order of the frame before is the first guess.
+class FrameReader {
+ public:
+  FrameReader(const AsfSkeleton& skeleton, Lines& lines)
+      : skeleton_(skeleton),
+        lines_(lines),
+        root_(static_cast<int>(skeleton.bones.size())),
+        seen_in_(skeleton.bones.size() + 1, -1) {
+    for (int b = 0; b < root_; ++b) {
+      if (!skeleton.bones[b].dof.empty()) order_.push_back(b);
+    }
+    order_.push_back(root_);
+  }
+
+  // The lines after a frame's number, into values_per_frame numbers.
+  void read(long long frame, double* out) {
+    ++count_;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      const std::size_t left = order_.size() - i;
+      if (!lines_.next()) {
+        lines_.bad("{} more bones in frame {}, found the end of the file", left, frame);
+      }
+      const std::string_view name = lines_.word();
+      if (name_of(order_[i]) != name) order_[i] = find(name, frame, left);
+      const int bone = order_[i];
+      if (seen_in_[bone] == count_) lines_.bad("'{}' once in frame {}", name, frame);
+      seen_in_[bone] = count_;
+      read_values(bone, out);
+    }
+  }
+
+ private:
+  std::string_view name_of(int bone) const {
+    return bone == root_ ? std::string_view("root") : skeleton_.bones[bone].name;
+  }
+
+  int find(std::string_view name, long long frame, std::size_t left) const {
+    if (name == "root") return root_;
+    const int bone = skeleton_.find(name);
+    if (bone >= 0 && !skeleton_.bones[bone].dof.empty()) return bone;
+    if (bone >= 0) lines_.bad("no values for '{}', which has no dof in {}", name, skeleton_.file);
+    if (name.find_first_not_of("0123456789") == std::string_view::npos) {
+      lines_.bad("{} more bones in frame {}, found '{}'", left, frame, name);
+    }
+    lines_.bad("a bone of {}, found '{}'", skeleton_.file, name);
+  }
+
+  void read_values(int bone, double* out) {
+    const std::string_view name = name_of(bone);
+    std::size_t count = 6;
+    if (bone == root_) {
+      for (const int slot : skeleton_.root_order) out[slot] = lines_.number(name);
+    } else {
+      const AsfBone& b = skeleton_.bones[bone];
+      count = b.dof.size();
+      for (std::size_t d = 0; d < count; ++d) out[b.first_value + d] = lines_.number(name);
+    }
+    if (const auto more = lines_.word(); !more.empty()) {
+      lines_.bad("{} value(s) for '{}', found more: '{}'", count, name, more);
+    }
+  }
+
+  const AsfSkeleton& skeleton_;
+  Lines& lines_;
+  int root_;                  // stands for the root after all bones
+  int count_ = 0;             // frames begun
+  std::vector<int> seen_in_;  // by bone: the last frame that had it
+  std::vector<int> order_;
+};
+
+}  // namespace
+
+int AsfSkeleton::find(std::string_view bone) const {
+  const auto found = std::ranges::find(bones, bone, &AsfBone::name);
+  return found == bones.end() ? -1 : static_cast<int>(found - bones.begin());
+}
+
+AsfSkeleton parse_asf(std::string_view text, const std::string& file) {
+  AsfFile asf;
+  Lines lines(text, file);
+  std::string_view section;
+  while (lines.next()) {
+    if (lines.line().starts_with(':')) {
+      section = lines.word();
+    } else if (section == ":units") {
+      parse_unit_line(lines, asf);
+    } else if (section == ":root") {
+      parse_root_line(lines, asf);
+    } else if (section == ":bonedata") {
+      if (lines.word() != "begin") lines.bad("'begin' of a bone, found '{}'", lines.line());
+      asf.bones.push_back(parse_bone(lines));
+    } else if (section == ":hierarchy") {
+      parse_hierarchy_line(lines, asf);
+    }
+  }
+  if (asf.length_unit == 0) fail("{}: expected 'length' in a section :units", file);
+  if (!asf.root_order) fail("{}: expected 'order' in a section :root", file);
+  if (asf.bones.empty()) fail("{}: expected bones in a section :bonedata", file);
+  if (!asf.children.contains("root")) fail("{}: expected 'root' in a section :hierarchy", file);
+
+  AsfSkeleton skeleton;
+  skeleton.file = file;
+  skeleton.metres_per_unit = kMetresPerInch / asf.length_unit;
+  skeleton.root_order = *asf.root_order;
+  add_children(asf, "root", -1, skeleton);
+  if (skeleton.bones.size() != asf.bones.size()) {
+    const auto lost = std::ranges::find_if(
+        asf.bones, [&](const AsfBone& bone) { return skeleton.find(bone.name) < 0; });
+    if (lost != asf.bones.end()) {
+      fail("{}: expected bone '{}' of :bonedata below root in :hierarchy", file, lost->name);
+    }
+    fail("{}: expected every bone once in :bonedata", file);
+  }
+  for (int j = 0; j < kJoints; ++j) {
+    skeleton.joints[j] = j == joint::hip ? -1 : skeleton.find(kJointBones[j]);
+    if (skeleton.joints[j] < 0 && j != joint::hip) {
+      fail("{}: expected bone '{}', the joint {}", file, kJointBones[j], kJointNames[j]);
+    }
+  }
+  return skeleton;
+}
+
+std::vector<double> parse_amc(const AsfSkeleton& skeleton, std::string_view text,
+                              const std::string& file) {
+  Lines lines(text, file);
+  bool degrees = false;
+  bool more = lines.next();
+  for (; more && lines.line().starts_with(':'); more = lines.next()) {
+    degrees |= lines.line().starts_with(":DEGREES");
+  }
+  if (!degrees) lines.bad("':DEGREES' before the first frame");
+  if (!more) fail("{}: expected at least one frame after ':DEGREES'", file);
+
+  FrameReader reader(skeleton, lines);
+  std::vector<double> values;
+  values.reserve(text.size() / 10);
+  const double printed = lines.number("the frame number");
+  if (printed != std::floor(printed) || std::abs(printed) > 1e9) {
+    lines.bad("the number of a frame, found '{}'", lines.line());
+  }
+  const auto first = static_cast<long long>(printed);
+  for (long long number = first; more; more = lines.next(), ++number) {
+    if (number != first && lines.number("the frame number") != static_cast<double>(number)) {
+      lines.bad("frame {}, found '{}'", number, lines.line());
+    }
+    if (!lines.word().empty()) lines.bad("the number of a frame, found '{}'", lines.line());
+    values.resize(values.size() + static_cast<std::size_t>(skeleton.values_per_frame));
+    reader.read(number, values.data() + values.size() - skeleton.values_per_frame);
+  }
+  return values;
+}
+
+AsfSkeleton read_asf(const std::filesystem::path& file) {
+  return parse_asf(read_text(file), file.string());
+}
+
+std::vector<double> read_amc(const AsfSkeleton& skeleton, const std::filesystem::path& file) {
+  return parse_amc(skeleton, read_text(file), file.string());
+}
+
+// G(root) = R(root angles); G(bone) = G(parent) C M C^T with C = R(axis), M = R(dof values);
+// end(bone) = end(parent) + G(bone) offset.
+void bone_ends(const AsfSkeleton& skeleton, const double* values, std::vector<Vec3>& ends) {
+  const std::size_t root = skeleton.bones.size();
+  ends.resize(root + 1);
+  ends[root] = Vec3(values[0], values[1], values[2]) * skeleton.metres_per_unit;
+  const Eigen::Matrix3d root_turn = rotation({values[3], values[4], values[5]});
+  std::vector<Eigen::Matrix3d> turns(root);
+  for (std::size_t b = 0; b < root; ++b) {
+    const AsfBone& bone = skeleton.bones[b];
+    const Eigen::Matrix3d& parent = bone.parent < 0 ? root_turn : turns[bone.parent];
+    if (bone.dof.empty()) {
+      turns[b] = parent;
+    } else {
+      Vec3 angles = Vec3::Zero();
+      for (std::size_t d = 0; d < bone.dof.size(); ++d) {
+        angles[bone.dof[d]] = values[bone.first_value + d];
+      }
+      turns[b].noalias() = parent * (bone.axis * rotation(angles) * bone.axis.transpose());
+    }
+    const Vec3& start = ends[bone.parent < 0 ? root : static_cast<std::size_t>(bone.parent)];
+    ends[b] = start + turns[b] * bone.offset;
+  }
+}
+
+std::vector<Pose3> forward_kinematics(const AsfSkeleton& skeleton,
+                                      const std::vector<double>& values, HipRoot hip) {
+  const std::size_t width = static_cast<std::size_t>(skeleton.values_per_frame);
+  std::vector<Pose3> frames(values.size() / width);
+  std::vector<Vec3> ends;
+  for (std::size_t f = 0; f < frames.size(); ++f) {
+    bone_ends(skeleton, values.data() + f * width, ends);
+    Pose3& pose = frames[f];
+    for (int j = 0; j < kJoints; ++j) {
+      pose[j] = skeleton.joints[j] < 0 ? ends.back() : ends[skeleton.joints[j]];
+    }
+    if (hip == HipRoot::midpoint) {
+      pose[joint::hip] = 0.5 * (pose[joint::right_hip] + pose[joint::left_hip]);
+    }
+  }
+  return frames;
+}
+
+Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path& amc, HipRoot hip) {
+  Motion motion;
+  motion.subject = std::filesystem::path(skeleton.file).stem().string();
+  motion.name = amc.stem().string();
+  motion.fps = kAmcFps;
+  motion.frames = forward_kinematics(skeleton, read_amc(skeleton, amc), hip);
+  for (Pose3& pose : motion.frames) {
+    for (Vec3& p : pose) p = y_up_to_z_up(p);
+  }
+  return motion;
+}
+
+}  // namespace posetape::data

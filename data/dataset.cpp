@@ -1,0 +1,351 @@
+#include "data/dataset.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+#include "data/npz.hpp"
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+constexpr const char* kTestSubjects = "test_subjects";
+constexpr const char* kMetadata = "metadata";
+
+// An optional field, and what is known about its coordinates.
+struct Field {
+  const char* name;
+  std::optional<PoseArray> Sequence::*member;
+  bool root_relative;
+};
+constexpr std::array<Field, 3> kFields{{{"pose_3d", &Sequence::pose_3d, false},
+                                        {"noisy_3d", &Sequence::noisy_3d, true},
+                                        {"refined_3d", &Sequence::refined_3d, true}}};
+
+// The arrays of a file, sorted into sequences in the order in which each first appears.
+struct Contents {
+  std::vector<std::string> sequences;
+  std::unordered_map<std::string, std::vector<std::string>> fields;
+};
+
+Contents list_contents(const NpzReader& file, const std::string& path) {
+  Contents contents;
+  for (const std::string& name : file.names()) {
+    const std::size_t slash = name.rfind('/');
+    if (slash == std::string::npos) {
+      if (name == "pose_2d") {
+        fail("{}: array 'pose_2d' has no sequence; name arrays '<sequence>/pose_2d'", path);
+      }
+      continue;
+    }
+    const std::string sequence = name.substr(0, slash);
+    auto& fields = contents.fields[sequence];
+    if (fields.empty()) contents.sequences.push_back(sequence);
+    fields.push_back(name.substr(slash + 1));
+  }
+  if (contents.sequences.empty()) {
+    fail("{}: no sequence in the file; name arrays '<sequence>/<field>', e.g. 'S1/Walk/0/pose_2d'",
+         path);
+  }
+  return contents;
+}
+
+// Reads the fields of one sequence. Every message starts with file and array.
+class SequenceReader {
+ public:
+  SequenceReader(const NpzReader& file, const std::string& path, const std::string& name)
+      : file_(file), path_(path), name_(name) {}
+
+  Sequence read(const std::vector<std::string>& fields) const {
+    for (const char* needed : {"pose_2d", "image_size"}) {
+      if (!has(needed)) {
+        fail("{}: sequence '{}' has no '{}' (it has {}); add the array '{}/{}'", path_, name_,
+             needed, fmt::join(fields, ", "), name_, needed);
+      }
+    }
+    Sequence sequence;
+    sequence.name = name_;
+    sequence.pose_2d = pose("pose_2d", 2);
+    for (const auto& [field, member, root_relative] : kFields) {
+      if (!has(field)) continue;
+      PoseArray array = pose(field, 3);
+      if (array.frames() != sequence.frames()) {
+        fail("{}: has {} frames, pose_2d has {}; cut both to the same frames", where(field),
+             array.frames(), sequence.frames());
+      }
+      sequence.*member = std::move(array);
+    }
+    sequence.image_size = image_size();
+    if (has("fps")) sequence.fps = fps();
+    return sequence;
+  }
+
+  std::string where(const char* field) const {
+    return fmt::format("{}: array '{}/{}'", path_, name_, field);
+  }
+
+ private:
+  std::string key(const char* field) const { return fmt::format("{}/{}", name_, field); }
+  bool has(const char* field) const { return file_.has(key(field)); }
+
+  PoseArray pose(const char* field, int channels) const {
+    const NpyArray array = file_.read(key(field));
+    const auto& shape = array.shape;
+    if (array.type != NpyType::f4 && array.type != NpyType::f8) {
+      fail("{}: expected float32 or float64, found {}; convert it with .astype('float32')",
+           where(field), type_name(array.type));
+    }
+    if (shape.size() != 3 || shape[1] != kJoints || shape[2] != channels) {
+      fail("{}: expected shape (frames, {}, {}), found {}; {}", where(field), kJoints, channels,
+           shape_text(shape), shape_hint(shape, channels));
+    }
+    if (shape[0] == 0) fail("{}: has no frames; leave the sequence out", where(field));
+    constexpr std::int64_t kMostFrames = std::numeric_limits<int>::max() / (3 * kJoints);
+    if (shape[0] > kMostFrames) {
+      fail("{}: has {} frames, {} at most; split the sequence", where(field), shape[0],
+           kMostFrames);
+    }
+    return {channels, array.as<float>()};
+  }
+
+  static std::string shape_hint(std::span<const std::int64_t> shape, int channels) {
+    if (shape.size() == 4) return "store every person or camera as a sequence of its own";
+    if (shape.size() != 3) return "put frames first, then joints, then coordinates";
+    if (shape[1] != kJoints) return "choose the 17 joints of Human3.6M in their order";
+    if (channels == 2 && shape[2] == 3) return "drop the third column (a confidence?)";
+    return fmt::format("store {} coordinates a joint", channels);
+  }
+
+  std::array<std::int32_t, 2> image_size() const {
+    const NpyArray array = file_.read(key("image_size"));
+    const std::vector<double> size = array.as<double>();
+    if (array.shape != std::vector<std::int64_t>{2}) {
+      fail("{}: expected shape (2,), found {}; store width and height in pixels",
+           where("image_size"), shape_text(array.shape));
+    }
+    for (const double extent : size) {
+      if (!(extent >= 1 && extent <= 1e6 && extent == std::floor(extent))) {
+        fail(
+            "{}: expected width and height in pixels, found {} and {}; store two positive "
+            "whole numbers",
+            where("image_size"), size[0], size[1]);
+      }
+    }
+    return {static_cast<std::int32_t>(size[0]), static_cast<std::int32_t>(size[1])};
+  }
+
+  float fps() const {
+    const NpyArray array = file_.read(key("fps"));
+    if (array.size() != 1) {
+      fail("{}: expected one number, found shape {}; store frames per second as a scalar",
+           where("fps"), shape_text(array.shape));
+    }
+    const auto value = array.as<float>()[0];
+    if (!(value > 0) || !std::isfinite(value)) {
+      fail("{}: expected frames per second above 0, found {}; store the camera's rate",
+           where("fps"), value);
+    }
+    return value;
+  }
+
+  const NpzReader& file_;
+  const std::string& path_;
+  const std::string& name_;
+};
+
+// Where the first NaN or infinite coordinate is.
+struct Invalid {
+  const char* field;
+  int frame;
+};
+
+std::optional<int> first_invalid_frame(const PoseArray& array) {
+  const auto bad = std::ranges::find_if(array.values, [](float v) { return !std::isfinite(v); });
+  if (bad == array.values.end()) return std::nullopt;
+  return static_cast<int>((bad - array.values.begin()) / (kJoints * array.channels));
+}
+
+std::optional<Invalid> find_invalid(const Sequence& sequence) {
+  if (const auto frame = first_invalid_frame(sequence.pose_2d)) return Invalid{"pose_2d", *frame};
+  for (const Field& field : kFields) {
+    const auto& array = sequence.*field.member;
+    if (!array) continue;
+    if (const auto frame = first_invalid_frame(*array)) return Invalid{field.name, *frame};
+  }
+  return std::nullopt;
+}
+
+// Mean distance in metres of the root from the origin, and of the other joints from the root.
+struct Extent {
+  double root = 0;
+  double joints = 0;
+};
+
+Extent extent(const PoseArray& pose) {
+  Extent sum;
+  for (int f = 0; f < pose.frames(); ++f) {
+    const float* p = pose.frame(f);
+    sum.root += std::hypot(p[0], p[1], p[2]);
+    for (int j = 1; j < kJoints; ++j) {
+      sum.joints += std::hypot(p[3 * j] - p[0], p[3 * j + 1] - p[1], p[3 * j + 2] - p[2]);
+    }
+  }
+  return {sum.root / pose.frames(), sum.joints / pose.frames() / (kJoints - 1)};
+}
+
+// The two mistakes in other people's files that no shape reveals and that ruin every result: the
+// joints of a person are some 0.5 m from the hip, so 10 stands between metres and millimetres,
+// and the hip of a root-relative pose is within a fraction of a body of the origin.
+void check_units(const Sequence& sequence, const SequenceReader& reader) {
+  for (const auto& [field, member, root_relative] : kFields) {
+    const auto& array = sequence.*member;
+    if (!array) continue;
+    const Extent mean = extent(*array);
+    if (mean.joints > 10) {
+      fail(
+          "{}: expected metres, found joints {:.0f} from the root on average; divide "
+          "millimetres by 1000",
+          reader.where(field), mean.joints);
+    }
+    if (root_relative && mean.root > 0.5) {
+      fail(
+          "{}: expected poses relative to joint 0, found it {:.2f} m from the origin on "
+          "average; subtract joint 0 from every joint",
+          reader.where(field), mean.root);
+    }
+  }
+}
+
+std::string read_text(const NpzReader& file, const char* name, const std::string& path) {
+  if (!file.has(name)) return {};
+  const NpyArray array = file.read(name);
+  if (array.type != NpyType::u1 || array.shape.size() > 1) {
+    fail(
+        "{}: array '{}': expected text as uint8 of one dimension, found {} of shape {}; write it "
+        "with numpy.frombuffer(text.encode(), 'uint8')",
+        path, name, type_name(array.type), shape_text(array.shape));
+  }
+  return {reinterpret_cast<const char*>(array.bytes.data()), array.bytes.size()};
+}
+
+std::vector<std::string> split_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::string line;
+  for (const char c : text + '\n') {
+    if (c != '\n') {
+      if (c != '\r') line += c;
+    } else if (!line.empty()) {
+      lines.push_back(std::exchange(line, {}));
+    }
+  }
+  return lines;
+}
+
+// ---- Writing ----
+
+NpyView pose_view(const PoseArray& pose) {
+  return npy_view<float>({pose.frames(), kJoints, pose.channels}, pose.values);
+}
+
+void check_sequence(const std::string& path, const Sequence& sequence) {
+  const auto check = [&](const char* field, const PoseArray& pose, int channels) {
+    if (pose.channels != channels || pose.frames() != sequence.frames() || pose.frames() == 0 ||
+        pose.values.size() % std::size_t(kJoints * channels) != 0) {
+      fail(
+          "{}: '{}/{}' has {} values of {} channels for {} frames, which is no (frames, {}, {}); "
+          "fill the sequence before it is written",
+          path, sequence.name, field, pose.values.size(), pose.channels, sequence.frames(), kJoints,
+          channels);
+    }
+  };
+  check("pose_2d", sequence.pose_2d, 2);
+  for (const Field& field : kFields) {
+    if (sequence.*field.member) check(field.name, *(sequence.*field.member), 3);
+  }
+}
+
+}  // namespace
+
+std::string_view Sequence::subject() const {
+  return std::string_view(name).substr(0, name.find('/'));
+}
+
+std::string_view Sequence::action() const {
+  std::string_view rest = clip();
+  const std::size_t slash = rest.find('/');
+  return slash == std::string_view::npos ? rest : rest.substr(slash + 1);
+}
+
+std::string_view Sequence::clip() const {
+  const std::size_t first = name.find('/');
+  const std::size_t last = name.rfind('/');
+  return first == last ? std::string_view(name) : std::string_view(name).substr(0, last);
+}
+
+bool Dataset::is_test(const Sequence& sequence) const {
+  return std::ranges::find(test_subjects, sequence.subject()) != test_subjects.end();
+}
+
+Dataset read_dataset(const std::string& path, const ReadOptions& options, ReadReport* report) {
+  const NpzReader file(path);
+  const Contents contents = list_contents(file, path);
+  Dataset dataset;
+  std::size_t dropped = 0;
+  for (const std::string& name : contents.sequences) {
+    const SequenceReader reader(file, path, name);
+    Sequence sequence = reader.read(contents.fields.at(name));
+    if (const auto invalid = find_invalid(sequence)) {
+      if (!options.drop_invalid) {
+        fail(
+            "{}: NaN or infinite coordinate in frame {}; repair the sequence or leave it out "
+            "(--drop-invalid)",
+            reader.where(invalid->field), invalid->frame);
+      }
+      ++dropped;
+      if (report != nullptr) report->dropped.push_back(name);
+      continue;
+    }
+    check_units(sequence, reader);
+    dataset.sequences.push_back(std::move(sequence));
+  }
+  if (dataset.sequences.empty()) {
+    fail("{}: all {} sequences have NaN or infinite coordinates; repair the file", path, dropped);
+  }
+  dataset.test_subjects = split_lines(read_text(file, kTestSubjects, path));
+  dataset.metadata = read_text(file, kMetadata, path);
+  return dataset;
+}
+
+void write_dataset(const std::string& path, const Dataset& dataset, const WriteOptions& options) {
+  std::vector<NamedArray> arrays;
+  for (const Sequence& sequence : dataset.sequences) {
+    check_sequence(path, sequence);
+    const auto add = [&](const char* field, NpyView view) {
+      arrays.push_back({fmt::format("{}/{}", sequence.name, field), std::move(view)});
+    };
+    add("pose_2d", pose_view(sequence.pose_2d));
+    for (const Field& field : kFields) {
+      if (sequence.*field.member) add(field.name, pose_view(*(sequence.*field.member)));
+    }
+    add("image_size", npy_view<std::int32_t>({2}, sequence.image_size));
+    add("fps", npy_view<float>({}, std::span(&sequence.fps, 1)));
+  }
+  const auto add_text = [&](const char* name, const std::string& text) {
+    if (text.empty()) return;
+    const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    arrays.push_back(
+        {name, npy_view<std::uint8_t>({static_cast<std::int64_t>(text.size())}, bytes)});
+  };
+  const std::string subjects = fmt::format("{}", fmt::join(dataset.test_subjects, "\n"));
+  add_text(kTestSubjects, subjects);
+  add_text(kMetadata, dataset.metadata);
+  write_npz(path, arrays, {options.deflate_level});
+}
+
+}  // namespace posetape::data

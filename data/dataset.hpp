@@ -1,0 +1,89 @@
+// Pose sequences in memory, the one shape that every command reads and writes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace posetape::data {
+
+inline constexpr int kJoints = 17;
+
+// F frames of 17 joints with C coordinates, row-major [F][17][C].
+struct PoseArray {
+  int channels = 0;  // 2 or 3
+  std::vector<float> values;
+
+  int frames() const {
+    return channels == 0 ? 0 : static_cast<int>(values.size() / std::size_t(kJoints * channels));
+  }
+  float* frame(int f) { return values.data() + std::size_t(f) * kJoints * channels; }
+  const float* frame(int f) const { return values.data() + std::size_t(f) * kJoints * channels; }
+};
+
+// One clip seen by one camera. `name` is "<subject>/<action or trial>/<camera>". Other people's
+// names may be shorter: "a/b" is subject a, action b; "a" is its own subject and action.
+struct Sequence {
+  std::string name;
+  PoseArray pose_2d;                    // pixels
+  std::optional<PoseArray> pose_3d;     // ground truth, camera space, metres, root with trajectory
+  std::optional<PoseArray> noisy_3d;    // base estimate, root-relative, metres
+  std::optional<PoseArray> refined_3d;  // result, root-relative, metres
+  std::array<std::int32_t, 2> image_size{0, 0};  // width, height in pixels
+  float fps = 50;
+
+  int frames() const { return pose_2d.frames(); }
+  std::string_view subject() const;  // up to the first '/'
+  std::string_view action() const;   // between the first and the last '/'
+  // All cameras of one performance share "<subject>/<action>".
+  std::string_view clip() const;
+};
+
+// A whole file. Sequences keep the order of the file.
+struct Dataset {
+  std::vector<Sequence> sequences;
+  // Subjects that no training may see. Stored in the file as the array "test_subjects" (UTF-8
+  // bytes, one name a line), so that every later command uses the same split.
+  std::vector<std::string> test_subjects;
+  // What made the file, as JSON text (command, seed, source, units). Array "metadata".
+  std::string metadata;
+
+  bool is_test(const Sequence& sequence) const;
+};
+
+struct ReadOptions {
+  // Leaves out sequences with a NaN or an infinite coordinate instead of failing.
+  bool drop_invalid = false;
+};
+
+struct ReadReport {
+  std::vector<std::string> dropped;  // names of the sequences that drop_invalid left out
+};
+
+// Reads a pose file: an npz with arrays "<sequence>/<field>", fields as the members of Sequence.
+//
+//   pose_2d                           (F, 17, 2)  float32 or float64, needed
+//   pose_3d, noisy_3d, refined_3d     (F, 17, 3)  float32 or float64
+//   image_size                        (2,)        integers, needed
+//   fps                               ()          any number, 50 where it is absent
+//
+// Arrays with other names are ignored. Throws Error with the file, the sequence, the array, what
+// was expected, what was found and a hint: whatever NpzReader refuses, a missing or misshapen
+// array, no sequence, no frame, lengths that differ, NaN or infinite coordinates, and poses that
+// look like millimetres or are not relative to the root where they should be.
+Dataset read_dataset(const std::string& path, const ReadOptions& options = {},
+                     ReadReport* report = nullptr);
+
+struct WriteOptions {
+  int deflate_level = 0;  // as in data/npz.hpp
+};
+
+// Writes the same format, atomically. Equal datasets make equal bytes.
+void write_dataset(const std::string& path, const Dataset& dataset,
+                   const WriteOptions& options = {});
+
+}  // namespace posetape::data

@@ -1,0 +1,48 @@
+// Motion in the world, before any camera has seen it.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/camera.hpp"
+#include "data/dataset.hpp"
+
+namespace posetape::data {
+
+using Pose3 = std::array<Vec3, kJoints>;
+
+// One person's movement: [F] poses of 17 joints in metres, world z up, floor near z = 0.
+struct Motion {
+  std::string subject;
+  std::string name;
+  double fps = 50;
+  std::vector<Pose3> frames;
+};
+
+// A point of a right-handed y-up world in a right-handed z-up one: x stays, y becomes z.
+inline Vec3 y_up_to_z_up(const Vec3& p) {
+  return {p.x(), -p.z(), p.y()};
+}
+
+// The motion at another rate, by Catmull-Rom interpolation of every coordinate over time. Frame 0
+// stays frame 0 and the last frame is the last full step inside the source. Where the rates are
+// equal the frames are returned untouched.
+Motion resample(Motion motion, double fps);
+
+// The point of the floor that a rig's cameras look at: least-squares intersection of their optical
+// axes seen from above, metres. Throws where the axes are parallel.
+Vec2 capture_centre(std::span<const Camera> rig);
+
+// Puts a motion into a rig's capture volume by one horizontal shift of the whole clip: the middle
+// of the box around the hip's path goes to `centre`. Neither heights nor directions change, so the
+// floor stays where it is and the clip stays what it was.
+Motion place(Motion motion, const Vec2& centre);
+
+// The motion as one camera sees it: exact pixels (with lens distortion) and all 17 joints in camera
+// space, absolute, metres. Named "<subject>/<name>/<camera_name>". Throws where a joint comes
+// closer than 10 cm to the image plane or behind it.
+Sequence film(const Motion& motion, const Camera& camera, const std::string& camera_name);
+
+}  // namespace posetape::data

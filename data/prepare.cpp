@@ -1,0 +1,207 @@
+#include "data/prepare.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "engine/error.hpp"
+#include "engine/rng.hpp"
+#include "kernels/cpu/parallel.hpp"
+
+namespace posetape::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kRig = "S1";
+
+// A sequence's detector noise hangs on its name alone (FNV-1a), so that it is the same in every
+// subset of the data and for any number of threads.
+std::uint64_t name_hash(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+// Keeps the chosen subjects; a chosen one that is not there is an error.
+std::vector<std::string> choose(const std::vector<std::string>& present,
+                                const std::vector<std::string>& chosen, std::string_view what) {
+  for (const std::string& name : chosen) {
+    if (!contains(present, name)) {
+      fail("{} '{}' is not in the data, which has {}", what, name, fmt::join(present, ", "));
+    }
+  }
+  std::vector<std::string> kept;
+  std::ranges::copy_if(present, std::back_inserter(kept), [&](const std::string& name) {
+    return chosen.empty() || contains(chosen, name);
+  });
+  return kept;
+}
+
+std::vector<std::string> choose_tests(const std::vector<std::string>& present,
+                                      const PrepareOptions& options,
+                                      const std::vector<std::string>& defaults) {
+  if (options.test_subjects) {
+    if (options.test_subjects->empty()) return {};
+    return choose(present, *options.test_subjects, "test subject");
+  }
+  std::vector<std::string> tests;
+  std::ranges::copy_if(defaults, std::back_inserter(tests),
+                       [&](const std::string& name) { return contains(present, name); });
+  return tests;
+}
+
+// The chosen cameras of the rig. The capture volume is always that of the whole rig.
+void check_cameras(const std::vector<int>& chosen, std::size_t rig) {
+  if (chosen.empty()) fail("no cameras chosen: give some of 0 to {}", rig - 1);
+  for (const int c : chosen) {
+    if (c < 0 || c >= static_cast<int>(rig)) fail("no camera {}: there are 0 to {}", c, rig - 1);
+    if (std::ranges::count(chosen, c) > 1) fail("camera {} is chosen more than once", c);
+  }
+}
+
+// Films `count` motions and lets the detector look at them. Motions are made in parallel, each
+// with all its randomness of its own, and stored by index: threads change nothing.
+std::vector<Sequence> film_all(int count, const std::function<Motion(int)>& motion,
+                               const PrepareOptions& options) {
+  const std::vector<Camera> rig = h36m_cameras(kRig);
+  check_cameras(options.cameras, rig.size());
+  const Vec2 centre = capture_centre(rig);
+  const int views = static_cast<int>(options.cameras.size());
+  std::vector<Sequence> sequences(static_cast<std::size_t>(count) * views);
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(count));
+
+  const auto film_one = [&](Index i) {
+    try {
+      const Motion placed = place(resample(motion(static_cast<int>(i)), options.fps), centre);
+      for (int v = 0; v < views; ++v) {
+        const int c = options.cameras[v];
+        Sequence sequence = film(placed, rig[c], std::to_string(c));
+        if (options.detector == Detector::simulated) {
+          sequence.pose_2d =
+              detect(sequence.pose_2d, placed.fps, options.detector_model,
+                     Random(options.seed, Stream::detector, name_hash(sequence.name)));
+        }
+        sequences[static_cast<std::size_t>(i) * views + v] = std::move(sequence);
+      }
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  };
+  parallel_for(count, 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) film_one(i);
+  });
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+  return sequences;
+}
+
+nlohmann::ordered_json metadata(std::string_view source, const PrepareOptions& options,
+                                const std::vector<std::string>& subjects,
+                                const std::vector<std::string>& tests) {
+  return {{"source", source},
+          {"fps", options.fps},
+          {"cameras", options.cameras},
+          {"rig", std::string("Human3.6M ") + std::string(kRig)},
+          {"detector", options.detector == Detector::simulated ? "simulated" : "gt"},
+          {"seed", options.seed},
+          {"subjects", subjects},
+          {"test_subjects", tests},
+          {"units", {{"pose_2d", "pixels"}, {"pose_3d", "metres, camera space, absolute"}}}};
+}
+
+std::vector<fs::path> sorted_entries(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    entries.push_back(it->path());
+  }
+  if (error) fail("{}: cannot list the directory: {}", directory.string(), error.message());
+  std::ranges::sort(entries);
+  return entries;
+}
+
+std::vector<fs::path> trials(const fs::path& subject) {
+  std::vector<fs::path> found = sorted_entries(subject);
+  std::erase_if(found, [](const fs::path& file) { return file.extension() != ".amc"; });
+  return found;
+}
+
+}  // namespace
+
+Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, HipRoot hip) {
+  std::vector<std::string> present;
+  for (const fs::path& entry : sorted_entries(directory)) {
+    if (fs::is_directory(entry) && !trials(entry).empty()) {
+      present.push_back(entry.filename().string());
+    }
+  }
+  if (present.empty()) {
+    fail("{}: expected a folder for each subject with <subject>.asf and .amc files, found none",
+         directory.string());
+  }
+  const auto subjects = choose(present, options.subjects, "subject");
+  const auto tests = choose_tests(subjects, options, {"127", "131", "17"});
+
+  struct Trial {
+    std::size_t skeleton;
+    fs::path file;
+  };
+  std::vector<AsfSkeleton> skeletons;
+  std::vector<Trial> files;
+  for (const std::string& subject : subjects) {
+    for (const fs::path& file : trials(directory / subject)) {
+      files.push_back({skeletons.size(), file});
+    }
+    skeletons.push_back(read_asf(directory / subject / (subject + ".asf")));
+  }
+
+  Dataset dataset;
+  dataset.sequences = film_all(
+      static_cast<int>(files.size()),
+      [&](int i) { return read_cmu_motion(skeletons[files[i].skeleton], files[i].file, hip); },
+      options);
+  dataset.test_subjects = tests;
+  auto meta = metadata("cmu", options, subjects, tests);
+  meta["hip"] = hip == HipRoot::root ? "root" : "midpoint";
+  meta["source_fps"] = kAmcFps;
+  meta["acknowledgement"] =
+      "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created "
+      "with funding from NSF EIA-0196217.";
+  dataset.metadata = meta.dump();
+  return dataset;
+}
+
+Dataset prepare_synthetic(const PrepareOptions& options, SyntheticOptions motion) {
+  motion.fps = options.fps;
+  motion.seed = options.seed;
+  std::vector<Motion> motions = synthetic_motions(motion);
+  std::vector<std::string> present;
+  for (int s = 1; s <= motion.subjects; ++s) present.push_back(fmt::format("P{}", s));
+  const auto subjects = choose(present, options.subjects, "subject");
+  const std::vector<std::string> last(present.end() - std::min<std::ptrdiff_t>(2, motion.subjects),
+                                      present.end());
+  const auto tests = choose_tests(subjects, options, last);
+  std::erase_if(motions, [&](const Motion& m) { return !contains(subjects, m.subject); });
+
+  Dataset dataset;
+  dataset.sequences = film_all(
+      static_cast<int>(motions.size()), [&](int i) { return std::move(motions[i]); }, options);
+  dataset.test_subjects = tests;
+  auto meta = metadata("synthetic", options, subjects, tests);
+  meta["takes"] = motion.takes;
+  meta["seconds"] = motion.seconds;
+  dataset.metadata = meta.dump();
+  return dataset;
+}
+
+}  // namespace posetape::data

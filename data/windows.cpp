@@ -1,0 +1,181 @@
+#include "data/windows.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "data/skeleton.hpp"
+#include "engine/error.hpp"
+#include "engine/rng.hpp"
+
+namespace posetape::data {
+namespace {
+
+template <class Predicate>
+std::vector<int> select(const Dataset& dataset, Predicate keep) {
+  std::vector<int> indices;
+  for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
+    if (keep(dataset.sequences[i])) indices.push_back(static_cast<int>(i));
+  }
+  return indices;
+}
+
+const Sequence& sequence_of(const Dataset& dataset, const Window& window) {
+  return dataset.sequences.at(static_cast<std::size_t>(window.sequence));
+}
+
+// Calls transform(source pose, target pose) for each frame, with the last real frame repeated.
+template <class Transform>
+void gather(const PoseArray& source, const Window& window, bool flip, std::span<float> out,
+            Transform transform) {
+  const std::size_t size = std::size_t(kJoints * source.channels);
+  if (out.empty() || out.size() % size != 0 || out.size() / size < std::size_t(window.length) ||
+      window.length < 1 || window.start + window.length > source.frames()) {
+    fail(
+        "window [{}, {}) of {} frames does not fit a buffer of {} values; use the frame count "
+        "the windows were made with",
+        window.start, window.start + window.length, source.frames(), out.size());
+  }
+  for (std::size_t k = 0; k < out.size() / size; ++k) {
+    const int frame = window.start + std::min(static_cast<int>(k), window.length - 1);
+    transform(source.frame(frame), out.data() + k * size);
+  }
+  if (flip) mirror(out, source.channels);
+}
+
+const PoseArray& need(const Sequence& sequence, const std::optional<PoseArray>& array,
+                      const char* field, const char* hint) {
+  if (!array) fail("sequence '{}' has no '{}'; {}", sequence.name, field, hint);
+  return *array;
+}
+
+}  // namespace
+
+std::vector<int> all_sequences(const Dataset& dataset) {
+  return select(dataset, [](const Sequence&) { return true; });
+}
+
+std::vector<int> train_sequences(const Dataset& dataset) {
+  return select(dataset, [&](const Sequence& sequence) { return !dataset.is_test(sequence); });
+}
+
+std::vector<int> test_sequences(const Dataset& dataset) {
+  return select(dataset, [&](const Sequence& sequence) { return dataset.is_test(sequence); });
+}
+
+std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences, int frames,
+                                 int stride) {
+  if (stride < 1 || stride > frames) {
+    fail(
+        "windows of {} frames with a stride of {} would leave frames out; choose a stride from "
+        "1 to the window's length",
+        frames, stride);
+  }
+  std::vector<Window> windows;
+  for (const int index : sequences) {
+    const int total = dataset.sequences.at(static_cast<std::size_t>(index)).frames();
+    int owned = 0;  // frames that the windows so far own
+    for (int next = 0; owned < total; next += stride) {
+      const int start = std::max(0, std::min(next, total - frames));
+      const int length = std::min(frames, total - start);
+      windows.push_back({index, start, length, owned - start});
+      owned = start + length;
+    }
+  }
+  return windows;
+}
+
+std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,
+                             std::uint64_t epoch) {
+  Random random(seed, Stream::shuffle, epoch);
+  std::vector<Window> result;
+  result.reserve(windows.size());
+  for (const int i : random.permutation(static_cast<int>(windows.size()))) {
+    result.push_back(windows[static_cast<std::size_t>(i)]);
+  }
+  return result;
+}
+
+void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
+  const Sequence& sequence = sequence_of(dataset, window);
+  if (sequence.image_size[0] < 1) {
+    fail("sequence '{}' has no image size; set width and height in pixels", sequence.name);
+  }
+  const auto width = static_cast<float>(sequence.image_size[0]);
+  const auto height = static_cast<float>(sequence.image_size[1]);
+  gather(sequence.pose_2d, window, flip, out, [&](const float* from, float* to) {
+    for (int j = 0; j < kJoints; ++j) {
+      to[2 * j] = from[2 * j] / width * 2 - 1;
+      to[2 * j + 1] = from[2 * j + 1] / width * 2 - height / width;
+    }
+  });
+}
+
+void gather_truth(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
+  const Sequence& sequence = sequence_of(dataset, window);
+  const PoseArray& truth = need(sequence, sequence.pose_3d, "pose_3d",
+                                "training and evaluation need the ground truth of every sequence");
+  gather(truth, window, flip, out, [](const float* from, float* to) {
+    for (int i = 0; i < 3 * kJoints; ++i) to[i] = from[i] - from[i % 3];
+  });
+}
+
+void gather_noisy(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
+  const Sequence& sequence = sequence_of(dataset, window);
+  const PoseArray& noisy = need(sequence, sequence.noisy_3d, "noisy_3d",
+                                "make base estimates with 'posetape lift' first");
+  gather(noisy, window, flip, out, [](const float* from, float* to) {
+    std::fill_n(to, 3, 0.0f);
+    std::copy(from + 3, from + 3 * kJoints, to + 3);
+  });
+}
+
+WindowMerger::WindowMerger(const Dataset& dataset, Merge merge)
+    : dataset_(dataset), merge_(merge), partial_(dataset.sequences.size()) {}
+
+void WindowMerger::add(const Window& window, std::span<const float> values, int channels) {
+  const int total = sequence_of(dataset_, window).frames();
+  Partial& partial = partial_.at(static_cast<std::size_t>(window.sequence));
+  const std::size_t size = std::size_t(kJoints * channels);
+  if (values.size() < size * std::size_t(window.length) || values.size() % size != 0 ||
+      window.start + window.length > total) {
+    fail(
+        "window [{}, {}) of {} frames does not fit an output of {} values; use the frame count "
+        "the windows were made with",
+        window.start, window.start + window.length, total, values.size());
+  }
+  if (partial.count.empty()) {
+    partial.pose.channels = channels;
+    partial.pose.values.resize(size * std::size_t(total));
+    partial.count.resize(std::size_t(total));
+    if (merge_ == Merge::average) partial.sum.resize(partial.pose.values.size());
+  }
+
+  const int first = merge_ == Merge::owned ? window.first_valid : 0;
+  for (int k = first; k < window.length; ++k) {
+    const std::size_t frame = std::size_t(window.start + k);
+    const auto from = values.subspan(std::size_t(k) * size, size);
+    ++partial.count[frame];
+    if (merge_ == Merge::owned) {
+      std::ranges::copy(from, partial.pose.values.begin() + frame * size);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) partial.sum[frame * size + i] += from[i];
+    }
+  }
+}
+
+PoseArray WindowMerger::take(int sequence) {
+  Partial partial = std::exchange(partial_.at(static_cast<std::size_t>(sequence)), {});
+  const auto missing = std::ranges::find(partial.count, 0);
+  if (partial.count.empty() || missing != partial.count.end()) {
+    fail("sequence '{}': no window gave frame {}; add every window of the sequence",
+         dataset_.sequences[static_cast<std::size_t>(sequence)].name,
+         missing - partial.count.begin());
+  }
+  const std::size_t size = std::size_t(kJoints * partial.pose.channels);
+  for (std::size_t i = 0; i < partial.sum.size(); ++i) {
+    partial.pose.values[i] = static_cast<float>(partial.sum[i] / partial.count[i / size]);
+  }
+  return std::move(partial.pose);
+}
+
+}  // namespace posetape::data

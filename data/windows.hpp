@@ -1,0 +1,85 @@
+// Sequences cut into windows of N frames for a network, and the network's outputs put together
+// again.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/dataset.hpp"
+
+namespace posetape::data {
+
+// N frames of one sequence, from `start` on. Of these `length` are real; if the sequence is
+// shorter than N, its last frame is repeated to fill the rest. Frames of the sequence in more than
+// one window are owned by the earliest: this one owns [first_valid, length), counted from its own
+// start, so that the windows of a list own every frame exactly once.
+struct Window {
+  int sequence = 0;  // index in Dataset::sequences
+  int start = 0;
+  int length = 0;
+  int first_valid = 0;
+};
+
+// Indices of sequences.
+std::vector<int> all_sequences(const Dataset& dataset);
+std::vector<int> train_sequences(const Dataset& dataset);  // !is_test
+std::vector<int> test_sequences(const Dataset& dataset);   // is_test
+
+// The windows of N = `frames` frames that start every `stride` frames, in the order of `sequences`.
+// The last window of a sequence is shifted back to end with it (as MixSTE evaluates), so that no
+// frame is left out and only clips shorter than N are padded. stride = frames makes windows that
+// are disjoint but for that last one. Throws Error unless 1 <= stride <= frames.
+std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences, int frames,
+                                 int stride);
+inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                        int frames) {
+  return make_windows(dataset, sequences, frames, frames);
+}
+
+// The windows in the random order of one epoch: a function of (seed, epoch) and nothing else.
+std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,
+                             std::uint64_t epoch);
+
+// One window's field in row-major [N][17][C], N from the size of `out`. With `flip`, the mirrored
+// person: x negated, left and right joints exchanged (VideoPose3D's augmentation; `mirror` of
+// data/skeleton.hpp, which also takes an output back).
+//
+// 2D (C = 2): x / w * 2 - 1 and y / w * 2 - h / w, so that x is in [-1, 1] and the aspect stays.
+void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out);
+// Ground truth (C = 3) in metres relative to joint 0. Throws Error where the sequence has none.
+void gather_truth(const Dataset& dataset, const Window& window, bool flip, std::span<float> out);
+// Base estimate (C = 3) in metres, joint 0 forced to zero. Throws Error where there is none.
+void gather_noisy(const Dataset& dataset, const Window& window, bool flip, std::span<float> out);
+
+// What to do with a frame that is in several windows.
+enum class Merge {
+  owned,    // take it from the window that owns it
+  average,  // average over all windows that have it
+};
+
+// Puts the outputs of a list of windows together to whole sequences.
+class WindowMerger {
+ public:
+  WindowMerger(const Dataset& dataset, Merge merge);
+
+  // One window's output in [N][17][C], C the same in every call. Padding is dropped.
+  void add(const Window& window, std::span<const float> values, int channels = 3);
+
+  // The sequence, once all of its windows were added; it is not kept. Throws Error if a frame is
+  // missing.
+  PoseArray take(int sequence);
+
+ private:
+  struct Partial {
+    PoseArray pose;           // owned: the frames so far
+    std::vector<double> sum;  // average: of the values so far
+    std::vector<int> count;   // of the windows that gave each frame
+  };
+
+  const Dataset& dataset_;
+  Merge merge_;
+  std::vector<Partial> partial_;  // by sequence
+};
+
+}  // namespace posetape::data

@@ -1,0 +1,273 @@
+#include "data/dataset.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "data/npz.hpp"
+#include "tests/data/files.hpp"
+#include "tests/data/poses.hpp"
+
+using namespace posetape;
+using namespace posetape::data;
+using namespace posetape::test;
+
+namespace {
+
+using Shape = std::vector<std::int64_t>;
+
+// A file to spoil: arrays by name, of zeros unless said otherwise.
+class FileBuilder {
+ public:
+  explicit FileBuilder(const std::string& path) : path_(path) {
+    zeros("S1/Walk/0/pose_2d", {5, 17, 2});
+    zeros("S1/Walk/0/noisy_3d", {5, 17, 3});
+    values<std::int32_t>("S1/Walk/0/image_size", {2}, {1000, 1002});
+  }
+
+  template <class T>
+  FileBuilder& values(const std::string& name, const Shape& shape, const std::vector<T>& elements) {
+    const auto bytes = std::as_bytes(std::span(elements));
+    arrays_[name] = {npy_type<T>(), shape, {bytes.begin(), bytes.end()}};
+    return *this;
+  }
+  FileBuilder& zeros(const std::string& name, const Shape& shape) { return fill(name, shape, 0); }
+  FileBuilder& fill(const std::string& name, const Shape& shape, float value) {
+    std::size_t count = 1;
+    for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
+    return values<float>(name, shape, std::vector<float>(count, value));
+  }
+  FileBuilder& remove(const std::string& name) {
+    arrays_.erase(name);
+    return *this;
+  }
+
+  Dataset read(const ReadOptions& options = {}, ReadReport* report = nullptr) const {
+    std::vector<NamedArray> named;
+    for (const auto& [name, array] : arrays_) named.push_back({name, npy_view(array)});
+    write_npz(path_, named);
+    return read_dataset(path_, options, report);
+  }
+
+ private:
+  std::string path_;
+  std::map<std::string, NpyArray> arrays_;
+};
+
+}  // namespace
+
+TEST_CASE("names are split at the first and the last slash") {
+  struct Case {
+    const char *name, *subject, *action, *clip;
+  };
+  for (const Case& c :
+       {Case{"S9/Walking 1/2", "S9", "Walking 1", "S9/Walking 1"},
+        Case{"14/14_30/0", "14", "14_30", "14/14_30"}, Case{"a/b/c/d", "a", "b/c", "a/b/c"},
+        Case{"a/b", "a", "b", "a/b"}, Case{"video", "video", "video", "video"}}) {
+    Sequence sequence;
+    sequence.name = c.name;
+    CAPTURE(c.name);
+    CHECK(sequence.subject() == c.subject);
+    CHECK(sequence.action() == c.action);
+    CHECK(sequence.clip() == c.clip);
+    CHECK(sequence.frames() == 0);
+  }
+}
+
+TEST_CASE("a dataset comes back from its file") {
+  const TemporaryDirectory directory;
+  Dataset dataset;
+  dataset.sequences.push_back(random_sequence("S9/Walk/1", 7, 1));
+  dataset.sequences.push_back(random_sequence("S1/Sit/0", 3, 2));
+  dataset.sequences[0].refined_3d = random_poses(7, 3, 0, 3);
+  dataset.sequences[0].fps = 29.97f;
+  dataset.sequences[1].pose_3d.reset();
+  dataset.test_subjects = {"S9", "S11"};
+  dataset.metadata = R"({"command": "prepare", "subject": "ä"})";
+  for (const int level : {0, 1}) {
+    write_dataset(directory.file("a.npz"), dataset, {level});
+    const Dataset read = read_dataset(directory.file("a.npz"));
+    REQUIRE(read.sequences.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Sequence& expected = dataset.sequences[i];
+      const Sequence& found = read.sequences[i];
+      CHECK(found.name == expected.name);
+      CHECK(found.pose_2d.values == expected.pose_2d.values);
+      CHECK(found.pose_2d.channels == 2);
+      CHECK(found.image_size == expected.image_size);
+      CHECK(found.fps == expected.fps);
+      for (const auto member : {&Sequence::pose_3d, &Sequence::noisy_3d, &Sequence::refined_3d}) {
+        REQUIRE((found.*member).has_value() == (expected.*member).has_value());
+        if (found.*member) CHECK((found.*member)->values == (expected.*member)->values);
+      }
+    }
+    CHECK(read.test_subjects == dataset.test_subjects);
+    CHECK(read.metadata == dataset.metadata);
+    CHECK(read.is_test(read.sequences[0]));
+    CHECK_FALSE(read.is_test(read.sequences[1]));
+  }
+}
+
+TEST_CASE("the least file of somebody with an own estimator is valid") {
+  const TemporaryDirectory directory;
+  FileBuilder builder(directory.file("a.npz"));
+  const Dataset dataset =
+      builder.zeros("my video/pose_2d", {2, 17, 2})
+          .values<double>("my video/noisy_3d", {2, 17, 3}, std::vector<double>(102, 0.25))
+          .values<std::int64_t>("my video/image_size", {2}, {640, 480})
+          .values<float>("unrelated", {1}, {3})
+          .read();
+  REQUIRE(dataset.sequences.size() == 2);
+  const Sequence& sequence = dataset.sequences[1];
+  CHECK(sequence.name == "my video");
+  CHECK(sequence.fps == 50);
+  CHECK(sequence.image_size == std::array<std::int32_t, 2>{640, 480});
+  CHECK(sequence.noisy_3d->values == std::vector<float>(102, 0.25f));  // from float64
+  CHECK_FALSE(sequence.pose_3d.has_value());
+  CHECK(dataset.test_subjects.empty());
+  CHECK(dataset.metadata.empty());
+}
+
+TEST_CASE("fps may be any number, as a scalar or an array of one") {
+  const TemporaryDirectory directory;
+  FileBuilder builder(directory.file("a.npz"));
+  builder.values<std::int64_t>("S1/Walk/0/fps", {}, {25});
+  CHECK(builder.read().sequences[0].fps == 25);
+  builder.values<double>("S1/Walk/0/fps", {1}, {30});
+  CHECK(builder.read().sequences[0].fps == 30);
+}
+
+TEST_CASE("test subjects are lines, whoever wrote them") {
+  const TemporaryDirectory directory;
+  const std::string text = "S9\r\nS11\n\n";
+  FileBuilder builder(directory.file("a.npz"));
+  builder.values<std::uint8_t>("test_subjects", {static_cast<std::int64_t>(text.size())},
+                               {text.begin(), text.end()});
+  CHECK(builder.read().test_subjects == std::vector<std::string>{"S9", "S11"});
+}
+
+TEST_CASE("a misshapen array is refused with file, sequence, array, shapes and a hint") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  const std::string walk = "array 'S1/Walk/0/";
+  const auto build = [&] { return FileBuilder(path); };
+
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 17}).read(), path, walk + "pose_2d'",
+                      "expected shape (frames, 17, 2), found (5, 17)", "frames first");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {1, 5, 17, 2}).read(), path,
+                      "found (1, 5, 17, 2)", "sequence of its own");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 16, 2}).read(), path,
+                      walk + "pose_2d'", "found (5, 16, 2)", "17 joints");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 17, 3}).read(), path,
+                      "found (5, 17, 3)", "drop the third column");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/noisy_3d", {5, 17, 2}).read(), path,
+                      walk + "noisy_3d'", "expected shape (frames, 17, 3), found (5, 17, 2)",
+                      "3 coordinates");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_3d", {5, 32, 3}).read(), path,
+                      walk + "pose_3d'", "found (5, 32, 3)", "17 joints");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/noisy_3d", {4, 17, 3}).read(), path,
+                      walk + "noisy_3d'", "has 4 frames, pose_2d has 5", "cut both");
+  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {0, 17, 2}).read(), path,
+                      walk + "pose_2d'", "no frames", "leave the sequence out");
+  CHECK_MESSAGE_PARTS(
+      build()
+          .values<std::int32_t>("S1/Walk/0/pose_2d", {5, 17, 2}, std::vector<std::int32_t>(170))
+          .read(),
+      path, walk + "pose_2d'", "expected float32 or float64, found int32", "astype");
+}
+
+TEST_CASE("missing arrays are named") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).remove("S1/Walk/0/pose_2d").read(), path,
+                      "sequence 'S1/Walk/0' has no 'pose_2d'", "image_size, noisy_3d",
+                      "add the array 'S1/Walk/0/pose_2d'");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).remove("S1/Walk/0/image_size").read(), path,
+                      "sequence 'S1/Walk/0' has no 'image_size'");
+  write_npz(path, std::vector<NamedArray>{{"x", npy_view<float>({0}, {})}});
+  CHECK_MESSAGE_PARTS(read_dataset(path), path, "no sequence", "name arrays '<sequence>/<field>'");
+  write_npz(path, std::vector<NamedArray>{{"pose_2d", npy_view<float>({0}, {})}});
+  CHECK_MESSAGE_PARTS(read_dataset(path), path, "array 'pose_2d' has no sequence",
+                      "'<sequence>/pose_2d'");
+  write_all(path, "");
+  CHECK_MESSAGE_PARTS(read_dataset(path), path, "is empty");
+}
+
+TEST_CASE("image sizes and frame rates that cannot be are refused") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  const auto with_size = [&](const Shape& shape, const std::vector<std::int32_t>& size) {
+    return FileBuilder(path).values("S1/Walk/0/image_size", shape, size).read();
+  };
+  CHECK_MESSAGE_PARTS(with_size({3}, {1, 2, 3}), path, "S1/Walk/0/image_size",
+                      "expected shape (2,), found (3,)", "width and height");
+  CHECK_MESSAGE_PARTS(with_size({2}, {0, 1000}), path, "found 0 and 1000", "positive");
+  CHECK_MESSAGE_PARTS(with_size({2}, {1000, -1}), path, "found 1000 and -1", "positive");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).fill("S1/Walk/0/fps", {}, 0).read(), path, "S1/Walk/0/fps",
+                      "above 0, found 0");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).fill("S1/Walk/0/fps", {}, NAN).read(), path, "found nan");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).fill("S1/Walk/0/fps", {2}, 50).read(), path,
+                      "expected one number, found shape (2,)");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).fill("test_subjects", {2}, 50).read(), path,
+                      "array 'test_subjects'", "found float32 of shape (2,)", "frombuffer");
+}
+
+TEST_CASE("NaN and infinite coordinates are found by sequence, array and frame, or dropped") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> poses(2 * 17 * 3);
+    poses[17 * 3 + 7] = bad;
+    FileBuilder builder(path);
+    builder.zeros("S2/Sit/1/pose_2d", {2, 17, 2})
+        .values<std::int32_t>("S2/Sit/1/image_size", {2}, {1000, 1000})
+        .values("S2/Sit/1/pose_3d", {2, 17, 3}, poses);
+    CHECK_MESSAGE_PARTS(builder.read(), path, "S2/Sit/1/pose_3d", "NaN or infinite", "frame 1");
+    ReadReport report;
+    const Dataset dataset = builder.read({.drop_invalid = true}, &report);
+    CHECK(dataset.sequences.size() == 1);
+    CHECK(dataset.sequences[0].name == "S1/Walk/0");
+    CHECK(report.dropped == std::vector<std::string>{"S2/Sit/1"});
+    builder.fill("S1/Walk/0/pose_2d", {5, 17, 2}, bad);
+    CHECK_MESSAGE_PARTS(builder.read({.drop_invalid = true}), path, "all 2 sequences");
+  }
+  // A double that is finite, but not as a float.
+  CHECK_MESSAGE_PARTS(FileBuilder(path)
+                          .values("S1/Walk/0/noisy_3d", {5, 17, 3}, std::vector<double>(255, 1e300))
+                          .read(),
+                      path, "noisy_3d", "infinite", "frame 0");
+}
+
+TEST_CASE("millimetres and poses that are not relative to the root are noticed") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  std::vector<float> poses = random_poses(5, 3, 0, 1).values;
+  for (float& v : poses) v *= 1000;
+  CHECK_MESSAGE_PARTS(FileBuilder(path).values("S1/Walk/0/pose_3d", {5, 17, 3}, poses).read(), path,
+                      "S1/Walk/0/pose_3d", "expected metres", "divide millimetres by 1000");
+  CHECK_MESSAGE_PARTS(FileBuilder(path)
+                          .values("S1/Walk/0/noisy_3d", {5, 17, 3}, random_poses(5, 3, 4, 1).values)
+                          .read(),
+                      path, "S1/Walk/0/noisy_3d", "relative to joint 0", "subtract joint 0");
+  // The truth keeps its trajectory.
+  CHECK(FileBuilder(path)
+            .values("S1/Walk/0/pose_3d", {5, 17, 3}, random_poses(5, 3, 4, 1).values)
+            .read()
+            .sequences.size() == 1);
+}
+
+TEST_CASE("a sequence that is not whole is not written") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  Dataset dataset;
+  dataset.sequences.push_back(random_sequence("S1/Walk/0", 5, 1));
+  dataset.sequences[0].refined_3d = random_poses(4, 3, 0, 1);
+  CHECK_MESSAGE_PARTS(write_dataset(path, dataset), path, "S1/Walk/0/refined_3d",
+                      "204 values of 3 channels for 5 frames");
+  dataset.sequences[0].refined_3d.reset();
+  dataset.sequences.push_back(dataset.sequences[0]);
+  CHECK_MESSAGE_PARTS(write_dataset(path, dataset), path, "two arrays", "S1/Walk/0/pose_2d");
+  CHECK(directory.count() == 0);
+}

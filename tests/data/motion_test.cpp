@@ -1,0 +1,118 @@
+#include "data/motion.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "data/skeleton.hpp"
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+// All joints at one place that moves; joint j is j cm higher.
+template <class Path>
+Motion moving(int frames, double fps, Path path) {
+  Motion motion{"S", "clip", fps, {}};
+  for (int f = 0; f < frames; ++f) {
+    Pose3 pose;
+    for (int j = 0; j < kJoints; ++j) pose[j] = path(f / fps) + Vec3(0, 0, 0.01 * j);
+    motion.frames.push_back(pose);
+  }
+  return motion;
+}
+
+TEST_CASE("motion: y up becomes z up by a rotation") {
+  CHECK(y_up_to_z_up({1, 2, 3}) == Vec3(1, -3, 2));
+  const Vec3 x = y_up_to_z_up(Vec3::UnitX());
+  const Vec3 y = y_up_to_z_up(Vec3::UnitY());
+  CHECK(x.cross(y) == y_up_to_z_up(Vec3::UnitZ()));
+}
+
+TEST_CASE("motion: resampling keeps the time of every frame") {
+  // A parabola is reproduced exactly inside the clip and nearly so in its first and last step.
+  const auto path = [](double t) { return Vec3(1 + 2 * t, 3 - t * t, 0.5 * t * t); };
+  const Motion source = moving(121, 120, path);
+  const Motion slow = resample(source, 50);
+  CHECK(slow.fps == 50);
+  REQUIRE(slow.frames.size() == 51);  // 0 to 1 s
+  for (int f = 0; f < 51; ++f) {
+    CAPTURE(f);
+    const double tolerance = f == 0 || f == 50 ? 1e-12 : f == 1 || f == 49 ? 1e-4 : 1e-12;
+    CHECK((slow.frames[f][0] - path(f / 50.0)).norm() < tolerance);
+    CHECK((slow.frames[f][5] - slow.frames[f][0] - Vec3(0, 0, 0.05)).norm() < 1e-12);
+  }
+  CHECK(resample(moving(120, 120, path), 50).frames.size() == 50);  // 0 to 0.98 s
+  CHECK(resample(moving(1, 120, path), 50).frames.size() == 1);
+
+  const Motion fast = resample(source, 240);
+  REQUIRE(fast.frames.size() == 241);
+  CHECK((fast.frames[101][0] - path(101 / 240.0)).norm() < 1e-12);
+}
+
+TEST_CASE("motion: a sine comes through resampling with an error of its fourth order") {
+  // 3 Hz with 0.3 m, a fast hand: Catmull-Rom at 120 fps leaves less than 0.1 mm.
+  const auto path = [](double t) { return Vec3(0.3 * std::sin(6 * 3.14159265 * t), 0, 0); };
+  const Motion slow = resample(moving(241, 120, path), 50);
+  double worst = 0;
+  for (std::size_t f = 2; f + 2 < slow.frames.size(); ++f) {
+    worst = std::max(worst, (slow.frames[f][0] - path(static_cast<double>(f) / 50)).norm());
+  }
+  CHECK(worst < 1e-3);
+  CHECK(worst > 1e-7);  // it did interpolate
+}
+
+TEST_CASE("motion: no resampling where the rates are equal, and none at rate 0") {
+  const auto path = [](double t) { return Vec3(std::sin(40 * t), 0, 0); };
+  const Motion source = moving(10, 50, path);
+  CHECK(resample(source, 50).frames == source.frames);
+  CHECK_THROWS_WITH_AS(resample(source, 0), doctest::Contains("S/clip"), Error);
+}
+
+TEST_CASE("motion: the rig's centre is where its axes meet") {
+  const auto rig = h36m_cameras("S1");
+  const Vec2 centre = capture_centre(rig);
+  CHECK(centre.x() == doctest::Approx(-0.050).epsilon(0.02));
+  CHECK(centre.y() == doctest::Approx(0.408).epsilon(0.01));
+  for (const Camera& camera : rig) {
+    // Seen close to the middle column by all of them.
+    const Vec3 local = world_to_camera(camera, {centre.x(), centre.y(), 1});
+    CHECK(std::abs(local.x() / local.z()) < 0.1);
+  }
+  CHECK_THROWS_AS(capture_centre(std::span(rig).first(1)), Error);
+}
+
+TEST_CASE("motion: placing moves the box of the hip's path to the centre and nothing else") {
+  const auto path = [](double t) { return Vec3(4 + t, 7 - 3 * t, 0.9); };
+  const Motion source = moving(51, 50, path);
+  const Motion placed = place(source, {0.5, -0.25});
+  CHECK((placed.frames[0][0] - Vec3(0, 1.25, 0.9)).norm() < 1e-12);
+  CHECK((placed.frames[50][0] - Vec3(1, -1.75, 0.9)).norm() < 1e-12);
+  const Vec3 shift = placed.frames[0][0] - source.frames[0][0];
+  CHECK(shift.z() == 0);
+  CHECK((placed.frames[20][13] - source.frames[20][13] - shift).norm() < 1e-12);
+}
+
+TEST_CASE("motion: filming gives camera space, pixels, names and sizes") {
+  const Camera camera = h36m_cameras("S1")[0];
+  const Motion motion = moving(3, 50, [](double t) { return Vec3(t, 0, 1); });
+  const Sequence sequence = film(motion, camera, "0");
+  CHECK(sequence.name == "S/clip/0");
+  CHECK(sequence.image_size == std::array<std::int32_t, 2>{1000, 1002});
+  CHECK(sequence.fps == 50.0f);
+  REQUIRE(sequence.frames() == 3);
+  REQUIRE(sequence.pose_3d.has_value());
+  REQUIRE(sequence.pose_3d->frames() == 3);
+  CHECK(sequence.pose_2d.frame(0)[0] == doctest::Approx(443.3168));
+  CHECK(sequence.pose_2d.frame(0)[1] == doctest::Approx(421.4839));
+  CHECK(sequence.pose_3d->frame(0)[2] == doctest::Approx(5.288662));
+  // Every joint is absolute: joint 10 is 10 cm higher in the world, not near the origin.
+  const Vec3 head = world_to_camera(camera, {0.04, 0, 1.1});
+  for (int c = 0; c < 3; ++c) CHECK(sequence.pose_3d->frame(2)[30 + c] == doctest::Approx(head[c]));
+
+  const Motion behind = moving(1, 50, [&](double) { return camera.position; });
+  CHECK_THROWS_WITH_AS(film(behind, camera, "0"), doctest::Contains("S/clip/0"), Error);
+}
+
+}  // namespace
+}  // namespace posetape::data

@@ -1,0 +1,219 @@
+#include "data/windows.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/skeleton.hpp"
+#include "tests/data/files.hpp"
+#include "tests/data/poses.hpp"
+
+using namespace posetape;
+using namespace posetape::data;
+using namespace posetape::test;
+
+namespace {
+
+Dataset dataset_of(const std::vector<int>& frames) {
+  Dataset dataset;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    dataset.sequences.push_back(random_sequence(fmt::format("S{}/Walk/0", i), frames[i], 10 * i));
+  }
+  return dataset;
+}
+
+bool operator==(const Window& a, const Window& b) {
+  return a.sequence == b.sequence && a.start == b.start && a.length == b.length &&
+         a.first_valid == b.first_valid;
+}
+
+}  // namespace
+
+TEST_CASE("windows own every frame exactly once, for any length, window and stride") {
+  for (int total = 1; total <= 40; ++total) {
+    const Dataset dataset = dataset_of({total});
+    for (int n = 1; n <= 13; ++n) {
+      for (int stride = 1; stride <= n; ++stride) {
+        CAPTURE(total);
+        CAPTURE(n);
+        CAPTURE(stride);
+        const auto windows = make_windows(dataset, std::vector<int>{0}, n, stride);
+        std::vector<int> owners(static_cast<std::size_t>(total));
+        bool inside = true;
+        for (const Window& w : windows) {
+          inside = inside && w.start >= 0 && w.start + w.length <= total &&
+                   w.length == std::min(n, total) && w.first_valid >= 0 && w.first_valid < w.length;
+          for (int k = w.first_valid; k < w.length; ++k) {
+            ++owners.at(static_cast<std::size_t>(w.start + k));
+          }
+        }
+        CHECK(inside);
+        CHECK(std::ranges::all_of(owners, [](int count) { return count == 1; }));
+        CHECK(windows.back().start + windows.back().length == total);
+        const int expected = total <= n ? 1 : (total - n + stride - 1) / stride + 1;
+        CHECK(static_cast<int>(windows.size()) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("the last disjoint window is shifted back, and counts only its new frames") {
+  const Dataset dataset = dataset_of({10, 3, 8});
+  const auto windows = make_windows(dataset, std::vector<int>{2, 0, 1}, 4);
+  const std::vector<Window> expected{{2, 0, 4, 0}, {2, 4, 4, 0}, {0, 0, 4, 0},
+                                     {0, 4, 4, 0}, {0, 6, 4, 2}, {1, 0, 3, 0}};
+  CHECK(std::ranges::equal(windows, expected, [](const auto& a, const auto& b) { return a == b; }));
+}
+
+TEST_CASE("a stride that would leave frames out is refused") {
+  const Dataset dataset = dataset_of({10});
+  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, 4, 5), "windows of 4 frames",
+                      "stride of 5", "choose a stride from 1");
+  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, 4, 0), "stride of 0");
+  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, 0), "windows of 0 frames");
+}
+
+TEST_CASE("sequences are chosen by the split of the file") {
+  Dataset dataset = dataset_of({1, 1, 1});
+  dataset.test_subjects = {"S1"};
+  CHECK(all_sequences(dataset) == std::vector<int>{0, 1, 2});
+  CHECK(train_sequences(dataset) == std::vector<int>{0, 2});
+  CHECK(test_sequences(dataset) == std::vector<int>{1});
+}
+
+TEST_CASE("the order of an epoch is random, complete and repeatable") {
+  const Dataset dataset = dataset_of({100, 50});
+  const auto windows = make_windows(dataset, all_sequences(dataset), 4, 2);
+  const auto same = [](const auto& a, const auto& b) {
+    return std::ranges::equal(a, b, [](const auto& x, const auto& y) { return x == y; });
+  };
+  const auto first = shuffled(windows, 1, 0);
+  CHECK(same(first, shuffled(windows, 1, 0)));
+  CHECK_FALSE(same(first, shuffled(windows, 1, 1)));
+  CHECK_FALSE(same(first, shuffled(windows, 2, 0)));
+  CHECK_FALSE(same(first, windows));
+  auto sorted = first;
+  std::ranges::sort(sorted, [](const Window& a, const Window& b) {
+    return std::pair(a.sequence, a.start) < std::pair(b.sequence, b.start);
+  });
+  CHECK(same(sorted, windows));
+}
+
+TEST_CASE("2D is normalised by the width, in both coordinates") {
+  Dataset dataset = dataset_of({2});
+  dataset.sequences[0].image_size = {1000, 500};
+  float* pose = dataset.sequences[0].pose_2d.frame(1);
+  pose[0] = 0, pose[1] = 0, pose[2] = 1000, pose[3] = 500, pose[4] = 500, pose[5] = 250;
+  std::vector<float> out(34);
+  gather_2d(dataset, {0, 1, 1, 0}, false, out);
+  CHECK(std::vector<float>(out.begin(), out.begin() + 6) ==
+        std::vector<float>{-1, -0.5f, 1, 0.5f, 0, 0});
+}
+
+TEST_CASE("truth is relative to the root, and the base estimate's root is zero") {
+  Dataset dataset = dataset_of({3});
+  Sequence& sequence = dataset.sequences[0];
+  sequence.noisy_3d->frame(2)[1] = 0.125f;
+  std::vector<float> truth(51);
+  std::vector<float> noisy(51);
+  gather_truth(dataset, {0, 2, 1, 0}, false, truth);
+  gather_noisy(dataset, {0, 2, 1, 0}, false, noisy);
+  for (int i = 0; i < 51; ++i) {
+    const float* t = sequence.pose_3d->frame(2);
+    CHECK(truth[std::size_t(i)] == t[i] - t[i % 3]);
+    CHECK(noisy[std::size_t(i)] == (i < 3 ? 0 : sequence.noisy_3d->frame(2)[i]));
+  }
+}
+
+TEST_CASE("a short clip is filled with its last frame") {
+  const Dataset dataset = dataset_of({3});
+  const auto windows = make_windows(dataset, all_sequences(dataset), 5);
+  REQUIRE(windows.size() == 1);
+  std::vector<float> out(5 * 51);
+  gather_noisy(dataset, windows[0], false, out);
+  const auto frame = [&](int k) {
+    return std::vector<float>(out.begin() + k * 51, out.begin() + (k + 1) * 51);
+  };
+  CHECK(frame(1) != frame(2));
+  CHECK(frame(3) == frame(2));
+  CHECK(frame(4) == frame(2));
+}
+
+TEST_CASE("a flipped window is the mirrored person in 2D and 3D") {
+  const Dataset dataset = dataset_of({4});
+  const Window window{0, 1, 3, 0};
+  const auto check = [&](auto gather, int channels) {
+    std::vector<float> plain(std::size_t(3 * 17 * channels));
+    std::vector<float> flipped(plain.size());
+    gather(dataset, window, false, plain);
+    gather(dataset, window, true, flipped);
+    const auto at = [&](const std::vector<float>& v, int joint, int c) {
+      return v[std::size_t(2 * 17 * channels + joint * channels + c)];
+    };
+    // Left knee 5 and right knee 2, left wrist 13 and right wrist 16, head 10.
+    for (const auto& [a, b] : {std::pair{5, 2}, {2, 5}, {13, 16}, {16, 13}, {10, 10}, {0, 0}}) {
+      CHECK(at(flipped, a, 0) == -at(plain, b, 0));
+      for (int c = 1; c < channels; ++c) CHECK(at(flipped, a, c) == at(plain, b, c));
+    }
+    mirror(flipped, channels);
+    CHECK(flipped == plain);
+  };
+  check(gather_2d, 2);
+  check(gather_truth, 3);
+  check(gather_noisy, 3);
+}
+
+TEST_CASE("gathering and merging give the sequences back") {
+  const Dataset dataset = dataset_of({10, 3, 8, 1});
+  for (const Merge merge : {Merge::owned, Merge::average}) {
+    for (const int stride : {1, 2, 4}) {
+      CAPTURE(stride);
+      WindowMerger merger(dataset, merge);
+      const auto windows = make_windows(dataset, all_sequences(dataset), 4, stride);
+      for (const Window& window : shuffled(windows, 1, 0)) {
+        std::vector<float> values(4 * 51);
+        gather_noisy(dataset, window, false, values);
+        merger.add(window, values);
+      }
+      for (int i = 0; i < 4; ++i) {
+        const PoseArray pose = merger.take(i);
+        CHECK(pose.channels == 3);
+        CHECK(pose.values == dataset.sequences[std::size_t(i)].noisy_3d->values);
+      }
+    }
+  }
+}
+
+TEST_CASE("overlapping windows are averaged, or the owner counts") {
+  const Dataset dataset = dataset_of({3});
+  const auto windows = make_windows(dataset, all_sequences(dataset), 2, 1);
+  REQUIRE(windows.size() == 2);  // frames 0 1 and 1 2
+  const auto middle = [&](Merge merge) {
+    WindowMerger merger(dataset, merge);
+    merger.add(windows[0], std::vector<float>(2 * 51, 1.0f));
+    merger.add(windows[1], std::vector<float>(2 * 51, 4.0f));
+    const PoseArray pose = merger.take(0);
+    return std::vector<float>{pose.frame(0)[5], pose.frame(1)[5], pose.frame(2)[5]};
+  };
+  CHECK(middle(Merge::owned) == std::vector<float>{1, 1, 4});
+  CHECK(middle(Merge::average) == std::vector<float>{1, 2.5f, 4});
+}
+
+TEST_CASE("wrong use is refused with the sequence and a hint") {
+  Dataset dataset = dataset_of({10});
+  const Window window{0, 0, 4, 0};
+  std::vector<float> out(4 * 51);
+  WindowMerger merger(dataset, Merge::owned);
+  CHECK_MESSAGE_PARTS(merger.take(0), "'S0/Walk/0'", "frame 0", "add every window");
+  merger.add(window, out);
+  CHECK_MESSAGE_PARTS(merger.take(0), "'S0/Walk/0'", "frame 4", "add every window");
+  CHECK_MESSAGE_PARTS(merger.add(window, std::vector<float>(3 * 51)), "[0, 4)", "153 values");
+  std::vector<float> small(3 * 51);
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, window, false, small), "[0, 4)", "153 values");
+  dataset.sequences[0].pose_3d.reset();
+  dataset.sequences[0].noisy_3d.reset();
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, window, false, out), "'S0/Walk/0'", "no 'pose_3d'");
+  CHECK_MESSAGE_PARTS(gather_noisy(dataset, window, false, out), "'S0/Walk/0'", "no 'noisy_3d'",
+                      "posetape lift");
+}
