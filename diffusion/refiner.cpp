@@ -1,0 +1,340 @@
+#include "diffusion/refiner.hpp"
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/ops.hpp"
+#include "engine/rng.hpp"
+
+namespace posetape::diffusion {
+namespace {
+
+constexpr Index kJoints = 17;
+constexpr Index kErrorWidth = 3 * kJoints;
+
+template <class E, std::size_t n>
+using Names = std::array<std::pair<E, const char*>, n>;
+
+constexpr Names<ErrorSource, 2> kErrorSources{
+    {{ErrorSource::conditional, "conditional"}, {ErrorSource::real, "real"}}};
+constexpr Names<Objective, 2> kObjectives{
+    {{Objective::diffusion, "diffusion"}, {Objective::regression, "regression"}}};
+constexpr Names<States, 2> kStates{{{States::forward, "forward"}, {States::rollout, "rollout"}}};
+constexpr Names<Normalization, 2> kNormalizations{
+    {{Normalization::mean_abs, "mean-abs"}, {Normalization::per_coordinate, "per-coordinate"}}};
+constexpr Names<LossKind, 2> kLosses{{{LossKind::l2, "l2"}, {LossKind::mse, "mse"}}};
+
+template <class E, std::size_t n>
+const char* name_in(const Names<E, n>& names, E value) {
+  for (const auto& [v, text] : names) {
+    if (v == value) return text;
+  }
+  return "?";
+}
+
+template <class E, std::size_t n>
+E parse_in(const char* what, const Names<E, n>& names, std::string_view text) {
+  std::string choices;
+  for (const auto& [value, name] : names) {
+    if (text == name) return value;
+    choices += (choices.empty() ? "" : ", ") + std::string(name);
+  }
+  fail("{} \"{}\" is unknown; choose one of: {}", what, text, choices);
+}
+
+Tensor per_joint(const std::vector<double>& values, DType dtype) {
+  return Tensor::of({kJoints, 3}, std::span<const double>(values), dtype);
+}
+
+Tensor column(const std::vector<double>& values, DType dtype) {
+  return Tensor::of({static_cast<Index>(values.size())}, std::span<const double>(values), dtype);
+}
+
+// p x + q y, with the same p and q for every sequence.
+Tensor combine(double p, const Tensor& x, double q, const Tensor& y) {
+  const auto count = static_cast<std::size_t>(x.shape()[0]);
+  return blend(column(std::vector<double>(count, p), x.dtype()), x,
+               column(std::vector<double>(count, q), x.dtype()), y);
+}
+
+std::vector<double> reciprocal(std::vector<double> values) {
+  for (double& v : values) v = 1 / v;
+  return values;
+}
+
+void check_scale(const ErrorScale& scale) {
+  if (scale.shift.size() != kErrorWidth || scale.scale.size() != kErrorWidth) {
+    fail("error scale: {} shifts and {} scales, expected {} of each", scale.shift.size(),
+         scale.scale.size(), kErrorWidth);
+  }
+  for (const double s : scale.scale) {
+    if (!(s > 0) || !std::isfinite(s)) fail("error scale: {} is not a positive number", s);
+  }
+}
+
+}  // namespace
+
+const char* name(ErrorSource value) {
+  return name_in(kErrorSources, value);
+}
+const char* name(Objective value) {
+  return name_in(kObjectives, value);
+}
+const char* name(States value) {
+  return name_in(kStates, value);
+}
+const char* name(Normalization value) {
+  return name_in(kNormalizations, value);
+}
+const char* name(LossKind value) {
+  return name_in(kLosses, value);
+}
+ErrorSource parse_error_source(std::string_view text) {
+  return parse_in("error source", kErrorSources, text);
+}
+Objective parse_objective(std::string_view text) {
+  return parse_in("objective", kObjectives, text);
+}
+States parse_states(std::string_view text) {
+  return parse_in("states", kStates, text);
+}
+Normalization parse_normalization(std::string_view text) {
+  return parse_in("normalization", kNormalizations, text);
+}
+LossKind parse_loss(std::string_view text) {
+  return parse_in("loss", kLosses, text);
+}
+
+std::string to_json(const RefinerConfig& c) {
+  return nlohmann::ordered_json{{"width", c.network.width},
+                                {"depth", c.network.depth},
+                                {"heads", c.network.heads},
+                                {"mlp_ratio", c.network.mlp_ratio},
+                                {"frames", c.frames},
+                                {"steps", c.steps},
+                                {"schedule", name(c.schedule)},
+                                {"noise", name(c.noise)},
+                                {"error_source", name(c.source)},
+                                {"objective", name(c.objective)},
+                                {"states", name(c.states)},
+                                {"rollout_steps", c.rollout_steps},
+                                {"normalization", name(c.normalization)},
+                                {"loss", name(c.loss)}}
+      .dump();
+}
+
+RefinerConfig parse_refiner_config(std::string_view json, std::string_view source) {
+  try {
+    const auto j = nlohmann::json::parse(json);
+    const auto text = [&](const char* key) { return j.at(key).get<std::string>(); };
+    RefinerConfig c;
+    c.network.width = j.at("width").get<Index>();
+    c.network.depth = j.at("depth").get<Index>();
+    c.network.heads = j.at("heads").get<Index>();
+    c.network.mlp_ratio = j.at("mlp_ratio").get<Index>();
+    c.frames = j.at("frames").get<int>();
+    c.steps = j.at("steps").get<int>();
+    c.schedule = parse_schedule(text("schedule"));
+    c.noise = parse_noise(text("noise"));
+    c.source = parse_error_source(text("error_source"));
+    c.objective = parse_objective(text("objective"));
+    c.states = parse_states(text("states"));
+    c.rollout_steps = j.at("rollout_steps").get<int>();
+    c.normalization = parse_normalization(text("normalization"));
+    c.loss = parse_loss(text("loss"));
+    c.network.timestep = c.objective == Objective::diffusion;
+    return c;
+  } catch (const std::exception& error) {
+    fail("{}: the refiner's configuration is not readable ({}); was it written by another version?",
+         source, error.what());
+  }
+}
+
+ErrorScale fit_error_scale(Normalization kind, double mean_abs, const std::vector<double>& mean,
+                           const std::vector<double>& variance) {
+  if (kind == Normalization::mean_abs) {
+    return {std::vector<double>(kErrorWidth, 0.0), std::vector<double>(kErrorWidth, mean_abs)};
+  }
+  ErrorScale scale{mean, {}};
+  for (const double v : variance) {
+    // A coordinate that never errs (the root joint) keeps its zero at any scale.
+    scale.scale.push_back(v > 1e-12 ? std::sqrt(v) : 1.0);
+  }
+  return scale;
+}
+
+Refiner::Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale scale, DType dtype,
+                 std::uint64_t seed)
+    : config_(config),
+      schedule_(make_schedule(config.schedule, config.steps)),
+      noise_(std::move(noise)),
+      scale_(std::move(scale)),
+      network_(config.network, dtype, seed) {
+  check_scale(scale_);
+  error_shift_ = per_joint(scale_.shift, dtype);
+  error_scale_ = per_joint(scale_.scale, dtype);
+  inverse_scale_ = per_joint(reciprocal(scale_.scale), dtype);
+  not_root_ = Tensor::full({kJoints, 1}, 1.0, dtype);
+  fill(not_root_.alias({1}), 0.0);
+}
+
+Tensor Refiner::normalized(const Tensor& error) const {
+  return mul(sub(error, error_shift_), inverse_scale_);
+}
+
+Tensor Refiner::predict_error(const Tensor& x, const Tensor& y, std::span<const int> t) const {
+  return add(mul(network_(x, y, t), error_scale_), error_shift_);
+}
+
+Tensor Refiner::noise_condition(const Tensor& noisy, const Tensor& y) const {
+  const Index batch = noisy.shape()[0];
+  const Index frames = noisy.shape()[1];
+  return concat(
+      {reshape(y, {batch, frames, 2 * kJoints}), reshape(noisy, {batch, frames, kErrorWidth})}, -1);
+}
+
+Refiner::Example Refiner::forward_example(const RefinerBatch& batch, std::uint64_t seed,
+                                          std::uint64_t step) const {
+  const Index count = batch.truth.shape()[0];
+  const DType dtype = batch.truth.dtype();
+  Random random(seed, Stream::timestep, step);
+  Example example;
+  std::vector<double> clean;
+  std::vector<double> noise;
+  for (Index i = 0; i < count; ++i) {
+    const int t = 1 + static_cast<int>(random.below(static_cast<std::uint32_t>(config_.steps)));
+    const ForwardCoefficients c = schedule_.forward(t);
+    example.t.push_back(t);
+    clean.push_back(c.x0);
+    noise.push_back(c.noise);
+  }
+  const Tensor real = sub(batch.noisy, batch.truth);
+  example.error = real;
+  if (config_.source != ErrorSource::real) {
+    const Tensor drawn =
+        noise_.sample(noise_condition(batch.noisy, batch.y), config_.noise, seed, step);
+    example.error = mul(reshape(drawn, batch.truth.shape()), not_root_);
+  }
+  if (config_.source == ErrorSource::mixed) {
+    std::vector<double> is_real;
+    std::vector<double> is_drawn;
+    for (Index i = 0; i < count; ++i) {
+      is_real.push_back(random.below(2));
+      is_drawn.push_back(1 - is_real.back());
+    }
+    example.error = blend(column(is_drawn, dtype), example.error, column(is_real, dtype), real);
+  }
+  example.x = blend(column(clean, dtype), batch.truth, column(noise, dtype),
+                    add(batch.truth, example.error));
+  return example;
+}
+
+Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, std::uint64_t seed,
+                                          std::uint64_t step) const {
+  const auto count = static_cast<std::size_t>(batch.truth.shape()[0]);
+  const std::vector<int> tau = ddim_steps(config_.steps, config_.rollout_steps);
+  Random random(seed, Stream::timestep, step);
+  const auto moves = random.below(static_cast<std::uint32_t>(config_.rollout_steps));
+  const NoRecording off;
+  Tensor x = batch.noisy;
+  for (std::size_t i = 0; i < moves; ++i) x = move_to(denoise(x, batch.y, tau[i]), tau[i + 1]);
+  // The e that solves x_k = (sqrt(alpha_bar) + sqrt(1 - alpha_bar)) x0 + sqrt(1 - alpha_bar) e.
+  const int k = tau[moves];
+  const X0Coefficients c = schedule_.predict_x0(k);
+  return {x, std::vector<int>(count, k), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
+}
+
+Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const {
+  Example example;
+  if (config_.objective == Objective::regression) {
+    example = {batch.noisy, std::vector<int>(static_cast<std::size_t>(batch.truth.shape()[0])),
+               sub(batch.noisy, batch.truth)};
+  } else {
+    example = config_.states == States::forward ? forward_example(batch, seed, step)
+                                                : rollout_example(batch, seed, step);
+  }
+  const Tensor estimate = network_(example.x, batch.y, example.t);
+  const Tensor target = normalized(example.error);
+  return config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
+                                      : mse_loss(estimate, target);
+}
+
+Refiner::Step Refiner::denoise(const Tensor& x, const Tensor& y, int k) const {
+  const auto count = static_cast<std::size_t>(x.shape()[0]);
+  const Tensor error = predict_error(x, y, std::vector<int>(count, k));
+  const X0Coefficients c = schedule_.predict_x0(k);
+  return {k, x, error, combine(c.x, x, c.e, error)};
+}
+
+Tensor Refiner::move_to(const Step& step, int j) const {
+  const StepCoefficients c = schedule_.step_to(j);
+  return combine(c.x0, step.x0, c.e, step.error);
+}
+
+Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps,
+                       std::vector<Step>* taps) const {
+  if (config_.objective == Objective::regression) {
+    const auto count = static_cast<std::size_t>(noisy.shape()[0]);
+    const Tensor error = predict_error(noisy, y, std::vector<int>(count));
+    const Tensor x0 = mul(sub(noisy, error), not_root_);
+    if (taps != nullptr) taps->push_back({0, noisy, error, x0});
+    return x0;
+  }
+  const std::vector<int> tau = ddim_steps(config_.steps, steps);
+  Tensor x = noisy;
+  for (std::size_t i = 0; i + 1 < tau.size(); ++i) {
+    const Step step = denoise(x, y, tau[i]);
+    if (taps != nullptr) taps->push_back(step);
+    x = move_to(step, tau[i + 1]);
+  }
+  return mul(x, not_root_);
+}
+
+Tensor Refiner::linear_correction(const Tensor& noisy, const Tensor& y) const {
+  const Tensor mean = noise_.mean(noise_condition(noisy, y));
+  return mul(sub(noisy, reshape(mean, noisy.shape())), not_root_);
+}
+
+Tensor Refiner::bias_correction(const Tensor& noisy) const {
+  const Tensor mean = cast(reshape(noise_.mu_a, {kJoints, 3}), noisy.dtype());
+  return mul(sub(noisy, mean), not_root_);
+}
+
+void Refiner::save(TensorFile& file) const {
+  file.metadata["format"] = "posetape refiner 1";
+  file.metadata["config"] = to_json(config_);
+  for (const auto& entry : parameters().entries()) {
+    file.tensors.emplace_back("network." + entry.name, entry.value);
+  }
+  file.tensors.emplace_back("error.shift", Tensor::of<double>({kErrorWidth}, scale_.shift));
+  file.tensors.emplace_back("error.scale", Tensor::of<double>({kErrorWidth}, scale_.scale));
+  noise_.save(file);
+}
+
+Refiner Refiner::load(const TensorFile& file, const std::string& path) {
+  const auto format = file.metadata.find("format");
+  if (format == file.metadata.end() || !format->second.starts_with("posetape refiner")) {
+    fail(
+        "{}: not a refiner checkpoint (its format is \"{}\"); make one with `posetape train "
+        "refiner`",
+        path, format == file.metadata.end() ? "none" : format->second);
+  }
+  if (format->second != "posetape refiner 1") {
+    fail("{}: written by another version ({}); this one reads \"posetape refiner 1\"", path,
+         format->second);
+  }
+  const auto config = file.metadata.find("config");
+  if (config == file.metadata.end()) fail("{}: the refiner's configuration is missing", path);
+  const auto vector_of = [&](const char* key) { return file.at(key).to_doubles(); };
+  Refiner refiner(parse_refiner_config(config->second, path), ConditionalNoise::load(file),
+                  {vector_of("error.shift"), vector_of("error.scale")}, DType::f32, 0);
+  refiner.parameters().load(
+      [&](const std::string& name) {
+        return file.contains("network." + name) ? file.at("network." + name) : Tensor();
+      },
+      path);
+  return refiner;
+}
+
+}  // namespace posetape::diffusion

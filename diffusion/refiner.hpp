@@ -1,0 +1,159 @@
+// D3PRefiner: what the network is trained on, and how it refines (Yan et al., arXiv 2401.03914).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "diffusion/conditional_noise.hpp"
+#include "diffusion/schedule.hpp"
+#include "engine/safetensors.hpp"
+#include "model/pose_denoiser.hpp"
+
+namespace posetape::diffusion {
+
+// Where the error e of a training pair comes from.
+enum class ErrorSource {
+  conditional,  // drawn from the conditional noise distribution, as in the paper
+  real,         // the base estimate's own error: the paper's ablation "without CND"
+  mixed,        // one or the other, by chance, sequence by sequence
+};
+
+// What the network learns.
+enum class Objective {
+  diffusion,   // the error from x_t, y and t
+  regression,  // the error from x_noisy and y, no diffusion: the paper's ablation
+};
+
+// The x_t that the network is trained on.
+enum class States {
+  // x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) (x0 + e), t uniform: the paper.
+  forward,
+  // Those that DDIM visits: x_T = x_noisy, and at later steps what the network itself made of it,
+  // computed without gradient. No state holds anything of the truth, as at inference. The error is
+  // the estimator's own, and at each state the target is the one that leads to the truth.
+  rollout,
+};
+
+// How the error is normalised before the loss.
+enum class Normalization {
+  mean_abs,        // divided by the training mean of |e|, one number
+  per_coordinate,  // minus mean, divided by standard deviation, each of the 51
+};
+
+enum class LossKind {
+  l2,   // mean over joints and frames of the Euclidean norm
+  mse,  // mean of squares
+};
+
+struct RefinerConfig {
+  model::PoseDenoiserConfig network;
+  int frames = 27;  // N of the windows it is trained on
+  int steps = 50;   // T
+  ScheduleKind schedule = ScheduleKind::cosine;
+  NoiseKind noise = NoiseKind::independent;
+  ErrorSource source = ErrorSource::conditional;
+  Objective objective = Objective::diffusion;
+  States states = States::forward;
+  int rollout_steps = 2;  // K of the rollout
+  Normalization normalization = Normalization::mean_abs;
+  LossKind loss = LossKind::l2;
+};
+
+// Names as in options and checkpoints: "conditional", "per-coordinate", "l2", ... The parse
+// functions throw Error that lists the choices.
+const char* name(ErrorSource value);
+const char* name(Objective value);
+const char* name(States value);
+const char* name(Normalization value);
+const char* name(LossKind value);
+ErrorSource parse_error_source(std::string_view text);
+Objective parse_objective(std::string_view text);
+States parse_states(std::string_view text);
+Normalization parse_normalization(std::string_view text);
+LossKind parse_loss(std::string_view text);
+
+// The config as JSON text, and back; parse throws Error that names `source` and what is wrong.
+std::string to_json(const RefinerConfig& config);
+RefinerConfig parse_refiner_config(std::string_view json, std::string_view source);
+
+// The error's scale, fitted to training data: e_normalised = (e - shift) / scale, joint by joint.
+struct ErrorScale {
+  std::vector<double> shift;  // [51]
+  std::vector<double> scale;  // [51], never zero
+};
+// From the moments of e: its mean |e| over all coordinates, its mean and variance of each.
+ErrorScale fit_error_scale(Normalization kind, double mean_abs, const std::vector<double>& mean,
+                           const std::vector<double>& variance);
+
+// A batch of windows. All [B, N, 17, C] in metres and root-relative, y in screen coordinates.
+struct RefinerBatch {
+  Tensor truth;  // C = 3
+  Tensor noisy;  // C = 3
+  Tensor y;      // C = 2
+};
+
+class Refiner {
+ public:
+  Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale scale, DType dtype,
+          std::uint64_t seed);
+
+  // The training loss of a batch: timesteps and noise are drawn by (seed, step).
+  Tensor loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
+
+  // What a tap sees of one denoising step.
+  struct Step {
+    int t = 0;     // timestep k it starts from
+    Tensor x;      // x_k
+    Tensor error;  // the network's estimate, metres
+    Tensor x0;     // what it says of the truth
+  };
+  // K denoising steps from x_T = noisy (K is ignored by a regression); the root joint is exactly
+  // zero. `taps`, where given, collects every step.
+  Tensor refine(const Tensor& noisy, const Tensor& y, int steps,
+                std::vector<Step>* taps = nullptr) const;
+
+  // The linear-Gaussian correction x_noisy - mu(y, x_noisy), no network: the control to beat.
+  Tensor linear_correction(const Tensor& noisy, const Tensor& y) const;
+  // x_noisy minus the training mean of the error: a constant for each joint.
+  Tensor bias_correction(const Tensor& noisy) const;
+
+  const RefinerConfig& config() const { return config_; }
+  const ConditionalNoise& noise() const { return noise_; }
+  ParameterList& parameters() { return network_.parameters(); }
+  const ParameterList& parameters() const { return network_.parameters(); }
+
+  // Parameters, config and every constant that refine() needs.
+  void save(TensorFile& file) const;
+  static Refiner load(const TensorFile& file, const std::string& path);
+
+ private:
+  // What the network is asked, and what it should answer.
+  struct Example {
+    Tensor x;            // the state
+    std::vector<int> t;  // its timestep, one a sequence
+    Tensor error;        // the error at this state, metres
+  };
+  Example forward_example(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
+  Example rollout_example(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
+  // One DDIM step from x at timestep k to timestep j.
+  Step denoise(const Tensor& x, const Tensor& y, int k) const;
+  Tensor move_to(const Step& step, int j) const;
+  Tensor predict_error(const Tensor& x, const Tensor& y, std::span<const int> t) const;
+  Tensor normalized(const Tensor& error) const;
+  Tensor noise_condition(const Tensor& noisy, const Tensor& y) const;
+
+  RefinerConfig config_;
+  Schedule schedule_;
+  ConditionalNoise noise_;
+  ErrorScale scale_;
+  model::PoseDenoiser network_;
+  Tensor error_shift_;    // [17, 3]
+  Tensor error_scale_;    // [17, 3]
+  Tensor inverse_scale_;  // [17, 3]
+  Tensor not_root_;       // [17, 1], 0 at the root joint and 1 elsewhere
+};
+
+}  // namespace posetape::diffusion

@@ -1,0 +1,48 @@
+// The small building blocks: parameters with their names, shapes and start values, and one call.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "engine/ops.hpp"
+#include "engine/parameters.hpp"
+
+namespace posetape::model {
+
+enum class Bias : bool { no = false, yes = true };
+
+// y = f(x W^T + b). W and b start uniform in +-1/sqrt(in).
+struct Linear {
+  Linear(ParameterList& list, const std::string& name, Index in, Index out, Bias with = Bias::yes) {
+    const Init init{Init::uniform, 1 / std::sqrt(static_cast<double>(in))};
+    weight = list.add(name + ".weight", {out, in}, init);
+    if (with == Bias::yes) bias = list.add(name + ".bias", {out}, init);
+  }
+  Tensor operator()(const Tensor& x, Activation activation = Activation::none) const {
+    return linear(x, weight, bias, activation);
+  }
+  Tensor weight, bias;
+};
+
+// Layer norm of x + residual + shift: see layer_norm().
+struct LayerNorm {
+  LayerNorm(ParameterList& list, const std::string& name, Index width)
+      : gamma(list.add(name + ".weight", {width}, {Init::constant, 1})),
+        beta(list.add(name + ".bias", {width}, {Init::constant, 0})) {}
+  Normalized operator()(const Tensor& x, const Tensor& residual = {},
+                        const Tensor& shift = {}) const {
+    return layer_norm(x, gamma, beta, 1e-5, residual, shift);
+  }
+  Tensor gamma, beta;
+};
+
+// Linear, GELU, Linear.
+struct Mlp {
+  Mlp(ParameterList& list, const std::string& name, Index width, Index hidden, Bias with)
+      : fc1(list, name + ".fc1", width, hidden, with),
+        fc2(list, name + ".fc2", hidden, width, with) {}
+  Tensor operator()(const Tensor& x) const { return fc2(fc1(x, Activation::gelu)); }
+  Linear fc1, fc2;
+};
+
+}  // namespace posetape::model

@@ -1,0 +1,88 @@
+#include "model/pose_denoiser.hpp"
+
+#include <cmath>
+
+namespace posetape::model {
+namespace {
+
+StcOptions stc_options(const PoseDenoiserConfig& config) {
+  StcOptions options;
+  options.width = config.width;
+  options.heads = config.heads;
+  return options;
+}
+
+}  // namespace
+
+DenoisingBlock::DenoisingBlock(ParameterList& list, const std::string& name,
+                               const PoseDenoiserConfig& config)
+    : norm1(list, name + ".norm1", config.width),
+      norm2(list, name + ".norm2", config.width),
+      norm3(list, name + ".norm3", config.width),
+      stc1(list, name + ".stc1", stc_options(config)),
+      stc2(list, name + ".stc2", stc_options(config)),
+      mlp(list, name + ".mlp", config.width, config.mlp_ratio * config.width, Bias::yes) {
+  if (config.timestep) temb.emplace_back(list, name + ".temb", config.width, config.width);
+}
+
+PoseDenoiserLayers::PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config)
+    : input(list, "input", 5, config.width), output(list, "output", config.width, 3) {
+  if (config.timestep) {
+    timestep.emplace_back(list, "timestep.0", config.width, config.width);
+    timestep.emplace_back(list, "timestep.1", config.width, config.width);
+  }
+  for (Index i = 0; i < config.depth; ++i) {
+    blocks.emplace_back(list, fmt::format("blocks.{}", i), config);
+  }
+}
+
+PoseDenoiser::PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed)
+    : config_(config),
+      parameters_(make_parameters<PoseDenoiserLayers>(config, dtype, seed)),
+      layers_(parameters_, config) {}
+
+Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const {
+  const Shape& shape = x_t.shape();
+  if (shape.rank() != 4 || shape[3] != 3 || y.shape() != shape.with(3, 2)) {
+    fail("pose denoiser: x_t is {} and y {}; expected [B, N, J, 3] and [B, N, J, 2]", shape.text(),
+         y.shape().text());
+  }
+  Tensor temb;
+  if (config_.timestep) {
+    if (static_cast<Index>(t.size()) != shape[0]) {
+      fail("pose denoiser: {} timesteps for {} sequences", t.size(), shape[0]);
+    }
+    temb = sinusoidal_embedding(t, config_.width, x_t.dtype());
+    temb = layers_.timestep[1](layers_.timestep[0](temb, Activation::silu));
+  }
+
+  // Each sum of the residual stream happens inside the layer norm that follows it.
+  Tensor h = layers_.input(concat({x_t, y}, -1));
+  Tensor update;
+  for (const DenoisingBlock& block : layers_.blocks) {
+    const Normalized n1 = block.norm1(h, update);
+    const Tensor shift = temb.defined() ? block.temb[0](temb) : Tensor();
+    const Normalized n2 = block.norm2(n1.s, block.stc1(n1.y), shift);
+    const Normalized n3 = block.norm3(n2.s, block.stc2(n2.y));
+    update = block.mlp(n3.y);
+    h = n3.s;
+  }
+  return layers_.output(update.defined() ? add(h, update) : h);
+}
+
+Tensor sinusoidal_embedding(std::span<const int> t, Index width, DType dtype) {
+  const Index half = width / 2;
+  std::vector<double> values(t.size() * static_cast<std::size_t>(width), 0.0);
+  for (std::size_t b = 0; b < t.size(); ++b) {
+    for (Index i = 0; i < half; ++i) {
+      const double angle =
+          t[b] * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
+      const std::size_t row = b * static_cast<std::size_t>(width);
+      values[row + static_cast<std::size_t>(i)] = std::cos(angle);
+      values[row + static_cast<std::size_t>(half + i)] = std::sin(angle);
+    }
+  }
+  return Tensor::of({static_cast<Index>(t.size()), width}, values, dtype);
+}
+
+}  // namespace posetape::model

@@ -1,0 +1,64 @@
+// PoseDenoiser, the network of D3PRefiner (Yan et al., arXiv 2401.03914): from noisy 3D poses,
+// their 2D poses and the diffusion's timestep to the error of the 3D poses.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/stc.hpp"
+
+namespace posetape::model {
+
+struct PoseDenoiserConfig {
+  Index width = 256;
+  Index depth = 4;  // denoising blocks
+  Index heads = 8;  // of each half of the channels
+  Index mlp_ratio = 4;
+  // Without it there is no timestep: the regression that the diffusion is compared with.
+  bool timestep = true;
+};
+
+// One block, on the residual stream h:
+//     h += STC(LN(h));  h += proj(temb);  h += STC(LN(h));  h += MLP(LN(h))
+struct DenoisingBlock {
+  DenoisingBlock(ParameterList& list, const std::string& name, const PoseDenoiserConfig& config);
+
+  LayerNorm norm1, norm2, norm3;
+  Stc stc1, stc2;
+  Mlp mlp;
+  std::vector<Linear> temb;  // one, or none without timestep
+};
+
+struct PoseDenoiserLayers {
+  PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config);
+
+  Linear input;                  // 5 -> D
+  std::vector<Linear> timestep;  // D -> D with SiLU, D -> D; none without timestep
+  std::vector<DenoisingBlock> blocks;
+  Linear output;  // D -> 3
+};
+
+class PoseDenoiser {
+ public:
+  PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed);
+
+  // The normalised error: x_t [B, N, J, 3], y [B, N, J, 2], one t a sequence (B of them; ignored
+  // without timestep) -> [B, N, J, 3].
+  Tensor operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const;
+
+  const PoseDenoiserConfig& config() const { return config_; }
+  ParameterList& parameters() { return parameters_; }
+  const ParameterList& parameters() const { return parameters_; }
+
+ private:
+  PoseDenoiserConfig config_;
+  ParameterList parameters_;
+  PoseDenoiserLayers layers_;
+};
+
+// [B, width]: cos and sin of t at width/2 frequencies from 1 down to 1/10000 (Vaswani et al.,
+// arXiv 1706.03762, with the two halves side by side).
+Tensor sinusoidal_embedding(std::span<const int> t, Index width, DType dtype);
+
+}  // namespace posetape::model

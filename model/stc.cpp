@@ -1,0 +1,44 @@
+#include "model/stc.hpp"
+
+#include <array>
+
+namespace posetape::model {
+namespace {
+
+// The body part of each of Human3.6M's 17 joints: torso and head, right leg, left leg, left arm,
+// right arm.
+constexpr std::array<std::int32_t, 17> kBodyParts{0, 1, 1, 1, 2, 2, 2, 0, 0,
+                                                  0, 0, 3, 3, 3, 4, 4, 4};
+constexpr Index kPartCount = 5;
+
+Index head_width(const StcOptions& options) {
+  if (options.heads < 1 || options.width % (2 * options.heads) != 0) {
+    fail("STC module: width {} must be a multiple of 2 x heads, and heads is {}", options.width,
+         options.heads);
+  }
+  return options.width / 2 / options.heads;
+}
+
+}  // namespace
+
+Stc::Stc(ParameterList& list, const std::string& name, const StcOptions& o)
+    : qkv(list, name + ".qkv", o.width, 3 * o.width),
+      local_weight(list.add(name + ".local.weight", {o.width, 3, 3}, {Init::uniform, 1.0 / 3})),
+      local_bias(list.add(name + ".local.bias", {o.width}, {Init::uniform, 1.0 / 3})),
+      part(list.add(name + ".part", {kPartCount, head_width(o)}, {Init::normal, o.part_spread})),
+      proj(list, name + ".proj", o.width, o.width),
+      options(o) {}
+
+Tensor Stc::operator()(const Tensor& x) const {
+  if (x.shape().rank() != 4 || x.shape()[2] != static_cast<Index>(kBodyParts.size())) {
+    fail("STC module: x is {}; expected [B, N, {}, {}]", x.shape().text(), kBodyParts.size(),
+         options.width);
+  }
+  const Tensor values = qkv(x);
+  const Tensor local =
+      structure_embedding(values, local_weight, local_bias, part,
+                          Tensor::of<std::int32_t>({17}, kBodyParts), options.part_scale);
+  return proj(axial_attention(values, Axis::cross, options.heads, options.scale, local));
+}
+
+}  // namespace posetape::model

@@ -1,0 +1,426 @@
+#include "diffusion/conditional_noise.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <Eigen/Cholesky>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "engine/random_fill.hpp"
+#include "kernels/cpu/parallel.hpp"
+
+using namespace posetape;
+using namespace posetape::diffusion;
+using doctest::Approx;
+
+namespace {
+
+using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Vector = Eigen::VectorXd;
+
+RowMatrix normals(Index rows, Index columns, std::uint64_t step) {
+  const Tensor t = Tensor::empty({rows, columns}, DType::f64);
+  fill_normal(t, 1, Stream::test, step);
+  return Eigen::Map<const RowMatrix>(t.data<double>(), rows, columns);
+}
+
+RowMatrix matrix(const Tensor& t) {
+  const std::vector<double> values = t.to_doubles();
+  const Index columns = t.shape().back();
+  return Eigen::Map<const RowMatrix>(values.data(), t.size() / columns, columns);
+}
+
+Tensor tensor(const Shape& shape, const RowMatrix& m, DType dtype = DType::f64) {
+  return Tensor::of(shape, std::span(m.data(), static_cast<std::size_t>(m.size())), dtype);
+}
+
+// By functions, so that Eigen's products are compiled once.
+RowMatrix times(const RowMatrix& a, const RowMatrix& b) {
+  return a * b;
+}
+
+// The x of a x = b, a symmetric and positive definite.
+RowMatrix solve(const RowMatrix& a, const RowMatrix& b) {
+  return a.ldlt().solve(b);
+}
+
+RowMatrix transposed(const RowMatrix& m) {
+  return m.transpose();
+}
+
+// X^T X / rows, of rows less `mean`.
+RowMatrix covariance(const RowMatrix& rows, const Vector& mean) {
+  const RowMatrix centred = rows.rowwise() - mean.transpose();
+  return times(transposed(centred), centred) / static_cast<double>(rows.rows());
+}
+
+double largest(const RowMatrix& m) {
+  return m.cwiseAbs().maxCoeff();
+}
+
+std::vector<double> values(const RowMatrix& m) {
+  return {m.data(), m.data() + m.size()};
+}
+
+// The rows cut into sequences of `frames` frames, the last one shorter.
+NoiseSource cut(const RowMatrix& a, const RowMatrix& b, Index frames) {
+  return [=](Index i) {
+    const Index count = std::min(frames, a.rows() - i * frames);
+    return NoiseSequence{values(a.middleRows(i * frames, count)),
+                         values(b.middleRows(i * frames, count))};
+  };
+}
+
+ConditionalNoise fit(const RowMatrix& a, const RowMatrix& b, Index frames,
+                     const NoiseFitOptions& options = {}) {
+  return ConditionalNoise::fit(a.cols(), b.cols(), (a.rows() + frames - 1) / frames,
+                               cut(a, b, frames), options);
+}
+
+// a = 0.3 + G b + C n with b correlated and off zero; the residual has covariance C C^T.
+struct Linear {
+  RowMatrix gain, noise, b, a;
+};
+Linear linear_data(Index rows, Index a_width, Index b_width, Index noise_width) {
+  Linear d;
+  d.gain = normals(a_width, b_width, 1) * 0.2;
+  d.noise = normals(a_width, noise_width, 2) * 0.3;
+  d.b = times(normals(rows, b_width, 3), normals(b_width, b_width, 4));
+  d.b.array() += 2.0;
+  d.a = times(d.b, transposed(d.gain)) + times(normals(rows, noise_width, 5), transposed(d.noise));
+  d.a.array() += 0.3;
+  return d;
+}
+
+bool bit_equal(const Tensor& x, const Tensor& y) {
+  return x.shape() == y.shape() && x.dtype() == y.dtype() &&
+         std::memcmp(x.raw(), y.raw(), x.bytes()) == 0;
+}
+
+bool bit_equal(const ConditionalNoise& x, const ConditionalNoise& y) {
+  return bit_equal(x.mu_a, y.mu_a) && bit_equal(x.mu_b, y.mu_b) && bit_equal(x.gain, y.gain) &&
+         bit_equal(x.sigma, y.sigma) && bit_equal(x.factor, y.factor) &&
+         bit_equal(x.eigenvalues, y.eigenvalues) && x.rho == y.rho && x.count == y.count &&
+         x.cutoff == y.cutoff;
+}
+
+// Calls f with 1 and with 3 threads and returns both results.
+template <class F>
+auto with_threads(const F& f) {
+  const int before = threads();
+  set_threads(1);
+  auto one = f();
+  set_threads(3);
+  auto three = f();
+  set_threads(before);
+  return std::pair(std::move(one), std::move(three));
+}
+
+}  // namespace
+
+TEST_CASE("moments: any cut into parts gives the moments of all rows") {
+  RowMatrix rows = times(normals(1500, 7, 1), normals(7, 7, 2));
+  rows.array() += 50.0;
+  const Vector mean = rows.colwise().mean();
+  const RowMatrix expected = covariance(rows, mean);
+
+  MomentAccumulator one(7);
+  one.add(values(rows));
+  for (const Index at : {1, 255, 256, 257, 1000, 1499}) {
+    MomentAccumulator left(7);
+    MomentAccumulator right(7);
+    left.add(values(rows.topRows(at)));
+    right.add(values(rows.bottomRows(1500 - at)));
+    left.merge(right);
+    CHECK(left.count() == 1500);
+    for (const MomentAccumulator* m : {&left, &one}) {
+      const std::vector<double> found = m->covariance();
+      CHECK(largest(Eigen::Map<const RowMatrix>(found.data(), 7, 7) - expected) <
+            1e-12 * largest(expected));
+      CHECK((Eigen::Map<const Vector>(m->mean().data(), 7) - mean).cwiseAbs().maxCoeff() < 5e-12);
+    }
+  }
+}
+
+TEST_CASE("moments: a mean a million times the spread costs no digits") {
+  // x = 1e6 + {0, 1, 0, 1, ...}: variance 1/4 exactly; the textbook sum of squares gets 0.2499...
+  MomentAccumulator moments(1);
+  for (int i = 0; i < 1000; ++i) moments.add(std::vector{1e6, 1e6 + 1});
+  CHECK(moments.covariance()[0] == Approx(0.25).epsilon(1e-12));
+  CHECK(moments.mean()[0] == Approx(1e6 + 0.5).epsilon(1e-15));
+}
+
+TEST_CASE("moments: empty parts change nothing, other widths are refused") {
+  MomentAccumulator moments(2);
+  CHECK(moments.covariance() == std::vector<double>(4, 0.0));
+  moments.add(std::vector{1.0, 2.0});
+  moments.merge(MomentAccumulator(2));
+  moments.add({});
+  CHECK(moments.count() == 1);
+  CHECK(moments.mean() == std::vector{1.0, 2.0});
+  CHECK_THROWS_WITH_AS(moments.merge(MomentAccumulator(3)),
+                       "moments: rows of 3 merged into rows of 2", Error);
+  CHECK_THROWS_WITH_AS(moments.add(std::vector{1.0, 2.0, 3.0}),
+                       "moments: 3 numbers are no rows of 2", Error);
+}
+
+TEST_CASE("fit: recovers a known Gaussian") {
+  const Index rows = 40000;
+  const Linear d = linear_data(rows, 6, 9, 6);
+  const ConditionalNoise noise = fit(d.a, d.b, 500);
+  const RowMatrix sigma = times(d.noise, transposed(d.noise));
+  // Standard errors: about sqrt(2 / rows) = 0.7 % of a variance, bounds at six of them.
+  CHECK(largest(matrix(noise.sigma) - sigma) < 0.045 * largest(sigma));
+  CHECK(largest(matrix(noise.gain) - d.gain) < 0.05);
+  CHECK(noise.count == rows);
+  CHECK(noise.rank() == 6);
+  CHECK(std::abs(noise.rho) < 6 / std::sqrt(6.0 * rows));
+
+  // L L^T is Sigma, and the eigenvalues are its own, falling.
+  const RowMatrix factor = matrix(noise.factor);
+  CHECK(largest(times(factor, transposed(factor)) - matrix(noise.sigma)) < 1e-13 * largest(sigma));
+  const std::vector<double> eigenvalues = noise.eigenvalues.to_doubles();
+  double trace = 0;
+  for (std::size_t i = 0; i < eigenvalues.size(); ++i) {
+    trace += eigenvalues[i];
+    if (i > 0) CHECK(eigenvalues[i] <= eigenvalues[i - 1]);
+  }
+  CHECK(trace == Approx(matrix(noise.sigma).trace()).epsilon(1e-13));
+}
+
+TEST_CASE("fit: the conditional mean is the least-squares regression on [1, b]") {
+  const Linear d = linear_data(3000, 5, 8, 3);
+  const ConditionalNoise noise = fit(d.a, d.b, 700);
+  RowMatrix design(d.b.rows(), 9);
+  design << Vector::Ones(d.b.rows()), d.b;
+  const RowMatrix solution =
+      solve(times(transposed(design), design), times(transposed(design), d.a));
+  const RowMatrix expected = times(design, solution);
+  const Tensor mean = noise.mean(tensor({d.b.rows(), 8}, d.b));
+  CHECK(mean.shape() == Shape{d.b.rows(), 5});
+  CHECK(largest(matrix(mean) - expected) < 1e-9);
+
+  const RowMatrix residual = d.a - expected;
+  CHECK(largest(matrix(noise.sigma) - covariance(residual, Vector::Zero(5))) < 1e-12);
+}
+
+TEST_CASE("fit: constant and repeated coordinates are no trouble") {
+  Linear d = linear_data(2000, 4, 6, 4);
+  RowMatrix b(2000, 10);
+  // A constant, a copy, a sum and a zero beside the six: what they add to Sigma_bb is singular.
+  b << d.b, Vector::Constant(2000, 0.7), d.b.col(0), d.b.col(1) + d.b.col(2), Vector::Zero(2000);
+  RowMatrix a(2000, 6);
+  a << d.a, Vector::Zero(2000), Vector::Constant(2000, -0.25);
+
+  const ConditionalNoise plain = fit(d.a, d.b, 2000);
+  const ConditionalNoise noise = fit(a, b, 2000);
+  CHECK(noise.rank() == 4);
+  CHECK(largest(matrix(noise.sigma).topLeftCorner(4, 4) - matrix(plain.sigma)) < 1e-10);
+  CHECK(matrix(noise.gain).allFinite());
+  CHECK(largest(matrix(noise.gain)) < 10);
+
+  const RowMatrix mean = matrix(noise.mean(tensor({2000, 10}, b)));
+  CHECK(largest(mean.leftCols(4) - matrix(plain.mean(tensor({2000, 6}, d.b)))) < 1e-9);
+  // Constant coordinates of a stay constant in every sample: the root joint of a pose is 0.
+  const RowMatrix e = matrix(noise.sample(tensor({20, 100, 10}, b), NoiseKind::independent, 1, 1));
+  CHECK(largest(e.col(4)) == 0);
+  CHECK(largest(e.col(5).array() + 0.25) < 1e-12);
+}
+
+TEST_CASE("fit: an error that b explains entirely leaves no noise") {
+  Linear d = linear_data(500, 3, 4, 1);
+  d.a = times(d.b, transposed(d.gain));
+  const ConditionalNoise noise = fit(d.a, d.b, 50);
+  CHECK(noise.rank() == 0);
+  CHECK(noise.rho == 0);
+  const Tensor b = tensor({10, 50, 4}, d.b);
+  CHECK(largest(matrix(noise.sample(b, NoiseKind::ar1, 1, 1)) - d.a) < 1e-11);
+}
+
+TEST_CASE("fit: rho is that of the residuals, within sequences only") {
+  const Index frames = 60;
+  const Index sequences = 300;
+  Linear d = linear_data(frames * sequences, 5, 6, 5);
+  RowMatrix n = normals(frames * sequences, 5, 9);
+  for (Index i = 0; i < n.rows(); ++i) {
+    if (i % frames > 0) n.row(i) = 0.9 * n.row(i - 1) + std::sqrt(1 - 0.81) * n.row(i);
+  }
+  d.a = times(d.b, transposed(d.gain)) + times(n, transposed(d.noise));
+  const ConditionalNoise noise = fit(d.a, d.b, frames);
+  // Standard error sqrt((1 - rho^2) / pairs) = 0.0015.
+  CHECK(noise.rho == Approx(0.9).epsilon(0.007));
+
+  // The same frames as sequences of one: there are no pairs.
+  CHECK(fit(d.a, d.b, 1).rho == 0);
+  // Cut in the middle of nowhere, pairs across the joins are lost, not mixed in.
+  CHECK(fit(d.a, d.b, 2).rho == Approx(0.9).epsilon(0.01));
+}
+
+TEST_CASE("sample: mean and covariance over 200000 samples") {
+  const Linear d = linear_data(4000, 6, 5, 6);
+  const ConditionalNoise noise = fit(d.a, d.b, 4000);
+  const Index samples = 200000;
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    // One condition for all: every sample then has the mean mu(b).
+    const RowMatrix b = d.b.row(17).replicate(samples, 1);
+    const Tensor condition = tensor({samples / 50, 50, 5}, b, dtype);
+    const Tensor e = noise.sample(condition, NoiseKind::independent, 3, 4);
+    CHECK(e.dtype() == dtype);
+    CHECK(e.shape() == Shape{samples / 50, 50, 6});
+    const RowMatrix rows = matrix(e);
+    const Vector mean = rows.colwise().mean();
+    const RowMatrix sampled = covariance(rows, mean);
+    const RowMatrix sigma = matrix(noise.sigma);
+    const RowMatrix expected = matrix(noise.mean(tensor({1, 5}, d.b.row(17))));
+    for (Index i = 0; i < 6; ++i) {
+      CHECK(std::abs(mean(i) - expected(0, i)) < 5 * std::sqrt(sigma(i, i) / samples));
+      for (Index j = 0; j < 6; ++j) {
+        const double spread = sigma(i, i) * sigma(j, j) + sigma(i, j) * sigma(i, j);
+        CHECK(std::abs(sampled(i, j) - sigma(i, j)) < 5 * std::sqrt(spread / samples));
+      }
+    }
+  }
+}
+
+TEST_CASE("sample: ar1 keeps the marginal of every frame and correlates neighbours") {
+  const Linear d = linear_data(4000, 4, 3, 4);
+  ConditionalNoise noise = fit(d.a, d.b, 4000);
+  noise.rho = 0.92;
+  const Index windows = 20000;
+  const Index frames = 9;
+  const Tensor b = Tensor::zeros({windows, frames, 3}, DType::f64);
+  const Tensor e = noise.sample(b, NoiseKind::ar1, 5, 6);
+  // Back to n: e - mu(b) = L n with L of full rank.
+  const RowMatrix residual = matrix(e) - matrix(noise.mean(b));
+  const RowMatrix factor = matrix(noise.factor);
+  const RowMatrix gram = times(transposed(factor), factor);
+  const RowMatrix n = transposed(solve(gram, transposed(times(residual, factor))));
+
+  // Per frame 80000 values: standard errors 0.005 for a variance, 0.0014 for the correlation,
+  // 0.0035 for the one across 8 frames.
+  std::vector<double> variance(static_cast<std::size_t>(frames));
+  double lag_8 = 0;
+  for (Index w = 0; w < windows; ++w) {
+    lag_8 += n.row(w * frames).dot(n.row(w * frames + 8));
+    for (Index f = 0; f < frames; ++f) {
+      variance[static_cast<std::size_t>(f)] += n.row(w * frames + f).squaredNorm();
+    }
+  }
+  const double per_frame = static_cast<double>(windows * 4);
+  for (const double v : variance) CHECK(v / per_frame == Approx(1).epsilon(0.025));
+  CHECK(lag_8 / per_frame == Approx(std::pow(0.92, 8)).epsilon(0.035));
+
+  double within = 0;
+  double across = 0;
+  for (Index i = 1; i < n.rows(); ++i) {
+    (i % frames == 0 ? across : within) += n.row(i).dot(n.row(i - 1));
+  }
+  CHECK(within / (per_frame * 8) == Approx(0.92).epsilon(0.004));
+  CHECK(std::abs(across / per_frame) < 0.02);  // windows are independent of each other
+}
+
+TEST_CASE("sample: f32 and f64 draw the same noise, and each step its own") {
+  const Linear d = linear_data(1000, 4, 3, 4);
+  const ConditionalNoise noise = fit(d.a, d.b, 100);
+  const RowMatrix b = d.b.topRows(60);
+  for (const NoiseKind kind : {NoiseKind::independent, NoiseKind::ar1}) {
+    const RowMatrix e64 = matrix(noise.sample(tensor({4, 15, 3}, b), kind, 1, 2));
+    const RowMatrix e32 = matrix(noise.sample(tensor({4, 15, 3}, b, DType::f32), kind, 1, 2));
+    CHECK(largest(e64 - e32) < 1e-5);
+    CHECK(largest(e64 - matrix(noise.sample(tensor({4, 15, 3}, b), kind, 1, 3))) > 0.1);
+    CHECK(largest(e64 - matrix(noise.sample(tensor({4, 15, 3}, b), kind, 2, 2))) > 0.1);
+  }
+}
+
+TEST_CASE("bit-equal for any thread count") {
+  const Linear d = linear_data(9000, 12, 20, 12);
+  const auto fits = with_threads([&] { return fit(d.a, d.b, 70); });
+  CHECK(bit_equal(fits.first, fits.second));
+  for (const NoiseKind kind : {NoiseKind::independent, NoiseKind::ar1}) {
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Tensor b = tensor({90, 100, 20}, d.b, dtype);
+      const auto samples = with_threads([&] { return fits.first.sample(b, kind, 1, 1); });
+      CHECK(bit_equal(samples.first, samples.second));
+    }
+  }
+}
+
+TEST_CASE("constants survive a file bit by bit") {
+  const Linear d = linear_data(800, 5, 7, 2);
+  const ConditionalNoise noise = fit(d.a, d.b, 80, {.cutoff = 1e-9});
+  REQUIRE(noise.rank() == 2);
+  const std::string name = fmt::format("/tmp/posetape-cnd-{}.safetensors", getpid());
+  TensorFile file;
+  noise.save(file);
+  write_safetensors(name, file);
+  const ConditionalNoise back = ConditionalNoise::load(read_safetensors(name));
+  std::remove(name.c_str());
+  CHECK(bit_equal(noise, back));
+  CHECK(noise.rho != 0);
+  const Tensor b = tensor({8, 100, 7}, d.b, DType::f32);
+  CHECK(bit_equal(noise.sample(b, NoiseKind::ar1, 1, 1), back.sample(b, NoiseKind::ar1, 1, 1)));
+}
+
+TEST_CASE("load refuses what save did not write") {
+  const Linear d = linear_data(100, 2, 3, 2);
+  TensorFile file;
+  fit(d.a, d.b, 100).save(file);
+  TensorFile other = file;
+  other.tensors.erase(other.tensors.begin());
+  CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), doctest::Contains("no tensor 'cnd.mu_a'"),
+                       Error);
+  other = file;
+  other.tensors[2].second = Tensor::zeros({2, 4}, DType::f64);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), doctest::Contains("do not fit each other"),
+                       Error);
+  other.tensors[2].second = Tensor::zeros({2, 3}, DType::f32);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::load(other),
+                       doctest::Contains("'cnd.gain' is [2, 3] f32; f64 of rank 2"), Error);
+  other = file;
+  other.tensors[6].second = Tensor::full({}, 1.5, DType::f64);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), "tensor 'cnd.rho' is 1.5, outside [-1, 1]",
+                       Error);
+}
+
+TEST_CASE("a residual that never changes has rho 1, and its ar1 noise is constant in time") {
+  RowMatrix a(40, 2);
+  for (Index i = 0; i < 40; ++i) a.row(i).setConstant(i < 20 ? 0.1 : -0.3);
+  const ConditionalNoise noise = fit(a, RowMatrix::Zero(40, 3), 20);
+  CHECK(noise.rho == Approx(1).epsilon(1e-15));
+  CHECK(noise.rho <= 1);
+  const RowMatrix e =
+      matrix(noise.sample(Tensor::zeros({1, 10, 3}, DType::f64), NoiseKind::ar1, 1, 1));
+  CHECK(largest(e.rowwise() - e.row(0)) < 1e-7);
+}
+
+TEST_CASE("fit and sample refuse what cannot be") {
+  const Linear d = linear_data(100, 2, 3, 2);
+  const ConditionalNoise noise = fit(d.a, d.b, 100);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::fit(2, 3, 0, cut(d.a, d.b, 10)),
+                       doctest::Contains("no frames"), Error);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::fit(2, 2, 10, cut(d.a, d.b, 10)),
+                       "noise fit: sequence 0 has 20 numbers of error and 30 of condition; 2 and 2 "
+                       "a frame, for as many frames, are expected",
+                       Error);
+  RowMatrix bad = d.b;
+  bad(57, 1) = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH_AS(fit(d.a, bad, 10),
+                       "noise fit: sequence 5 holds a NaN or an infinite number; leave it out",
+                       Error);
+  CHECK_THROWS_WITH_AS(noise.mean(Tensor::zeros({4, 4}, DType::f32)),
+                       "noise mean: condition is [4, 4] f32; f32 or f64 with 3 as the last "
+                       "dimension is expected",
+                       Error);
+  CHECK_THROWS_WITH_AS(noise.sample(Tensor::zeros({4, 3}, DType::f32), NoiseKind::ar1, 1, 1),
+                       "noise sample: condition is [4, 3]; [windows, frames, 3] is expected",
+                       Error);
+  CHECK_THROWS_AS(noise.mean(Tensor::zeros({4, 3}, DType::bf16)), Error);
+  CHECK(parse_noise("ar1") == NoiseKind::ar1);
+  CHECK(parse_noise(name(NoiseKind::independent)) == NoiseKind::independent);
+  CHECK_THROWS_WITH_AS(parse_noise("white"), "unknown noise 'white'; choose independent or ar1",
+                       Error);
+}

@@ -1,0 +1,166 @@
+#include "diffusion/refiner.hpp"
+
+#include "engine/rng.hpp"
+#include "tests/model/whole_model.hpp"
+
+using namespace posetape;
+using diffusion::ConditionalNoise;
+using diffusion::Refiner;
+using diffusion::RefinerConfig;
+
+namespace {
+
+RefinerConfig tiny() {
+  RefinerConfig config;
+  config.network = {16, 1, 2, 2, true};
+  config.frames = 4;
+  return config;
+}
+
+// Errors of about 5 cm that depend on the condition, the root joint always zero.
+ConditionalNoise some_noise() {
+  return ConditionalNoise::fit(51, 85, 4, [](Index s) {
+    Random random(9, Stream::test, static_cast<std::uint64_t>(s));
+    diffusion::NoiseSequence rows;
+    for (int f = 0; f < 60; ++f) {
+      for (int i = 0; i < 85; ++i) rows.b.push_back(i >= 34 && i < 37 ? 0 : random.normal());
+      for (int i = 0; i < 51; ++i) {
+        const double b = rows.b[rows.b.size() - 51 + static_cast<std::size_t>(i)];
+        rows.a.push_back(i < 3 ? 0 : 0.02 * b + 0.05 * random.normal());
+      }
+    }
+    return rows;
+  });
+}
+
+Refiner make(const RefinerConfig& config, DType dtype) {
+  const diffusion::ErrorScale scale{std::vector<double>(51, 0.0), std::vector<double>(51, 0.04)};
+  return Refiner(config, some_noise(), scale, dtype, 11);
+}
+
+Tensor rooted(std::uint64_t seed, double scale, DType dtype) {
+  const Tensor t = random_normal({2, 4, 17, 3}, seed, scale);
+  for (Index i = 0; i < t.size(); i += 51) std::fill_n(t.data<double>() + i, 3, 0.0);
+  return Tensor::of(t.shape(), t.values<double>(), dtype);
+}
+
+diffusion::RefinerBatch batch(DType dtype) {
+  const Tensor y = random_normal({2, 4, 17, 2}, 3, 0.3);
+  return {rooted(1, 0.4, dtype), rooted(2, 0.4, dtype),
+          Tensor::of(y.shape(), y.values<double>(), dtype)};
+}
+
+}  // namespace
+
+TEST_CASE("the whole loss of noising, network and loss has the right gradient, every variant") {
+  RefinerConfig config = tiny();
+  SUBCASE("plain") {}
+  SUBCASE("ar1, mse") {
+    config.noise = diffusion::NoiseKind::ar1;
+    config.loss = diffusion::LossKind::mse;
+  }
+  SUBCASE("without CND") {
+    config.source = diffusion::ErrorSource::real;
+  }
+  SUBCASE("mixed") {
+    config.source = diffusion::ErrorSource::mixed;
+  }
+  SUBCASE("rollout, first state") {
+    config.states = diffusion::States::rollout;
+    config.rollout_steps = 1;
+  }
+  SUBCASE("without diffusion") {
+    config.objective = diffusion::Objective::regression;
+    config.network.timestep = false;
+  }
+  Refiner refiner = make(config, DType::f64);
+  test::check_parameter_gradient(
+      refiner.parameters(), [&] { return refiner.loss(batch(DType::f64), 5, 17); }, 1e-8);
+}
+
+TEST_CASE("DDIM's result has the right derivative with respect to the noisy poses") {
+  const Refiner refiner = make(tiny(), DType::f64);
+  const diffusion::RefinerBatch b = batch(DType::f64);
+  GradcheckOptions options;
+  options.full_up_to = 0;
+  options.tolerance = 1e-8;
+  options.step = 1e-3;
+  const std::vector<Tensor> inputs{b.noisy, b.y};
+  const GradcheckReport report = gradcheck(
+      [&](std::span<const Tensor> in) { return std::vector{refiner.refine(in[0], in[1], 3)}; },
+      inputs, options);
+  CHECK_MESSAGE(report.passed(), report.failures());
+}
+
+TEST_CASE("refine keeps the root at zero and reports its steps") {
+  const Refiner refiner = make(tiny(), DType::f32);
+  const diffusion::RefinerBatch b = batch(DType::f32);
+  std::vector<Refiner::Step> steps;
+  const Tensor out = refiner.refine(b.noisy, b.y, 2, &steps);
+  REQUIRE(steps.size() == 2);
+  CHECK(steps[0].t == 50);
+  CHECK(steps[1].t == 25);
+  CHECK(steps[0].x.to_doubles() == b.noisy.to_doubles());
+  for (Index i = 0; i < out.size(); i += 51) {
+    for (int c = 0; c < 3; ++c) CHECK(out.data<float>()[i + c] == 0.0f);
+  }
+}
+
+TEST_CASE("a refiner comes back from its file bit for bit") {
+  const Refiner refiner = make(tiny(), DType::f32);
+  TensorFile file;
+  refiner.save(file);
+  const Refiner loaded = Refiner::load(file, "memory");
+  const diffusion::RefinerBatch b = batch(DType::f32);
+  CHECK(loaded.refine(b.noisy, b.y, 2).to_doubles() ==
+        refiner.refine(b.noisy, b.y, 2).to_doubles());
+  CHECK(diffusion::to_json(loaded.config()) == diffusion::to_json(refiner.config()));
+  CHECK(loaded.loss(b, 1, 2).item() == refiner.loss(b, 1, 2).item());
+
+  file.metadata["format"] = "posetape lifter 1";
+  CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors"),
+                       doctest::Contains("x.safetensors: not a refiner checkpoint"), Error);
+  file.metadata["format"] = "posetape refiner 7";
+  CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors"),
+                       doctest::Contains("written by another version"), Error);
+}
+
+TEST_CASE("loss and refinement are the same bits for any thread count") {
+  const Refiner refiner = make(tiny(), DType::f32);
+  const diffusion::RefinerBatch b = batch(DType::f32);
+  test::check_thread_independence([&] {
+    std::vector<double> values = refiner.refine(b.noisy, b.y, 2).to_doubles();
+    values.push_back(refiner.loss(b, 3, 4).item());
+    return values;
+  });
+}
+
+TEST_CASE("the corrections without a network subtract the mean error, plain or conditional") {
+  const Refiner refiner = make(tiny(), DType::f64);
+  const diffusion::RefinerBatch b = batch(DType::f64);
+  const Tensor bias = refiner.bias_correction(b.noisy);
+  const Tensor linear = refiner.linear_correction(b.noisy, b.y);
+  const std::vector<double> mean = refiner.noise().mu_a.to_doubles();
+  for (Index i = 0; i < b.noisy.size(); ++i) {
+    const auto k = static_cast<std::size_t>(i % 51);
+    const double noisy = b.noisy.data<double>()[i];
+    CHECK(bias.data<double>()[i] == doctest::Approx(k < 3 ? 0 : noisy - mean[k]));
+    // The noise here is 0.02 of the noisy coordinate plus chance; its fit comes close to that.
+    if (k >= 3) CHECK(std::fabs(noisy - linear.data<double>()[i] - 0.02 * noisy) < 0.1);
+  }
+}
+
+TEST_CASE("the error scale is one number, or one for each coordinate that varies") {
+  const std::vector<double> mean(51, 0.5);
+  std::vector<double> variance(51, 4.0);
+  variance[0] = 0;
+  const auto one =
+      diffusion::fit_error_scale(diffusion::Normalization::mean_abs, 0.25, mean, variance);
+  CHECK(one.scale == std::vector<double>(51, 0.25));
+  CHECK(one.shift == std::vector<double>(51, 0.0));
+  const auto each =
+      diffusion::fit_error_scale(diffusion::Normalization::per_coordinate, 0.25, mean, variance);
+  CHECK(each.scale[0] == 1.0);
+  CHECK(each.scale[1] == 2.0);
+  CHECK(each.shift == mean);
+}
