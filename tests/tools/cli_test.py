@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""The posetape command line as its users meet it: cli_test.py PATH_OF_POSETAPE
+
+Runs the whole job on a tiny synthetic dataset, stops and resumes training, and feeds every command
+bad input, which must end with exit code 1 and one line that says what, where and what to do.
+Needs numpy to make and read pose files; without it the test is skipped (exit code 77).
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+try:
+    import numpy as np
+except ImportError:
+    print("numpy is missing: install python3-numpy")
+    sys.exit(77)
+
+POSETAPE = None
+WORK = None
+
+LIFTER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
+REFINER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
+
+
+def run(*arguments, expect=0, **options):
+    """Runs posetape and returns (standard output, standard error)."""
+    done = subprocess.run(
+        [POSETAPE, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options
+    )
+    assert done.returncode == expect, (
+        f"posetape {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {expect}\n"
+        f"{done.stdout}\n{done.stderr}"
+    )
+    return done.stdout, done.stderr
+
+
+def refused(*arguments, **options):
+    """The one line with which posetape refuses."""
+    _, error = run(*arguments, expect=1, **options)
+    lines = error.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("posetape: "), error
+    return lines[0]
+
+
+def arrays(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def setUpModule():
+    run("prepare", "synthetic", "-o", WORK / "data.npz", "--people", 4, "--takes", 1,
+        "--seconds", 1, "--cameras", "0,1")
+    run("train", "lifter", WORK / "data.npz", "-o", WORK / "lifter.safetensors", "--epochs", 2,
+        "--folds", 2, *LIFTER)
+    run("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "lifted.npz")
+    run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors", "--epochs", 2,
+        *REFINER)
+    run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "refined.npz")
+
+
+class WholeJob(unittest.TestCase):
+    def test_every_sequence_is_refined_root_at_zero(self):
+        file = arrays(WORK / "refined.npz")
+        names = [n[: -len("/pose_2d")] for n in file if n.endswith("/pose_2d")]
+        self.assertEqual(len(names), 4 * 8 * 2)
+        for name in names:
+            refined = file[name + "/refined_3d"]
+            self.assertEqual(refined.shape, file[name + "/pose_3d"].shape)
+            self.assertEqual(refined.dtype, np.float32)
+            self.assertTrue(np.isfinite(refined).all())
+            self.assertTrue((refined[:, 0] == 0).all())
+
+    def test_evaluate_says_what_numpy_says(self):
+        run("evaluate", WORK / "refined.npz", "--json", WORK / "scores.json")
+        scores = json.loads((WORK / "scores.json").read_text())
+        file = arrays(WORK / "refined.npz")
+        tests = bytes(file["test_subjects"]).decode().split("\n")
+        self.assertEqual(tests, ["P3", "P4"])
+        actions = {}
+        for name in file:
+            if name.endswith("/noisy_3d") and name.split("/")[0] in tests:
+                truth = file[name.replace("noisy", "pose")].astype(float)
+                error = file[name] - (truth - truth[:, :1])
+                action = name.split("/")[1]
+                actions.setdefault(action, []).append(np.linalg.norm(error, axis=-1).mean(axis=1))
+        mpjpe = 1000 * np.mean([np.concatenate(a).mean() for a in actions.values()])
+        self.assertAlmostEqual(scores["base"]["average"]["mpjpe_mm"], mpjpe, places=3)
+
+    def test_a_table_of_several_files(self):
+        run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "bias.npz",
+            "--control", "bias")
+        out, _ = run("evaluate", WORK / "refined.npz", WORK / "bias.npz")
+        rows = [line.split("|")[1].strip() for line in out.splitlines()]
+        self.assertEqual(rows[2:], ["base", "refined", "bias"])
+
+    def test_training_twice_gives_the_same_bytes_with_any_threads(self):
+        for threads in (1, 3):
+            out = WORK / f"again{threads}.safetensors"
+            run("train", "refiner", WORK / "lifted.npz", "-o", out, "--epochs", 2, "--threads",
+                threads, *REFINER)
+            self.assertEqual(out.read_bytes(), (WORK / "refiner.safetensors").read_bytes())
+
+    def test_another_seed_gives_other_weights(self):
+        out = WORK / "seed.safetensors"
+        run("train", "refiner", WORK / "lifted.npz", "-o", out, "--epochs", 2, "--seed", 2, *REFINER)
+        self.assertNotEqual(out.read_bytes(), (WORK / "refiner.safetensors").read_bytes())
+
+    def test_cross_fitting_hides_each_training_subject_from_its_lifter(self):
+        out, _ = run("info", WORK / "lifter.safetensors")
+        config = json.loads(
+            next(line for line in out.splitlines() if line.startswith("  config:")).split(":", 1)[1]
+        )
+        held_out = [lifter["held_out"] for lifter in config["lifters"]]
+        # P3 and P4 test, P2 validates; only P1 is left, and one subject makes no folds.
+        self.assertEqual(held_out[0], [])
+        run("prepare", "synthetic", "-o", WORK / "six.npz", "--people", 6, "--takes", 1,
+            "--seconds", 0.5, "--cameras", 0)
+        run("train", "lifter", WORK / "six.npz", "-o", WORK / "six.safetensors", "--epochs", 1,
+            "--folds", 3, *LIFTER)
+        run("lift", WORK / "six.safetensors", WORK / "six.npz", "-o", WORK / "cross.npz")
+        run("lift", WORK / "six.safetensors", WORK / "six.npz", "-o", WORK / "within.npz",
+            "--in-sample")
+        cross, within = arrays(WORK / "cross.npz"), arrays(WORK / "within.npz")
+        for subject, differs in (("P1", True), ("P3", True), ("P4", False), ("P6", False)):
+            name = f"{subject}/walk_1/0/noisy_3d"
+            self.assertEqual((cross[name] != within[name]).any(), differs, subject)
+
+    def test_the_log_has_a_line_an_epoch(self):
+        lines = (WORK / "refiner.log.jsonl").read_text().splitlines()
+        self.assertEqual([json.loads(line)["epoch"] for line in lines], [1, 2])
+        self.assertTrue(all(json.loads(line)["loss"] > 0 for line in lines))
+
+    def test_other_peoples_files_are_refined(self):
+        file = arrays(WORK / "lifted.npz")
+        clip = "P4/walk_1/0"
+        mine = {f"clip/{f}": file[f"{clip}/{f}"] for f in ("pose_2d", "noisy_3d", "image_size")}
+        np.savez(WORK / "mine.npz", **mine)
+        run("refine", WORK / "refiner.safetensors", WORK / "mine.npz", "-o", WORK / "out.npz")
+        # Batches of another size round differently.
+        np.testing.assert_allclose(arrays(WORK / "out.npz")["clip/refined_3d"],
+                                   arrays(WORK / "refined.npz")[f"{clip}/refined_3d"], atol=1e-5)
+
+    def test_a_clip_shorter_than_a_window_is_padded(self):
+        file = arrays(WORK / "lifted.npz")
+        for frames in (1, 5):
+            short = {f"c/{f}": file[f"P4/walk_1/0/{f}"][:frames] for f in ("pose_2d", "noisy_3d")}
+            np.savez(WORK / "short.npz", **short, **{"c/image_size": np.array([1000, 1000])})
+            run("refine", WORK / "refiner.safetensors", WORK / "short.npz", "-o", WORK / "out.npz")
+            self.assertEqual(arrays(WORK / "out.npz")["c/refined_3d"].shape, (frames, 17, 3))
+
+
+class StopAndResume(unittest.TestCase):
+    def check(self, kind, data, *options):
+        whole, parts = WORK / f"whole_{kind}.safetensors", WORK / f"parts_{kind}.safetensors"
+        run("train", kind, data, "-o", whole, *options)
+        command = [POSETAPE, "train", kind, str(data), "-o", str(parts), *map(str, options)]
+        log = WORK / f"parts_{kind}.log.jsonl"
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while process.poll() is None and not (log.exists() and log.read_text()):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, out)
+        if "stopped in epoch" in out:
+            run("train", kind, data, "-o", parts, "--resume", *options)
+        self.assertEqual(parts.read_bytes(), whole.read_bytes())
+
+    def test_lifter(self):
+        self.check("lifter", WORK / "data.npz", "--epochs", 12, "--folds", 0, *LIFTER)
+
+    def test_refiner(self):
+        self.check("refiner", WORK / "lifted.npz", "--epochs", 12, *REFINER)
+
+    def test_resume_with_other_options_is_refused(self):
+        line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors",
+                       "--resume", "--epochs", 3, *REFINER, "--steps", 20)
+        self.assertIn("resume with the same options", line)
+
+
+class BadInput(unittest.TestCase):
+    def refine(self, name, **fields):
+        """Refines a good clip with some fields replaced, and returns the refusal."""
+        file = arrays(WORK / "lifted.npz")
+        clip = {f: file[f"P4/walk_1/0/{f}"] for f in ("pose_2d", "noisy_3d", "image_size")}
+        clip.update(fields)
+        path = WORK / f"{name}.npz"
+        np.savez(path, **{f"a/b/{k}": v for k, v in clip.items() if v is not None})
+        line = refused("refine", WORK / "refiner.safetensors", path, "-o", WORK / "never.npz")
+        self.assertIn(str(path), line)
+        self.assertFalse((WORK / "never.npz").exists())
+        return line
+
+    def good(self, field):
+        return arrays(WORK / "lifted.npz")[f"P4/walk_1/0/{field}"].copy()
+
+    def test_missing_file(self):
+        line = refused("refine", WORK / "refiner.safetensors", WORK / "no.npz", "-o", WORK / "o.npz")
+        self.assertIn("no.npz", line)
+        self.assertIn("no.safetensors", refused("info", WORK / "no.safetensors"))
+
+    def test_truncated_npz(self):
+        data = (WORK / "lifted.npz").read_bytes()
+        for size in (0, 10, len(data) // 2, len(data) - 30):
+            (WORK / "cut.npz").write_bytes(data[:size])
+            self.assertIn("cut.npz", refused("refine", WORK / "refiner.safetensors",
+                                             WORK / "cut.npz", "-o", WORK / "never.npz"))
+
+    def test_truncated_checkpoint(self):
+        data = (WORK / "refiner.safetensors").read_bytes()
+        (WORK / "cut.safetensors").write_bytes(data[: len(data) // 2])
+        line = refused("refine", WORK / "cut.safetensors", WORK / "lifted.npz", "-o", WORK / "o.npz")
+        self.assertIn("cut.safetensors", line)
+
+    def test_wrong_rank_and_joint_count(self):
+        line = self.refine("rank", noisy_3d=self.good("noisy_3d")[0])
+        self.assertIn("a/b", line)
+        self.assertIn("(17, 3)", line)
+        line = self.refine("joints", noisy_3d=self.good("noisy_3d")[:, :16])
+        self.assertIn("16", line)
+
+    def test_lengths_differ(self):
+        self.assertIn("a/b", self.refine("lengths", noisy_3d=self.good("noisy_3d")[:-1]))
+
+    def test_missing_fields(self):
+        self.assertIn("image_size", self.refine("size", image_size=None))
+        self.assertIn("noisy_3d", self.refine("noisy", noisy_3d=None))
+
+    def test_nan_and_infinity_name_sequence_and_frame(self):
+        for name, value in (("nan", np.nan), ("inf", np.inf)):
+            poses = self.good("noisy_3d")
+            poses[7, 3, 1] = value
+            line = self.refine(name, noisy_3d=poses)
+            self.assertIn("a/b", line)
+            self.assertIn("frame 7", line)
+
+    def test_drop_invalid_skips_and_counts(self):
+        file = arrays(WORK / "lifted.npz")
+        file["P4/walk_1/0/noisy_3d"][3, 2, 1] = np.nan
+        np.savez(WORK / "one_bad.npz", **file)
+        out, _ = run("refine", WORK / "refiner.safetensors", WORK / "one_bad.npz", "-o",
+                     WORK / "kept.npz", "--drop-invalid")
+        self.assertIn("dropped 1 invalid", out)
+        self.assertNotIn("P4/walk_1/0/pose_2d", arrays(WORK / "kept.npz"))
+
+    def test_a_checkpoint_of_another_kind(self):
+        line = refused("refine", WORK / "lifter.safetensors", WORK / "lifted.npz", "-o",
+                       WORK / "o.npz")
+        self.assertIn("not a refiner checkpoint", line)
+        line = refused("lift", WORK / "refiner.safetensors", WORK / "data.npz", "-o", WORK / "o.npz")
+        self.assertIn("not a lifter checkpoint", line)
+
+    def test_frames_that_the_model_was_not_made_for(self):
+        line = refused("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+                       WORK / "o.npz", "--frames", 27)
+        self.assertIn("windows of 9 frames", line)
+
+    def test_too_many_denoising_steps(self):
+        self.assertIn("51", refused("refine", WORK / "refiner.safetensors", WORK / "lifted.npz",
+                                    "-o", WORK / "o.npz", "--steps", 51))
+
+    def test_an_amc_with_a_bone_that_the_asf_lacks(self):
+        subject = WORK / "cmu" / "99"
+        subject.mkdir(parents=True, exist_ok=True)
+        (subject / "99.asf").write_text(
+            ":units\n  length 0.45\n  angle deg\n:root\n  order TX TY TZ RX RY RZ\n  axis XYZ\n"
+            "  position 0 0 0\n  orientation 0 0 0\n:bonedata\n:hierarchy\n  begin\n  end\n")
+        (subject / "99_01.amc").write_text(
+            ":FULLY-SPECIFIED\n:DEGREES\n1\nroot 0 0 0 0 0 0\ntail 1 2 3\n")
+        line = refused("prepare", "cmu", WORK / "cmu", "-o", WORK / "o.npz")
+        self.assertTrue("99.asf" in line or "99_01.amc" in line, line)
+
+    def test_a_full_disk_keeps_the_old_file(self):
+        path = WORK / "keep.npz"
+        path.write_bytes(b"old")
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        line = refused("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", path,
+                       preexec_fn=limit)
+        self.assertIn(str(path), line)
+        self.assertEqual(path.read_bytes(), b"old")
+        self.assertEqual([p.name for p in WORK.glob("*keep.npz*")], ["keep.npz"])
+
+    def test_wrong_usage_is_exit_code_2(self):
+        run(expect=2)
+        run("refine", expect=2)
+        run("train", "lifter", WORK / "data.npz", expect=2)
+        run("evaluate", WORK / "refined.npz", "--subjects", "some", expect=2)
+        for command in ("prepare", "train", "lift", "refine", "evaluate", "info"):
+            out, _ = run(command, "--help")
+            self.assertIn(command, out)
+
+    def test_cuda_is_named_as_missing(self):
+        line = refused("info", WORK / "data.npz", "--device", "cuda")
+        self.assertIn("--device cpu", line)
+
+    def test_unknown_choices_list_the_known(self):
+        line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
+                       "--schedule", "square")
+        self.assertIn("cosine", line)
+
+
+if __name__ == "__main__":
+    POSETAPE = os.path.abspath(sys.argv.pop(1))
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(verbosity=1)

@@ -1,0 +1,141 @@
+#include "tools/batches.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/skeleton.hpp"
+#include "engine/error.hpp"
+#include "engine/rng.hpp"
+
+namespace posetape::tools {
+namespace {
+
+Tensor mirrored(const Tensor& poses) {
+  const Tensor out = poses.clone();
+  data::mirror(out.values<float>(), static_cast<int>(out.shape().back()));
+  return out;
+}
+
+}  // namespace
+
+Tensor gather(const data::Dataset& dataset, std::span<const data::Window> windows,
+              std::span<const std::uint8_t> flips, int frames, Field field) {
+  const Index channels = field == Field::screen_2d ? 2 : 3;
+  const Tensor out = Tensor::empty(
+      {static_cast<Index>(windows.size()), frames, data::kJoints, channels}, DType::f32);
+  const std::size_t each = static_cast<std::size_t>(frames * data::kJoints * channels);
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    const std::span<float> values = out.values<float>().subspan(i * each, each);
+    const bool flip = !flips.empty() && flips[i] != 0;
+    switch (field) {
+      case Field::screen_2d:
+        data::gather_2d(dataset, windows[i], flip, values);
+        break;
+      case Field::truth:
+        data::gather_truth(dataset, windows[i], flip, values);
+        break;
+      case Field::noisy:
+        data::gather_noisy(dataset, windows[i], flip, values);
+        break;
+    }
+  }
+  return out;
+}
+
+EpochBatches::EpochBatches(const data::Dataset& dataset, std::span<const int> sequences, int frames,
+                           int batch, bool flip, std::uint64_t seed)
+    : dataset_(dataset),
+      windows_(data::make_windows(dataset, sequences, frames)),
+      frames_(frames),
+      batch_(static_cast<std::size_t>(batch)),
+      flip_(flip),
+      seed_(seed) {}
+
+int EpochBatches::steps() const {
+  return std::max(1, static_cast<int>(windows_.size() / batch_));
+}
+
+EpochBatches::Batch EpochBatches::at(int epoch, int step) {
+  if (drawn_ != epoch) draw(epoch);
+  const std::size_t begin = static_cast<std::size_t>(step) * batch_;
+  const std::size_t count = std::min(batch_, order_.size() - begin);
+  return {std::span(order_).subspan(begin, count), std::span(flips_).subspan(begin, count)};
+}
+
+void EpochBatches::draw(int epoch) {
+  const auto number = static_cast<std::uint64_t>(epoch);
+  order_ = data::shuffled(windows_, seed_, number);
+  Random shifts(seed_, Stream::augment, 2 * number);
+  for (data::Window& w : order_) {
+    const int last = dataset_.sequences[static_cast<std::size_t>(w.sequence)].frames() - frames_;
+    const auto shift = static_cast<int>(shifts.below(static_cast<std::uint32_t>(frames_)));
+    if (last > 0) w.start = std::min(w.start + shift, last);
+  }
+  flips_.assign(order_.size(), 0);
+  Random coins(seed_, Stream::augment, 2 * number + 1);
+  for (std::uint8_t& f : flips_) f = flip_ && coins.below(2) == 1;
+  drawn_ = epoch;
+}
+
+std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
+                                     const PredictOptions& options, const WindowFunction& f,
+                                     const std::function<void(std::size_t)>& on_windows) {
+  const std::vector<data::Window> windows =
+      data::make_windows(dataset, sequences, options.frames, options.stride);
+  data::WindowMerger merger(
+      dataset, options.stride < options.frames ? data::Merge::average : data::Merge::owned);
+  const std::size_t each = static_cast<std::size_t>(options.frames * data::kJoints * 3);
+  const auto batch = static_cast<std::size_t>(options.batch);
+  for (std::size_t begin = 0; begin < windows.size(); begin += batch) {
+    const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
+    const Tensor out = f(part);
+    const std::span<float> values = out.values<float>();
+    for (std::size_t i = 0; i < values.size(); i += 3 * data::kJoints) {
+      values[i] = values[i + 1] = values[i + 2] = 0;
+    }
+    for (std::size_t i = 0; i < part.size(); ++i)
+      merger.add(part[i], values.subspan(i * each, each));
+    if (on_windows) on_windows(part.size());
+  }
+  std::vector<data::PoseArray> poses;
+  for (const int s : sequences) poses.push_back(merger.take(s));
+  return poses;
+}
+
+Tensor flip_average(const PoseFunction& f, std::span<const Tensor> inputs) {
+  const Tensor plain = f(inputs);
+  std::vector<Tensor> flipped;
+  for (const Tensor& input : inputs) flipped.push_back(mirrored(input));
+  const Tensor back = mirrored(f(flipped));
+  const Tensor out = Tensor::empty(plain.shape(), plain.dtype());
+  for (std::size_t i = 0; i < out.values<float>().size(); ++i) {
+    out.data<float>()[i] = 0.5f * (plain.data<float>()[i] + back.data<float>()[i]);
+  }
+  return out;
+}
+
+double mpjpe_mm(const data::Dataset& dataset, std::span<const int> sequences,
+                std::span<const data::PoseArray> estimates) {
+  double sum = 0;
+  double count = 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+    if (!s.pose_3d) fail("sequence {} has no pose_3d, which validation needs", s.name);
+    for (int f = 0; f < s.frames(); ++f) {
+      const float* truth = s.pose_3d->frame(f);
+      const float* estimate = estimates[i].frame(f);
+      for (int j = 0; j < data::kJoints; ++j) {
+        double squares = 0;
+        for (int c = 0; c < 3; ++c) {
+          const double d = double{truth[3 * j + c]} - truth[c] - estimate[3 * j + c];
+          squares += d * d;
+        }
+        sum += std::sqrt(squares);
+      }
+      count += data::kJoints;
+    }
+  }
+  return count > 0 ? 1000 * sum / count : 0;
+}
+
+}  // namespace posetape::tools

@@ -1,0 +1,75 @@
+// From windows of a dataset to the tensors that a network takes, and back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/windows.hpp"
+#include "engine/tensor.hpp"
+
+namespace posetape::tools {
+
+enum class Field { screen_2d, truth, noisy };
+
+// One field of a batch of windows, f32 [B, frames, 17, C]: screen coordinates (C = 2), or metres
+// relative to the root (C = 3). `flips`, where not empty, says which windows are mirrored.
+Tensor gather(const data::Dataset& dataset, std::span<const data::Window> windows,
+              std::span<const std::uint8_t> flips, int frames, Field field);
+
+// The batches of a training run. An epoch sees disjoint windows of every sequence, each moved
+// forward by a random part of its own length so that epochs differ, in random order, half of them
+// mirrored where `flip` says so. Batch (epoch, step) depends on these and the seed alone.
+class EpochBatches {
+ public:
+  EpochBatches(const data::Dataset& dataset, std::span<const int> sequences, int frames, int batch,
+               bool flip, std::uint64_t seed);
+
+  // Whole batches of an epoch, at least one; windows beyond the last whole batch are left out.
+  int steps() const;
+
+  struct Batch {
+    std::span<const data::Window> windows;
+    std::span<const std::uint8_t> flips;
+  };
+  // Valid until the next call.
+  Batch at(int epoch, int step);
+
+ private:
+  void draw(int epoch);
+
+  const data::Dataset& dataset_;
+  std::vector<data::Window> windows_;
+  int frames_;
+  std::size_t batch_;
+  bool flip_;
+  std::uint64_t seed_;
+  int drawn_ = -1;  // the epoch that order_ and flips_ are of
+  std::vector<data::Window> order_;
+  std::vector<std::uint8_t> flips_;
+};
+
+// Runs f on the windows of `sequences` in batches and puts its outputs [B, frames, 17, 3] together,
+// the root joint exactly zero. Result i belongs to sequences[i].
+using WindowFunction = std::function<Tensor(std::span<const data::Window>)>;
+struct PredictOptions {
+  int frames = 27;
+  int stride = 27;  // below `frames`: overlapping windows are averaged
+  int batch = 32;
+};
+std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
+                                     const PredictOptions& options, const WindowFunction& f,
+                                     const std::function<void(std::size_t)>& on_windows = {});
+
+// f on the batch and on its mirror image, averaged after mirroring back: test-time flip averaging.
+// f takes tensors whose last dimension is x, y (, z).
+using PoseFunction = std::function<Tensor(std::span<const Tensor>)>;
+Tensor flip_average(const PoseFunction& f, std::span<const Tensor> inputs);
+
+// Mean over frames and joints of the distance between `estimates` and the truth, mm.
+double mpjpe_mm(const data::Dataset& dataset, std::span<const int> sequences,
+                std::span<const data::PoseArray> estimates);
+
+}  // namespace posetape::tools

@@ -1,0 +1,27 @@
+// The commands of `posetape`. Each adds its options to the program and a callback that runs it.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+
+namespace posetape::tools {
+
+void add_prepare(CLI::App& app);
+void add_train(CLI::App& app);
+void add_lift(CLI::App& app);
+void add_refine(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_info(CLI::App& app);
+
+// Options that every command has.
+struct Common {
+  std::uint64_t seed = 1;
+  int threads = 0;  // 0: all cores
+  std::string device = "cpu";
+
+  void add_to(CLI::App& command);
+  // Acts on threads and device.
+  void apply() const;
+};
+
+}  // namespace posetape::tools

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The main experiment on real motion: how much does the refiner gain on people that no training saw?
+#
+#   tools/experiments/cmu.sh CMU_DIRECTORY
+#
+# CMU_DIRECTORY holds <subject>/<subject>.asf and its .amc files (mocap.cs.cmu.edu). Subjects 17, 127
+# and 131 are for testing and nothing else; 09 and 60 choose the best epoch of every network; the
+# rest trains. Stages whose file exists are skipped, so a run that was stopped goes on where it was.
+#
+#   OUT=out/cmu       where everything is written; results.md is the table
+#   BUILD=build       build directory
+#   SEED=1            of every stage
+set -euo pipefail
+cmu=${1:?usage: tools/experiments/cmu.sh CMU_DIRECTORY}
+cmu=$(realpath "$cmu")
+cd "$(dirname "$0")/../.."
+build=${BUILD:-build}
+out=${OUT:-out/cmu}
+seed=${SEED:-1}
+posetape=$build/tools/posetape
+
+[[ -f $build/meson-private/coredata.dat ]] || { tools/setup.sh; meson setup "$build"; }
+meson compile -C "$build" posetape >/dev/null
+mkdir -p "$out"
+
+# Sizes: two cores, one hour.
+validation=(--validation-subjects 09,60)
+lifter=(--frames 27 --width 64 --depth 2 --heads 2 --batch 16 --epochs 12 --decay 0.8 --patience 2)
+refiner=(--frames 27 --width 64 --depth 2 --heads 2 --batch 16 --epochs 6 --decay 0.8)
+
+# Runs a stage unless its file is there already, and says what it cost.
+stage() {  # file, arguments of posetape
+  local file=$out/$1 start=$SECONDS
+  shift
+  [[ -f $file ]] && return
+  echo "\$ posetape $* --seed $seed"
+  "$posetape" "$@" --seed "$seed"
+  echo "-- $((SECONDS - start)) s"
+}
+
+stage data.npz prepare cmu "$cmu" -o "$out/data.npz" --test-subjects 17,127,131
+stage lifter.safetensors train lifter "$out/data.npz" -o "$out/lifter.safetensors" \
+  "${lifter[@]}" "${validation[@]}"
+stage lifted.npz lift "$out/lifter.safetensors" "$out/data.npz" -o "$out/lifted.npz"
+stage in_sample_lifted.npz lift "$out/lifter.safetensors" "$out/data.npz" \
+  -o "$out/in_sample_lifted.npz" --in-sample
+
+# Trains a refiner and refines with it: name, input, options of training.
+variant() {
+  local name=$1 input=$2
+  shift 2
+  stage "$name.safetensors" train refiner "$out/$input.npz" -o "$out/$name.safetensors" \
+    "${refiner[@]}" "${validation[@]}" "$@"
+  # Test subjects are lifted by the same full lifter in both inputs.
+  stage "$name.npz" refine "$out/$name.safetensors" "$out/lifted.npz" -o "$out/$name.npz"
+}
+
+variant plain lifted                             # the paper's method
+variant in_sample in_sample_lifted               # ... on estimates for people the lifter has seen
+variant no_cnd lifted --error-source real        # ... without the conditional noise
+variant regression lifted --objective regression # ... without diffusion, same network
+variant rollout lifted --states rollout          # diffusion on the states that inference visits
+
+# No network: each joint's mean error, and the linear-Gaussian correction x_noisy - mu(y, x_noisy).
+for control in bias linear; do
+  stage "$control.npz" refine "$out/plain.safetensors" "$out/lifted.npz" -o "$out/$control.npz" \
+    --control "$control"
+done
+# Overlapping windows and mirror images, averaged: nothing is trained.
+stage regression_overlap.npz refine "$out/regression.safetensors" "$out/lifted.npz" \
+  -o "$out/regression_overlap.npz" --stride 9 --flip-average
+
+"$posetape" evaluate \
+  "$out"/{bias,linear,plain,in_sample,no_cnd,regression,rollout,regression_overlap}.npz \
+  --json "$out/results.json" | tee "$out/results.md"
+echo "wrote $out/results.md and $out/results.json"

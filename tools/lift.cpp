@@ -1,0 +1,84 @@
+// posetape lift: 2D to 3D by the lifter that never saw the sequence's subject.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "tools/batches.hpp"
+#include "tools/commands.hpp"
+#include "tools/input.hpp"
+#include "tools/lifters.hpp"
+#include "tools/progress.hpp"
+
+namespace posetape::tools {
+namespace {
+
+struct Options {
+  Common common;
+  std::string checkpoint;
+  std::string input;
+  std::string output;
+  int batch = 32;
+  bool flip_average = false;
+  bool in_sample = false;
+  bool drop_invalid = false;
+};
+
+void run(const Options& options) {
+  options.common.apply();
+  const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint);
+  data::Dataset dataset = read_input(options.input, options.drop_invalid);
+
+  std::map<const Lifter*, std::vector<int>> work;
+  for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
+    const Lifter& lifter =
+        options.in_sample ? set.lifters.front() : set.for_subject(dataset.sequences[i].subject());
+    work[&lifter].push_back(static_cast<int>(i));
+  }
+  Progress progress(
+      "lift", "windows",
+      static_cast<double>(
+          data::make_windows(dataset, data::all_sequences(dataset), set.frames).size()));
+  double done = 0;
+  for (const auto& [lifter, sequences] : work) {
+    const PoseFunction network = [&](std::span<const Tensor> in) { return lifter->network(in[0]); };
+    auto poses = predict(
+        dataset, sequences, {set.frames, set.frames, options.batch},
+        [&](std::span<const data::Window> windows) {
+          const Tensor y = gather(dataset, windows, {}, set.frames, Field::screen_2d);
+          return options.flip_average ? flip_average(network, {{y}}) : network({{y}});
+        },
+        [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      dataset.sequences[static_cast<std::size_t>(sequences[i])].noisy_3d = std::move(poses[i]);
+    }
+    progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
+  }
+  data::write_dataset(options.output, dataset);
+  progress.line(fmt::format("wrote {}", options.output));
+}
+
+}  // namespace
+
+void add_lift(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("lift", "Lift 2D to 3D with a trained lifter");
+  auto options = std::make_shared<Options>();
+  options->common.add_to(*command);
+  command->add_option("checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
+  command->add_option("input", options->input, "Dataset (.npz)")->required();
+  command->add_option("-o,--output", options->output, "Dataset to write, with noisy_3d")
+      ->required();
+  command->add_option("--batch", options->batch, "Windows at a time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--flip-average", options->flip_average,
+                    "Average with the prediction for the mirror image");
+  command->add_flag("--in-sample", options->in_sample,
+                    "Lift everything with the full lifter, training sequences too");
+  command->add_flag("--drop-invalid", options->drop_invalid,
+                    "Skip sequences with NaN or infinite poses instead of stopping");
+  command->footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace posetape::tools

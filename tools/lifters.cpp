@@ -1,0 +1,109 @@
+#include "tools/lifters.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace posetape::tools {
+namespace {
+
+constexpr const char* kFormat = "posetape lifter 1";
+
+}  // namespace
+
+const Lifter& LifterSet::for_subject(std::string_view subject) const {
+  for (const Lifter& lifter : lifters) {
+    if (std::find(lifter.held_out.begin(), lifter.held_out.end(), subject) !=
+        lifter.held_out.end()) {
+      return lifter;
+    }
+  }
+  return lifters.front();
+}
+
+LifterSet make_lifters(const model::StcformerConfig& config, int frames, int folds,
+                       const data::Dataset& dataset, const std::vector<int>& train,
+                       std::uint64_t seed) {
+  LifterSet set{config, frames, {}};
+  set.lifters.push_back({"full", {}, model::Stcformer(config, DType::f32, seed)});
+  std::map<std::string, std::int64_t> frames_of;
+  for (const int i : train) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    frames_of[std::string(s.subject())] += s.frames();
+  }
+  folds = std::min(folds, static_cast<int>(frames_of.size()));
+  if (folds < 2) return set;
+
+  // The largest subject first, each to the fold that has the fewest frames so far.
+  std::vector<std::pair<std::int64_t, std::string>> subjects;
+  for (const auto& [name, count] : frames_of) subjects.emplace_back(-count, name);
+  std::sort(subjects.begin(), subjects.end());
+  std::vector<std::int64_t> filled(static_cast<std::size_t>(folds));
+  std::vector<std::vector<std::string>> held_out(static_cast<std::size_t>(folds));
+  for (const auto& [count, name] : subjects) {
+    const auto least = std::min_element(filled.begin(), filled.end());
+    held_out[static_cast<std::size_t>(least - filled.begin())].push_back(name);
+    *least -= count;
+  }
+  for (int f = 0; f < folds; ++f) {
+    set.lifters.push_back(
+        {fmt::format("fold{}", f + 1), held_out[static_cast<std::size_t>(f)],
+         model::Stcformer(config, DType::f32, seed + 1 + static_cast<std::uint64_t>(f))});
+  }
+  return set;
+}
+
+void save(const LifterSet& set, TensorFile& file) {
+  nlohmann::ordered_json lifters;
+  for (const Lifter& lifter : set.lifters) {
+    lifters.push_back({{"name", lifter.name}, {"held_out", lifter.held_out}});
+    for (const auto& entry : lifter.network.parameters().entries()) {
+      file.tensors.emplace_back(lifter.name + "." + entry.name, entry.value);
+    }
+  }
+  file.metadata["format"] = kFormat;
+  file.metadata["config"] = nlohmann::ordered_json{
+      {"model", "stcformer"},      {"width", set.config.width},         {"depth", set.config.depth},
+      {"heads", set.config.heads}, {"mlp_ratio", set.config.mlp_ratio}, {"frames", set.frames},
+      {"lifters", lifters}}.dump();
+}
+
+LifterSet load_lifters(const TensorFile& file, const std::string& path) {
+  const auto format = file.metadata.find("format");
+  const std::string found = format == file.metadata.end() ? "none" : format->second;
+  if (!found.starts_with("posetape lifter")) {
+    fail(
+        "{}: not a lifter checkpoint (its format is \"{}\"); make one with `posetape train lifter`",
+        path, found);
+  }
+  if (found != kFormat) {
+    fail("{}: written by another version ({}); this one reads \"{}\"", path, found, kFormat);
+  }
+  LifterSet set;
+  try {
+    const auto j = nlohmann::json::parse(file.metadata.at("config"));
+    set.config = {j.at("width").get<Index>(), j.at("depth").get<Index>(),
+                  j.at("heads").get<Index>(), j.at("mlp_ratio").get<Index>()};
+    set.frames = j.at("frames").get<int>();
+    for (const auto& lifter : j.at("lifters")) {
+      set.lifters.push_back({lifter.at("name").get<std::string>(),
+                             lifter.at("held_out").get<std::vector<std::string>>(),
+                             model::Stcformer(set.config, DType::f32, 0)});
+    }
+  } catch (const std::exception& error) {
+    fail("{}: the lifter's configuration is not readable ({}); was it written by another version?",
+         path, error.what());
+  }
+  if (set.lifters.empty()) fail("{}: holds no lifter", path);
+  for (Lifter& lifter : set.lifters) {
+    lifter.network.parameters().load(
+        [&](const std::string& name) {
+          const std::string full = lifter.name + "." + name;
+          return file.contains(full) ? file.at(full) : Tensor();
+        },
+        path);
+  }
+  return set;
+}
+
+}  // namespace posetape::tools

@@ -1,0 +1,102 @@
+// posetape prepare: datasets from motion capture, or from the embedded generator.
+#include "data/prepare.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "tools/commands.hpp"
+
+namespace posetape::tools {
+namespace {
+
+struct Options {
+  Common common;
+  data::PrepareOptions prepare;
+  data::SyntheticOptions motion;
+  std::string directory;
+  std::string output;
+  std::string detector = "simulated";
+  std::string hip = "root";
+  std::vector<std::string> test_subjects;
+};
+
+void add_common(CLI::App& command, Options& options) {
+  options.common.add_to(command);
+  command.add_option("-o,--output", options.output, "Dataset to write (.npz)")->required();
+  command.add_option("--fps", options.prepare.fps, "Frames a second")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--cameras", options.prepare.cameras, "Which of the four cameras, 0 to 3")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 3))
+      ->capture_default_str();
+  command
+      .add_option("--detector", options.detector,
+                  "2D poses: simulated (a detector's errors) or gt (exact)")
+      ->check(CLI::IsMember({"simulated", "gt"}))
+      ->capture_default_str();
+  command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
+  command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
+      ->delimiter(',');
+}
+
+void write(const Options& options, const data::Dataset& dataset) {
+  data::write_dataset(options.output, dataset);
+  std::int64_t frames = 0;
+  for (const data::Sequence& s : dataset.sequences) frames += s.frames();
+  fmt::print("wrote {}: {} sequences, {} frames at {:g} fps; test subjects: {}\n", options.output,
+             dataset.sequences.size(), frames, options.prepare.fps,
+             fmt::join(dataset.test_subjects, ", "));
+}
+
+void settle(Options& options) {
+  options.common.apply();
+  options.prepare.seed = options.common.seed;
+  options.prepare.detector =
+      options.detector == "gt" ? data::Detector::gt : data::Detector::simulated;
+  if (!options.test_subjects.empty()) options.prepare.test_subjects = options.test_subjects;
+}
+
+}  // namespace
+
+void add_prepare(CLI::App& app) {
+  CLI::App* prepare = app.add_subcommand("prepare", "Make a dataset of 2D and true 3D poses");
+  prepare->require_subcommand(1);
+
+  auto cmu = std::make_shared<Options>();
+  CLI::App* from_cmu = prepare->add_subcommand("cmu", "From ASF/AMC files of the CMU database");
+  add_common(*from_cmu, *cmu);
+  from_cmu->add_option("directory", cmu->directory, "Folder with <subject>/<subject>.asf and .amc")
+      ->required();
+  from_cmu->add_option("--hip", cmu->hip, "Joint 0: the skeleton's root, or the hips' midpoint")
+      ->check(CLI::IsMember({"root", "midpoint"}))
+      ->capture_default_str();
+  from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
+  from_cmu->callback([cmu] {
+    settle(*cmu);
+    write(*cmu, data::prepare_cmu(
+                    cmu->directory, cmu->prepare,
+                    cmu->hip == "midpoint" ? data::HipRoot::midpoint : data::HipRoot::root));
+  });
+
+  auto generated = std::make_shared<Options>();
+  CLI::App* synthetic = prepare->add_subcommand("synthetic", "From the embedded motion generator");
+  add_common(*synthetic, *generated);
+  synthetic->add_option("--people", generated->motion.subjects, "How many different bodies")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  synthetic->add_option("--takes", generated->motion.takes, "Takes of every action")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  synthetic->add_option("--seconds", generated->motion.seconds, "Length of a take")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  synthetic->footer("Example: posetape prepare synthetic -o data.npz --people 8");
+  synthetic->callback([generated] {
+    settle(*generated);
+    write(*generated, data::prepare_synthetic(generated->prepare, generated->motion));
+  });
+}
+
+}  // namespace posetape::tools

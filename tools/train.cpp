@@ -1,0 +1,16 @@
+#include <fmt/format.h>
+
+#include "tools/commands.hpp"
+#include "tools/train_lifter.hpp"
+#include "tools/train_refiner.hpp"
+
+namespace posetape::tools {
+
+void add_train(CLI::App& app) {
+  CLI::App* train = app.add_subcommand("train", "Train a lifter (the base estimator) or a refiner");
+  train->require_subcommand(1);
+  add_train_lifter(*train);
+  add_train_refiner(*train);
+}
+
+}  // namespace posetape::tools

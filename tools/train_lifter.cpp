@@ -1,0 +1,154 @@
+// posetape train lifter: STCFormer from 2D to 3D, with one more lifter a fold for cross-fitting.
+#include "tools/train_lifter.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "engine/ops.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "tools/batches.hpp"
+#include "tools/commands.hpp"
+#include "tools/input.hpp"
+#include "tools/lifters.hpp"
+#include "tools/training.hpp"
+
+namespace posetape::tools {
+namespace {
+
+struct Options {
+  Common common;
+  TrainFlags flags;
+  model::StcformerConfig config;
+  int folds = 5;
+};
+
+// The sequences of `all` whose subject the lifter may see.
+std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& all,
+                         const Lifter& lifter) {
+  std::vector<int> result;
+  for (const int i : all) {
+    const auto subject = dataset.sequences[static_cast<std::size_t>(i)].subject();
+    if (std::find(lifter.held_out.begin(), lifter.held_out.end(), subject) ==
+        lifter.held_out.end()) {
+      result.push_back(i);
+    }
+  }
+  return result;
+}
+
+// What the .last file holds beside the best weights of every lifter: which one is in training, its
+// current weights, and its trainer's state.
+void save_state(const LifterSet& set, std::size_t index, const Tensor& weights,
+                const Trainer& trainer, const std::string& path) {
+  TensorFile file;
+  save(set, file);
+  file.metadata["resume.lifter"] = std::to_string(index);
+  file.tensors.emplace_back("resume.weights", weights);
+  trainer.save(file);
+  write_safetensors(path, file);
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  catch_interrupts();
+  const TrainFlags& flags = options.flags;
+  const std::uint64_t seed = options.common.seed;
+  const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
+  const Split parts = split(dataset, flags.validation_subjects, flags.input);
+
+  LifterSet set =
+      make_lifters(options.config, flags.frames, options.folds, dataset, parts.train, seed);
+  std::size_t first = 0;
+  TensorFile resumed;
+  if (flags.resume) {
+    resumed = read_safetensors(flags.last_path());
+    TensorFile fresh;
+    save(set, fresh);
+    const auto index = resumed.metadata.find("resume.lifter");
+    if (index == resumed.metadata.end() || resumed.metadata["config"] != fresh.metadata["config"]) {
+      fail("{}: was started with {}; resume with the same options and data", flags.last_path(),
+           resumed.metadata["config"]);
+    }
+    set = load_lifters(resumed, flags.last_path());
+    first = std::stoul(index->second);
+  } else {
+    std::filesystem::remove(flags.log_path());
+  }
+  fmt::print(
+      "lifter: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
+      "on {}\n",
+      set.lifters[0].network.parameters().size(), flags.frames, threads(),
+      joined(parts.train_subjects), parts.train.size(), joined(parts.validation_subjects));
+  if (set.lifters.size() > 1) {
+    for (const Lifter& lifter : set.lifters) {
+      if (!lifter.held_out.empty()) {
+        fmt::print("{} never sees {}\n", lifter.name, joined(lifter.held_out));
+      }
+    }
+  }
+
+  for (std::size_t index = first; index < set.lifters.size(); ++index) {
+    Lifter& lifter = set.lifters[index];
+    model::Stcformer network(options.config, DType::f32, seed + index);
+    const std::vector<int> train = visible(dataset, parts.train, lifter);
+    EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed);
+    const int steps = batches.steps();
+    Trainer trainer(network.parameters(), flags.options(steps));
+    if (flags.resume && index == first) {
+      copy(resumed.at("resume.weights"), network.parameters().values());
+      trainer.load(resumed, flags.last_path());
+    }
+
+    Trainer::Hooks hooks;
+    hooks.loss = [&](int epoch, int step) {
+      const auto [windows, flips] = batches.at(epoch, step);
+      return joint_distance_loss(
+          network(gather(dataset, windows, flips, flags.frames, Field::screen_2d)),
+          gather(dataset, windows, flips, flags.frames, Field::truth));
+    };
+    hooks.validate = [&] {
+      const auto poses =
+          predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
+                  [&](std::span<const data::Window> w) {
+                    return network(gather(dataset, w, {}, flags.frames, Field::screen_2d));
+                  });
+      return mpjpe_mm(dataset, parts.validation, poses);
+    };
+    const RunOptions run_options{lifter.name, flags.epochs, steps, flags.batch, flags.log_path()};
+    const TrainOutcome outcome = run_training(trainer, run_options, hooks, [&](bool best) {
+      if (best) copy(network.parameters().values(), lifter.network.parameters().values());
+      save_state(set, index, network.parameters().values(), trainer, flags.last_path());
+    });
+    if (outcome == TrainOutcome::interrupted) return;
+  }
+  TensorFile file;
+  save(set, file);
+  write_safetensors(flags.output, file);
+  fmt::print("wrote {}\n", flags.output);
+}
+
+}  // namespace
+
+void add_train_lifter(CLI::App& train) {
+  CLI::App* command =
+      train.add_subcommand("lifter", "Train STCFormer to lift 2D to 3D, with cross-fitting folds");
+  auto options = std::make_shared<Options>();
+  options->common.add_to(*command);
+  options->flags.add_to(*command);
+  command->add_option("--width", options->config.width, "Channels")->capture_default_str();
+  command->add_option("--depth", options->config.depth, "Blocks")->capture_default_str();
+  command->add_option("--heads", options->config.heads, "Heads of each axis")
+      ->capture_default_str();
+  command
+      ->add_option("--folds", options->folds,
+                   "Lifters that each hold out a part of the training subjects, so that every "
+                   "training sequence can be lifted by one that never saw it (0: none)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace posetape::tools

@@ -1,0 +1,223 @@
+// posetape train refiner: the diffusion model on a base estimator's errors.
+#include "tools/train_refiner.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "diffusion/refiner.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "tools/batches.hpp"
+#include "tools/commands.hpp"
+#include "tools/input.hpp"
+#include "tools/training.hpp"
+
+namespace posetape::tools {
+namespace {
+
+using diffusion::ConditionalNoise;
+using diffusion::NoiseSequence;
+using diffusion::Refiner;
+using diffusion::RefinerConfig;
+
+constexpr Index kErrorWidth = 3 * data::kJoints;
+constexpr Index kConditionWidth = 5 * data::kJoints;
+
+struct Options {
+  Common common;
+  TrainFlags flags;
+  RefinerConfig config;
+  std::string schedule = "cosine";
+  std::string noise = "independent";
+  std::string source = "conditional";
+  std::string objective = "diffusion";
+  std::string states = "forward";
+  std::string normalization = "mean-abs";
+  std::string loss = "l2";
+  int inference_steps = 2;
+};
+
+// A sequence's frames as rows for the noise model: its errors, and [y; x_noisy].
+NoiseSequence noise_rows(const data::Dataset& dataset, int index) {
+  const int frames = dataset.sequences[static_cast<std::size_t>(index)].frames();
+  const data::Window whole{index, 0, frames, 0};
+  const auto count = static_cast<std::size_t>(frames);
+  std::vector<float> truth(count * 51);
+  std::vector<float> noisy(count * 51);
+  std::vector<float> y(count * 34);
+  data::gather_truth(dataset, whole, false, truth);
+  data::gather_noisy(dataset, whole, false, noisy);
+  data::gather_2d(dataset, whole, false, y);
+  NoiseSequence rows;
+  rows.a.reserve(count * 51);
+  rows.b.reserve(count * 85);
+  for (std::size_t f = 0; f < count; ++f) {
+    for (std::size_t i = 0; i < 51; ++i) {
+      rows.a.push_back(double{noisy[f * 51 + i]} - truth[f * 51 + i]);
+    }
+    rows.b.insert(rows.b.end(), y.begin() + static_cast<std::ptrdiff_t>(f * 34),
+                  y.begin() + static_cast<std::ptrdiff_t>((f + 1) * 34));
+    rows.b.insert(rows.b.end(), noisy.begin() + static_cast<std::ptrdiff_t>(f * 51),
+                  noisy.begin() + static_cast<std::ptrdiff_t>((f + 1) * 51));
+  }
+  return rows;
+}
+
+// Mean |e| over all coordinates, and the moments of each, over the training frames.
+diffusion::ErrorScale fit_scale(const data::Dataset& dataset, const std::vector<int>& train,
+                                diffusion::Normalization kind) {
+  diffusion::MomentAccumulator moments(kErrorWidth);
+  double sum = 0;
+  double count = 0;
+  for (const int i : train) {
+    const NoiseSequence rows = noise_rows(dataset, i);
+    for (const double e : rows.a) sum += std::fabs(e);
+    count += static_cast<double>(rows.a.size());
+    moments.add(rows.a);
+  }
+  const std::vector<double> covariance = moments.covariance();
+  std::vector<double> variance;
+  for (std::size_t i = 0; i < kErrorWidth; ++i)
+    variance.push_back(covariance[i * (kErrorWidth + 1)]);
+  if (!(sum > 0)) fail("the training sequences have no error at all: nothing to refine");
+  return diffusion::fit_error_scale(kind, sum / count, moments.mean(), variance);
+}
+
+void check_fields(const data::Dataset& dataset, const std::vector<int>& sequences,
+                  const std::string& path) {
+  for (const int i : sequences) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    if (!s.noisy_3d) {
+      fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
+           path, s.name);
+    }
+    if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
+  }
+}
+
+void run(Options options) {
+  options.common.apply();
+  catch_interrupts();
+  const TrainFlags& flags = options.flags;
+  const std::uint64_t seed = options.common.seed;
+  RefinerConfig& config = options.config;
+  config.frames = flags.frames;
+  config.schedule = diffusion::parse_schedule(options.schedule);
+  config.noise = diffusion::parse_noise(options.noise);
+  config.source = diffusion::parse_error_source(options.source);
+  config.objective = diffusion::parse_objective(options.objective);
+  config.states = diffusion::parse_states(options.states);
+  config.rollout_steps = options.inference_steps;
+  config.normalization = diffusion::parse_normalization(options.normalization);
+  config.loss = diffusion::parse_loss(options.loss);
+  config.network.timestep = config.objective == diffusion::Objective::diffusion;
+
+  const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
+  const Split parts = split(dataset, flags.validation_subjects, flags.input);
+  check_fields(dataset, parts.train, flags.input);
+  check_fields(dataset, parts.validation, flags.input);
+
+  std::optional<Refiner> refiner;
+  TensorFile resumed;
+  if (flags.resume) {
+    resumed = read_safetensors(flags.last_path());
+    refiner = Refiner::load(resumed, flags.last_path());
+    if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
+      fail("{}: was started with {}; resume with the same options", flags.last_path(),
+           diffusion::to_json(refiner->config()));
+    }
+  } else {
+    std::filesystem::remove(flags.log_path());
+    ConditionalNoise noise = ConditionalNoise::fit(
+        kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
+        [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
+    refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
+                    DType::f32, seed);
+  }
+  EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
+  const int steps = batches.steps();
+  Trainer trainer(refiner->parameters(), flags.options(steps));
+  if (flags.resume) trainer.load(resumed, flags.last_path());
+
+  fmt::print(
+      "refiner: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
+      "on {}\nconditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
+      refiner->parameters().size(), flags.frames, threads(), joined(parts.train_subjects),
+      parts.train.size(), joined(parts.validation_subjects), refiner->noise().rank(),
+      refiner->noise().rho, refiner->noise().count);
+
+  Trainer::Hooks hooks;
+  hooks.loss = [&](int epoch, int step) {
+    const auto [windows, flips] = batches.at(epoch, step);
+    const auto field = [&](Field f) { return gather(dataset, windows, flips, flags.frames, f); };
+    return refiner->loss({field(Field::truth), field(Field::noisy), field(Field::screen_2d)}, seed,
+                         static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
+                             static_cast<std::uint64_t>(step));
+  };
+  hooks.validate = [&] {
+    const auto poses =
+        predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
+                [&](std::span<const data::Window> w) {
+                  return refiner->refine(gather(dataset, w, {}, flags.frames, Field::noisy),
+                                         gather(dataset, w, {}, flags.frames, Field::screen_2d),
+                                         options.inference_steps);
+                });
+    return mpjpe_mm(dataset, parts.validation, poses);
+  };
+  const RunOptions run_options{"refiner", flags.epochs, steps, flags.batch, flags.log_path()};
+  run_training(trainer, run_options, hooks, [&](bool best) {
+    TensorFile file;
+    refiner->save(file);
+    if (best) write_safetensors(flags.output, file);
+    trainer.save(file);
+    write_safetensors(flags.last_path(), file);
+  });
+  if (!interrupted()) fmt::print("wrote {}\n", flags.output);
+}
+
+}  // namespace
+
+void add_train_refiner(CLI::App& train) {
+  CLI::App* command =
+      train.add_subcommand("refiner", "Train the diffusion refiner on lifted sequences");
+  auto options = std::make_shared<Options>();
+  options->flags.flip = false;
+  options->common.add_to(*command);
+  options->flags.add_to(*command);
+  auto& network = options->config.network;
+  command->add_option("--width", network.width, "Channels")->capture_default_str();
+  command->add_option("--depth", network.depth, "Denoising blocks")->capture_default_str();
+  command->add_option("--heads", network.heads, "Heads of each axis")->capture_default_str();
+  command->add_option("--steps", options->config.steps, "T, diffusion steps in training")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command
+      ->add_option("--inference-steps", options->inference_steps,
+                   "K of validation, and of rollout states")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--schedule", options->schedule, "cosine, linear or sigmoid")
+      ->capture_default_str();
+  command->add_option("--noise", options->noise, "Noise over time: independent or ar1")
+      ->capture_default_str();
+  command
+      ->add_option("--error-source", options->source,
+                   "Training errors: conditional (drawn), real (without CND) or mixed")
+      ->capture_default_str();
+  command->add_option("--objective", options->objective, "diffusion or regression")
+      ->capture_default_str();
+  command
+      ->add_option("--states", options->states,
+                   "The x_t of training: forward (noised truth) or rollout (what inference visits)")
+      ->capture_default_str();
+  command->add_option("--normalization", options->normalization, "mean-abs or per-coordinate")
+      ->capture_default_str();
+  command->add_option("--loss", options->loss, "l2 or mse")->capture_default_str();
+  command->footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace posetape::tools

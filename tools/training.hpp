@@ -1,0 +1,71 @@
+// What the two training commands share: options, the data's split, log, progress, stop and resume.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "data/windows.hpp"
+#include "engine/trainer.hpp"
+
+namespace posetape::tools {
+
+struct TrainFlags {
+  std::string input;
+  std::string output;
+  int frames = 27;
+  int epochs = 20;
+  int batch = 32;
+  double lr = 1e-3;
+  double decay = 0.96;
+  int patience = 0;
+  bool flip = true;
+  bool resume = false;
+  bool drop_invalid = false;
+  std::vector<std::string> validation_subjects;
+
+  void add_to(CLI::App& command);
+  TrainOptions options(int steps_per_epoch) const;
+  // "x.safetensors" -> "x.last.safetensors", "x.log.jsonl"
+  std::string last_path() const;
+  std::string log_path() const;
+};
+
+// Sequences that train, and those that choose the best epoch. No test subject is in either.
+// `subjects` are the training subjects in the order of the file.
+struct Split {
+  std::vector<int> train;
+  std::vector<int> validation;
+  std::vector<std::string> train_subjects;
+  std::vector<std::string> validation_subjects;
+};
+
+// Validation subjects are those given, else the last training subject of the file (with one
+// training subject: the same sequences train and validate, said in a warning). Throws where a given
+// name is not in the file or is a test subject, or where nothing is left to train on.
+Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
+            const std::string& path);
+
+// True once Ctrl-C (or SIGTERM) was pressed; the second one ends the process at once.
+void catch_interrupts();
+bool interrupted();
+
+// One run of a Trainer with its log and progress line. Adds hooks.on_step, on_epoch and stop, and
+// calls `save(best)` after each epoch and, with false, where the run was interrupted.
+struct RunOptions {
+  std::string label;  // "lifter", "fold 2/5", ...
+  int epochs = 1;
+  int steps_per_epoch = 1;
+  int sequences_per_step = 1;
+  std::string log_path;
+};
+TrainOutcome run_training(Trainer& trainer, const RunOptions& options, Trainer::Hooks hooks,
+                          const std::function<void(bool best)>& save);
+
+// The names of a list in one line: "a, b, c".
+std::string joined(const std::vector<std::string>& names);
+
+}  // namespace posetape::tools
