@@ -17,7 +17,7 @@ Adam::Adam(const ParameterList& parameters, AdamOptions options)
 void Adam::step(double lr) {
   ++steps;
   const double t = static_cast<double>(steps);
-  dispatch(values_, [&]<class T>(auto where) {
+  dispatch_real(values_, [&]<class T>(auto where) {
     launch(where, AdamUpdate<T>{values_.data<T>(), gradients_.data<T>(), m.data<T>(), v.data<T>(),
                                 values_.size(), lr, options_.beta1, options_.beta2, options_.eps,
                                 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t)});

@@ -9,7 +9,7 @@ namespace posetape {
 // Calls f.operator()<T>(where) with the element type of `like` (f64, f32 or bf16) and the tag of
 // its device, for launch(where, Args<T>{...}).
 template <class F>
-void dispatch(const Tensor& like, F&& f) {
+void dispatch_real(const Tensor& like, F&& f) {
   switch (like.dtype()) {
     case DType::f64:
       return f.template operator()<double>(Cpu{});
@@ -21,6 +21,14 @@ void dispatch(const Tensor& like, F&& f) {
       fail("floating-point tensor expected, shape {} holds {}", like.shape().text(),
            name(like.dtype()));
   }
+}
+
+// The same where the numbers that carry derivatives are welcome too.
+template <class F>
+void dispatch(const Tensor& like, F&& f) {
+  if (like.dtype() == DType::dual) return f.template operator()<Dual>(Cpu{});
+  if (like.dtype() == DType::complex) return f.template operator()<Complex>(Cpu{});
+  dispatch_real(like, f);
 }
 
 }  // namespace posetape

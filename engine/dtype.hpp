@@ -4,11 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/numbers.hpp"
 #include "kernels/scalar.hpp"
 
 namespace posetape {
 
-enum class DType : std::uint8_t { f64, f32, bf16, i32 };
+// dual and complex are f64 with a derivative: for gradient checks (engine/jvp.hpp), on the CPU
+// alone.
+enum class DType : std::uint8_t { f64, f32, bf16, i32, dual, complex };
 enum class Device : std::uint8_t { cpu };
 
 constexpr std::size_t size_of(DType dtype) {
@@ -17,6 +20,9 @@ constexpr std::size_t size_of(DType dtype) {
       return 8;
     case DType::bf16:
       return 2;
+    case DType::dual:
+    case DType::complex:
+      return 16;
     default:
       return 4;
   }
@@ -30,9 +36,18 @@ constexpr const char* name(DType dtype) {
       return "f32";
     case DType::bf16:
       return "bf16";
+    case DType::dual:
+      return "dual";
+    case DType::complex:
+      return "complex";
     default:
       return "i32";
   }
+}
+
+// The type in which kernels compute on `dtype`.
+constexpr DType accumulator_of(DType dtype) {
+  return dtype == DType::bf16 ? DType::f32 : dtype;
 }
 
 template <class T>
@@ -43,5 +58,9 @@ template <>
 inline constexpr DType dtype_of<bf16> = DType::bf16;
 template <>
 inline constexpr DType dtype_of<std::int32_t> = DType::i32;
+template <>
+inline constexpr DType dtype_of<Dual> = DType::dual;
+template <>
+inline constexpr DType dtype_of<Complex> = DType::complex;
 
 }  // namespace posetape

@@ -1,7 +1,9 @@
 #include "engine/gradcheck.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
@@ -10,13 +12,21 @@
 namespace posetape {
 namespace {
 
-std::vector<Tensor> cotangents_for(const std::vector<Tensor>& outputs, std::uint64_t seed) {
-  std::vector<Tensor> cotangents;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    cotangents.push_back(outputs[i].defined() ? random_normal(outputs[i].shape(), seed * 1000 + i)
-                                              : Tensor());
-  }
-  return cotangents;
+using Tensors = std::vector<Tensor>;
+
+constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
+// Ridders' own estimate is a difference of two neighbours in its tableau; the truth is within a few
+// of them.
+constexpr double kTrustFactor = 4;
+// A gradient must stand out this far from the oracle's error, or nothing was tested.
+constexpr double kVacuous = 100;
+
+bool contains(const std::vector<int>& list, std::size_t i) {
+  return std::find(list.begin(), list.end(), static_cast<int>(i)) != list.end();
+}
+
+bool floating(const Tensor& t) {
+  return t.defined() && t.dtype() != DType::i32;
 }
 
 double dot(const Tensor& a, const Tensor& b) {
@@ -25,9 +35,69 @@ double dot(const Tensor& a, const Tensor& b) {
   return sum;
 }
 
-double scalar(const TensorFunction& f, std::span<const Tensor> inputs,
-              const std::vector<Tensor>& cotangents) {
-  const std::vector<Tensor> outputs = f(inputs);
+// Bound of the rounding in a dot product of terms that were rounded themselves.
+double rounding(const Tensor& a, const Tensor& b) {
+  double sum = 0;
+  for (Index i = 0; i < a.size(); ++i) {
+    sum += std::fabs(a.data<double>()[i] * b.data<double>()[i]);
+  }
+  return 8 * kEpsilon * sum;
+}
+
+double largest(const Tensor& t) {
+  double most = 0;
+  for (const double v : t.values<double>()) {
+    if (!(std::fabs(v) <= most)) most = std::fabs(v);  // a NaN is the largest
+  }
+  return most;
+}
+
+struct Evaluated {
+  Tensors outputs;
+  Tensors cotangents;
+  Tensors gradients;  // undefined for inputs that are not checked
+};
+
+// f's outputs, random cotangents (the given ones where there are some), and the gradients of
+// <cotangents, outputs>: one backward for each output, added up.
+Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> inputs,
+                   const std::vector<bool>& checked, std::uint64_t seed,
+                   const Tensors& cotangents = {}) {
+  Evaluated e;
+  Tape tape;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (checked[i]) tape.watch(inputs[i]);
+  }
+  {
+    Recording on(tape);
+    e.outputs = f(inputs);
+  }
+  e.gradients.resize(inputs.size());
+  for (std::size_t o = 0; o < e.outputs.size(); ++o) {
+    const Tensor& y = e.outputs[o];
+    if (!y.defined()) {
+      e.cotangents.emplace_back();
+      continue;
+    }
+    e.cotangents.push_back(o < cotangents.size() ? cotangents[o]
+                                                 : random_normal(y.shape(), seed * 1000 + o));
+    Tape::Options options;
+    options.cotangent = e.cotangents[o];
+    const Gradients gradients = tape.backward(y, options);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!checked[i]) continue;
+      const Tensor g = gradients.of(inputs[i]);
+      if (e.gradients[i].defined()) {
+        accumulate(g, e.gradients[i]);
+      } else {
+        e.gradients[i] = g.clone();
+      }
+    }
+  }
+  return e;
+}
+
+double weighted(const Tensors& outputs, const Tensors& cotangents) {
   double sum = 0;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].defined()) sum += dot(outputs[i], cotangents[i]);
@@ -35,40 +105,226 @@ double scalar(const TensorFunction& f, std::span<const Tensor> inputs,
   return sum;
 }
 
-// Gradients of <cotangents, f(inputs)>, summed over f's outputs one backward each.
-std::vector<Tensor> analytic_gradients(const TensorFunction& f, std::span<const Tensor> inputs,
-                                       const std::vector<bool>& checked,
-                                       std::vector<Tensor>& cotangents, std::uint64_t seed) {
-  Tape tape;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (checked[i]) tape.watch(inputs[i]);
+// A place or a direction in which a gradient is checked.
+struct Probe {
+  Tensor direction;
+  double length = 1;
+  std::string where;
+};
+
+std::vector<Probe> probes(const Tensor& x, const GradcheckOptions& options) {
+  std::vector<Probe> all;
+  for (Index k = 0; x.size() <= options.full_up_to && k < x.size(); ++k) {
+    const Tensor unit = Tensor::zeros(x.shape(), DType::f64);
+    unit.data<double>()[k] = 1;
+    all.push_back({unit, 1, fmt::format("element {}", k)});
   }
-  std::vector<Tensor> outputs;
-  {
-    Recording on(tape);
-    outputs = f(inputs);
+  for (int d = 0; d < options.directions; ++d) {
+    const Tensor random =
+        random_normal(x.shape(), options.seed * 7919 + static_cast<std::uint64_t>(d));
+    all.push_back({random, std::sqrt(dot(random, random)), fmt::format("direction {}", d)});
   }
-  cotangents = cotangents_for(outputs, seed);
-  std::vector<Tensor> sums(inputs.size());
-  for (std::size_t o = 0; o < outputs.size(); ++o) {
-    if (!outputs[o].defined()) continue;
-    Tape::Options options;
-    options.cotangent = cotangents[o];
-    const Gradients gradients = tape.backward(outputs[o], options);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (!checked[i]) continue;
-      const Tensor g = gradients.of(inputs[i]);
-      if (sums[i].defined()) {
-        accumulate(g, sums[i]);
-      } else {
-        sums[i] = g.clone();
-      }
-    }
-  }
-  return sums;
+  return all;
 }
 
+struct Measured {
+  double analytic = 0;
+  double numeric = 0;
+  double trust = 0;
+  double length = 1;
+  std::string where;
+};
+
+// The verdict over all probes of one input.
+Finding judge(int input, Oracle oracle, const std::vector<Measured>& all, double scale,
+              double tolerance, const GradcheckOptions& options) {
+  Finding finding;
+  finding.input = input;
+  finding.oracle = oracle;
+  finding.scale = scale;
+  finding.verdict = Verdict::agree;
+  double worst = -1;
+  double least_trust = std::numeric_limits<double>::infinity();
+  for (const Measured& m : all) {
+    const double difference = std::fabs(m.analytic - m.numeric);
+    const double allowed = tolerance * scale * m.length;
+    least_trust = std::min(least_trust, m.trust / m.length);
+    const bool differs = !(difference <= allowed + m.trust);
+    // An oracle that is off by more than what it is to tell cannot confirm anything.
+    const bool unsure = !differs && m.trust > 100 * allowed;
+    const double excess = difference / (allowed + m.trust);
+    if (differs) finding.verdict = Verdict::disagree;
+    if (unsure && finding.verdict == Verdict::agree) finding.verdict = Verdict::unresolved;
+    if (worst >= 0 && !(excess > worst) && !std::isnan(excess)) continue;
+    worst = std::isnan(excess) ? std::numeric_limits<double>::infinity() : excess;
+    const double unit = scale > 0 ? scale * m.length : 1;
+    finding.error = difference == 0 ? 0 : difference / unit;
+    finding.trust = m.trust / unit;
+    finding.where = m.where;
+    finding.analytic = m.analytic;
+    finding.numeric = m.numeric;
+    if (std::isnan(difference)) break;
+  }
+  const bool zero = contains(options.zero, static_cast<std::size_t>(input));
+  if (finding.verdict != Verdict::disagree && !zero && !(scale > kVacuous * least_trust)) {
+    finding.verdict = Verdict::vacuous;
+  }
+  if (zero) {
+    // Nothing to be relative to: the analytic gradient has to vanish beside the numbers it is made
+    // of.
+    for (const Measured& m : all) {
+      if (!(std::fabs(m.analytic) <= 1e-12 * m.length)) finding.verdict = Verdict::disagree;
+    }
+    if (finding.verdict == Verdict::unresolved) finding.verdict = Verdict::agree;
+  }
+  finding.passed =
+      finding.verdict == Verdict::agree || (finding.verdict == Verdict::unresolved && options.kink);
+  return finding;
+}
+
+class Checker {
+ public:
+  Checker(const TensorFunction& f, std::span<const Tensor> inputs, const GradcheckOptions& options)
+      : f_(f), options_(options) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (floating(inputs[i]) && inputs[i].dtype() != DType::f64) {
+        fail("gradcheck: input {} is {}; the oracles need f64", i, name(inputs[i].dtype()));
+      }
+      checked_.push_back(floating(inputs[i]) && inputs[i].size() > 0 &&
+                         !contains(options.constant, i));
+      inputs_.push_back(floating(inputs[i]) ? inputs[i].clone() : inputs[i]);
+    }
+    plain_ = evaluate(f_, inputs_, checked_, options_.seed);
+  }
+
+  std::size_t inputs() const { return inputs_.size(); }
+  bool checked(std::size_t i) const { return checked_[i]; }
+
+  Finding check(Oracle oracle, std::size_t i) {
+    const auto start = std::chrono::steady_clock::now();
+    Finding finding;
+    try {
+      finding = oracle == Oracle::differences ? differences(i)
+                : oracle == Oracle::composite ? composite(i)
+                                              : exact(oracle, i);
+    } catch (const Error& error) {
+      finding.input = static_cast<int>(i);
+      finding.oracle = oracle;
+      finding.verdict = Verdict::skipped;
+      finding.note = error.what();
+    }
+    finding.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return finding;
+  }
+
+ private:
+  Finding differences(std::size_t i) {
+    const Tensor origin = inputs_[i].clone();
+    std::vector<Measured> all;
+    double scale = largest(plain_.gradients[i]);
+    // A function value is rounded; its difference over a step of about 1 keeps that much error.
+    const double noise = kEpsilon * std::fabs(weighted(plain_.outputs, plain_.cotangents));
+    for (const Probe& p : probes(origin, options_)) {
+      const double size = std::max(1.0, std::fabs(dot(origin, p.direction)) / p.length);
+      const auto along = [&](double h) {
+        for (Index k = 0; k < origin.size(); ++k) {
+          inputs_[i].data<double>()[k] =
+              origin.data<double>()[k] + h / p.length * p.direction.data<double>()[k];
+        }
+        const NoRecording off;
+        return weighted(f_(inputs_), plain_.cotangents);
+      };
+      const Derivative d = ridders(along, options_.step * size);
+      all.push_back({dot(plain_.gradients[i], p.direction), d.value * p.length,
+                     (kTrustFactor * d.error + noise) * p.length, p.length, p.where});
+      scale = std::max(scale, std::fabs(d.value));
+      copy(origin, inputs_[i]);
+    }
+    return judge(static_cast<int>(i), Oracle::differences, all, scale, options_.tolerance,
+                 options_);
+  }
+
+  Finding exact(Oracle oracle, std::size_t i) {
+    std::vector<Measured> all;
+    double scale = largest(plain_.gradients[i]);
+    for (const Probe& p : probes(inputs_[i], options_)) {
+      Tensors tangents(inputs_.size());
+      tangents[i] = p.direction;
+      const Tensors derivative = oracle == Oracle::adjoint ? jvp(f_, inputs_, tangents)
+                                                           : complex_step(f_, inputs_, tangents);
+      double numeric = 0;
+      double trust = rounding(plain_.gradients[i], p.direction);
+      for (std::size_t o = 0; o < derivative.size(); ++o) {
+        if (!derivative[o].defined()) continue;
+        numeric += dot(plain_.cotangents[o], derivative[o]);
+        trust += rounding(plain_.cotangents[o], derivative[o]);
+      }
+      all.push_back({dot(plain_.gradients[i], p.direction), numeric, trust, p.length, p.where});
+      scale = std::max(scale, std::fabs(numeric) / p.length);
+    }
+    return judge(static_cast<int>(i), oracle, all, scale, options_.exact_tolerance, options_);
+  }
+
+  Finding composite(std::size_t i) {
+    if (!composite_) {
+      composite_ =
+          evaluate(options_.composite, inputs_, checked_, options_.seed, plain_.cotangents);
+    }
+    const Evaluated& other = *composite_;
+    for (std::size_t o = 0; o < plain_.outputs.size(); ++o) {
+      const Tensor& y = plain_.outputs[o];
+      if (o >= other.outputs.size() || y.defined() != other.outputs[o].defined() ||
+          (y.defined() && y.shape() != other.outputs[o].shape())) {
+        fail("composite: output {} is missing or of another shape", o);
+      }
+      if (!y.defined()) continue;
+      const double scale = largest(y);
+      for (Index k = 0; k < y.size(); ++k) {
+        const double a = y.data<double>()[k];
+        const double b = other.outputs[o].data<double>()[k];
+        if (std::fabs(a - b) <= options_.exact_tolerance * scale) continue;
+        Finding finding;
+        finding.input = static_cast<int>(i);
+        finding.oracle = Oracle::composite;
+        finding.verdict = Verdict::disagree;
+        finding.scale = scale;
+        finding.error = std::fabs(a - b) / scale;
+        finding.where = fmt::format("value {} of output {}", k, o);
+        finding.analytic = a;
+        finding.numeric = b;
+        return finding;
+      }
+    }
+    const Tensor& g = plain_.gradients[i];
+    const Tensor& h = other.gradients[i];
+    std::vector<Measured> all;
+    for (Index k = 0; k < g.size(); ++k) {
+      all.push_back({g.data<double>()[k], h.data<double>()[k], 0, 1, fmt::format("element {}", k)});
+    }
+    return judge(static_cast<int>(i), Oracle::composite, all, std::max(largest(g), largest(h)),
+                 options_.exact_tolerance, options_);
+  }
+
+  const TensorFunction& f_;
+  const GradcheckOptions& options_;
+  Tensors inputs_;
+  std::vector<bool> checked_;
+  Evaluated plain_;
+  std::optional<Evaluated> composite_;
+};
+
 }  // namespace
+
+const char* name(Oracle oracle) {
+  constexpr const char* kNames[] = {"differences", "adjoint", "complex-step", "composite"};
+  return kNames[static_cast<int>(oracle)];
+}
+
+const char* name(Verdict verdict) {
+  constexpr const char* kNames[] = {"agree", "disagree", "unresolved", "vacuous", "skipped"};
+  return kNames[static_cast<int>(verdict)];
+}
 
 Tensor random_normal(const Shape& shape, std::uint64_t seed, double scale, double shift) {
   Tensor t = Tensor::empty(shape, DType::f64);
@@ -85,95 +341,41 @@ Tensor random_uniform(const Shape& shape, std::uint64_t seed, double low, double
 }
 
 bool GradcheckReport::passed() const {
-  return !inputs.empty() &&
-         std::all_of(inputs.begin(), inputs.end(), [](const auto& r) { return r.passed; });
+  return !findings.empty() &&
+         std::all_of(findings.begin(), findings.end(), [](const auto& f) { return f.passed; });
 }
 
 std::string GradcheckReport::failures() const {
   std::string text;
-  if (inputs.empty()) text = "nothing was checked: every input is constant\n";
-  for (const InputReport& r : inputs) {
-    if (r.passed) continue;
+  if (findings.empty()) text = "nothing was checked: every input is constant or empty\n";
+  for (const Finding& f : findings) {
+    if (f.passed) continue;
+    text += fmt::format("input {}: {} {}", f.input, name(f.oracle), name(f.verdict));
+    if (f.verdict == Verdict::skipped) {
+      text += fmt::format(": {}\n", f.note);
+      continue;
+    }
     text += fmt::format(
-        "input {} at {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2e} (the oracle's "
-        "own error {:.1e}, gradient scale {:.2e})\n",
-        r.input, r.where, r.analytic, r.numeric, r.worst_error, r.error_estimate, r.gradient_scale);
+        " at {}: analytic {:.12g}, oracle {:.12g}, relative error {:.2e} (the oracle's own {:.1e}, "
+        "gradient scale {:.2e})\n",
+        f.where, f.analytic, f.numeric, f.error, f.trust, f.scale);
   }
   return text;
 }
 
 GradcheckReport gradcheck(const TensorFunction& f, std::span<const Tensor> inputs,
-                          const GradcheckOptions& options) {
-  std::vector<bool> checked;
-  std::vector<Tensor> work;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const bool floating = inputs[i].defined() && inputs[i].dtype() != DType::i32;
-    if (floating && inputs[i].dtype() != DType::f64) {
-      fail("gradcheck: input {} is {}; differences need f64", i, name(inputs[i].dtype()));
-    }
-    const bool constant = std::find(options.constant.begin(), options.constant.end(),
-                                    static_cast<int>(i)) != options.constant.end();
-    checked.push_back(floating && !constant && inputs[i].size() > 0);
-    // An undefined or repeated input must stay what it is: the function may depend on that.
-    work.push_back(floating ? inputs[i].clone() : inputs[i]);
-  }
-
-  std::vector<Tensor> cotangents;
-  const std::vector<Tensor> analytic =
-      analytic_gradients(f, work, checked, cotangents, options.seed);
-
+                          const GradcheckOptions& options, std::optional<Oracle> only) {
+  Checker checker(f, inputs, options);
   GradcheckReport report;
-  for (std::size_t i = 0; i < work.size(); ++i) {
-    if (!checked[i]) continue;
-    const Index size = work[i].size();
-    const bool full = size <= options.full_up_to;
-    const Index probes = full ? size : options.directions;
-    const Tensor origin = work[i].clone();
-    struct Probe {
-      double analytic;
-      Derivative numeric;
-    };
-    std::vector<Probe> results;
-    double scale = 0;
-    for (Index p = 0; p < probes; ++p) {
-      Tensor direction = full ? Tensor::zeros(origin.shape(), DType::f64)
-                              : random_normal(origin.shape(), options.seed * 7919 + p);
-      if (full) direction.data<double>()[p] = 1;
-      const double size_of_x = full ? std::fabs(origin.data<double>()[p]) : 1.0;
-      const double norm = full ? 1.0 : std::sqrt(dot(direction, direction));
-      const auto along = [&](double h) {
-        for (Index k = 0; k < size; ++k) {
-          work[i].data<double>()[k] =
-              origin.data<double>()[k] + h / norm * direction.data<double>()[k];
-        }
-        return scalar(f, work, cotangents);
-      };
-      Derivative numeric = ridders(along, options.step * std::max(size_of_x, 1.0));
-      numeric.value *= norm;
-      numeric.error *= norm;
-      results.push_back({dot(analytic[i], direction), numeric});
-      scale = std::max(scale, std::fabs(numeric.value));
-      copy(origin, work[i]);
+  for (std::size_t i = 0; i < checker.inputs(); ++i) {
+    if (!checker.checked(i)) continue;
+    for (const Oracle oracle :
+         {Oracle::differences, Oracle::adjoint, Oracle::complex_step, Oracle::composite}) {
+      if (only && oracle != *only) continue;
+      if (std::ranges::find(options.without, oracle) != options.without.end()) continue;
+      if (oracle == Oracle::composite && !options.composite) continue;
+      report.findings.push_back(checker.check(oracle, i));
     }
-    InputReport r;
-    r.input = static_cast<int>(i);
-    r.gradient_scale = scale;
-    r.worst_error = -1;
-    for (std::size_t p = 0; p < results.size(); ++p) {
-      const double difference = std::fabs(results[p].analytic - results[p].numeric.value);
-      // A gradient of exactly zero is right where both say so.
-      const double relative = difference == 0 ? 0 : difference / scale;
-      if (std::isnan(relative) || relative > r.worst_error) {
-        r.worst_error = relative;
-        r.error_estimate = scale > 0 ? results[p].numeric.error / scale : 0;
-        r.analytic = results[p].analytic;
-        r.numeric = results[p].numeric.value;
-        r.where = fmt::format("{} {}", full ? "element" : "direction", p);
-        if (std::isnan(relative)) break;
-      }
-    }
-    r.passed = r.worst_error <= options.tolerance;
-    report.inputs.push_back(r);
   }
   return report;
 }

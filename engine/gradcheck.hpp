@@ -1,66 +1,103 @@
-// Gradients against finite differences: for the ops here and for any function of yours.
+// Gradients against independent oracles: for the ops here and for any function of yours.
 //
 //   GradcheckReport report = gradcheck([](std::span<const Tensor> in) {
 //     return std::vector{layer_norm(in[0], in[1], in[2]).y};
-//   }, {x, gamma, beta});
+//   }, std::vector{x, gamma, beta});
+//   if (!report.passed()) std::puts(report.failures().c_str());
 //
-// The oracle is central differences in f64 with Ridders' extrapolation (engine/ridders.hpp). Every
-// output is multiplied by a random cotangent first: the plain sum of a softmax is constant, and a
-// gradient of zero would pass.
+// Everything happens in f64. Every output is multiplied by a random cotangent first: the plain sum
+// of a softmax is constant, and a gradient of zero would pass. engine/GRADCHECK.md is the guide.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/jvp.hpp"
 #include "engine/tensor.hpp"
 
 namespace posetape {
 
-// A differentiable function of f64 tensors; undefined outputs are ignored.
-using TensorFunction = std::function<std::vector<Tensor>(std::span<const Tensor>)>;
+enum class Oracle : std::uint8_t {
+  differences,   // Ridders' extrapolation of central differences (engine/ridders.hpp)
+  adjoint,       // <v, J u> = <J^T v, u>, J u by dual numbers through the ops' own code
+  complex_step,  // the same, J u by the complex step
+  composite,     // the same mathematics from other ops: values and gradients
+};
+
+enum class Verdict : std::uint8_t {
+  agree,
+  disagree,
+  unresolved,  // the oracle cannot tell to the tolerance: its own error is too large
+  vacuous,     // no gradient to speak of, so that a rule that gives zeros would pass
+  skipped,     // the oracle could not run; the note says why
+};
+
+const char* name(Oracle oracle);
+const char* name(Verdict verdict);
 
 struct GradcheckOptions {
   std::uint64_t seed = 1;
-  // Largest relative error |analytic - numeric| / max(|numeric|, scale of the input's gradient).
-  double tolerance = 1e-7;
-  // Inputs with at most this many elements are checked one by one, larger ones along this many
+  // Of |analytic - oracle|, relative to the largest entry of the input's gradient.
+  double tolerance = 1e-9;         // of differences
+  double exact_tolerance = 1e-12;  // of the other oracles, which make rounding errors alone
+  // Inputs with at most this many elements are checked one by one, all of them also along this many
   // random directions.
-  Index full_up_to = 256;
+  Index full_up_to = 64;
   int directions = 8;
   // Step that Ridders' scheme starts from, relative to max(|x|, 1).
   double step = 0.05;
   // Inputs that take part as constants, by index.
   std::vector<int> constant;
+  // Inputs whose gradient is zero by the mathematics: zero is then what is checked.
+  std::vector<int> zero;
+  // The function has a kink near these inputs: differences may be unresolved.
+  bool kink = false;
+  // Oracles that do not apply.
+  std::vector<Oracle> without;
+  // The same function made of other ops.
+  TensorFunction composite;
+  // Why a tolerance is looser than the default, a gradient zero, or an oracle left out.
+  std::string reason;
 };
 
-struct InputReport {
+// What one oracle says of one input.
+struct Finding {
   int input = 0;
-  double worst_error = 0;     // relative, see tolerance
-  double error_estimate = 0;  // the oracle's own, at that place, relative
-  double gradient_scale = 0;  // largest |numeric|
-  std::string where;          // "element 17" or "direction 3"
+  Oracle oracle{};
+  Verdict verdict{};
+  double error = 0;   // worst, relative to `scale`
+  double trust = 0;   // the oracle's own error there, relative to `scale`
+  double scale = 0;   // largest entry of the gradient, by the oracle
+  std::string where;  // "element 17", "direction 3", "value 4 of output 0"
   double analytic = 0;
   double numeric = 0;
+  double seconds = 0;
+  std::string note;
   bool passed = false;
 };
 
 struct GradcheckReport {
-  std::vector<InputReport> inputs;
+  std::vector<Finding> findings;
+  // False also where nothing was checked.
   bool passed() const;
-  // One line an input that failed; empty where all passed.
+  // One line for each finding that failed; empty where all passed.
   std::string failures() const;
 };
 
+// Runs every oracle that applies on every input that is not constant. `only` limits it to one
+// oracle. Inputs are f64 (or i32, which are constants; or undefined). Throws what f throws on f64
+// tensors.
 GradcheckReport gradcheck(const TensorFunction& f, std::span<const Tensor> inputs,
-                          const GradcheckOptions& options = {});
+                          const GradcheckOptions& options = {},
+                          std::optional<Oracle> only = std::nullopt);
 
 // One gradient-check case of an op; tests/cases/<op>.cpp returns a list of them.
 struct Case {
   std::string name;
-  std::vector<Tensor> inputs;  // f64 (or i32, which are constants)
+  std::vector<Tensor> inputs;
   TensorFunction f;
   GradcheckOptions options = {};
 };

@@ -11,7 +11,7 @@ namespace posetape {
 void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint64_t step) {
   const std::uint64_t sub = subsequence(stream, step);
   const Index size = out.size();
-  dispatch(out, [&]<class T>(Cpu) {
+  dispatch_real(out, [&]<class T>(Cpu) {
     T* data = out.data<T>();
     parallel_for((size + 3) / 4, 64, [&](Index begin, Index end) {
       for (Index block = begin; block < end; ++block) {

@@ -40,7 +40,9 @@ constexpr std::array kDTypes = {FormatName{"F64", DType::f64}, FormatName{"F32",
                                 FormatName{"BF16", DType::bf16}, FormatName{"I32", DType::i32}};
 
 const char* format_name(DType dtype) {
-  return std::ranges::find(kDTypes, dtype, &FormatName::dtype)->text;
+  const auto found = std::ranges::find(kDTypes, dtype, &FormatName::dtype);
+  if (found == kDTypes.end()) fail("safetensors cannot hold {}; convert it to f64", name(dtype));
+  return found->text;
 }
 
 // One tensor as the header describes it; offsets in bytes from the start of the data.

@@ -69,7 +69,13 @@ std::vector<double> Tensor::to_doubles() const {
     return out;
   }
   dispatch(*this, [&]<class T>(auto) {
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<double>(load(data<T>()[i]));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      if constexpr (carries_derivative<T>) {
+        out[i] = data<T>()[i].value;
+      } else {
+        out[i] = static_cast<double>(load(data<T>()[i]));
+      }
+    }
   });
   return out;
 }
@@ -114,9 +120,13 @@ void copy(const Tensor& src, const Tensor& dst) {
     return;
   }
   dispatch(dst, [&]<class T>(auto where) {
-    dispatch(src, [&]<class S>(auto) {
-      launch(where, Convert<T, S>{src.data<S>(), dst.data<T>(), dst.size()});
-    });
+    if constexpr (carries_derivative<T>) {
+      std::copy_n(src.data<double>(), src.size(), dst.data<T>());
+    } else {
+      dispatch_real(src, [&]<class S>(auto) {
+        launch(where, Convert<T, S>{src.data<S>(), dst.data<T>(), dst.size()});
+      });
+    }
   });
 }
 

@@ -80,8 +80,8 @@ class Tensor {
   Device device_ = Device::cpu;
 };
 
-// Elementwise dst = src converted to dst's type, and dst += src (equal types). Shapes must hold
-// equally many elements.
+// Elementwise dst = src converted to dst's type (to a number that carries a derivative from f64,
+// with the derivative zero), and dst += src (equal types). Shapes must hold equally many elements.
 void copy(const Tensor& src, const Tensor& dst);
 void accumulate(const Tensor& src, const Tensor& dst);
 void fill(const Tensor& dst, double value);

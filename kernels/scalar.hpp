@@ -36,6 +36,15 @@ struct AccumulatorOf<bf16> {
 template <class T>
 using Accumulator = typename AccumulatorOf<T>::type;
 
+// The type in which long sums are added up: f64 for every real type, so that a mean over millions
+// of elements keeps its digits.
+template <class T>
+struct LongSumOf {
+  using type = double;
+};
+template <class T>
+using LongSum = typename LongSumOf<T>::type;
+
 // Reads a stored value in its accumulator type, and back.
 template <class T>
 inline Accumulator<T> load(T value) {

@@ -50,8 +50,8 @@ Tensor axial_attention(const Tensor& qkv, Axis axis, Index heads, double scale, 
   AttentionShape shape{in[0], in[1], in[2], width, heads, axis, scale};
   if (scale == 0) shape.scale = 1 / std::sqrt(static_cast<double>(shape.head_width()));
   const Tensor out = Tensor::empty(out_shape, qkv.dtype(), qkv.device());
-  const Tensor lse = Tensor::empty(in.with(3, segments * heads),
-                                   qkv.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  const Tensor lse =
+      Tensor::empty(in.with(3, segments * heads), accumulator_of(qkv.dtype()), qkv.device());
   dispatch(qkv, [&]<class T>(auto where) {
     launch(where, AxialAttentionForward<T>{qkv.data<T>(), add.data<T>(), out.data<T>(),
                                            lse.data<Accumulator<T>>(), shape});

@@ -15,8 +15,8 @@ void backward_rule(const Node& node, Backward& backward) {
     return;
   }
   const auto [dx, into] = backward.target(0);
-  dispatch(dx, [&]<class T>(auto where) {
-    dispatch(dy, [&]<class S>(auto) {
+  dispatch_real(dx, [&]<class T>(auto where) {
+    dispatch_real(dy, [&]<class S>(auto) {
       launch(where, CastBackward<T, S>{dy.data<S>(), {dx.data<T>(), into}, dx.size()});
     });
   });
@@ -33,7 +33,8 @@ Tensor cast(const Tensor& x, DType dtype) {
     fail("cast: {} {} to {}; only floating types are converted", name(x.dtype()), x.shape().text(),
          name(dtype));
   }
-  const bool same = x.dtype() == dtype;
+  // A number that carries a derivative stays one: rounding is no part of what is differentiated.
+  const bool same = x.dtype() == dtype || x.dtype() == DType::dual || x.dtype() == DType::complex;
   const Tensor y = same ? x.alias(x.shape()) : Tensor::empty(x.shape(), dtype, x.device());
   if (!same) copy(x, y);
   record(Op::cast, {x}, {y}, {});

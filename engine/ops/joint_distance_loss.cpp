@@ -37,7 +37,7 @@ Tensor joint_distance_loss(const Tensor& prediction, const Tensor& target) {
     fail("joint_distance_loss: prediction is {}, target {}; they must be equal, [..., 3]",
          shape.text(), target.shape().text());
   }
-  const DType dtype = prediction.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = accumulator_of(prediction.dtype());
   const Tensor loss = Tensor::empty({}, dtype, prediction.device());
   dispatch(prediction, [&]<class T>(auto where) {
     launch(where,

@@ -77,7 +77,7 @@ Normalized layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, 
   const bool summed = residual.defined() || shift.defined();
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const Tensor s = summed ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor();
-  const DType statistics = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType statistics = accumulator_of(x.dtype());
   const Tensor mean = Tensor::empty({rows}, statistics, x.device());
   const Tensor rstd = Tensor::empty({rows}, statistics, x.device());
   dispatch(x, [&]<class T>(auto where) {

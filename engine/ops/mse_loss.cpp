@@ -31,7 +31,7 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
     fail("mse_loss: prediction is {}, target {}; they must be equal", prediction.shape().text(),
          target.shape().text());
   }
-  const DType dtype = prediction.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = accumulator_of(prediction.dtype());
   const Tensor loss = Tensor::empty({}, dtype, prediction.device());
   dispatch(prediction, [&]<class T>(auto where) {
     launch(where, MseLossForward<T>{prediction.data<T>(), target.data<T>(),

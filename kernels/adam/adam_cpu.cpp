@@ -21,7 +21,7 @@ static void run(const AdamUpdate<T>& a) {
       const A v = beta2 * load(a.v[i]) + rest2 * g * g;
       a.m[i] = store<T>(m);
       a.v[i] = store<T>(v);
-      a.p[i] = store<T>(load(a.p[i]) - rate * m / (std::sqrt(v * scale2) + eps));
+      a.p[i] = store<T>(load(a.p[i]) - rate * m / (sqrt_(v * scale2) + eps));
     }
   });
 }

@@ -168,7 +168,7 @@ static void run(const AxialAttentionForward<T>& a) {
         const A inverse = A(1) / sum;
         for (Index j = 0; j < p.length; ++j) row[j] *= inverse;
         const Index token = p.first_token + (i + r) * p.token_step;
-        a.lse[token * lse_stride + p.lse_slot] = top + std::log(sum);
+        a.lse[token * lse_stride + p.lse_slot] = top + log_(sum);
       }
       four_rows_times(scores, pad.length, v, p.length, pad.width, result, pad.width);
       for (Index r = 0; r < rows; ++r) {

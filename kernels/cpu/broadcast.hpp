@@ -106,9 +106,9 @@ static void reduce_repeated(const Broadcast& s, const F& add, const G& put) {
   const auto one = [&](Index k) {
     const Place base = place(kept, kept_last ? k / blocks : k);
     const Index first = kept_last ? k % blocks * block : 0;
-    reduce_rows<double>(
+    reduce_rows<LongSum<A>>(
         terms, kept_last ? std::min(block, extent - first) : 1,
-        [&](Index begin, Index end, double* sums) {
+        [&](Index begin, Index end, LongSum<A>* sums) {
           for (Index r = begin; r < end; ++r) {
             const Place p = place(summed, kept_last ? r : r / blocks);
             const Index at = kept_last ? first : r % blocks * block;
@@ -118,7 +118,7 @@ static void reduce_repeated(const Broadcast& s, const F& add, const G& put) {
                 std::min(block, extent - at));
           }
         },
-        [&](Index i, double sum) { put(base.a + first + i, static_cast<A>(sum)); });
+        [&](Index i, LongSum<A> sum) { put(base.a + first + i, static_cast<A>(sum)); });
   };
   // Few outputs of many terms are parallel inside each sum, all others across outputs. That changes
   // no result: reduce_rows adds in the same order in both.
@@ -143,7 +143,7 @@ static void expand(const Broadcast& s, const F& f) {
 
 // Adds a run of `at(i)`, i below n: to sums[i], or all to sums[0].
 template <class A, class F>
-static void add_run(double* sums, Index n, bool kept, const F& at) {
+static void add_run(LongSum<A>* sums, Index n, bool kept, const F& at) {
   if (kept) {
     for (Index i = 0; i < n; ++i) sums[i] += at(i);
     return;
@@ -158,7 +158,7 @@ static void collapse(const Broadcast& s, const T* y, const F& put) {
   const bool kept = s.a[s.rank - 1] != 0;
   reduce_repeated<A>(
       s,
-      [&](double* sums, Place p, Index n) {
+      [&](LongSum<A>* sums, Place p, Index n) {
         add_run<A>(sums, n, kept, [&](Index i) { return load(y[p.out + i]); });
       },
       put);
@@ -227,7 +227,7 @@ static void binary_backward(const Args& g) {
   if (g.da.wanted() && !each_a) {
     reduce_repeated<A>(
         s,
-        [&](double* sums, Place p, Index n) {
+        [&](LongSum<A>* sums, Place p, Index n) {
           add_run<A>(sums, n, step_a != 0, [&](Index i) {
             return da_at<F>(g, p.out + i, p.a + i * step_a, p.b + i * step_b);
           });
@@ -237,7 +237,7 @@ static void binary_backward(const Args& g) {
   if (g.db.wanted() && !each_b) {
     reduce_repeated<A>(
         other,
-        [&](double* sums, Place p, Index n) {  // here p.a is a place of b, and p.b one of a
+        [&](LongSum<A>* sums, Place p, Index n) {  // here p.a is a place of b, and p.b one of a
           add_run<A>(sums, n, step_b != 0, [&](Index i) {
             return db_at<F>(g, p.out + i, p.b + i * step_a, p.a + i * step_b);
           });

@@ -6,11 +6,14 @@
 // (baseline, avx2, avx512) lowers it for tests.
 #pragma once
 
+#include "kernels/numbers.hpp"
+
 namespace posetape {
 
 struct Cpu {};
 
-enum class Isa { baseline, avx2, avx512 };
+// `numbers` is no instruction set: the kernels on numbers that carry derivatives.
+enum class Isa { numbers, baseline, avx2, avx512 };
 
 // The instruction set in use, decided at the first call.
 Isa cpu_isa();
@@ -20,8 +23,9 @@ const char* name(Isa isa);
 template <Isa isa, class Args>
 void cpu_entry(const Args& args);
 
-template <class Args>
-void launch(Cpu, const Args& args) {
+template <template <class...> class Args, class T, class... S>
+void launch(Cpu, const Args<T, S...>& args) {
+  if constexpr (carries_derivative<T>) return cpu_entry<Isa::numbers>(args);
   switch (cpu_isa()) {
 #ifdef POSETAPE_HAVE_AVX512
     case Isa::avx512:

@@ -23,8 +23,15 @@ void cpu_entry(const Args& args) {
 
 }  // namespace posetape
 
-// Instantiates one argument struct's entry for f64, f32 and bf16.
+// Instantiates one argument struct's entry: for f64, f32 and bf16, and in the library of
+// derivatives for the numbers of kernels/numbers.hpp.
+#ifdef POSETAPE_NUMBERS
+#define POSETAPE_CPU_KERNEL(Args)                             \
+  template void cpu_entry<kIsa>(const Args<Dual>& arguments); \
+  template void cpu_entry<kIsa>(const Args<Complex>& arguments)
+#else
 #define POSETAPE_CPU_KERNEL(Args)                               \
   template void cpu_entry<kIsa>(const Args<double>& arguments); \
   template void cpu_entry<kIsa>(const Args<float>& arguments);  \
   template void cpu_entry<kIsa>(const Args<bf16>& arguments)
+#endif

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/numbers.hpp"
 #include "kernels/scalar.hpp"
 
 namespace posetape {
@@ -38,6 +39,40 @@ namespace posetape {
 static inline double exp_(double x) {
   return std::exp(x);
 }
+static inline Dual exp_(Dual x) {
+  const double e = std::exp(x.value);
+  return {e, e * x.slope};
+}
+static inline Complex exp_(Complex x) {
+  return std::exp(std::complex<double>(x));
+}
+
+static inline float log_(float x) {
+  return std::log(x);
+}
+static inline double log_(double x) {
+  return std::log(x);
+}
+static inline Dual log_(Dual x) {
+  return {std::log(x.value), x.slope / x.value};
+}
+static inline Complex log_(Complex x) {
+  return std::log(std::complex<double>(x));
+}
+
+[[gnu::always_inline]] static inline float sqrt_(float x) {
+  return std::sqrt(x);
+}
+[[gnu::always_inline]] static inline double sqrt_(double x) {
+  return std::sqrt(x);
+}
+static inline Dual sqrt_(Dual x) {
+  const double root = std::sqrt(x.value);
+  return {root, x.slope / (2 * root)};
+}
+static inline Complex sqrt_(Complex x) {
+  return std::sqrt(std::complex<double>(x));
+}
 
 template <class A>
 static inline A sigmoid_(A x) {
@@ -57,6 +92,13 @@ static inline A sigmoid_(A x) {
 }
 static inline double tanh_(double x) {
   return std::tanh(x);
+}
+static inline Dual tanh_(Dual x) {
+  const double t = std::tanh(x.value);
+  return {t, (1 - t * t) * x.slope};
+}
+static inline Complex tanh_(Complex x) {
+  return std::tanh(std::complex<double>(x));
 }
 
 // Phi(x), the cumulative normal distribution, and phi(x), its density. With a = |x| and
@@ -87,6 +129,15 @@ struct Normal {
 static inline Normal<double> normal_(double x) {
   return {0.5 * std::erfc(-x * 0.707106781186547524401),
           0.398942280401432677940 * std::exp(-0.5 * x * x)};
+}
+static inline Normal<Dual> normal_(Dual x) {
+  const Normal<double> n = normal_(x.value);
+  return {{n.cdf, n.density * x.slope}, {n.density, -x.value * n.density * x.slope}};
+}
+// By the series about the real axis, which ends after its first term for a step that small.
+static inline Normal<Complex> normal_(Complex x) {
+  const Normal<double> n = normal_(x.value);
+  return {{n.cdf, n.density * x.step}, {n.density, -x.value * n.density * x.step}};
 }
 
 }  // namespace posetape

@@ -88,15 +88,15 @@ class Scratch {
 // The sum of at(i), i below n: short stretches in A, their sums in f64, so that a long sum in f32
 // keeps its digits with any width of vectors, or none.
 template <class A, class F>
-[[gnu::always_inline]] static inline double sum_of(Index n, const F& at) {
+[[gnu::always_inline]] static inline LongSum<A> sum_of(Index n, const F& at) {
   constexpr Index kStretch = 128;
-  double total = 0;
+  LongSum<A> total = 0;
   for (Index begin = 0; begin < n; begin += kStretch) {
     const Index end = std::min(n, begin + kStretch);
     A sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (Index i = begin; i < end; ++i) sum += at(i);
-    total += static_cast<double>(sum);
+    total += static_cast<LongSum<A>>(sum);
   }
   return total;
 }

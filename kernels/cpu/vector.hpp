@@ -1,6 +1,7 @@
 // Vectors of the compiler's own kind, for loops that it does not vectorise well by itself.
 #pragma once
 
+#include "kernels/numbers.hpp"
 #include "kernels/scalar.hpp"
 
 namespace posetape {
@@ -18,6 +19,28 @@ template <class A, Index bytes>
 struct VectorOf {
   typedef A type __attribute__((vector_size(bytes)));
 };
+
+// The same arithmetic for numbers that the compiler has no vectors of.
+template <class N, Index count>
+struct Pack {
+  N lanes[static_cast<std::size_t>(count)];
+
+  friend Pack operator*(N a, Pack b) {
+    for (N& x : b.lanes) x = a * x;
+    return b;
+  }
+  friend Pack operator+(Pack a, const Pack& b) {
+    for (Index i = 0; i < count; ++i) a.lanes[i] += b.lanes[i];
+    return a;
+  }
+  Pack& operator+=(const Pack& b) { return *this = *this + b; }
+};
+template <class A, Index bytes>
+requires carries_derivative<A>
+struct VectorOf<A, bytes> {
+  using type = Pack<A, bytes / static_cast<Index>(sizeof(A))>;
+};
+
 // `bytes` may be more than a register holds.
 template <class A, Index bytes = kVectorBytes>
 using Vector = typename VectorOf<A, bytes>::type;
@@ -28,12 +51,12 @@ static constexpr Index kLanes = bytes / static_cast<Index>(sizeof(A));
 template <class V, class A>
 [[gnu::always_inline]] static inline V read(const A* p) {
   V v;
-  __builtin_memcpy(&v, p, sizeof v);
+  __builtin_memcpy(static_cast<void*>(&v), p, sizeof v);
   return v;
 }
 template <class V, class A>
 [[gnu::always_inline]] static inline void write(A* p, V v) {
-  __builtin_memcpy(p, &v, sizeof v);
+  __builtin_memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
 }  // namespace posetape

@@ -29,6 +29,7 @@ static void run(const Convert<T, S>& a) {
     }
   });
 }
+#ifndef POSETAPE_NUMBERS
 template void cpu_entry<kIsa>(const Convert<double, double>&);
 template void cpu_entry<kIsa>(const Convert<double, float>&);
 template void cpu_entry<kIsa>(const Convert<double, bf16>&);
@@ -38,5 +39,6 @@ template void cpu_entry<kIsa>(const Convert<float, bf16>&);
 template void cpu_entry<kIsa>(const Convert<bf16, double>&);
 template void cpu_entry<kIsa>(const Convert<bf16, float>&);
 template void cpu_entry<kIsa>(const Convert<bf16, bf16>&);
+#endif
 
 }  // namespace posetape

@@ -11,21 +11,20 @@ static inline Accumulator<T> distance(const T* x, const T* y, Index width) {
     const auto d = load(x[i]) - load(y[i]);
     squares += d * d;
   }
-  return std::sqrt(squares);
+  return sqrt_(squares);
 }
 
 template <class T>
 static void run(const JointDistanceLossForward<T>& a) {
   using A = Accumulator<T>;
-  // The sum is in f64 for every type: a mean of millions of rows must not lose digits.
-  reduce_rows<double>(
+  reduce_rows<LongSum<A>>(
       a.rows, 1,
-      [&](Index begin, Index end, double* sum) {
+      [&](Index begin, Index end, LongSum<A>* sum) {
         for (Index r = begin; r < end; ++r) {
           *sum += distance(a.x + r * a.width, a.y + r * a.width, a.width);
         }
       },
-      [&](Index, double sum) { *a.loss = static_cast<A>(sum / static_cast<double>(a.rows)); },
+      [&](Index, LongSum<A> sum) { *a.loss = static_cast<A>(sum / static_cast<double>(a.rows)); },
       1024);
 }
 POSETAPE_CPU_KERNEL(JointDistanceLossForward);

@@ -37,7 +37,7 @@ static void run(const LayerNormForward<T>& a) {
         const A d = load(s[i]) - mean;
         squares += d * d;
       }
-      const A rstd = A(1) / std::sqrt(squares / static_cast<A>(a.width) + static_cast<A>(a.eps));
+      const A rstd = A(1) / sqrt_(squares / static_cast<A>(a.width) + static_cast<A>(a.eps));
       T* y = a.y + r * a.width;
       for (Index i = 0; i < a.width; ++i) {
         y[i] = store<T>((load(s[i]) - mean) * rstd * load(a.gamma[i]) + load(a.beta[i]));

@@ -7,7 +7,7 @@ namespace posetape {
 struct Log {
   template <class A>
   static A value(A x) {
-    return std::log(x);
+    return log_(x);
   }
   template <class A>
   static A slope(A x, A) {

@@ -7,16 +7,15 @@ namespace posetape {
 template <class T>
 static void run(const MseLossForward<T>& a) {
   using A = Accumulator<T>;
-  // In f64 for every type: a mean of millions of elements must not lose digits.
-  reduce_rows<double>(
+  reduce_rows<LongSum<A>>(
       a.size, 1,
-      [&](Index begin, Index end, double* total) {
+      [&](Index begin, Index end, LongSum<A>* total) {
         *total = sum_of<A>(end - begin, [&](Index i) {
           const A d = load(a.x[begin + i]) - load(a.y[begin + i]);
           return d * d;
         });
       },
-      [&](Index, double sum) { *a.loss = static_cast<A>(sum / static_cast<double>(a.size)); },
+      [&](Index, LongSum<A> sum) { *a.loss = static_cast<A>(sum / static_cast<double>(a.size)); },
       4096);
 }
 POSETAPE_CPU_KERNEL(MseLossForward);

@@ -19,7 +19,7 @@ static void run(const SoftmaxForward<T>& a) {
       T* y = a.y + r * a.width;
       A most = -HUGE_VAL;
 #pragma omp simd reduction(max : most)
-      for (Index i = 0; i < a.width; ++i) most = std::max(most, load(x[i]));
+      for (Index i = 0; i < a.width; ++i) most = std::max<A>(most, load(x[i]));
       for (Index i = 0; i < a.width; ++i) e[i] = exp_(load(x[i]) - most);
       A sum = 0;
 #pragma omp simd reduction(+ : sum)

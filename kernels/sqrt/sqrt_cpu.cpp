@@ -7,7 +7,7 @@ namespace posetape {
 struct Sqrt {
   template <class A>
   static A value(A x) {
-    return std::sqrt(x);
+    return sqrt_(x);
   }
   template <class A>
   static A slope(A, A y) {

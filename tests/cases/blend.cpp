@@ -19,7 +19,7 @@ std::vector<Case> blend_cases() {
       {"rank1", inputs({5}, 30), f},
       {"one_element", inputs({1, 1}, 40), f},
       {"tail_33", inputs({2, 33}, 50), f},
-      {"empty_samples", inputs({2, 0}, 70), f},
+      {"empty_samples", inputs({2, 0}, 70), f, zero_gradient({0, 2}, kEmptyResult)},
       {"long_samples", inputs({3, 9000}, 80), f},
       {"many_samples", inputs({20000, 2}, 90), f},
       {"same_tensor_twice",

@@ -18,7 +18,7 @@ std::vector<Case> broadcast_to_cases() {
       {"many_rows", {random_normal({3}, 8)}, to({4000, 3})},
       {"long_sum", {random_normal({2, 1}, 9)}, to({2, 50000})},
       {"many_outputs", {random_normal({300, 1, 4}, 10)}, to({300, 70, 4})},
-      {"to_nothing", {random_normal({3, 1}, 11)}, to({3, 0})},
+      {"to_nothing", {random_normal({3, 1}, 11)}, to({3, 0}), zero_gradient({0}, kEmptyResult)},
   };
 }
 

@@ -13,4 +13,11 @@ std::vector<Case> cases(Op op) {
   return {};
 }
 
+GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason) {
+  GradcheckOptions options;
+  options.zero = std::move(inputs);
+  options.reason = std::move(reason);
+  return options;
+}
+
 }  // namespace posetape

@@ -14,4 +14,9 @@ namespace posetape {
 
 std::vector<Case> cases(Op op);
 
+inline constexpr const char* kEmptyResult = "nothing depends on it: the result is empty";
+
+// Options of a case whose gradient with respect to these inputs is zero, and why.
+GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason);
+
 }  // namespace posetape

@@ -22,7 +22,7 @@ std::vector<Case> gather_cases() {
       {"width_17", {random_normal({2, 17}, 5), indices({3}, 2)}, f},
       {"many_uses", {random_normal({3, 4}, 6), indices({5000}, 3)}, f},
       {"many_rows", {random_normal({700, 3}, 7), indices({900}, 700)}, f},
-      {"unused", {random_normal({3, 4}, 8), indices({0}, 3)}, f},
+      {"unused", {random_normal({3, 4}, 8), indices({0}, 3)}, f, zero_gradient({0}, kEmptyResult)},
   };
 }
 

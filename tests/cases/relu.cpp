@@ -10,7 +10,8 @@ std::vector<Case> relu_cases() {
       {"positive", {random_uniform({3, 5}, 1, 0.5, 2.0)}, f},
       {"negative",
        {random_uniform({7}, 2, -2.0, -0.5)},
-       [](std::span<const Tensor> in) { return std::vector{relu(in[0])}; }},
+       [](std::span<const Tensor> in) { return std::vector{relu(in[0])}; },
+       zero_gradient({0}, "relu is constant below 0")},
   };
 }
 

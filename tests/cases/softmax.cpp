@@ -16,7 +16,10 @@ std::vector<Case> softmax_cases() {
        {random_normal({3, 6}, 6)},
        [](std::span<const Tensor> in) { return std::vector{softmax(scale(in[0], 1, 1000))}; }},
       // Constant, with a gradient of exactly zero.
-      {"width_1", {random_normal({3, 1}, 7)}, f},
+      {"width_1",
+       {random_normal({3, 1}, 7)},
+       f,
+       zero_gradient({0}, "a softmax over one number is constant")},
       {"twice",
        {random_normal({2, 5}, 8)},
        [](std::span<const Tensor> in) {

@@ -29,7 +29,7 @@ std::vector<Case> structure_embedding_cases() {
       {"channels_17", inputs(1, 3, 3, 17, 60), plain},
       {"channels_33", inputs(1, 2, 3, 33, 70), plain},
       {"many_rows", inputs(50, 4, 3, 2, 80), plain},
-      {"empty_batch", inputs(0, 3, 4, 2, 90), plain},
+      {"empty_batch", inputs(0, 3, 4, 2, 90), plain, zero_gradient({1, 2}, kEmptyResult)},
       // Part 1 has no joint: its gradient is zero.
       {"parts", with_parts(2, 2, 4, 2, 100), parts},
       {"parts_repeated_over_channels", with_parts(1, 3, 10, 2, 110), parts},

@@ -34,8 +34,8 @@ KERNEL_LIBRARIES = re.compile(
     r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h)$"
 )
 
-# simd is a hint to the compiler and starts no thread.
-OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+simd\b)|<omp\.h>")
+# simd is a hint to the compiler and starts no thread, and neither does a declaration.
+OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+(simd|reduction)\b)|<omp\.h>")
 
 
 def sources(root):

@@ -67,7 +67,7 @@ class Threads(unittest.TestCase):
             self.assertEqual(self.check("data/metrics.cpp", line), ["data/metrics.cpp:1"], line)
 
     def test_simd_and_text_are_fine(self):
-        for line in ["#pragma omp simd", "#pragma omp declare simd", "// no omp parallel here"]:
+        for line in ["#pragma omp simd", "#pragma omp declare simd", "#pragma omp declare reduction(+ : A : x)", "// no omp parallel here"]:
             self.assertEqual(self.check("kernels/a.cpp", line), [], line)
 
 

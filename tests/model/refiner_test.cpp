@@ -79,7 +79,6 @@ TEST_CASE("the whole loss of noising, network and loss has the right gradient, e
 }
 
 TEST_CASE("DDIM's result has the right derivative with respect to the noisy poses") {
-  const Refiner refiner = make(tiny(), DType::f64);
   const diffusion::RefinerBatch b = batch(DType::f64);
   GradcheckOptions options;
   options.full_up_to = 0;
@@ -87,7 +86,9 @@ TEST_CASE("DDIM's result has the right derivative with respect to the noisy pose
   options.step = 1e-3;
   const std::vector<Tensor> inputs{b.noisy, b.y};
   const GradcheckReport report = gradcheck(
-      [&](std::span<const Tensor> in) { return std::vector{refiner.refine(in[0], in[1], 3)}; },
+      [](std::span<const Tensor> in) {
+        return std::vector{make(tiny(), in[0].dtype()).refine(in[0], in[1], 3)};
+      },
       inputs, options);
   CHECK_MESSAGE(report.passed(), report.failures());
 }

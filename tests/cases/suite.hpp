@@ -1,0 +1,51 @@
+// The gradient-check suite over all ops: what `posetape gradcheck` and the tests run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/gradcheck.hpp"
+#include "engine/op.hpp"
+
+namespace posetape {
+
+// One line of the report: what one check said of one input of one case.
+struct SuiteRow {
+  std::string op;
+  std::string case_name;
+  int input = 0;
+  std::string check;   // an oracle's name, or a check of suite.cpp ("alone", "added", "ulp", ...)
+  std::string dtype;   // of the tensors: "f64", "f32", "bf16"
+  std::string device;  // "cpu"
+  Verdict verdict{};
+  double error = 0;  // worst: relative to the gradient's scale; in ULP where check is "ulp"
+  double trust = 0;  // the oracle's own error, in the same unit
+  double seconds = 0;
+  std::string where;  // the worst place
+  std::string note;   // why it was skipped, why it is looser, what differed
+  bool passed = false;
+};
+
+struct SuiteOptions {
+  std::uint64_t seed = 1;
+  std::string op;         // only this op; empty: all
+  std::string case_name;  // only this case; empty: all
+  // Only what takes seconds: one oracle more than differences, and small cases.
+  bool fast = false;
+  // Called after each row, for a progress line.
+  std::function<void(const SuiteRow&)> on_row;
+};
+
+// The cases that `options` selects, as (op, name). Throws where an op or a case is unknown, naming
+// those that exist.
+std::vector<std::pair<std::string, std::string>> list_cases(const SuiteOptions& options);
+
+// Runs them. The order of the rows is the order of the list of ops, cases and inputs.
+std::vector<SuiteRow> run_suite(const SuiteOptions& options);
+
+// The command that reruns a row.
+std::string rerun_command(const SuiteRow& row, std::uint64_t seed);
+
+}  // namespace posetape
