@@ -8,6 +8,25 @@ namespace posetape {
 
 static constexpr Index kRowsAtLeast = 16;  // rows worth a thread
 
+// s = x + residual + shift over one row.
+template <class T>
+static void add_up(const LayerNormForward<T>& a, Index row) {
+  const T* x = a.x + row * a.width;
+  const T* residual = a.residual != nullptr ? a.residual + row * a.width : nullptr;
+  const T* shift = a.shift != nullptr ? a.shift + row / a.rows_per_shift * a.width : nullptr;
+  T* s = a.s + row * a.width;
+  // One loop for each case, so that each is vectorised.
+  if (residual == nullptr) {
+    for (Index i = 0; i < a.width; ++i) s[i] = store<T>(load(x[i]) + load(shift[i]));
+  } else if (shift == nullptr) {
+    for (Index i = 0; i < a.width; ++i) s[i] = store<T>(load(x[i]) + load(residual[i]));
+  } else {
+    for (Index i = 0; i < a.width; ++i) {
+      s[i] = store<T>(load(x[i]) + load(residual[i]) + load(shift[i]));
+    }
+  }
+}
+
 template <class T>
 static void run(const LayerNormForward<T>& a) {
   using A = Accumulator<T>;
@@ -15,16 +34,8 @@ static void run(const LayerNormForward<T>& a) {
     for (Index r = begin; r < end; ++r) {
       const T* s = a.x + r * a.width;
       if (a.s != nullptr) {
-        const T* residual = a.residual ? a.residual + r * a.width : nullptr;
-        const T* shift = a.shift ? a.shift + r / a.rows_per_shift * a.width : nullptr;
-        T* out = a.s + r * a.width;
-        for (Index i = 0; i < a.width; ++i) {
-          A value = load(s[i]);
-          if (residual != nullptr) value += load(residual[i]);
-          if (shift != nullptr) value += load(shift[i]);
-          out[i] = store<T>(value);
-        }
-        s = out;
+        add_up(a, r);
+        s = a.s + r * a.width;
       }
       // Two passes over a row that is in the cache: the one-pass formula cancels.
       A sum = 0;
