@@ -55,7 +55,9 @@ void TrainFlags::add_to(CLI::App& command) {
                   "Stop after so many epochs without a better validation (0: never)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_flag("--flip,!--no-flip", flip, "Mirror half of the windows at random (default)");
+  command.add_flag("--flip,!--no-flip", flip,
+                   flip ? "Mirror half of the windows at random (default)"
+                        : "Mirror half of the windows at random (default: no)");
   command
       .add_option("--validation-subjects", validation_subjects,
                   "Training subjects kept aside to choose the best epoch")
