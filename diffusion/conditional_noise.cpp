@@ -5,8 +5,7 @@
 #include <cmath>
 #include <exception>
 
-#include "engine/dispatch.hpp"
-#include "engine/ops/linear.hpp"
+#include "engine/ops.hpp"
 #include "engine/random_fill.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -237,22 +236,9 @@ void correlate(T* n, Index windows, Index frames, Index width, double rho) {
   });
 }
 
-// [b - mu_b, n], the rows that are multiplied by [gain, L]; n may have no columns.
-template <class T>
-void join_inputs(const T* b, const T* mu_b, const T* n, T* out, Index rows, Index b_width,
-                 Index n_width) {
-  parallel_for(rows, 64, [&](Index begin, Index end) {
-    for (Index r = begin; r < end; ++r) {
-      T* row = out + r * (b_width + n_width);
-      for (Index i = 0; i < b_width; ++i) row[i] = b[r * b_width + i] - mu_b[i];
-      for (Index i = 0; i < n_width; ++i) row[b_width + i] = n[r * n_width + i];
-    }
-  });
-}
-
 void check_condition(const char* what, const Tensor& b, Index b_width) {
-  const bool real = b.dtype() == DType::f32 || b.dtype() == DType::f64;
-  if (!b.defined() || !real || b.shape().rank() < 1 || b.shape().back() != b_width) {
+  const bool narrow = b.dtype() == DType::bf16 || b.dtype() == DType::i32;
+  if (!b.defined() || narrow || b.shape().rank() < 1 || b.shape().back() != b_width) {
     fail("noise {}: condition is {} {}; f32 or f64 with {} as the last dimension is expected", what,
          b.shape().text(), name(b.dtype()), b_width);
   }
@@ -262,13 +248,8 @@ void check_condition(const char* what, const Tensor& b, Index b_width) {
 Tensor evaluate(const ConditionalNoise& noise, const Tensor& b, const Tensor& n) {
   const Index n_width = n.defined() ? n.shape().back() : 0;
   const Index width = noise.b_width() + n_width;
-  const Tensor input = Tensor::empty(b.shape().with(-1, width), b.dtype());
-  const Tensor mu_b = as(noise.mu_b, b.dtype());
-  const auto join = [&]<class T>() {
-    join_inputs(b.data<T>(), mu_b.data<T>(), n.data<T>(), input.data<T>(),
-                b.size() / noise.b_width(), noise.b_width(), n_width);
-  };
-  b.dtype() == DType::f64 ? join.operator()<double>() : join.operator()<float>();
+  Tensor input = sub(b, as(noise.mu_b, b.dtype()));
+  if (n.defined()) input = concat({input, as(n, b.dtype())}, -1);
 
   const Dense gain = matrix(noise.gain);
   const Dense factor = matrix(noise.factor);
@@ -415,13 +396,14 @@ Tensor ConditionalNoise::sample(const Tensor& b, NoiseKind kind, std::uint64_t s
     fail("noise sample: condition is {}; [windows, frames, {}] is expected", b.shape().text(),
          b_width());
   }
-  const Tensor n = Tensor::empty(b.shape().with(-1, rank()), b.dtype());
+  const DType drawn = b.dtype() == DType::f32 ? DType::f32 : DType::f64;
+  const Tensor n = Tensor::empty(b.shape().with(-1, rank()), drawn);
   fill_normal(n, seed, Stream::noise, step);
   if (kind == NoiseKind::ar1) {
     const auto run = [&]<class T>() {
       correlate(n.data<T>(), b.shape()[0], b.shape()[1], rank(), rho);
     };
-    b.dtype() == DType::f64 ? run.operator()<double>() : run.operator()<float>();
+    drawn == DType::f64 ? run.operator()<double>() : run.operator()<float>();
   }
   return evaluate(*this, b, n);
 }

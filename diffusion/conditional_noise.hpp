@@ -98,10 +98,11 @@ struct ConditionalNoise {
   Index b_width() const { return mu_b.size(); }
   Index rank() const { return factor.shape()[1]; }
 
-  // b [..., B] in f32 or f64 -> mu(b) [..., A], in one matrix product.
+  // b [..., B] -> mu(b) [..., A], in one matrix product; differentiable in b. In any type that
+  // holds f32's digits.
   Tensor mean(const Tensor& b) const;
 
-  // b [windows, N, B] in f32 or f64 -> e = mu(b) + L n [windows, N, A], in one matrix product. The
+  // b [windows, N, B], likewise -> e = mu(b) + L n [windows, N, A], in one matrix product. The
   // n [windows, N, r] are fill_normal's for (seed, Stream::noise, step), correlated along N in
   // place where `kind` asks for it.
   Tensor sample(const Tensor& b, NoiseKind kind, std::uint64_t seed, std::uint64_t step) const;

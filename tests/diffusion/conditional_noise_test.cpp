@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "engine/gradcheck.hpp"
 #include "engine/random_fill.hpp"
 #include "kernels/cpu/parallel.hpp"
 
@@ -333,6 +334,20 @@ TEST_CASE("sample: f32 and f64 draw the same noise, and each step its own") {
     CHECK(largest(e64 - e32) < 1e-5);
     CHECK(largest(e64 - matrix(noise.sample(tensor({4, 15, 3}, b), kind, 1, 3))) > 0.1);
     CHECK(largest(e64 - matrix(noise.sample(tensor({4, 15, 3}, b), kind, 2, 2))) > 0.1);
+  }
+}
+
+TEST_CASE("mean and sample have the right derivative with respect to the condition") {
+  const Linear d = linear_data(1000, 4, 3, 4);
+  const ConditionalNoise noise = fit(d.a, d.b, 100);
+  const std::vector<Tensor> b{tensor({2, 5, 3}, d.b.topRows(10))};
+  for (const NoiseKind kind : {NoiseKind::independent, NoiseKind::ar1}) {
+    const GradcheckReport report = gradcheck(
+        [&](std::span<const Tensor> in) {
+          return std::vector{noise.mean(in[0]), noise.sample(in[0], kind, 1, 2)};
+        },
+        b);
+    CHECK_MESSAGE(report.passed(), report.failures());
   }
 }
 
