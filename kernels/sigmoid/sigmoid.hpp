@@ -1,4 +1,4 @@
-// y = 1 / (1 + e^-x). dx = dy y (1 - y).
+// y = 1 / (1 + e^-x). dx = dy y (1 - y), 1 - y as the function of -x.
 #pragma once
 
 #include "kernels/unary.hpp"

@@ -10,8 +10,8 @@ struct Sigmoid {
     return sigmoid_(x);
   }
   template <class A>
-  static A slope(A, A y) {
-    return y * (A(1) - y);
+  static A slope(A x, A) {
+    return sigmoid_(x) * sigmoid_(-x);  // of y alone, 1 - y would have lost its digits near 1
   }
 };
 

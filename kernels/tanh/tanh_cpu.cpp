@@ -10,8 +10,9 @@ struct Tanh {
     return tanh_(x);
   }
   template <class A>
-  static A slope(A, A y) {
-    return (A(1) - y) * (A(1) + y);
+  static A slope(A x, A) {
+    // 1 - tanh^2(x), which has lost its digits where y is near 1.
+    return A(4) * sigmoid_(A(2) * x) * sigmoid_(A(-2) * x);
   }
 };
 
