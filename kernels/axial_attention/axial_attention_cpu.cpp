@@ -1,9 +1,12 @@
 // One task is one sequence of tokens (the joints of a frame, or the frames of a joint) with all its
-// heads. A head's q, k, v are copied into small padded buffers in the cache, and products run over
-// blocks of four query rows, so that each vector loaded from k or v serves four rows.
+// heads: a token's channels are read and written in one go, since the tokens of a joint lie far
+// apart. q, k and v are copied into padded buffers in the cache, head by head, and products run
+// over blocks of four query rows, so that each vector loaded from k or v serves four rows.
 #include "kernels/axial_attention/axial_attention.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/vector.hpp"
@@ -60,35 +63,31 @@ static void add_outer_products(const A* a, Index a_stride, const A* b, Index b_s
   }
 }
 
-// Where the tokens of one sequence and the channels of one head are.
+// Where the tokens of one sequence and the channels of its segment are.
 struct Place {
   Index first_token;
   Index token_step;
   Index length;
-  Index channel;   // of the head's first channel in [0, D)
-  Index lse_slot;  // of the head in [0, segments * heads)
+  Index channel;   // of the first head's first channel in [0, D)
+  Index lse_slot;  // of the first head in [0, segments * heads)
+
+  Index token(Index i) const { return first_token + i * token_step; }
 };
 
-// Calls f(place, thread_buffer) for every sequence and head.
+// Calls f(place, thread_buffer) for every sequence.
 template <class A, class F>
-static void for_each_head(const AttentionShape& s, Index buffer_size, const F& f) {
+static void for_each_sequence(const AttentionShape& s, Index buffer_size, const F& f) {
   for (Index segment = 0; segment < s.segments(); ++segment) {
     const bool space = s.axis == Axis::space || (s.axis == Axis::cross && segment == 0);
     const Index sequences = space ? s.batch * s.frames : s.batch * s.joints;
+    const Index slot = segment * s.heads;
     parallel_for(sequences, 1, [&](Index begin, Index end) {
       Scratch<A> buffer(buffer_size);
       for (Index q = begin; q < end; ++q) {
-        Place place{};
-        if (space) {
-          place = {q * s.joints, 1, s.joints, 0, 0};
-        } else {
-          place = {q / s.joints * s.frames * s.joints + q % s.joints, s.joints, s.frames, 0, 0};
-        }
-        for (Index h = 0; h < s.heads; ++h) {
-          place.lse_slot = segment * s.heads + h;
-          place.channel = place.lse_slot * s.head_width();
-          f(place, buffer.data());
-        }
+        const Place place = space ? Place{q * s.joints, 1, s.joints, slot * s.head_width(), slot}
+                                  : Place{q / s.joints * s.frames * s.joints + q % s.joints,
+                                          s.joints, s.frames, slot * s.head_width(), slot};
+        f(place, buffer.data());
       }
     });
   }
@@ -106,23 +105,39 @@ struct Padding {
         width(padded(channels, kWidth<A>)) {}
 };
 
-// out[i][c] = x[token i][offset + c], zero beyond.
+// out[h][i][c] = x[token i][offset + channel c of head h], zero beyond.
 template <class A, class T>
-static void gather_rows(const T* x, Index stride, Index offset, const Place& p, Index channels,
-                        Index rows, Index width, A* out) {
-  for (Index i = 0; i < rows; ++i) {
-    const T* row = x + (p.first_token + i * p.token_step) * stride + offset + p.channel;
-    for (Index c = 0; c < width; ++c) {
-      out[i * width + c] = i < p.length && c < channels ? load(row[c]) : A(0);
+static void gather(const T* x, Index stride, Index offset, const Place& p, Index heads,
+                   Index channels, const Padding<A>& pad, A* out) {
+  const Index block = pad.rows * pad.width;
+  for (Index i = 0; i < p.length; ++i) {
+    const T* row = x + p.token(i) * stride + offset + p.channel;
+    for (Index h = 0; h < heads; ++h) {
+      A* to = out + h * block + i * pad.width;
+      for (Index c = 0; c < channels; ++c) to[c] = load(row[h * channels + c]);
+      for (Index c = channels; c < pad.width; ++c) to[c] = A(0);
     }
+  }
+  for (Index h = 0; h < heads; ++h) {
+    std::fill(out + h * block + p.length * pad.width, out + (h + 1) * block, A(0));
   }
 }
 
 // out[c][i] = x[i][c] for x [rows][width], into [channels][length], zero beyond the tokens.
 template <class A>
 static void transpose(const A* x, Index tokens, Index width, Index channels, Index length, A* out) {
+  // Blocks of 4 x 4 where there are whole ones: a column at a time touches a line for each element.
+  Index whole = 0;
+  if constexpr (std::is_same_v<A, float>) {
+    whole = channels % 4 == 0 ? tokens / 4 * 4 : 0;
+    for (Index i = 0; i < whole; i += 4) {
+      for (Index c = 0; c < channels; c += 4) {
+        transpose_4x4(x + i * width + c, width, out + c * length + i, length);
+      }
+    }
+  }
   for (Index c = 0; c < channels; ++c) {
-    for (Index i = 0; i < tokens; ++i) out[c * length + i] = x[i * width + c];
+    for (Index i = whole; i < tokens; ++i) out[c * length + i] = x[i * width + c];
     for (Index i = tokens; i < length; ++i) out[c * length + i] = A(0);
   }
 }
@@ -135,47 +150,59 @@ static void run(const AxialAttentionForward<T>& a) {
   const auto scale = static_cast<A>(s.scale);
   const Index lse_stride = s.segments() * s.heads;
   const Padding<A> most(std::max(s.frames, s.joints), channels);
-  const Index buffer_size = 3 * (most.rows + kRows) * most.width + channels * most.length +
-                            kRows * (most.length + most.width);
-  for_each_head<A>(s, buffer_size, [&](const Place& p, A* buffer) {
+  const Index buffer_size =
+      4 * s.heads * most.rows * most.width + channels * most.length + kRows * most.length;
+  for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
-    A* q = buffer;
-    A* k = q + pad.rows * pad.width;
-    A* v = k + pad.rows * pad.width;
-    A* kt = v + pad.rows * pad.width;
+    const Index block = pad.rows * pad.width;
+    A* all_q = buffer;
+    A* all_k = all_q + s.heads * block;
+    A* all_v = all_k + s.heads * block;
+    A* all_results = all_v + s.heads * block;
+    A* kt = all_results + s.heads * block;
     A* scores = kt + channels * pad.length;
-    A* result = scores + kRows * pad.length;
-    gather_rows(a.qkv, 3 * s.width, 0, p, channels, pad.rows, pad.width, q);
-    gather_rows(a.qkv, 3 * s.width, s.width, p, channels, pad.rows, pad.width, k);
-    gather_rows(a.qkv, 3 * s.width, 2 * s.width, p, channels, pad.rows, pad.width, v);
-    for (Index i = 0; i < pad.rows * pad.width; ++i) q[i] *= scale;
-    transpose(k, p.length, pad.width, channels, pad.length, kt);
-    for (Index i = 0; i < p.length; i += kRows) {
-      four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, scores, pad.length);
-      const Index rows = std::min(kRows, p.length - i);
-      for (Index r = 0; r < rows; ++r) {
-        A* row = scores + r * pad.length;
-        A top = -std::numeric_limits<A>::infinity();
-        for (Index j = 0; j < p.length; ++j) top = row[j] > top ? row[j] : top;
-        // A row without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
-        // stays NaN and spreads.
-        A sum = 0;
+    gather(a.qkv, 3 * s.width, 0, p, s.heads, channels, pad, all_q);
+    gather(a.qkv, 3 * s.width, s.width, p, s.heads, channels, pad, all_k);
+    gather(a.qkv, 3 * s.width, 2 * s.width, p, s.heads, channels, pad, all_v);
+    for (Index h = 0; h < s.heads; ++h) {
+      A* q = all_q + h * block;
+      const A* v = all_v + h * block;
+      A* result = all_results + h * block;
+      for (Index i = 0; i < block; ++i) q[i] *= scale;
+      transpose(all_k + h * block, p.length, pad.width, channels, pad.length, kt);
+      for (Index i = 0; i < p.length; i += kRows) {
+        four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, scores, pad.length);
+        const Index rows = std::min(kRows, p.length - i);
+        for (Index r = 0; r < rows; ++r) {
+          A* row = scores + r * pad.length;
+          A top = -std::numeric_limits<A>::infinity();
+          for (Index j = 0; j < p.length; ++j) top = row[j] > top ? row[j] : top;
+          // A row without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
+          // stays NaN and spreads.
+          A sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (Index j = 0; j < p.length; ++j) {
-          row[j] = exp_(row[j] - top);
-          sum += row[j];
+          for (Index j = 0; j < p.length; ++j) {
+            row[j] = exp_(row[j] - top);
+            sum += row[j];
+          }
+          const A inverse = A(1) / sum;
+          for (Index j = 0; j < p.length; ++j) row[j] *= inverse;
+          a.lse[p.token(i + r) * lse_stride + p.lse_slot + h] = top + log_(sum);
         }
-        const A inverse = A(1) / sum;
-        for (Index j = 0; j < p.length; ++j) row[j] *= inverse;
-        const Index token = p.first_token + (i + r) * p.token_step;
-        a.lse[token * lse_stride + p.lse_slot] = top + log_(sum);
+        four_rows_times(scores, pad.length, v, p.length, pad.width, result + i * pad.width,
+                        pad.width);
       }
-      four_rows_times(scores, pad.length, v, p.length, pad.width, result, pad.width);
-      for (Index r = 0; r < rows; ++r) {
-        const Index at = (p.first_token + (i + r) * p.token_step) * s.width + p.channel;
-        for (Index c = 0; c < channels; ++c) {
-          const A added = a.add != nullptr ? load(a.add[at + c]) : A(0);
-          a.out[at + c] = store<T>(result[r * pad.width + c] + added);
+    }
+    for (Index i = 0; i < p.length; ++i) {
+      const Index at = p.token(i) * s.width + p.channel;
+      for (Index h = 0; h < s.heads; ++h) {
+        const A* result = all_results + h * block + i * pad.width;
+        T* out = a.out + at + h * channels;
+        if (a.add != nullptr) {
+          const T* added = a.add + at + h * channels;
+          for (Index c = 0; c < channels; ++c) out[c] = store<T>(result[c] + load(added[c]));
+        } else {
+          for (Index c = 0; c < channels; ++c) out[c] = store<T>(result[c]);
         }
       }
     }
@@ -192,65 +219,76 @@ static void run(const AxialAttentionBackward<T>& a) {
   const Index lse_stride = s.segments() * s.heads;
   const Padding<A> most(std::max(s.frames, s.joints), channels);
   const Index buffer_size =
-      7 * most.rows * most.width + 2 * channels * most.length + 2 * kRows * most.length;
-  for_each_head<A>(s, buffer_size, [&](const Place& p, A* buffer) {
+      7 * s.heads * most.rows * most.width + 2 * channels * most.length + 2 * kRows * most.length;
+  for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
     const Index block = pad.rows * pad.width;
-    A* q = buffer;
-    A* k = q + block;
-    A* v = k + block;
-    A* dout = v + block;
-    A* dq = dout + block;
-    A* dk = dq + block;
-    A* dv = dk + block;
-    A* kt = dv + block;
+    A* all_q = buffer;
+    A* all_k = all_q + s.heads * block;
+    A* all_v = all_k + s.heads * block;
+    A* all_dout = all_v + s.heads * block;
+    A* all_dq = all_dout + s.heads * block;
+    A* all_dk = all_dq + s.heads * block;
+    A* all_dv = all_dk + s.heads * block;
+    A* kt = all_dv + s.heads * block;
     A* vt = kt + channels * pad.length;
     A* prob = vt + channels * pad.length;
     A* dscore = prob + kRows * pad.length;
-    gather_rows(a.qkv, 3 * s.width, 0, p, channels, pad.rows, pad.width, q);
-    gather_rows(a.qkv, 3 * s.width, s.width, p, channels, pad.rows, pad.width, k);
-    gather_rows(a.qkv, 3 * s.width, 2 * s.width, p, channels, pad.rows, pad.width, v);
-    gather_rows(a.dout, s.width, 0, p, channels, pad.rows, pad.width, dout);
-    for (Index i = 0; i < block; ++i) {
-      q[i] *= scale;
-      dk[i] = A(0);
-      dv[i] = A(0);
-    }
-    transpose(k, p.length, pad.width, channels, pad.length, kt);
-    transpose(v, p.length, pad.width, channels, pad.length, vt);
-    for (Index i = 0; i < p.length; i += kRows) {
-      const Index rows = std::min(kRows, p.length - i);
-      four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, prob, pad.length);
-      four_rows_times(dout + i * pad.width, pad.width, vt, channels, pad.length, dscore,
-                      pad.length);
-      for (Index r = 0; r < kRows; ++r) {
-        A* pr = prob + r * pad.length;
-        A* ds = dscore + r * pad.length;
-        if (r >= rows) {  // rows of padding add nothing to dk and dv
-          for (Index j = 0; j < pad.length; ++j) pr[j] = ds[j] = A(0);
-          continue;
-        }
-        const A lse = a.lse[(p.first_token + (i + r) * p.token_step) * lse_stride + p.lse_slot];
-        A delta = 0;
-#pragma omp simd reduction(+ : delta)
-        for (Index j = 0; j < p.length; ++j) {
-          pr[j] = exp_(pr[j] - lse);
-          delta += pr[j] * ds[j];
-        }
-        for (Index j = 0; j < p.length; ++j) ds[j] = pr[j] * (ds[j] - delta);
+    gather(a.qkv, 3 * s.width, 0, p, s.heads, channels, pad, all_q);
+    gather(a.qkv, 3 * s.width, s.width, p, s.heads, channels, pad, all_k);
+    gather(a.qkv, 3 * s.width, 2 * s.width, p, s.heads, channels, pad, all_v);
+    gather(a.dout, s.width, 0, p, s.heads, channels, pad, all_dout);
+    for (Index h = 0; h < s.heads; ++h) {
+      A* q = all_q + h * block;
+      const A* k = all_k + h * block;
+      const A* dout = all_dout + h * block;
+      A* dk = all_dk + h * block;
+      A* dv = all_dv + h * block;
+      for (Index i = 0; i < block; ++i) {
+        q[i] *= scale;
+        dk[i] = A(0);
+        dv[i] = A(0);
       }
-      four_rows_times(dscore, pad.length, k, p.length, pad.width, dq + i * pad.width, pad.width);
-      // q already carries the scale.
-      add_outer_products(dscore, pad.length, q + i * pad.width, pad.width, p.length, pad.width, dk);
-      add_outer_products(prob, pad.length, dout + i * pad.width, pad.width, p.length, pad.width,
-                         dv);
+      transpose(k, p.length, pad.width, channels, pad.length, kt);
+      transpose(all_v + h * block, p.length, pad.width, channels, pad.length, vt);
+      for (Index i = 0; i < p.length; i += kRows) {
+        const Index rows = std::min(kRows, p.length - i);
+        four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, prob, pad.length);
+        four_rows_times(dout + i * pad.width, pad.width, vt, channels, pad.length, dscore,
+                        pad.length);
+        for (Index r = 0; r < kRows; ++r) {
+          A* pr = prob + r * pad.length;
+          A* ds = dscore + r * pad.length;
+          if (r >= rows) {  // rows of padding add nothing to dk and dv
+            for (Index j = 0; j < pad.length; ++j) pr[j] = ds[j] = A(0);
+            continue;
+          }
+          const A lse = a.lse[p.token(i + r) * lse_stride + p.lse_slot + h];
+          A delta = 0;
+#pragma omp simd reduction(+ : delta)
+          for (Index j = 0; j < p.length; ++j) {
+            pr[j] = exp_(pr[j] - lse);
+            delta += pr[j] * ds[j];
+          }
+          for (Index j = 0; j < p.length; ++j) ds[j] = pr[j] * (ds[j] - delta);
+        }
+        four_rows_times(dscore, pad.length, k, p.length, pad.width,
+                        all_dq + h * block + i * pad.width, pad.width);
+        // q already carries the scale.
+        add_outer_products(dscore, pad.length, q + i * pad.width, pad.width, p.length, pad.width,
+                           dk);
+        add_outer_products(prob, pad.length, dout + i * pad.width, pad.width, p.length, pad.width,
+                           dv);
+      }
     }
     for (Index i = 0; i < p.length; ++i) {
-      const Index at = (p.first_token + i * p.token_step) * 3 * s.width + p.channel;
-      for (Index c = 0; c < channels; ++c) {
-        a.dqkv.put(at + c, dq[i * pad.width + c] * scale);
-        a.dqkv.put(at + s.width + c, dk[i * pad.width + c]);
-        a.dqkv.put(at + 2 * s.width + c, dv[i * pad.width + c]);
+      const Index at = p.token(i) * 3 * s.width + p.channel;
+      for (Index h = 0; h < s.heads; ++h) {
+        const Index from = h * block + i * pad.width;
+        const Index to = at + h * channels;
+        for (Index c = 0; c < channels; ++c) a.dqkv.put(to + c, all_dq[from + c] * scale);
+        for (Index c = 0; c < channels; ++c) a.dqkv.put(to + s.width + c, all_dk[from + c]);
+        for (Index c = 0; c < channels; ++c) a.dqkv.put(to + 2 * s.width + c, all_dv[from + c]);
       }
     }
   });

@@ -52,24 +52,6 @@ static inline Index strips(Index n, Index width) {
   return (n + width - 1) / width;
 }
 
-// Four rows of x, `x_step` elements apart, become four columns of out.
-[[gnu::always_inline]] static inline void transpose_4x4(const float* x, Index x_step, float* out,
-                                                        Index out_step) {
-  using V = Vector<float, 16>;
-  const V r0 = read<V>(x);
-  const V r1 = read<V>(x + x_step);
-  const V r2 = read<V>(x + 2 * x_step);
-  const V r3 = read<V>(x + 3 * x_step);
-  const V low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
-  const V low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-  const V high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-  const V high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-  write(out, __builtin_shufflevector(low01, low23, 0, 1, 4, 5));
-  write(out + out_step, __builtin_shufflevector(low01, low23, 2, 3, 6, 7));
-  write(out + 2 * out_step, __builtin_shufflevector(high01, high23, 0, 1, 4, 5));
-  write(out + 3 * out_step, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
-}
-
 // out[k][i] = x[k k_step + i i_step] for i < count, and zero up to `width`. One of the steps is 1.
 template <class T, class A>
 static void pack(const T* x, Index k_step, Index i_step, Index inner, Index count, Index width,

@@ -59,4 +59,22 @@ template <class V, class A>
   __builtin_memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
+// Four rows of x, `x_step` elements apart, become four columns of out.
+[[gnu::always_inline]] static inline void transpose_4x4(const float* x, Index x_step, float* out,
+                                                        Index out_step) {
+  using V = Vector<float, 16>;
+  const V r0 = read<V>(x);
+  const V r1 = read<V>(x + x_step);
+  const V r2 = read<V>(x + 2 * x_step);
+  const V r3 = read<V>(x + 3 * x_step);
+  const V low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
+  const V low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+  const V high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+  const V high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+  write(out, __builtin_shufflevector(low01, low23, 0, 1, 4, 5));
+  write(out + out_step, __builtin_shufflevector(low01, low23, 2, 3, 6, 7));
+  write(out + 2 * out_step, __builtin_shufflevector(high01, high23, 0, 1, 4, 5));
+  write(out + 3 * out_step, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
+}
+
 }  // namespace posetape
