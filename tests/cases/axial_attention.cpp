@@ -1,29 +1,107 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> axial_attention_cases() {
+  std::vector<Case> list;
+  const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    list.push_back({std::move(name), std::move(inputs), make(axial_attention),
+                    with_composite(make(axial_attention_composite), std::move(options))});
+  };
   const auto with = [](Axis axis, Index heads, double scale = 0) {
-    return [=](std::span<const Tensor> in) {
-      return std::vector{
-          axial_attention(in[0], axis, heads, scale, in.size() > 1 ? in[1] : Tensor())};
+    return [=](auto op) {
+      return [=](std::span<const Tensor> in) {
+        return std::vector{op(in[0], axis, heads, scale, in.size() > 1 ? in[1] : Tensor())};
+      };
     };
   };
-  return {
-      {"space", {random_normal({2, 2, 3, 12}, 1)}, with(Axis::space, 2)},
-      {"time", {random_normal({2, 5, 2, 12}, 2)}, with(Axis::time, 2)},
-      {"cross", {random_normal({1, 3, 4, 24}, 3)}, with(Axis::cross, 2)},
-      {"cross_added",
-       {random_normal({2, 3, 2, 12}, 4), random_normal({2, 3, 2, 4}, 5)},
-       with(Axis::cross, 1, 0.7)},
-      {"one_token", {random_normal({2, 1, 1, 12}, 6)}, with(Axis::cross, 2)},
-      // Lengths around a vector's and a block's, and a head wider than a vector.
-      {"tails", {random_normal({1, 18, 17, 12}, 7)}, with(Axis::cross, 1)},
-      {"wide_head", {random_normal({1, 3, 2, 66}, 8)}, with(Axis::time, 1)},
-      // Large scores: all but one probability are almost zero.
-      {"saturated", {random_normal({1, 4, 3, 12}, 9, 3.0)}, with(Axis::cross, 1, 2.0)},
+  const auto put = [&](std::string name, std::vector<Tensor> inputs, Axis axis, Index heads,
+                       double scale = 0, GradcheckOptions options = {}) {
+    put_as(std::move(name), std::move(inputs), with(axis, heads, scale), std::move(options));
   };
+  put("space", {random_normal({2, 2, 3, 12}, 1)}, Axis::space, 2);
+  put("time", {random_normal({2, 5, 2, 12}, 2)}, Axis::time, 2);
+  put("cross", {random_normal({1, 3, 4, 24}, 3)}, Axis::cross, 2);
+  put("cross_added", {random_normal({2, 3, 2, 12}, 4), random_normal({2, 3, 2, 4}, 5)}, Axis::cross,
+      1, 0.7);
+  put("one_token", {random_normal({2, 1, 1, 12}, 6)}, Axis::cross, 2);
+
+  const std::pair<Axis, const char*> axes[] = {
+      {Axis::space, "space"}, {Axis::time, "time"}, {Axis::cross, "cross"}};
+  for (const auto& [axis, name] : axes) {
+    for (const Index heads : {1, 2, 3}) {
+      const auto seed = static_cast<std::uint64_t>(20 + 10 * static_cast<int>(axis) + 2 * heads);
+      const Tensor qkv = random_normal({1, 3, 2, 36}, seed);
+      put(fmt::format("{}_heads_{}", name, heads), {qkv}, axis, heads);
+      put(fmt::format("{}_heads_{}_added", name, heads),
+          {qkv, random_normal({1, 3, 2, 12}, seed + 1)}, axis, heads);
+    }
+    const std::uint64_t seed = 60 + static_cast<std::uint64_t>(axis);
+    put(fmt::format("{}_every_element", name), {random_normal({1, 3, 3, 6}, seed)}, axis, 1);
+    put(fmt::format("{}_qkv_constant", name),
+        {random_normal({1, 3, 2, 12}, seed + 3), random_normal({1, 3, 2, 4}, seed + 6)}, axis, 1, 0,
+        constant_inputs({0}));
+    put(fmt::format("{}_added_constant", name),
+        {random_normal({1, 3, 2, 12}, seed + 9), random_normal({1, 3, 2, 4}, seed + 12)}, axis, 1,
+        0, constant_inputs({1}));
+  }
+  // Lengths around a vector's and a block's of rows.
+  for (const Index length : {2, 4, 5, 7, 8, 9, 15, 16, 17, 33}) {
+    const auto seed = static_cast<std::uint64_t>(100 + length);
+    put(fmt::format("joints_{}", length), {random_normal({1, 1, length, 6}, seed)}, Axis::space, 1);
+    put(fmt::format("frames_{}", length), {random_normal({1, length, 1, 6}, seed + 50)}, Axis::time,
+        1);
+  }
+  for (const Index width : {1, 7, 8, 9, 15, 16, 17, 33}) {
+    put(fmt::format("head_width_{}", width),
+        {random_normal({1, 2, 3, 6 * width}, 200 + static_cast<std::uint64_t>(width))}, Axis::cross,
+        1);
+  }
+  put("tails", {random_normal({1, 18, 17, 12}, 7)}, Axis::cross, 1);
+  put("wide_head", {random_normal({1, 3, 2, 66}, 8)}, Axis::time, 1);
+  put("many_sequences", {random_normal({40, 2, 3, 6}, 240)}, Axis::cross, 1);
+  put("long_sequence", {random_normal({1, 130, 1, 6}, 241)}, Axis::time, 1);
+
+  for (const auto& [axis, name] : axes) {
+    list.push_back({fmt::format("{}_empty_batch", name),
+                    {random_normal({0, 2, 3, 12}, 242), random_normal({0, 2, 3, 4}, 243),
+                     random_normal({2}, 244)},
+                    beside_last(with(axis, 2)(axial_attention))});
+    list.push_back({fmt::format("{}_no_frames", name),
+                    {random_normal({1, 0, 3, 12}, 245), random_normal({2}, 246)},
+                    beside_last(with(axis, 2)(axial_attention))});
+    list.push_back({fmt::format("{}_no_joints", name),
+                    {random_normal({1, 2, 0, 12}, 247), random_normal({2}, 248)},
+                    beside_last(with(axis, 2)(axial_attention))});
+  }
+
+  // Large scores: all but one probability are almost zero.
+  put("saturated", {random_normal({1, 4, 3, 12}, 9, 3.0)}, Axis::cross, 1, 2.0);
+  put("saturated_space", {random_normal({1, 2, 4, 12}, 250, 4.0)}, Axis::space, 2, 1.0);
+  put("saturated_time", {random_normal({1, 4, 2, 12}, 251, 4.0)}, Axis::time, 1, 1.0);
+  put("tiny", {random_normal({1, 3, 2, 12}, 252, 1e-6)}, Axis::cross, 1);
+  put("huge", {random_normal({1, 3, 2, 12}, 253, 1e6)}, Axis::cross, 1, 1e-12);
+  put("negative_scale", {random_normal({1, 3, 2, 12}, 254)}, Axis::cross, 1, -0.5);
+  put("equal_tokens", {Tensor::full({1, 3, 3, 12}, 0.5, DType::f64)}, Axis::cross, 2);
+
+  const auto own = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], Axis::cross, 1, 0.0, slice(in[0], 3, 0, 4))};
+    };
+  };
+  put_as("added_of_itself", {random_normal({1, 3, 2, 12}, 260)}, own);
+  const auto two_axes = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], Axis::space, 1, 0.0, in[1]),
+                         op(in[0], Axis::time, 2, 0.0, in[1])};
+    };
+  };
+  put_as("two_calls", {random_normal({1, 3, 2, 12}, 261), random_normal({1, 3, 2, 4}, 262)},
+         two_axes);
+  return list;
 }
 
 }  // namespace posetape

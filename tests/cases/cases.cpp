@@ -1,5 +1,7 @@
 #include "tests/cases/cases.hpp"
 
+#include "engine/ops.hpp"
+
 namespace posetape {
 
 std::vector<Case> cases(Op op) {
@@ -18,6 +20,175 @@ GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason) {
   options.zero = std::move(inputs);
   options.reason = std::move(reason);
   return options;
+}
+
+GradcheckOptions constant_inputs(std::vector<int> inputs) {
+  GradcheckOptions options;
+  options.constant = std::move(inputs);
+  return options;
+}
+
+GradcheckOptions short_steps(double step) {
+  GradcheckOptions options;
+  options.step = step;
+  return options;
+}
+
+GradcheckOptions with_composite(TensorFunction composite, GradcheckOptions options) {
+  options.composite = std::move(composite);
+  return options;
+}
+
+TensorFunction beside_last(TensorFunction f) {
+  return [f = std::move(f)](std::span<const Tensor> in) {
+    std::vector<Tensor> outputs = f(in.first(in.size() - 1));
+    outputs.push_back(in.back());
+    return outputs;
+  };
+}
+
+std::vector<Case> joined(std::vector<Case> list, const std::vector<Case>& more) {
+  list.insert(list.end(), more.begin(), more.end());
+  return list;
+}
+
+Fill normal(double scale, double shift) {
+  return [=](const Shape& shape, std::uint64_t seed) {
+    return random_normal(shape, seed, scale, shift);
+  };
+}
+
+Fill uniform(double low, double high) {
+  return [=](const Shape& shape, std::uint64_t seed) {
+    return random_uniform(shape, seed, low, high);
+  };
+}
+
+TensorFunction elementwise(const Unary& op) {
+  return [op](std::span<const Tensor> in) { return std::vector{op(in[0])}; };
+}
+
+TensorFunction elementwise(const Binary& op) {
+  return [op](std::span<const Tensor> in) { return std::vector{op(in[0], in[1])}; };
+}
+
+std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite) {
+  const auto fan_out = [](const Unary& g) {
+    return [g](std::span<const Tensor> in) {
+      const Tensor y = g(in[0]);
+      return std::vector{mul(y, y), add(g(in[0]), in[0])};
+    };
+  };
+  const auto two_calls = [](const Unary& g) {
+    return [g](std::span<const Tensor> in) { return std::vector{g(in[0]), g(in[0])}; };
+  };
+  const GradcheckOptions options =
+      composite ? with_composite(elementwise(composite)) : GradcheckOptions{};
+  const auto options_of = [&](const auto& make) {
+    return composite ? with_composite(make(composite)) : GradcheckOptions{};
+  };
+  std::vector<Case> list = {
+      {"fan_out", {x({5}, 6)}, fan_out(op), options_of(fan_out)},
+      {"two_calls", {x({2, 3}, 7)}, two_calls(op), options_of(two_calls)},
+      {"empty", {x({0, 3}, 8), x({2}, 9)}, beside_last(elementwise(op))},
+  };
+  const auto put = [&](const char* name, const Shape& shape, std::uint64_t seed) {
+    list.push_back({name, {x(shape, seed)}, elementwise(op), options});
+  };
+  put("scalar", {}, 1);
+  put("one_element", {1}, 10);
+  put("rank1_17", {17}, 2);
+  put("rank2_33", {2, 33}, 3);
+  put("rank3_15", {2, 2, 15}, 11);
+  put("rank4", {2, 3, 1, 5}, 4);
+  put("rank5_16", {1, 2, 1, 2, 16}, 12);
+  put("rank6", {2, 1, 2, 1, 2, 3}, 13);
+  put("tail_31", {31}, 14);
+  put("tail_63", {63}, 15);
+  put("tail_65", {65}, 16);
+  // Work is cut into blocks of 4096 elements.
+  put("block_less_one", {4095}, 17);
+  put("block", {4096}, 18);
+  put("block_and_one", {4097}, 19);
+  put("many", {40000}, 5);
+  return list;
+}
+
+std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
+                               const Binary& composite) {
+  std::vector<Case> list;
+  const auto put = [&](const char* name, const Shape& of_a, const Shape& of_b, std::uint64_t seed,
+                       GradcheckOptions options = {}) {
+    if (composite && options.zero.empty()) options.composite = elementwise(composite);
+    list.push_back({name, {a(of_a, seed), b(of_b, seed + 1)}, elementwise(op), options});
+  };
+  put("scalars", {}, {}, 10);
+  put("one_element", {1}, {1, 1}, 12);
+  put("rank1_17", {17}, {17}, 14);
+  put("rank3_65", {1, 2, 65}, {1, 2, 65}, 60);
+  put("rank4", {2, 3, 2, 5}, {2, 3, 2, 5}, 16);
+  put("rank5_15", {1, 2, 1, 2, 15}, {1, 2, 1, 2, 15}, 62);
+  put("rank6", {2, 1, 2, 1, 2, 3}, {2, 1, 2, 1, 2, 3}, 64);
+  put("tail_33", {3, 33}, {3, 33}, 18);
+  put("bias", {2, 3, 5}, {5}, 20);
+  put("bias_first", {15}, {4, 15}, 22);
+  put("suffix", {2, 3, 4}, {3, 4}, 24);
+  put("scalar_second", {3, 5}, {}, 26);
+  put("scalar_first", {1}, {3, 5}, 28);
+  put("inner", {3, 5}, {3, 1}, 30);
+  put("inner_first", {2, 1, 1}, {2, 3, 4}, 32);
+  put("middle", {2, 3, 4}, {2, 1, 4}, 34);
+  put("middle_rank5", {2, 1, 3, 1, 2}, {2, 1, 1, 1, 2}, 66);
+  put("outer_product", {4, 1}, {1, 5}, 36);
+  put("alternating", {2, 1, 3, 1}, {1, 4, 1, 5}, 38);
+  put("alternating_rank6", {2, 1, 2, 1, 3, 1}, {1, 2, 1, 2, 1, 2}, 68);
+  put("outer_and_inner", {3, 2, 4}, {1, 2, 1}, 40);
+  put("bias_many_rows", {3000, 5}, {5}, 42);
+  put("scalar_of_many", {30000}, {1}, 44);
+  put("few_of_many", {3, 20000}, {3, 1}, 46);
+  put("wide", {3, 9001}, {9001}, 48);
+  // A sum over rows is cut every 128 of them.
+  put("rows_127", {127, 3}, {3}, 70);
+  put("rows_128", {128, 3}, {3}, 72);
+  put("rows_129_first", {3}, {129, 3}, 74);
+  // One along the last axis, every 256 elements; and 128 of those make a chunk.
+  put("stretch_255", {2, 255}, {2, 1}, 76);
+  put("stretch_256", {2, 256}, {2, 1}, 78);
+  put("stretch_257_first", {2, 1}, {2, 257}, 80);
+  put("chunk_and_one", {32769}, {1}, 82);
+  // What is kept along the last axis, every 4096.
+  put("block_4097", {2, 4097}, {4097}, 84);
+  put("empty_rows", {0, 3}, {3}, 50, zero_gradient({1}, kEmptyResult));
+  put("empty_columns", {3, 1}, {3, 0}, 52, zero_gradient({0}, kEmptyResult));
+  put("a_constant", {2, 3}, {3}, 86, constant_inputs({0}));
+  put("b_constant", {2, 3}, {3}, 88, constant_inputs({1}));
+  put("repeated_a_constant", {3}, {2, 3}, 90, constant_inputs({0}));
+  put("repeated_b_constant", {2, 3}, {1, 3}, 92, constant_inputs({1}));
+  list.push_back({"empty", {a({0}, 94), b({0}, 95), a({2}, 96)}, beside_last(elementwise(op))});
+
+  const auto fan_out = [](const Binary& g) {
+    return [g](std::span<const Tensor> in) {
+      const Tensor once = g(in[0], in[1]);
+      return std::vector{g(once, in[1]), g(once, once)};
+    };
+  };
+  const auto two_calls = [](const Binary& g) {
+    return [g](std::span<const Tensor> in) {
+      return std::vector{g(in[0], in[1]), g(in[0], in[2])};
+    };
+  };
+  const auto options_of = [&](const auto& make) {
+    return composite ? with_composite(make(composite)) : GradcheckOptions{};
+  };
+  list.push_back({"fan_out",
+                  {random_uniform({4}, 121, 1.0, 3.0), random_uniform({2, 4}, 122, 1.0, 3.0)},
+                  fan_out(op),
+                  options_of(fan_out)});
+  list.push_back({"two_calls",
+                  {a({2, 3}, 97), b({3}, 98), b({2, 3}, 99)},
+                  two_calls(op),
+                  options_of(two_calls)});
+  return list;
 }
 
 }  // namespace posetape

@@ -1,6 +1,7 @@
 // Every op's gradient-check cases. The list is generated: an op without `<op>_cases` does not link.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "engine/gradcheck.hpp"
@@ -18,5 +19,32 @@ inline constexpr const char* kEmptyResult = "nothing depends on it: the result i
 
 // Options of a case whose gradient with respect to these inputs is zero, and why.
 GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason);
+// Of one where these inputs need no gradient.
+GradcheckOptions constant_inputs(std::vector<int> inputs);
+// Of one that bends within less than the default step.
+GradcheckOptions short_steps(double step);
+GradcheckOptions with_composite(TensorFunction composite, GradcheckOptions options = {});
+
+// f of all inputs but the last, which is an output as it is: where f's own inputs are empty, it is
+// what is left to check.
+TensorFunction beside_last(TensorFunction f);
+
+std::vector<Case> joined(std::vector<Case> list, const std::vector<Case>& more);
+
+// An input in the range where a function is to be checked.
+using Fill = std::function<Tensor(const Shape& shape, std::uint64_t seed)>;
+Fill normal(double scale = 1, double shift = 0);
+Fill uniform(double low, double high);
+
+// What every elementwise function of one tensor, or of two, is checked on: sizes, ranks,
+// broadcasts, blocks of a reduction, repeated and constant inputs. The composite is the same
+// function made of other ops.
+using Unary = std::function<Tensor(const Tensor&)>;
+using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
+TensorFunction elementwise(const Unary& op);
+TensorFunction elementwise(const Binary& op);
+std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite = {});
+std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
+                               const Binary& composite = {});
 
 }  // namespace posetape

@@ -10,7 +10,24 @@ std::vector<Case> cast_cases() {
   const auto f = [](std::span<const Tensor> in) { return std::vector{cast(in[0], DType::f64)}; };
   return {
       {"scalar", {random_normal({}, 1)}, f},
+      {"one_element", {random_normal({1}, 4)}, f},
+      {"rank1_15", {random_normal({15}, 5)}, f},
+      {"rank2_16", {random_normal({2, 16}, 6)}, f},
       {"rank3_tail", {random_normal({2, 3, 17}, 2)}, f},
+      {"rank4_31", {random_normal({1, 2, 1, 31}, 7)}, f},
+      {"rank5_33", {random_normal({1, 1, 1, 1, 33}, 8)}, f},
+      {"rank6", {random_normal({2, 1, 2, 1, 2, 3}, 9)}, f},
+      {"tail_65", {random_normal({65}, 10)}, f},
+      {"block_4095", {random_normal({4095}, 11)}, f},
+      {"block_4097", {random_normal({4097}, 12)}, f},
+      {"many", {random_normal({20000}, 13)}, f},
+      {"tiny", {random_normal({5}, 14, 1e-6)}, f},
+      {"huge", {random_normal({5}, 15, 1e6)}, f},
+      {"empty",
+       {random_normal({0, 3}, 16), random_normal({2}, 17)},
+       [](std::span<const Tensor> in) {
+         return std::vector{cast(in[0], DType::f64), cast(in[1], DType::f64)};
+       }},
       {"fan_out",
        {random_normal({5}, 3)},
        [](std::span<const Tensor> in) {

@@ -7,7 +7,9 @@ std::vector<Case> concat_cases() {
   const auto along = [](int axis) {
     return [axis](std::span<const Tensor> in) { return std::vector{concat(in, axis)}; };
   };
-  return {
+  const std::vector<Tensor> three = {random_normal({2, 1}, 60), random_normal({2, 3}, 61),
+                                     random_normal({2, 2}, 62)};
+  std::vector<Case> list = {
       {"vectors", {random_normal({3}, 1), random_normal({17}, 2)}, along(0)},
       {"one_input", {random_normal({2, 3}, 3)}, along(1)},
       {"one_element", {random_normal({1}, 4), random_normal({1}, 5)}, along(-1)},
@@ -17,14 +19,51 @@ std::vector<Case> concat_cases() {
        along(1)},
       {"middle", {random_normal({2, 3, 4}, 11), random_normal({2, 1, 4}, 12)}, along(1)},
       {"rank4_last", {random_normal({2, 3, 2, 3}, 13), random_normal({2, 3, 2, 2}, 14)}, along(-1)},
+      {"rank5_middle",
+       {random_normal({2, 1, 2, 1, 3}, 20), random_normal({2, 1, 1, 1, 3}, 21)},
+       along(2)},
+      {"rank6_first",
+       {random_normal({1, 2, 1, 2, 1, 3}, 22), random_normal({2, 2, 1, 2, 1, 3}, 23)},
+       along(-6)},
+      {"tails",
+       {random_normal({2, 15}, 24), random_normal({2, 16}, 25), random_normal({2, 17}, 26)},
+       along(1)},
+      {"tails_63_65", {random_normal({1, 63}, 27), random_normal({1, 65}, 28)}, along(1)},
       {"with_an_empty_one", {random_normal({2, 0}, 15), random_normal({2, 3}, 16)}, along(1)},
+      {"empty_between",
+       {random_normal({2, 2}, 29), random_normal({2, 0}, 30), random_normal({2, 3}, 31)},
+       along(1)},
+      {"empty_rows",
+       {random_normal({0, 2}, 32), random_normal({0, 3}, 33), random_normal({2}, 34)},
+       beside_last(along(1))},
+      {"block_4097", {random_normal({1, 4097}, 35), random_normal({1, 4095}, 36)}, along(1)},
       {"long_rows", {random_normal({2, 5000}, 17), random_normal({2, 9000}, 18)}, along(1)},
+      {"many_rows", {random_normal({5000, 1}, 37), random_normal({5000, 2}, 38)}, along(1)},
+      {"first_constant", three, along(1), constant_inputs({0})},
+      {"second_constant", three, along(1), constant_inputs({1})},
+      {"third_constant", three, along(1), constant_inputs({2})},
+      {"tiny", {random_normal({2, 2}, 39, 1e-6), random_normal({2, 3}, 40, 1e-6)}, along(1)},
+      {"huge", {random_normal({2, 2}, 43, 1e6), random_normal({2, 3}, 44, 1e6)}, along(1)},
       {"same_tensor_three_times",
        {random_normal({2, 3}, 19)},
        [](std::span<const Tensor> in) {
          return std::vector{concat({in[0], in[0], in[0]}, 1), in[0]};
        }},
+      {"two_calls",
+       {random_normal({2, 3}, 41), random_normal({2, 3}, 42)},
+       [](std::span<const Tensor> in) {
+         return std::vector{concat({in[0], in[1]}, 0), concat({in[1], in[0]}, 1)};
+       }},
   };
+  for (int axis = 0; axis < 3; ++axis) {
+    std::vector<Tensor> inputs;
+    for (Index count = 1; count <= 3; ++count) {
+      inputs.push_back(random_normal(Shape{2, 3, 2}.with(axis, count),
+                                     static_cast<std::uint64_t>(50 + 3 * axis + count)));
+      list.push_back({fmt::format("inputs_{}_axis_{}", count, axis), inputs, along(axis)});
+    }
+  }
+  return list;
 }
 
 }  // namespace posetape

@@ -4,21 +4,14 @@
 namespace posetape {
 
 std::vector<Case> exp_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{exp(in[0])}; };
-  return {
-      {"scalar", {random_normal({}, 1)}, f},
-      {"rank1_17", {random_normal({17}, 2)}, f},
-      {"rank2_33", {random_normal({2, 33}, 3)}, f},
-      {"rank4", {random_normal({2, 3, 1, 5}, 4)}, f},
-      {"many", {random_normal({40000}, 5)}, f},
-      {"fan_out",
-       {random_normal({5}, 6)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = exp(in[0]);
-         return std::vector{mul(y, y), add(exp(in[0]), in[0])};
-       }},
-      {"small", {random_normal({4}, 8, 1, -20)}, f},
-  };
+  const TensorFunction f = elementwise(Unary(exp));
+  return joined(unary_cases(exp, normal()),
+                {
+                    {"small", {random_normal({4}, 28, 1, -20)}, f},
+                    {"smaller", {random_uniform({6}, 29, -30.0, -20.0)}, f},
+                    {"large", {random_uniform({6}, 30, 20.0, 30.0)}, f},
+                    {"near_zero", {random_normal({6}, 31, 1e-6)}, f},
+                });
 }
 
 }  // namespace posetape

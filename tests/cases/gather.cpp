@@ -14,15 +14,49 @@ std::vector<Case> gather_cases() {
     }
     return t;
   };
+  const auto listed = [](std::vector<std::int32_t> values) {
+    return Tensor::of<std::int32_t>({static_cast<Index>(values.size())}, values);
+  };
   return {
       {"repeated", {random_normal({4, 3}, 1), indices({6}, 4)}, f},
       {"some_unused", {random_normal({50, 3}, 2), indices({2, 3}, 50)}, f},
+      {"first_and_last", {random_normal({5, 3}, 20), listed({4, 0, 4})}, f},
+      {"in_order", {random_normal({4, 3}, 21), listed({0, 1, 2, 3})}, f},
+      {"reversed", {random_normal({4, 3}, 22), listed({3, 2, 1, 0})}, f},
+      {"always_the_same", {random_normal({4, 3}, 23), listed({2, 2, 2, 2})}, f},
       {"grid", {random_normal({3, 5}, 3), indices({2, 3, 4}, 3)}, f},
+      {"index_rank4", {random_normal({3, 2}, 24), indices({2, 1, 2, 3}, 3)}, f},
+      {"index_rank5", {random_normal({3, 2}, 25), indices({1, 2, 1, 2, 2}, 3)}, f},
       {"one", {random_normal({1, 1}, 4), indices({}, 1)}, f},
+      {"one_row", {random_normal({3, 4}, 26), indices({}, 3)}, f},
+      {"one_column", {random_normal({5, 1}, 27), indices({7}, 5)}, f},
+      {"width_15", {random_normal({2, 15}, 28), indices({3}, 2)}, f},
+      {"width_16", {random_normal({2, 16}, 29), indices({3}, 2)}, f},
       {"width_17", {random_normal({2, 17}, 5), indices({3}, 2)}, f},
+      {"width_33", {random_normal({1, 33}, 30), indices({3}, 1)}, f},
+      {"width_65", {random_normal({2, 65}, 31), indices({3}, 2)}, f},
+      {"width_4097", {random_normal({2, 4097}, 32), indices({3}, 2)}, f},
+      // The sum over a row's uses is cut every 128 of them.
+      {"uses_127", {random_normal({1, 2}, 33), indices({127}, 1)}, f},
+      {"uses_128", {random_normal({1, 2}, 34), indices({128}, 1)}, f},
+      {"uses_129", {random_normal({1, 2}, 35), indices({129}, 1)}, f},
+      {"uses_2049", {random_normal({2, 2}, 36), indices({2049}, 2)}, f},
       {"many_uses", {random_normal({3, 4}, 6), indices({5000}, 3)}, f},
       {"many_rows", {random_normal({700, 3}, 7), indices({900}, 700)}, f},
+      {"tiny", {random_normal({3, 4}, 37, 1e-6), indices({5}, 3)}, f},
+      {"huge", {random_normal({3, 4}, 38, 1e6), indices({5}, 3)}, f},
       {"unused", {random_normal({3, 4}, 8), indices({0}, 3)}, f, zero_gradient({0}, kEmptyResult)},
+      {"empty_table",
+       {random_normal({0, 3}, 39), indices({0}, 1), random_normal({2}, 40)},
+       beside_last(f)},
+      {"no_columns",
+       {random_normal({3, 0}, 41), indices({4}, 3), random_normal({2}, 42)},
+       beside_last(f)},
+      {"two_calls",
+       {random_normal({4, 3}, 43), indices({6}, 4), listed({1, 1, 3})},
+       [](std::span<const Tensor> in) {
+         return std::vector{gather(in[0], in[1]), gather(in[0], in[2])};
+       }},
   };
 }
 

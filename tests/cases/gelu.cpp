@@ -4,22 +4,20 @@
 namespace posetape {
 
 std::vector<Case> gelu_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{gelu(in[0])}; };
-  return {
-      {"scalar", {random_normal({}, 1)}, f},
-      {"rank1_17", {random_normal({17}, 2)}, f},
-      {"rank2_33", {random_normal({2, 33}, 3)}, f},
-      {"rank4", {random_normal({2, 3, 1, 5}, 4)}, f},
-      {"many", {random_normal({40000}, 5)}, f},
-      {"fan_out",
-       {random_normal({5}, 6)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = gelu(in[0]);
-         return std::vector{mul(y, y), add(gelu(in[0]), in[0])};
-       }},
-      {"negative_tail", {random_uniform({6}, 8, -5.0, -3.0)}, f},
-      {"positive_tail", {random_uniform({6}, 9, 3.0, 5.0)}, f},
-  };
+  const TensorFunction f = elementwise(Unary(gelu));
+  return joined(unary_cases(gelu, normal()),
+                {
+                    {"near_zero", {random_normal({6}, 27, 1e-6)}, f},
+                    {"negative_tail", {random_uniform({6}, 28, -5.0, -3.0)}, f},
+                    {"positive_tail", {random_uniform({6}, 29, 3.0, 5.0)}, f},
+                    {"saturated_below", {random_uniform({6}, 30, -9.0, -7.0)}, f},
+                    {"linear_above", {random_uniform({6}, 31, 7.0, 9.0)}, f},
+                    {"far_below",
+                     {random_uniform({3}, 32, -50.0, -40.0)},
+                     f,
+                     zero_gradient({0}, "below 1e-300")},
+                    {"huge", {random_uniform({3}, 33, 1e6, 3e6)}, f},
+                });
 }
 
 }  // namespace posetape

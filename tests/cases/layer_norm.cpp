@@ -1,42 +1,159 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
+namespace {
+
+// Rows in which neighbours are about 2 apart: the deviation is far from 0, also of few numbers.
+Tensor spread(const Shape& shape, std::uint64_t seed) {
+  const Tensor x = random_normal(shape, seed, 0.4);
+  for (Index i = 0; i < x.size(); ++i) x.data<double>()[i] += i % shape.back() % 2 == 0 ? 1 : -1;
+  return x;
+}
+
+}  // namespace
+
 std::vector<Case> layer_norm_cases() {
-  const auto plain = [](std::span<const Tensor> in) {
-    return std::vector{layer_norm(in[0], in[1], in[2]).y};
+  std::vector<Case> list;
+  const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    if (options.zero.empty()) options.composite = make(layer_norm_composite);
+    list.push_back({std::move(name), std::move(inputs), make(layer_norm), std::move(options)});
   };
-  const auto stream = [](std::span<const Tensor> in) {
-    const Normalized n = layer_norm(in[0], in[1], in[2], 1e-5, in[3], in[4]);
-    return std::vector{n.y, n.s};
+  // x, gamma, beta; or those, residual, shift, of which either may be undefined.
+  const auto put = [&](std::string name, std::vector<Tensor> inputs, GradcheckOptions options = {},
+                       double eps = 1e-5) {
+    const auto make = [eps](auto op) {
+      return [eps, op](std::span<const Tensor> in) {
+        if (in.size() == 3) return std::vector{op(in[0], in[1], in[2], eps, {}, {}).y};
+        const Normalized n = op(in[0], in[1], in[2], eps, in[3], in[4]);
+        return std::vector{n.y, n.s};
+      };
+    };
+    put_as(std::move(name), std::move(inputs), make, std::move(options));
+  };
+  const auto of = [](const Tensor& x, std::uint64_t seed) {
+    const Index width = x.shape().back();
+    return std::vector<Tensor>{x, random_uniform({width}, seed, 0.5, 1.5),
+                               random_normal({width}, seed + 1)};
+  };
+  const auto plain = [&](const Shape& shape, std::uint64_t seed) {
+    return of(spread(shape, seed), seed + 1);
   };
   const Tensor gamma = random_uniform({6}, 1, 0.5, 1.5);
   const Tensor beta = random_normal({6}, 2);
-  return {
-      {"rows", {random_normal({5, 6}, 3), gamma, beta}, plain},
-      {"rank3_tail",
-       {random_normal({2, 3, 17}, 4), random_normal({17}, 5), random_normal({17}, 6)},
-       plain},
-      {"many_rows", {random_normal({300, 6}, 7), gamma, beta}, plain},
-      {"residual",
-       {random_normal({4, 3, 6}, 8), gamma, beta, random_normal({4, 3, 6}, 9), Tensor()},
-       stream},
-      {"residual_and_shift",
-       {random_normal({4, 3, 6}, 10), gamma, beta, random_normal({4, 3, 6}, 11),
-        random_normal({2, 6}, 12)},
-       stream},
-      {"shift_only",
-       {random_normal({4, 6}, 13), gamma, beta, Tensor(), random_normal({4, 6}, 14)},
-       stream},
-      // x is its own residual: its gradient arrives twice.
-      {"same_tensor_twice",
-       {random_normal({3, 6}, 15), gamma, beta},
-       [](std::span<const Tensor> in) {
-         const Normalized n = layer_norm(in[0], in[1], in[2], 1e-5, in[0]);
-         return std::vector{n.y, n.s};
-       }},
+  put("rows", {random_normal({5, 6}, 3), gamma, beta});
+  put("rank3_tail", {random_normal({2, 3, 17}, 4), random_normal({17}, 5), random_normal({17}, 6)});
+  put("many_rows", {random_normal({300, 6}, 7), gamma, beta});
+  put("residual",
+      {random_normal({4, 3, 6}, 8), gamma, beta, random_normal({4, 3, 6}, 9), Tensor()});
+  put("residual_and_shift", {random_normal({4, 3, 6}, 10), gamma, beta,
+                             random_normal({4, 3, 6}, 11), random_normal({2, 6}, 12)});
+  put("shift_only", {random_normal({4, 6}, 13), gamma, beta, Tensor(), random_normal({4, 6}, 14)});
+
+  const Shape shapes[] = {{3},          {4, 3},          {2, 2, 3},
+                          {2, 1, 2, 3}, {1, 2, 1, 2, 3}, {2, 1, 1, 2, 1, 3}};
+  for (const Shape& shape : shapes) {
+    const auto seed = 20 + static_cast<std::uint64_t>(5 * shape.rank());
+    std::vector<Tensor> in = plain(shape, seed);
+    put(fmt::format("rank{}", shape.rank()), in);
+    in.push_back(spread(shape, seed + 3));
+    in.push_back(spread({1, 3}, seed + 4));
+    put(fmt::format("rank{}_residual_and_shift", shape.rank()), in);
+    put(fmt::format("rank{}_residual", shape.rank()), {in[0], in[1], in[2], in[3], Tensor()});
+    put(fmt::format("rank{}_shift", shape.rank()), {in[0], in[1], in[2], Tensor(), in[4]});
+  }
+  // Without an eps of some size, two numbers normalise to 1 and -1 almost exactly.
+  put("width_2", plain({3, 2}, 60), {}, 0.1);
+  put("width_15", plain({2, 15}, 63));
+  put("width_16", plain({2, 16}, 66));
+  put("width_31", plain({2, 31}, 69));
+  put("width_33", plain({1, 33}, 72));
+  put("width_63", plain({1, 63}, 75));
+  put("width_65", plain({2, 65}, 78));
+  put("width_4097", plain({1, 4097}, 81));
+  // The parameters' gradients are cut every 128 rows, and a shift's within its group.
+  put("rows_127", plain({127, 3}, 84));
+  put("rows_128", plain({128, 3}, 87));
+  put("rows_129", plain({129, 3}, 90));
+  for (const Index rows : {Index{127}, Index{128}, Index{129}}) {
+    std::vector<Tensor> in = plain({2, rows, 3}, 93 + static_cast<std::uint64_t>(rows));
+    in.push_back(Tensor());
+    in.push_back(spread({2, 3}, 92));
+    put(fmt::format("group_{}", rows), in);
+  }
+  const std::string constant = "one number normalises to 0, whatever it is";
+  put("width_1", plain({3, 1}, 230), zero_gradient({0, 1}, constant));
+  put("one_element", plain({1}, 233), zero_gradient({0, 1}, constant));
+  put("no_rows", plain({0, 3}, 236), zero_gradient({1, 2}, kEmptyResult));
+  put("no_rows_residual",
+      {random_normal({0, 6}, 239), gamma, beta, random_normal({0, 6}, 240), Tensor()},
+      zero_gradient({1, 2}, kEmptyResult));
+
+  const std::vector<Tensor> all = {random_normal({4, 6}, 250), gamma, beta,
+                                   random_normal({4, 6}, 251), random_normal({2, 6}, 252)};
+  put("x_constant", all, constant_inputs({0}));
+  put("gamma_constant", all, constant_inputs({1}));
+  put("beta_constant", all, constant_inputs({2}));
+  put("residual_constant", all, constant_inputs({3}));
+  put("shift_constant", all, constant_inputs({4}));
+  put("parameters_constant", plain({3, 4}, 253), constant_inputs({1, 2}));
+  put("parameters_alone", plain({3, 4}, 256), constant_inputs({0}));
+  put("gamma_alone", all, constant_inputs({0, 2, 3, 4}));
+  put("shift_alone", all, constant_inputs({0, 1, 2, 3}));
+
+  // With eps of 1e-5 beside it, a variance far below that is next to constant.
+  put("tiny", of(random_normal({3, 5}, 260, 1e-6), 261), short_steps(1e-3));
+  GradcheckOptions scale_of_eps = constant_inputs({1, 2});
+  scale_of_eps.step = 1e-7;
+  put("tiny_and_eps", of(random_normal({3, 5}, 264, 1e-6), 265), scale_of_eps, 1e-12);
+  put("huge", of(random_normal({3, 5}, 268, 1e6), 269));
+  put("huge_parameters",
+      {random_normal({3, 5}, 272), random_normal({5}, 273, 1e6), random_normal({5}, 274, 1e6)});
+  put("almost_constant_rows", of(random_normal({3, 5}, 275, 1e-4, 0.05), 276), short_steps(1e-3));
+  put("variance_of_eps", of(random_normal({3, 5}, 279, 1e-4, 0.05), 280), short_steps(3e-5), 1e-8);
+  put("constant_rows", of(Tensor::full({3, 5}, 2, DType::f64), 283), [] {
+    GradcheckOptions options = zero_gradient({1}, "a constant row normalises to 0");
+    options.step = 1e-3;
+    return options;
+  }());
+  // The mean is far from 0 beside the deviation.
+  put("shifted", of(random_normal({3, 5}, 286, 1, 1000), 287), short_steps(1e-4));
+
+  // x is its own residual: its gradient arrives twice.
+  const auto own_residual = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      const Normalized n = op(in[0], in[1], in[2], 1e-5, in[0], {});
+      return std::vector{n.y, n.s};
+    };
   };
+  put_as("same_tensor_twice", {random_normal({3, 6}, 15), gamma, beta}, own_residual);
+  const auto everywhere = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      const Normalized n = op(in[0], in[1], in[1], 1e-5, in[0], in[0]);
+      return std::vector{n.y, n.s};
+    };
+  };
+  put_as("same_tensor_everywhere", {random_normal({3, 6}, 290), gamma}, everywhere);
+  const auto stream = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      const Normalized n = op(in[0], in[1], in[2], 1e-5, in[3], {});
+      const Normalized next = op(n.y, in[1], in[2], 1e-5, n.s, {});
+      return std::vector{add(next.y, next.s), n.y};
+    };
+  };
+  put_as("residual_stream", {random_normal({3, 6}, 291), gamma, beta, random_normal({3, 6}, 292)},
+         stream);
+  const auto two_calls = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1], in[2], 1e-5, {}, {}).y,
+                         op(in[0], in[2], in[1], 1e-5, {}, {}).y};
+    };
+  };
+  put_as("two_calls", {random_normal({3, 6}, 293), gamma, beta}, two_calls);
+  return list;
 }
 
 }  // namespace posetape

@@ -1,25 +1,123 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> linear_cases() {
-  const auto with = [](Activation activation) {
-    return [activation](std::span<const Tensor> in) {
-      return std::vector{linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor(), activation)};
+  std::vector<Case> list;
+  const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    list.push_back({std::move(name), std::move(inputs), make(linear),
+                    with_composite(make(linear_composite), std::move(options))});
+  };
+  const auto put = [&](std::string name, std::vector<Tensor> inputs,
+                       Activation activation = Activation::none, GradcheckOptions options = {}) {
+    const auto make = [activation](auto op) {
+      return [activation, op](std::span<const Tensor> in) {
+        return std::vector{op(in[0], in[1], in.size() > 2 ? in[2] : Tensor(), activation)};
+      };
     };
+    put_as(std::move(name), std::move(inputs), make, std::move(options));
+  };
+  const auto sized = [](Index rows, Index in, Index out, std::uint64_t seed) {
+    return std::vector<Tensor>{random_normal({rows, in}, seed), random_normal({out, in}, seed + 1),
+                               random_normal({out}, seed + 2)};
   };
   const Tensor w = random_normal({4, 5}, 1);
   const Tensor b = random_normal({4}, 2);
-  return {
-      {"bias", {random_normal({7, 5}, 3), w, b}, with(Activation::none)},
-      {"no_bias", {random_normal({2, 3, 5}, 4), w}, with(Activation::none)},
-      {"gelu", {random_normal({6, 5}, 5), w, b}, with(Activation::gelu)},
-      {"silu", {random_normal({6, 5}, 6), w, b}, with(Activation::silu)},
-      {"gelu_no_bias", {random_normal({6, 5}, 7), w}, with(Activation::gelu)},
-      // The weight's gradient is a long sum, cut along the rows.
-      {"long_sum", {random_normal({2500, 5}, 8, 0.1), w, b}, with(Activation::none)},
+  put("bias", {random_normal({7, 5}, 3), w, b});
+  put("no_bias", {random_normal({2, 3, 5}, 4), w});
+  put("gelu", {random_normal({6, 5}, 5), w, b}, Activation::gelu);
+  put("silu", {random_normal({6, 5}, 6), w, b}, Activation::silu);
+  put("gelu_no_bias", {random_normal({6, 5}, 7), w}, Activation::gelu);
+  put("silu_no_bias", {random_normal({6, 5}, 8), w}, Activation::silu);
+
+  const Tensor narrow = random_normal({3, 2}, 9);
+  const Tensor bias = random_normal({3}, 10);
+  const Shape shapes[] = {{2},          {3, 2},          {2, 3, 2},
+                          {2, 1, 2, 2}, {1, 2, 1, 2, 2}, {1, 2, 1, 2, 1, 2}};
+  for (const Shape& shape : shapes) {
+    const Tensor x = random_normal(shape, 20 + static_cast<std::uint64_t>(shape.rank()));
+    const int rank = shape.rank();
+    put(fmt::format("rank{}", rank), {x, narrow, bias});
+    put(fmt::format("rank{}_no_bias", rank), {x, narrow});
+    put(fmt::format("rank{}_gelu", rank), {x, narrow, bias}, Activation::gelu);
+    put(fmt::format("rank{}_gelu_no_bias", rank), {x, narrow}, Activation::gelu);
+    put(fmt::format("rank{}_silu", rank), {x, narrow, bias}, Activation::silu);
+    put(fmt::format("rank{}_silu_no_bias", rank), {x, narrow}, Activation::silu);
+  }
+
+  // Around the tiles of the product: 6 or 12 rows of 4 to 32 columns.
+  std::uint64_t seed = 100;
+  for (const auto& [rows, out] : {std::pair<Index, Index>{5, 7},
+                                  {6, 8},
+                                  {7, 9},
+                                  {11, 15},
+                                  {12, 16},
+                                  {13, 17},
+                                  {12, 31},
+                                  {6, 32},
+                                  {13, 33},
+                                  {2, 63},
+                                  {1, 65}}) {
+    put(fmt::format("tile_{}x{}", rows, out), sized(rows, 3, out, seed));
+    seed += 3;
+  }
+  put("inner_511", sized(2, 511, 2, 140));
+  put("inner_512", sized(2, 512, 2, 143));
+  put("inner_513", sized(2, 513, 2, 146));
+  put("inner_513_silu", sized(3, 513, 2, 149), Activation::silu);
+  // The bias's gradient is cut every 128 rows, the weight's from 2048 rows on.
+  put("rows_127", sized(127, 2, 3, 160));
+  put("rows_128", sized(128, 2, 3, 163), Activation::gelu);
+  put("rows_129", sized(129, 2, 3, 166), Activation::silu);
+  put("rows_2047", sized(2047, 1, 2, 169));
+  put("rows_2048", sized(2048, 1, 2, 172));
+  put("long_sum", {random_normal({2500, 5}, 8, 0.1), w, b});
+  put("long_sum_gelu", sized(4200, 2, 4, 175), Activation::gelu);
+
+  put("one_element", sized(1, 1, 1, 180), Activation::silu);
+  put("no_rows", sized(0, 3, 2, 183), Activation::none, zero_gradient({1, 2}, kEmptyResult));
+  put("no_rows_gelu", sized(0, 3, 2, 186), Activation::gelu, zero_gradient({1, 2}, kEmptyResult));
+  put("no_features", sized(3, 0, 2, 189), Activation::silu);
+  put("no_outputs", sized(3, 2, 0, 192), Activation::none, zero_gradient({0}, kEmptyResult));
+
+  put("x_constant", sized(3, 2, 4, 200), Activation::silu, constant_inputs({0}));
+  put("weight_constant", sized(3, 2, 4, 203), Activation::gelu, constant_inputs({1}));
+  put("bias_constant", sized(3, 2, 4, 206), Activation::silu, constant_inputs({2}));
+  put("weight_alone", sized(3, 2, 4, 209), Activation::none, constant_inputs({0, 2}));
+  put("bias_alone", sized(3, 2, 4, 212), Activation::gelu, constant_inputs({0, 1}));
+
+  put("tiny", {random_normal({3, 2}, 220, 1e-6), random_normal({4, 2}, 221, 1e-6),
+               random_normal({4}, 222, 1e-12)});
+  put("tiny_gelu",
+      {random_normal({3, 2}, 223, 1e-6), random_normal({4, 2}, 224), random_normal({4}, 225, 1e-6)},
+      Activation::gelu);
+  put("huge", {random_normal({3, 2}, 226, 1e6), random_normal({4, 2}, 227, 1e6)});
+  put("huge_x",
+      {random_normal({3, 2}, 226, 1e6), random_normal({4, 2}, 227), random_normal({4}, 228, 1e6)});
+  // Linear, or 0, on most of the outputs.
+  const std::vector<Tensor> far = {random_normal({5, 2}, 229, 8), random_normal({4, 2}, 230, 2),
+                                   random_normal({4}, 231)};
+  put("gelu_saturated", far, Activation::gelu, short_steps(0.005));
+  put("silu_saturated", far, Activation::silu, short_steps(0.01));
+
+  const auto square = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[0], Tensor(), Activation::gelu)};
+    };
   };
+  put_as("same_tensor_twice", {random_normal({4, 4}, 240)}, square);
+  const auto two_calls = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1], in[2], Activation::silu),
+                         op(in[3], in[1], in[2], Activation::none)};
+    };
+  };
+  put_as("two_calls", {random_normal({3, 2}, 241), narrow, bias, random_normal({2, 2}, 242)},
+         two_calls);
+  return list;
 }
 
 }  // namespace posetape

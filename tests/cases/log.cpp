@@ -4,22 +4,15 @@
 namespace posetape {
 
 std::vector<Case> log_cases() {
+  const TensorFunction f = elementwise(Unary(log));
   // Away from 0, where the slope has no bound.
-  const auto f = [](std::span<const Tensor> in) { return std::vector{log(in[0])}; };
-  return {
-      {"scalar", {random_uniform({}, 1, 0.5, 3.0)}, f},
-      {"rank1_17", {random_uniform({17}, 2, 0.5, 3.0)}, f},
-      {"rank2_33", {random_uniform({2, 33}, 3, 0.5, 3.0)}, f},
-      {"rank4", {random_uniform({2, 3, 1, 5}, 4, 0.5, 3.0)}, f},
-      {"many", {random_uniform({40000}, 5, 0.5, 3.0)}, f},
-      {"fan_out",
-       {random_uniform({5}, 6, 0.5, 3.0)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = log(in[0]);
-         return std::vector{mul(y, y), add(log(in[0]), in[0])};
-       }},
-      {"large", {random_uniform({4}, 8, 100.0, 1000.0)}, f},
-  };
+  return joined(unary_cases(log, uniform(1.0, 3.0)),
+                {
+                    {"large", {random_uniform({4}, 28, 100.0, 1000.0)}, f},
+                    {"huge", {random_uniform({6}, 29, 1e6, 3e6)}, f},
+                    {"tiny", {random_uniform({6}, 30, 1e-6, 3e-6)}, f, short_steps(1e-7)},
+                    {"near_one", {random_normal({6}, 31, 1e-6, 1)}, f},
+                });
 }
 
 }  // namespace posetape

@@ -10,10 +10,12 @@ std::vector<Case> matmul_cases() {
     };
   };
   const auto f = with(false, false);
-  const auto inputs = [](const Shape& a, const Shape& b, std::uint64_t seed) {
-    return std::vector<Tensor>{random_normal(a, seed), random_normal(b, seed + 1)};
+  const auto inputs = [](const Shape& a, const Shape& b, std::uint64_t seed, double scale = 1) {
+    return std::vector<Tensor>{random_normal(a, seed, scale), random_normal(b, seed + 1, scale)};
   };
-  return {
+  std::vector<Tensor> no_inner = inputs({2, 0}, {0, 3}, 50);
+  no_inner.push_back(random_normal({2}, 52));
+  std::vector<Case> list = {
       {"matrices", inputs({3, 4}, {4, 5}, 10), f},
       {"one_element", inputs({1, 1}, {1, 1}, 12), f},
       {"vectors", inputs({1, 17}, {17, 1}, 14), f},
@@ -21,16 +23,40 @@ std::vector<Case> matmul_cases() {
       {"tails", inputs({3, 33}, {33, 2}, 18), f},
       {"batch", inputs({3, 2, 4}, {3, 4, 5}, 20), f},
       {"batch_rank4", inputs({2, 3, 2, 3}, {2, 3, 3, 2}, 22), f},
+      {"batch_rank5", inputs({2, 1, 2, 2, 3}, {2, 1, 2, 3, 2}, 60), f},
+      {"batch_rank6", inputs({1, 2, 1, 2, 2, 3}, {1, 2, 1, 2, 3, 2}, 62), f},
       {"shared", inputs({3, 2, 4}, {4, 5}, 24), f},
       {"shared_rank4", inputs({2, 2, 3, 2}, {2, 4}, 26), f},
+      {"shared_rank5", inputs({2, 1, 2, 3, 2}, {2, 4}, 64), f},
+      {"shared_rank6", inputs({1, 2, 1, 2, 3, 2}, {2, 4}, 66), f},
       {"transpose_a", inputs({3, 4, 2}, {3, 4, 5}, 28), with(true, false)},
       {"transpose_b", inputs({3, 2, 4}, {3, 5, 4}, 30), with(false, true)},
       {"transpose_both", inputs({2, 4, 3}, {2, 5, 4}, 32), with(true, true)},
       {"transpose_both_matrices", inputs({4, 3}, {5, 4}, 34), with(true, true)},
       {"shared_transpose_b", inputs({3, 2, 4}, {5, 4}, 36), with(false, true)},
+      {"batch_of_one_transpose_a", inputs({1, 4, 2}, {1, 4, 3}, 68), with(true, false)},
       {"many_rows", inputs({700, 3, 4}, {4, 5}, 38), f},
+      // A long sum is cut from 2048 terms on.
+      {"inner_511", inputs({2, 511}, {511, 2}, 70), f},
+      {"inner_512", inputs({2, 512}, {512, 2}, 72), f},
+      {"inner_513", inputs({2, 513}, {513, 2}, 74), f},
+      {"inner_513_transposed", inputs({513, 2}, {2, 513}, 76), with(true, true)},
+      {"inner_2047", inputs({2, 2047}, {2047, 1}, 78), f},
+      {"inner_2048", inputs({1, 2048}, {2048, 2}, 80), f},
       {"long_sum", inputs({3, 2500}, {2500, 4}, 40), f},
+      {"long_sum_transposed", inputs({2500, 2}, {3, 2500}, 82), with(true, true)},
+      {"long_sum_of_a_batch", inputs({2, 1, 2049}, {2, 2049, 1}, 84), f},
+      {"long_sum_backward", inputs({2500, 2}, {2, 1}, 86), f},
       {"empty_batch", inputs({0, 3, 4}, {4, 5}, 44), f, zero_gradient({1}, kEmptyResult)},
+      {"no_rows", inputs({0, 3}, {3, 2}, 54), f, zero_gradient({1}, kEmptyResult)},
+      {"no_columns", inputs({2, 3}, {3, 0}, 56), f, zero_gradient({0}, kEmptyResult)},
+      {"no_inner", no_inner, beside_last(f)},
+      {"a_constant", inputs({2, 2, 3}, {2, 3, 2}, 90), f, constant_inputs({0})},
+      {"b_constant", inputs({2, 2, 3}, {2, 3, 2}, 92), f, constant_inputs({1})},
+      {"a_constant_shared", inputs({2, 2, 3}, {3, 2}, 94), f, constant_inputs({0})},
+      {"b_constant_shared", inputs({2, 2, 3}, {3, 2}, 96), f, constant_inputs({1})},
+      {"tiny", inputs({2, 3}, {3, 4}, 98, 1e-6), f},
+      {"huge", inputs({2, 3}, {3, 4}, 100, 1e6), f},
       {"square_of_a_tensor",
        {random_normal({4, 4}, 46)},
        [](std::span<const Tensor> in) { return std::vector{matmul(in[0], in[0])}; }},
@@ -39,7 +65,34 @@ std::vector<Case> matmul_cases() {
        [](std::span<const Tensor> in) {
          return std::vector{matmul(in[0], in[0], {.transpose_b = true})};
        }},
+      {"two_calls",
+       {random_normal({3, 4}, 102), random_normal({4, 2}, 103), random_normal({5, 4}, 104)},
+       [](std::span<const Tensor> in) {
+         return std::vector{matmul(in[0], in[1]), matmul(in[0], in[2], {.transpose_b = true})};
+       }},
   };
+  // Around the tiles of the product, 6 or 12 rows of 4 to 32 columns, and the blocks of 8 tiles; k
+  // and m take the part of the rows and columns in the gradients.
+  struct Size {
+    Index m, n, k;
+  };
+  constexpr Size kSizes[] = {{5, 7, 3},   {6, 8, 3},   {7, 9, 3},  {11, 15, 2}, {12, 16, 2},
+                             {13, 17, 2}, {12, 31, 1}, {6, 32, 1}, {13, 33, 1}, {2, 63, 1},
+                             {1, 65, 2},  {2, 3, 13},  {3, 2, 33}, {47, 2, 1},  {48, 1, 2},
+                             {49, 2, 1},  {96, 1, 2},  {97, 2, 1}, {1, 97, 1},  {1, 2, 97}};
+  std::uint64_t seed = 200;
+  for (const auto& [m, n, k] : kSizes) {
+    for (const bool ta : {false, true}) {
+      for (const bool tb : {false, true}) {
+        list.push_back(
+            {fmt::format("{}_{}x{}x{}", ta ? (tb ? "tt" : "tn") : (tb ? "nt" : "nn"), m, n, k),
+             inputs(ta ? Shape{k, m} : Shape{m, k}, tb ? Shape{n, k} : Shape{k, n}, seed),
+             with(ta, tb)});
+        seed += 2;
+      }
+    }
+  }
+  return list;
 }
 
 }  // namespace posetape

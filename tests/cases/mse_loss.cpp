@@ -1,28 +1,63 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> mse_loss_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{mse_loss(in[0], in[1])}; };
-  const auto inputs = [](const Shape& shape, std::uint64_t seed) {
-    return std::vector<Tensor>{random_normal(shape, seed), random_normal(shape, seed + 1)};
+  std::vector<Case> list;
+  const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    list.push_back({name, std::move(inputs), make(mse_loss),
+                    with_composite(make(mse_loss_composite), std::move(options))});
   };
-  GradcheckOptions constant_target;
-  constant_target.constant = {1};
-  return {
-      {"poses", inputs({2, 3, 5, 3}, 10), f},
-      {"constant_target", inputs({17}, 20), f, constant_target},
-      {"scalar", inputs({}, 30), f},
-      {"one_element", inputs({1}, 40), f},
-      {"tail_33", inputs({3, 33}, 50), f},
-      {"long", inputs({3, 10001}, 60), f},
-      // The loss is 0 whatever x is.
-      {"same_tensor_twice",
-       {random_normal({2, 3}, 70)},
-       [](std::span<const Tensor> in) { return std::vector{mse_loss(in[0], in[0])}; },
-       zero_gradient({0}, "a mean of zeros, at its minimum everywhere")},
+  const auto call = [](auto op) {
+    return [op](std::span<const Tensor> in) { return std::vector{op(in[0], in[1])}; };
   };
+  const auto two_calls = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1]), op(in[0], in[2])};
+    };
+  };
+  const auto inputs = [](const Shape& shape, std::uint64_t seed, double scale = 1) {
+    return std::vector<Tensor>{random_normal(shape, seed, scale),
+                               random_normal(shape, seed + 1, scale)};
+  };
+  const auto put = [&](const char* name, const Shape& shape, std::uint64_t seed,
+                       GradcheckOptions options = {}) {
+    put_as(name, inputs(shape, seed), call, std::move(options));
+  };
+  put("poses", {2, 3, 5, 3}, 10);
+  put("constant_target", {17}, 20, constant_inputs({1}));
+  put("constant_prediction", {2, 3}, 22, constant_inputs({0}));
+  put("scalar", {}, 30);
+  put("one_element", {1}, 40);
+  put("rank1_15", {15}, 42);
+  put("rank2_16", {2, 16}, 44);
+  put("rank3_31", {1, 2, 31}, 46);
+  put("rank5", {2, 1, 2, 1, 3}, 48);
+  put("rank6", {1, 2, 1, 2, 1, 3}, 52);
+  put("tail_33", {3, 33}, 50);
+  put("tail_65", {1, 65}, 54);
+  // The sum is in stretches of 128 elements and blocks of 4096.
+  put("stretch_127", {127}, 80);
+  put("stretch_128", {128}, 82);
+  put("stretch_129", {129}, 84);
+  put("block_4095", {4095}, 86);
+  put("block_4096", {4096}, 88);
+  put("block_4097", {4097}, 90);
+  put("long", {3, 10001}, 60);
+  put_as("tiny", inputs({2, 3}, 92, 1e-6), call, short_steps(1e-6));
+  put_as("huge", inputs({2, 3}, 94, 1e6), call);
+  put_as("two_calls",
+         {random_normal({2, 3}, 96), random_normal({2, 3}, 97), random_normal({2, 3}, 98)},
+         two_calls);
+  // The loss is 0 whatever x is.
+  list.push_back({"same_tensor_twice",
+                  {random_normal({2, 3}, 70)},
+                  [](std::span<const Tensor> in) { return std::vector{mse_loss(in[0], in[0])}; },
+                  zero_gradient({0}, "a mean of zeros, at its minimum everywhere")});
+  return list;
 }
 
 }  // namespace posetape

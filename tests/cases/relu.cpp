@@ -2,17 +2,43 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
+
+// Of both signs in turn, with |x| in (low, high).
+Fill both_sides(double low, double high) {
+  return [=](const Shape& shape, std::uint64_t seed) {
+    const Tensor x = random_uniform(shape, seed, low, high);
+    for (Index i = 1; i < x.size(); i += 2) x.data<double>()[i] *= -1;
+    return x;
+  };
+}
+
+}  // namespace
 
 std::vector<Case> relu_cases() {
+  const TensorFunction f = elementwise(Unary(relu));
+  // Here differences see the mean of both slopes, and numbers that carry a derivative the other
+  // one. The composite is the product with an input of zeros and ones.
+  GradcheckOptions at_the_kink = with_composite(elementwise(Binary(mul)), constant_inputs({1}));
+  at_the_kink.without = {Oracle::differences, Oracle::adjoint, Oracle::complex_step};
+  at_the_kink.reason = "there is no slope at 0; the one taken is 0";
   // Away from the kink at 0 by more than the largest step of the differences.
-  const auto f = [](std::span<const Tensor> in) { return std::vector{relu(in[0])}; };
-  return {
-      {"positive", {random_uniform({3, 5}, 1, 0.5, 2.0)}, f},
-      {"negative",
-       {random_uniform({7}, 2, -2.0, -0.5)},
-       [](std::span<const Tensor> in) { return std::vector{relu(in[0])}; },
-       zero_gradient({0}, "relu is constant below 0")},
-  };
+  return joined(unary_cases(relu, both_sides(0.5, 2.0)),
+                {
+                    {"positive", {random_uniform({3, 5}, 1, 0.5, 2.0)}, f},
+                    {"negative",
+                     {random_uniform({7}, 2, -2.0, -0.5)},
+                     f,
+                     zero_gradient({0}, "relu is constant below 0")},
+                    {"close_to_the_kink", {both_sides(1e-3, 2e-3)({7}, 27)}, f, short_steps(5e-4)},
+                    {"tiny", {both_sides(1e-6, 2e-6)({7}, 28)}, f, short_steps(5e-7)},
+                    {"huge", {both_sides(1e6, 2e6)({7}, 29)}, f},
+                    {"at_the_kink",
+                     {Tensor::of<double>({5}, std::vector<double>{1, 0, -1, -0.0, 2}),
+                      Tensor::of<double>({5}, std::vector<double>{1, 0, 0, 0, 1})},
+                     f,
+                     at_the_kink},
+                });
 }
 
 }  // namespace posetape

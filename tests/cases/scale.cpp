@@ -1,24 +1,35 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> scale_cases() {
-  const auto by = [](double factor, double offset) {
-    return [=](std::span<const Tensor> in) { return std::vector{scale(in[0], factor, offset)}; };
+  const auto by = [](double factor, double offset) -> Unary {
+    return [=](const Tensor& x) { return scale(x, factor, offset); };
   };
-  return {
-      {"scalar", {random_normal({}, 1)}, by(2, 0)},
-      {"rank1_17", {random_normal({17}, 2)}, by(-0.3, 4)},
-      {"rank4", {random_normal({2, 3, 1, 5}, 3)}, by(7, -1)},
-      {"many", {random_normal({40000}, 4)}, by(0.5, 0.25)},
-      {"fan_out",
-       {random_normal({5}, 5)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = scale(in[0], 3, 1);
-         return std::vector{mul(y, y), add(scale(in[0], 2), in[0])};
-       }},
+  const auto composite = [](double factor, double offset) -> Unary {
+    return [=](const Tensor& x) { return scale_composite(x, factor, offset); };
   };
+  std::vector<Case> list = unary_cases(by(-0.3, 4), normal(), composite(-0.3, 4));
+  const auto put = [&](const char* name, const Tensor& x, double factor, double offset) {
+    list.push_back({name,
+                    {x},
+                    elementwise(by(factor, offset)),
+                    with_composite(elementwise(composite(factor, offset)))});
+  };
+  put("factor_alone", random_normal({5}, 27), 2, 0);
+  put("negation", random_normal({5}, 28), -1, 0);
+  put("offset_alone", random_normal({5}, 29), 1, 3);
+  put("factor_tiny", random_normal({5}, 30), 1e-6, 0);
+  put("factor_huge", random_normal({5}, 31), 1e6, 1);
+  put("tiny", random_normal({5}, 32, 1e-6), 7, 0);
+  put("huge", random_normal({5}, 33, 1e6), 7, -1);
+  list.push_back({"factor_zero",
+                  {random_normal({5}, 34)},
+                  elementwise(by(0, 2)),
+                  zero_gradient({0}, "0 x is constant")});
+  return list;
 }
 
 }  // namespace posetape

@@ -1,25 +1,29 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> sigmoid_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{sigmoid(in[0])}; };
-  return {
-      {"scalar", {random_normal({}, 1)}, f},
-      {"rank1_17", {random_normal({17}, 2)}, f},
-      {"rank2_33", {random_normal({2, 33}, 3)}, f},
-      {"rank4", {random_normal({2, 3, 1, 5}, 4)}, f},
-      {"many", {random_normal({40000}, 5)}, f},
-      {"fan_out",
-       {random_normal({5}, 6)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = sigmoid(in[0]);
-         return std::vector{mul(y, y), add(sigmoid(in[0]), in[0])};
-       }},
-      {"negative_tail", {random_uniform({6}, 8, -5.0, -3.0)}, f},
-      {"positive_tail", {random_uniform({6}, 9, 3.0, 5.0)}, f},
-  };
+  const TensorFunction f = elementwise(Unary(sigmoid));
+  const GradcheckOptions composite = with_composite(elementwise(Unary(sigmoid_composite)));
+  return joined(unary_cases(sigmoid, normal(), sigmoid_composite),
+                {
+                    {"near_zero", {random_normal({6}, 27, 1e-6)}, f, composite},
+                    {"negative_tail", {random_uniform({6}, 28, -5.0, -3.0)}, f, composite},
+                    {"positive_tail", {random_uniform({6}, 29, 3.0, 5.0)}, f, composite},
+                    {"saturated_below", {random_uniform({6}, 30, -30.0, -20.0)}, f, composite},
+                    {"saturated", {random_uniform({6}, 31, 7.0, 9.0)}, f, composite},
+                    // Where e^-x of f32 is infinite.
+                    {"far_below",
+                     {random_uniform({3}, 32, -110.0, -90.0)},
+                     f,
+                     zero_gradient({0}, "below 1e-39")},
+                    {"far_above",
+                     {random_uniform({3}, 33, 800.0, 900.0)},
+                     f,
+                     zero_gradient({0}, "below the smallest number")},
+                });
 }
 
 }  // namespace posetape

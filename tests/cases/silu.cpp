@@ -1,25 +1,26 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> silu_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{silu(in[0])}; };
-  return {
-      {"scalar", {random_normal({}, 1)}, f},
-      {"rank1_17", {random_normal({17}, 2)}, f},
-      {"rank2_33", {random_normal({2, 33}, 3)}, f},
-      {"rank4", {random_normal({2, 3, 1, 5}, 4)}, f},
-      {"many", {random_normal({40000}, 5)}, f},
-      {"fan_out",
-       {random_normal({5}, 6)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = silu(in[0]);
-         return std::vector{mul(y, y), add(silu(in[0]), in[0])};
-       }},
-      {"negative_tail", {random_uniform({6}, 8, -5.0, -3.0)}, f},
-      {"positive_tail", {random_uniform({6}, 9, 3.0, 5.0)}, f},
-  };
+  const TensorFunction f = elementwise(Unary(silu));
+  const GradcheckOptions composite = with_composite(elementwise(Unary(silu_composite)));
+  return joined(unary_cases(silu, normal(), silu_composite),
+                {
+                    {"near_zero", {random_normal({6}, 27, 1e-6)}, f, composite},
+                    {"negative_tail", {random_uniform({6}, 28, -5.0, -3.0)}, f, composite},
+                    {"positive_tail", {random_uniform({6}, 29, 3.0, 5.0)}, f, composite},
+                    {"saturated_below", {random_uniform({6}, 30, -30.0, -20.0)}, f, composite},
+                    {"linear_above", {random_uniform({6}, 31, 20.0, 30.0)}, f, composite},
+                    // Where e^-x of f32 is infinite.
+                    {"far_below",
+                     {random_uniform({3}, 32, -110.0, -90.0)},
+                     f,
+                     zero_gradient({0}, "below 1e-36")},
+                    {"huge", {random_uniform({3}, 33, 1e6, 3e6)}, f, composite},
+                });
 }
 
 }  // namespace posetape

@@ -7,16 +7,28 @@ std::vector<Case> slice_cases() {
   const auto of = [](int axis, Index begin, Index end) {
     return [=](std::span<const Tensor> in) { return std::vector{slice(in[0], axis, begin, end)}; };
   };
-  return {
+  std::vector<Case> list = {
       {"vector", {random_normal({17}, 1)}, of(0, 3, 9)},
       {"all", {random_normal({2, 3}, 2)}, of(1, 0, 3)},
       {"one", {random_normal({3, 4}, 3)}, of(0, 1, 2)},
       {"one_element", {random_normal({1}, 4)}, of(0, 0, 1)},
+      {"one_of_many", {random_normal({65}, 20)}, of(0, 64, 65)},
       {"head", {random_normal({3, 33}, 5)}, of(-1, 0, 16)},
       {"tail", {random_normal({3, 33}, 6)}, of(-1, 17, 33)},
+      {"width_15", {random_normal({2, 17}, 21)}, of(1, 1, 16)},
+      {"width_31", {random_normal({2, 33}, 22)}, of(1, 1, 32)},
+      {"width_63", {random_normal({1, 65}, 23)}, of(1, 1, 64)},
       {"middle", {random_normal({2, 5, 4}, 7)}, of(1, 2, 4)},
       {"rank4", {random_normal({2, 3, 4, 3}, 8)}, of(2, 1, 3)},
+      {"rank5", {random_normal({2, 1, 3, 1, 3}, 24)}, of(2, 1, 2)},
+      {"rank6", {random_normal({1, 2, 1, 3, 1, 3}, 25)}, of(-3, 0, 2)},
+      {"block_4097", {random_normal({1, 4099}, 26)}, of(1, 1, 4098)},
       {"long_rows", {random_normal({2, 15000}, 9)}, of(1, 4000, 13000)},
+      {"many_rows", {random_normal({5000, 3}, 27)}, of(1, 1, 2)},
+      {"tiny", {random_normal({2, 5}, 28, 1e-6)}, of(1, 1, 4)},
+      {"huge", {random_normal({2, 5}, 29, 1e6)}, of(1, 1, 4)},
+      {"nothing", {random_normal({3, 4}, 30)}, of(1, 4, 4), zero_gradient({0}, kEmptyResult)},
+      {"of_nothing", {random_normal({0, 4}, 31), random_normal({2}, 32)}, beside_last(of(1, 1, 3))},
       {"beside_nothing",
        {random_normal({3, 4}, 10)},
        [](std::span<const Tensor> in) {
@@ -28,7 +40,19 @@ std::vector<Case> slice_cases() {
        [](std::span<const Tensor> in) {
          return std::vector{mul(slice(in[0], 1, 0, 4), slice(in[0], 1, 3, 7))};
        }},
+      {"two_calls",
+       {random_normal({3, 5}, 33)},
+       [](std::span<const Tensor> in) {
+         return std::vector{slice(in[0], 1, 0, 3), slice(in[0], 0, 1, 3)};
+       }},
   };
+  for (int axis = 0; axis < 3; ++axis) {
+    const Tensor x = random_normal({4, 4, 4}, static_cast<std::uint64_t>(40 + axis));
+    list.push_back({fmt::format("begin_axis_{}", axis), {x}, of(axis, 0, 2)});
+    list.push_back({fmt::format("middle_axis_{}", axis), {x}, of(axis, 1, 3)});
+    list.push_back({fmt::format("end_axis_{}", axis), {x}, of(axis, 2, 4)});
+  }
+  return list;
 }
 
 }  // namespace posetape

@@ -1,31 +1,62 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> softmax_cases() {
-  const auto f = [](std::span<const Tensor> in) { return std::vector{softmax(in[0])}; };
-  return {
-      {"vector", {random_normal({5}, 1)}, f},
-      {"rows_17", {random_normal({3, 17}, 2)}, f},
-      {"rows_33", {random_normal({2, 33}, 3)}, f},
-      {"rank4", {random_normal({2, 2, 3, 4}, 4)}, f},
-      {"many_rows", {random_normal({5000, 3}, 5)}, f},
-      // Far from 0, where exp(x) alone would overflow.
-      {"shifted",
-       {random_normal({3, 6}, 6)},
-       [](std::span<const Tensor> in) { return std::vector{softmax(scale(in[0], 1, 1000))}; }},
-      // Constant, with a gradient of exactly zero.
-      {"width_1",
-       {random_normal({3, 1}, 7)},
-       f,
-       zero_gradient({0}, "a softmax over one number is constant")},
-      {"twice",
-       {random_normal({2, 5}, 8)},
-       [](std::span<const Tensor> in) {
-         return std::vector{softmax(softmax(in[0])), softmax(in[0])};
-       }},
+  std::vector<Case> list;
+  const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make) {
+    list.push_back({name, std::move(inputs), make(Unary(softmax)),
+                    with_composite(make(Unary(softmax_composite)))});
   };
+  const auto put = [&](const char* name, const Tensor& x) {
+    put_as(name, {x}, [](const Unary& op) { return elementwise(op); });
+  };
+  put("vector", random_normal({5}, 1));
+  put("width_2", random_normal({3, 2}, 20));
+  put("rows_15", random_normal({2, 15}, 21));
+  put("rows_16", random_normal({2, 16}, 22));
+  put("rows_17", random_normal({3, 17}, 2));
+  put("rows_31", random_normal({2, 31}, 23));
+  put("rows_33", random_normal({2, 33}, 3));
+  put("rows_63", random_normal({1, 63}, 24));
+  put("rows_65", random_normal({2, 65}, 25));
+  put("row_4097", random_normal({1, 4097}, 26));
+  put("rank3", random_normal({2, 3, 4}, 27));
+  put("rank4", random_normal({2, 2, 3, 4}, 4));
+  put("rank5", random_normal({2, 1, 2, 1, 5}, 28));
+  put("rank6", random_normal({1, 2, 1, 2, 1, 3}, 29));
+  put("rows_127", random_normal({127, 2}, 30));
+  put("rows_128", random_normal({128, 2}, 31));
+  put("rows_129", random_normal({129, 2}, 32));
+  put("many_rows", random_normal({5000, 3}, 5));
+  put("tiny", random_normal({3, 5}, 33, 1e-6));
+  // Some rows are almost one at a single element, and almost 0 everywhere else.
+  put("saturated", random_normal({6, 5}, 34, 8));
+  put("very_saturated", random_normal({10, 4}, 35, 30));
+  put("equal", Tensor::full({2, 5}, 3, DType::f64));
+  // Far from 0, where exp(x) alone would overflow.
+  const auto shifted = [](const Unary& op) {
+    return [op](std::span<const Tensor> in) { return std::vector{op(scale(in[0], 1, 1000))}; };
+  };
+  put_as("shifted", {random_normal({3, 6}, 6)}, shifted);
+  const auto twice = [](const Unary& op) {
+    return [op](std::span<const Tensor> in) { return std::vector{op(op(in[0])), op(in[0])}; };
+  };
+  put_as("twice", {random_normal({2, 5}, 8)}, twice);
+  const TensorFunction f = elementwise(Unary(softmax));
+  return joined(
+      list,
+      {
+          // Constant, with a gradient of exactly zero.
+          {"width_1",
+           {random_normal({3, 1}, 7)},
+           f,
+           zero_gradient({0}, "a softmax over one number is constant")},
+          {"empty_rows", {random_normal({0, 3}, 36), random_normal({2}, 37)}, beside_last(f)},
+          {"empty_columns", {random_normal({3, 0}, 38), random_normal({2}, 39)}, beside_last(f)},
+      });
 }
 
 }  // namespace posetape

@@ -1,25 +1,23 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> sqrt_cases() {
+  const TensorFunction f = elementwise(Unary(sqrt));
+  const TensorFunction composite = elementwise(Unary(sqrt_composite));
   // Away from 0, where the slope has no bound.
-  const auto f = [](std::span<const Tensor> in) { return std::vector{sqrt(in[0])}; };
-  return {
-      {"scalar", {random_uniform({}, 1, 0.5, 3.0)}, f},
-      {"rank1_17", {random_uniform({17}, 2, 0.5, 3.0)}, f},
-      {"rank2_33", {random_uniform({2, 33}, 3, 0.5, 3.0)}, f},
-      {"rank4", {random_uniform({2, 3, 1, 5}, 4, 0.5, 3.0)}, f},
-      {"many", {random_uniform({40000}, 5, 0.5, 3.0)}, f},
-      {"fan_out",
-       {random_uniform({5}, 6, 0.5, 3.0)},
-       [](std::span<const Tensor> in) {
-         const Tensor y = sqrt(in[0]);
-         return std::vector{mul(y, y), add(sqrt(in[0]), in[0])};
-       }},
-      {"large", {random_uniform({4}, 8, 100.0, 1000.0)}, f},
-  };
+  return joined(
+      unary_cases(sqrt, uniform(1.0, 3.0), sqrt_composite),
+      {
+          {"large", {random_uniform({4}, 28, 100.0, 1000.0)}, f, with_composite(composite)},
+          {"huge", {random_uniform({6}, 29, 1e6, 3e6)}, f, with_composite(composite)},
+          {"tiny",
+           {random_uniform({6}, 30, 1e-6, 3e-6)},
+           f,
+           with_composite(composite, short_steps(1e-7))},
+      });
 }
 
 }  // namespace posetape

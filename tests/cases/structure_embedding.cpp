@@ -1,41 +1,113 @@
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
 
 namespace posetape {
 
 std::vector<Case> structure_embedding_cases() {
-  const auto plain = [](std::span<const Tensor> in) {
-    return std::vector{structure_embedding(in[0], in[1], in[2])};
+  std::vector<Case> list;
+  const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    list.push_back({std::move(name), std::move(inputs), make(structure_embedding),
+                    with_composite(make(structure_embedding_composite), std::move(options))});
   };
-  const auto parts = [](std::span<const Tensor> in) {
-    return std::vector{structure_embedding(in[0], in[1], in[2], in[3], in[4], 0.7)};
+  const auto call = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      const bool parts = in.size() > 3;
+      return std::vector{
+          op(in[0], in[1], in[2], parts ? in[3] : Tensor(), parts ? in[4] : Tensor(), 0.7)};
+    };
   };
-  const auto inputs = [](Index b, Index n, Index j, Index d, std::uint64_t seed) {
-    return std::vector<Tensor>{random_normal({b, n, j, 3 * d}, seed),
-                               random_normal({d, 3, 3}, seed + 1), random_normal({d}, seed + 2)};
+  const auto put = [&](std::string name, std::vector<Tensor> inputs,
+                       GradcheckOptions options = {}) {
+    put_as(std::move(name), std::move(inputs), call, std::move(options));
   };
-  const auto with_parts = [&](Index b, Index n, Index d, Index w, std::uint64_t seed) {
-    std::vector<Tensor> in = inputs(b, n, 5, d, seed);
-    in.push_back(random_normal({3, w}, seed + 3));
-    in.push_back(Tensor::of<std::int32_t>({5}, std::vector<std::int32_t>{0, 2, 2, 0, 2}));
+  const auto inputs = [](Index b, Index n, Index j, Index d, std::uint64_t seed, double scale = 1) {
+    return std::vector<Tensor>{random_normal({b, n, j, 3 * d}, seed, scale),
+                               random_normal({d, 3, 3}, seed + 1, scale),
+                               random_normal({d}, seed + 2, scale)};
+  };
+  const auto indices = [](std::vector<std::int32_t> part) {
+    return Tensor::of<std::int32_t>({static_cast<Index>(part.size())}, part);
+  };
+  // Part 1 has no joint: its gradient is zero.
+  const auto with_parts = [&](Index b, Index n, Index d, Index w, std::uint64_t seed,
+                              double scale = 1) {
+    std::vector<Tensor> in = inputs(b, n, 5, d, seed, scale);
+    in.push_back(random_normal({3, w}, seed + 3, scale));
+    in.push_back(indices({0, 2, 2, 0, 2}));
     return in;
   };
-  return {
-      {"grid", inputs(1, 3, 4, 3, 10), plain},
-      {"batch", inputs(2, 2, 3, 2, 20), plain},
-      {"one_frame", inputs(3, 1, 4, 2, 30), plain},
-      {"one_joint", inputs(2, 5, 1, 2, 40), plain},
-      {"one_element", inputs(1, 1, 1, 1, 50), plain},
-      {"channels_17", inputs(1, 3, 3, 17, 60), plain},
-      {"channels_33", inputs(1, 2, 3, 33, 70), plain},
-      {"many_rows", inputs(50, 4, 3, 2, 80), plain},
-      {"empty_batch", inputs(0, 3, 4, 2, 90), plain, zero_gradient({1, 2}, kEmptyResult)},
-      // Part 1 has no joint: its gradient is zero.
-      {"parts", with_parts(2, 2, 4, 2, 100), parts},
-      {"parts_repeated_over_channels", with_parts(1, 3, 10, 2, 110), parts},
-      {"parts_wider_than_half", with_parts(1, 2, 5, 7, 120), parts},
-      {"parts_many_rows", with_parts(30, 3, 6, 3, 130), parts},
+  put("grid", inputs(1, 3, 4, 3, 10));
+  put("batch", inputs(2, 2, 3, 2, 20));
+  put("one_frame", inputs(3, 1, 4, 2, 30));
+  put("two_frames", inputs(1, 2, 1, 1, 33));
+  put("one_joint", inputs(2, 5, 1, 2, 40));
+  put("two_joints", inputs(2, 1, 2, 1, 43));
+  put("three_by_three", inputs(1, 3, 3, 1, 46));
+  put("one_element", inputs(1, 1, 1, 1, 50));
+  put("channels_15", inputs(1, 1, 2, 15, 53));
+  put("channels_16", inputs(1, 2, 2, 16, 56));
+  put("channels_17", inputs(1, 3, 3, 17, 60));
+  put("channels_31", inputs(1, 2, 2, 31, 63));
+  put("channels_33", inputs(1, 2, 3, 33, 70));
+  put("channels_65", inputs(1, 1, 2, 65, 73));
+  // The parameters' gradients are cut every 8 frames, every 9 from 513 frames on.
+  put("frames_7", inputs(1, 7, 2, 1, 76));
+  put("frames_8", inputs(2, 4, 1, 2, 180));
+  put("frames_9", inputs(3, 3, 2, 1, 183));
+  put("frames_512", inputs(128, 4, 1, 1, 186));
+  put("frames_513", inputs(171, 3, 1, 1, 189));
+  put("many_rows", inputs(50, 4, 3, 2, 80));
+  put("empty_batch", inputs(0, 3, 4, 2, 90), zero_gradient({1, 2}, kEmptyResult));
+  put("no_frames", inputs(1, 0, 4, 2, 93), zero_gradient({1, 2}, kEmptyResult));
+  put("no_joints", inputs(1, 3, 0, 2, 96), zero_gradient({1, 2}, kEmptyResult));
+
+  put("parts", with_parts(2, 2, 4, 2, 100));
+  put("parts_repeated_over_channels", with_parts(1, 3, 10, 2, 110));
+  put("parts_wider_than_half", with_parts(1, 2, 5, 7, 120));
+  put("parts_many_rows", with_parts(30, 3, 6, 3, 130));
+  put("parts_channels_33", with_parts(1, 1, 33, 5, 134));
+  put("parts_frames_9", with_parts(3, 3, 2, 1, 138));
+  put("parts_of_one_channel", with_parts(1, 2, 1, 2, 142),
+      zero_gradient({3}, "half of one channel is none"));
+  put("parts_empty_batch", with_parts(0, 2, 4, 2, 146), zero_gradient({1, 2, 3}, kEmptyResult));
+  std::vector<Tensor> no_joints = inputs(1, 2, 0, 4, 150);
+  no_joints.push_back(random_normal({3, 2}, 153));
+  no_joints.push_back(indices({}));
+  put("parts_no_joints", no_joints, zero_gradient({1, 2, 3}, kEmptyResult));
+  std::vector<Tensor> one_part = inputs(1, 2, 2, 4, 154);
+  one_part.push_back(random_normal({1, 1}, 157));
+  one_part.push_back(indices({0, 0}));
+  put("one_part", one_part);
+
+  put("qkv_constant", with_parts(1, 2, 4, 2, 160), constant_inputs({0}));
+  put("weight_constant", with_parts(1, 2, 4, 2, 164), constant_inputs({1}));
+  put("bias_constant", with_parts(1, 2, 4, 2, 168), constant_inputs({2}));
+  put("table_constant", with_parts(1, 2, 4, 2, 172), constant_inputs({3}));
+  put("table_alone", with_parts(1, 2, 4, 2, 176), constant_inputs({0, 1, 2}));
+  put("bias_alone", inputs(1, 2, 3, 2, 192), constant_inputs({0, 1}));
+
+  put("tiny", with_parts(1, 2, 4, 2, 200, 1e-6));
+  std::vector<Tensor> huge = with_parts(1, 2, 4, 2, 204, 1e6);
+  huge[1] = random_normal({4, 3, 3}, 205);
+  put("huge", huge);
+
+  const auto two_calls = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1], in[2], in[3], in[4], 0.7),
+                         op(in[0], in[1], in[2], Tensor(), Tensor(), 1.0)};
+    };
   };
+  put_as("two_calls", with_parts(1, 2, 4, 2, 208), two_calls);
+  const auto layers = [](auto op) {
+    return [op](std::span<const Tensor> in) {
+      const Tensor y = op(in[0], in[1], in[2], Tensor(), Tensor(), 1.0);
+      return std::vector{op(concat({y, y, y}, 3), in[1], in[2], Tensor(), Tensor(), 1.0)};
+    };
+  };
+  put_as("same_parameters_twice", inputs(1, 3, 2, 2, 212), layers);
+  return list;
 }
 
 }  // namespace posetape

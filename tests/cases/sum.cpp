@@ -7,32 +7,68 @@ std::vector<Case> sum_cases() {
   const auto over = [](std::vector<int> axes, bool keepdims = false) {
     return [=](std::span<const Tensor> in) { return std::vector{sum(in[0], {axes, keepdims})}; };
   };
-  return {
+  std::vector<Case> list = {
       {"all", {random_normal({2, 3, 5}, 1)}, over({})},
       {"all_keepdims", {random_normal({2, 3}, 2)}, over({}, true)},
       {"scalar", {random_normal({}, 3)}, over({})},
       {"one_element", {random_normal({1}, 4)}, over({0})},
+      {"vector_15", {random_normal({15}, 20)}, over({0})},
+      {"vector_16", {random_normal({16}, 21)}, over({})},
       {"rows", {random_normal({4, 17}, 5)}, over({0})},
       {"columns", {random_normal({4, 33}, 6)}, over({-1})},
+      {"columns_65", {random_normal({2, 65}, 22)}, over({1})},
+      {"rows_63", {random_normal({2, 63}, 23)}, over({0}, true)},
       {"middle", {random_normal({2, 3, 4}, 7)}, over({1})},
       {"middle_keepdims", {random_normal({2, 3, 4}, 8)}, over({1}, true)},
       {"outer_and_inner", {random_normal({2, 3, 4}, 9)}, over({2, 0})},
       {"alternating", {random_normal({2, 3, 2, 4}, 10)}, over({0, -2})},
+      {"rank5_alternating", {random_normal({2, 2, 2, 2, 3}, 24)}, over({1, 3})},
+      {"rank5_all", {random_normal({2, 1, 2, 2, 3}, 25)}, over({})},
+      {"rank6_alternating", {random_normal({2, 2, 1, 2, 2, 3}, 26)}, over({-1, 1, 3}, true)},
       {"of_extent_one", {random_normal({3, 1, 2}, 11)}, over({1})},
       {"empty_sum",
        {random_normal({3, 0}, 12), random_normal({1}, 13)},
        [](std::span<const Tensor> in) {
          return std::vector{sum(in[0], {{1}}), sum(in[1])};
        }},
+      {"empty_result", {random_normal({3, 0}, 27), random_normal({1}, 28)}, beside_last(over({0}))},
+      // Rows are cut every 128; along the last axis, every 128 stretches of 256.
+      {"rows_127", {random_normal({127, 2}, 29)}, over({0})},
+      {"rows_128", {random_normal({128, 2}, 30)}, over({0})},
+      {"rows_129", {random_normal({129, 2}, 31)}, over({0})},
+      {"stretch_255", {random_normal({2, 255}, 32)}, over({1})},
+      {"stretch_256", {random_normal({2, 256}, 33)}, over({1})},
+      {"stretch_257", {random_normal({2, 257}, 34)}, over({1})},
+      {"chunk_of_stretches", {random_normal({32768}, 35)}, over({0})},
+      {"chunk_and_one", {random_normal({32769}, 36)}, over({0})},
+      {"kept_4097", {random_normal({2, 4097}, 37)}, over({0})},
       {"many_rows", {random_normal({3000, 4}, 14)}, over({0})},
       {"long", {random_normal({2, 50000}, 15)}, over({1})},
       {"everything", {random_normal({9, 11, 400}, 16)}, over({})},
+      {"tiny", {random_normal({3, 5}, 38, 1e-6)}, over({1})},
+      {"huge", {random_normal({3, 5}, 39, 1e6)}, over({1})},
       {"mean",
        {random_normal({2, 3, 5}, 17)},
        [](std::span<const Tensor> in) {
          return std::vector{mean(in[0]), mean(in[0], {{1}}), mean(in[0], {{0, 2}, true})};
        }},
+      {"two_calls",
+       {random_normal({2, 3, 4}, 40)},
+       [](std::span<const Tensor> in) {
+         return std::vector{sum(in[0], {{0}}), sum(in[0], {{1, 2}})};
+       }},
   };
+  // Every set of axes, none of which means all.
+  for (int set = 1; set < 8; ++set) {
+    std::vector<int> axes;
+    for (int axis = 0; axis < 3; ++axis) {
+      if ((set >> axis & 1) != 0) axes.push_back(axis);
+    }
+    const Tensor x = random_normal({2, 3, 5}, 50);
+    list.push_back({fmt::format("axes_{}", fmt::join(axes, "")), {x}, over(axes)});
+    list.push_back({fmt::format("axes_{}_keepdims", fmt::join(axes, "")), {x}, over(axes, true)});
+  }
+  return list;
 }
 
 }  // namespace posetape

@@ -1,0 +1,176 @@
+#include "tests/cases/composites.hpp"
+
+#include <cmath>
+
+namespace posetape {
+namespace {
+
+Tensor zeros_like(const Tensor& x, const Shape& shape) {
+  return Tensor::zeros(shape, x.dtype());
+}
+
+Tensor square(const Tensor& x) {
+  return mul(x, x);
+}
+
+// exp(s) / sum of exp(s) over the last dimension
+Tensor normalised_exp(const Tensor& s) {
+  const Tensor e = exp(s);
+  return div(e, sum(e, {{-1}, true}));
+}
+
+// softmax(scale q k^T) v along one axis of the grid; q, k, v [B, N, J, width].
+Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool space, Index heads,
+              double factor) {
+  const Shape& s = q.shape();
+  const Shape split({s[0], s[1], s[2], heads, s[3] / heads});
+  // [B, N, heads, J, .] or [B, J, heads, N, .]
+  const auto sequences = [&](const Tensor& x) {
+    const Tensor h = reshape(x, split);
+    return space ? transpose(h, {0, 1, 3, 2, 4}) : transpose(h, {0, 2, 3, 1, 4});
+  };
+  const Tensor scores = matmul(sequences(q), sequences(k), {false, true});
+  const Tensor out = matmul(normalised_exp(scale(scores, factor)), sequences(v));
+  return reshape(space ? transpose(out, {0, 1, 3, 2, 4}) : transpose(out, {0, 3, 1, 2, 4}), s);
+}
+
+}  // namespace
+
+Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, double factor,
+                                 const Tensor& added) {
+  const Index width = qkv.shape().back() / 3;
+  const Index segments = axis == Axis::cross ? 2 : 1;
+  const Index part = width / segments;
+  if (factor == 0) factor = 1 / std::sqrt(static_cast<double>(part / heads));
+  std::vector<Tensor> outs;
+  for (Index segment = 0; segment < segments; ++segment) {
+    const auto third = [&](Index i) {
+      const Index begin = i * width + segment * part;
+      return slice(qkv, 3, begin, begin + part);
+    };
+    const bool space = axis == Axis::space || (axis == Axis::cross && segment == 0);
+    outs.push_back(attend(third(0), third(1), third(2), space, heads, factor));
+  }
+  const Tensor out = concat(outs, 3);
+  return added.defined() ? add(out, added) : out;
+}
+
+// p x + q y, p and q repeated over each sample
+Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y) {
+  Shape column = x.shape();
+  for (int i = 1; i < column.rank(); ++i) column = column.with(i, 1);
+  return add(mul(reshape(p, column), x), mul(reshape(q, column), y));
+}
+
+// a exp(-log b)
+Tensor div_composite(const Tensor& a, const Tensor& b) {
+  return mul(a, exp(scale(log(b), -1)));
+}
+
+// mean of sqrt(sum of (x - y)^2)
+Tensor joint_distance_loss_composite(const Tensor& prediction, const Tensor& target) {
+  return mean(sqrt(sum(square(sub(prediction, target)), {{-1}})));
+}
+
+// s = x + residual + shift, gamma (s - mean s) / sqrt(mean (s - mean s)^2 + eps) + beta
+Normalized layer_norm_composite(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                double eps, const Tensor& residual, const Tensor& shift) {
+  Tensor s = residual.defined() ? add(x, residual) : x;
+  if (shift.defined()) {
+    const Index groups = shift.shape()[0];
+    const Index width = x.shape().back();
+    const Index rows = x.shape().outer(x.shape().rank() - 1);
+    const Tensor grouped = reshape(s, {groups, rows / groups, width});
+    s = reshape(add(grouped, reshape(shift, {groups, 1, width})), x.shape());
+  }
+  const Tensor d = sub(s, mean(s, {{-1}, true}));
+  const Tensor deviation = sqrt(scale(mean(square(d), {{-1}, true}), 1, eps));
+  return {add(mul(gamma, div(d, deviation)), beta), s};
+}
+
+// f(x W^T + b). The slope of gelu is no function of small ops: there the op of that name stands in.
+Tensor linear_composite(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        Activation activation) {
+  const Index rows = x.shape().outer(x.shape().rank() - 1);
+  const Tensor flat = reshape(x, {rows, x.shape().back()});
+  Tensor z =
+      reshape(matmul(flat, transpose(weight, {1, 0})), x.shape().with(-1, weight.shape()[0]));
+  if (bias.defined()) z = add(z, bias);
+  switch (activation) {
+    case Activation::gelu:
+      return gelu(z);
+    case Activation::silu:
+      return silu_composite(z);
+    case Activation::none:
+      break;
+  }
+  return z;
+}
+
+// mean of (x - y)^2
+Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target) {
+  return mean(square(sub(prediction, target)));
+}
+
+// factor x + offset, with the factors as tensors
+Tensor scale_composite(const Tensor& x, double factor, double offset) {
+  return add(mul(x, Tensor::full({}, factor, x.dtype())), Tensor::full({}, offset, x.dtype()));
+}
+
+// 1 / (1 + e^-x)
+Tensor sigmoid_composite(const Tensor& x) {
+  return div(Tensor::full({}, 1, x.dtype()), scale(exp(scale(x, -1)), 1, 1));
+}
+
+// x / (1 + e^-x)
+Tensor silu_composite(const Tensor& x) {
+  return div(x, scale(exp(scale(x, -1)), 1, 1));
+}
+
+// e^(x - m) / sum of e^(x - m), the same for any m; the mean keeps the exponents small
+Tensor softmax_composite(const Tensor& x) {
+  return normalised_exp(sub(x, mean(x, {{-1}, true})));
+}
+
+// e^(log(x) / 2)
+Tensor sqrt_composite(const Tensor& x) {
+  return exp(scale(log(x), 0.5));
+}
+
+// bias + sum over t, s of weight[., t, s] v[n + t - 1, j + s - 1] + scale table[part], v padded
+// with a frame and a joint of zeros on each side
+Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
+                                     const Tensor& table, const Tensor& part, double factor) {
+  const Index width = qkv.shape().back() / 3;
+  const Shape shape = qkv.shape().with(3, width);
+  const Tensor v = slice(qkv, 3, 2 * width, 3 * width);
+  const Tensor frame = zeros_like(qkv, shape.with(1, 1));
+  const Tensor tall = concat({frame, v, frame}, 1);
+  const Tensor joint = zeros_like(qkv, tall.shape().with(2, 1));
+  const Tensor padded = concat({joint, tall, joint}, 2);
+  Tensor out = broadcast_to(bias, shape);
+  for (Index t = 0; t < 3; ++t) {
+    for (Index s = 0; s < 3; ++s) {
+      const Tensor w = reshape(slice(slice(weight, 1, t, t + 1), 2, s, s + 1), {width});
+      const Tensor moved = slice(slice(padded, 1, t, t + shape[1]), 2, s, s + shape[2]);
+      out = add(out, mul(w, moved));
+    }
+  }
+  if (!table.defined()) return out;
+  const Index half = width / 2;
+  const Tensor rows = gather(table, part);
+  std::vector<Tensor> columns;
+  for (Index c = 0; c < half; c += table.shape()[1]) {
+    columns.push_back(slice(rows, 1, 0, std::min(table.shape()[1], half - c)));
+  }
+  columns.push_back(zeros_like(qkv, {shape[2], width - half}));
+  return add(out, scale(concat(columns, 1), factor));
+}
+
+// (e^2x - 1) / (e^2x + 1)
+Tensor tanh_composite(const Tensor& x) {
+  const Tensor e = exp(scale(x, 2));
+  return div(scale(e, 1, -1), scale(e, 1, 1));
+}
+
+}  // namespace posetape

@@ -1,0 +1,28 @@
+// The fused ops once more, made of small ones: an oracle that shares no kernel with what it checks.
+// Arguments are those of the op, with no defaults.
+#pragma once
+
+#include "engine/ops.hpp"
+
+namespace posetape {
+
+Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, double scale,
+                                 const Tensor& add);
+Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y);
+Tensor div_composite(const Tensor& a, const Tensor& b);  // b > 0
+Tensor joint_distance_loss_composite(const Tensor& prediction, const Tensor& target);
+Normalized layer_norm_composite(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                double eps, const Tensor& residual, const Tensor& shift);
+Tensor linear_composite(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        Activation activation);
+Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target);
+Tensor scale_composite(const Tensor& x, double factor, double offset);
+Tensor sigmoid_composite(const Tensor& x);
+Tensor silu_composite(const Tensor& x);
+Tensor softmax_composite(const Tensor& x);
+Tensor sqrt_composite(const Tensor& x);  // x > 0
+Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
+                                     const Tensor& table, const Tensor& part, double scale);
+Tensor tanh_composite(const Tensor& x);
+
+}  // namespace posetape
