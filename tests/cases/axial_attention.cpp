@@ -79,9 +79,11 @@ std::vector<Case> axial_attention_cases() {
   }
 
   // Large scores: all but one probability are almost zero.
-  put("saturated", {random_normal({1, 4, 3, 12}, 9, 3.0)}, Axis::cross, 1, 2.0);
-  put("saturated_space", {random_normal({1, 2, 4, 12}, 250, 4.0)}, Axis::space, 2, 1.0);
-  put("saturated_time", {random_normal({1, 4, 2, 12}, 251, 4.0)}, Axis::time, 1, 1.0);
+  put("saturated", {random_normal({1, 4, 3, 12}, 9, 3.0)}, Axis::cross, 1, 2.0, steps_from(0.01));
+  put("saturated_space", {random_normal({1, 2, 4, 12}, 250, 4.0)}, Axis::space, 2, 1.0,
+      steps_from(0.01));
+  put("saturated_time", {random_normal({1, 4, 2, 12}, 251, 4.0)}, Axis::time, 1, 1.0,
+      steps_from(0.01));
   put("tiny", {random_normal({1, 3, 2, 12}, 252, 1e-6)}, Axis::cross, 1);
   put("huge", {random_normal({1, 3, 2, 12}, 253, 1e6)}, Axis::cross, 1, 1e-12);
   put("negative_scale", {random_normal({1, 3, 2, 12}, 254)}, Axis::cross, 1, -0.5);

@@ -34,7 +34,7 @@ std::vector<Case> broadcast_to_cases() {
       {"stretch_255", {random_normal({2, 1}, 35)}, to({2, 255})},
       {"stretch_256", {random_normal({2, 1}, 36)}, to({2, 256})},
       {"stretch_257", {random_normal({2, 1}, 37)}, to({2, 257})},
-      {"chunk_and_one", {random_normal({1}, 38)}, to({32769})},
+      {"chunk_and_one", {random_normal({3, 1}, 38)}, to({3, 32769})},
       {"kept_4097", {random_normal({4097}, 39)}, to({2, 4097})},
       {"many_rows", {random_normal({3}, 8)}, to({4000, 3})},
       {"long_sum", {random_normal({2, 1}, 9)}, to({2, 50000})},

@@ -28,7 +28,7 @@ GradcheckOptions constant_inputs(std::vector<int> inputs) {
   return options;
 }
 
-GradcheckOptions short_steps(double step) {
+GradcheckOptions steps_from(double step) {
   GradcheckOptions options;
   options.step = step;
   return options;
@@ -72,7 +72,7 @@ TensorFunction elementwise(const Binary& op) {
   return [op](std::span<const Tensor> in) { return std::vector{op(in[0], in[1])}; };
 }
 
-std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite) {
+std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite, double step) {
   const auto fan_out = [](const Unary& g) {
     return [g](std::span<const Tensor> in) {
       const Tensor y = g(in[0]);
@@ -82,18 +82,17 @@ std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& compo
   const auto two_calls = [](const Unary& g) {
     return [g](std::span<const Tensor> in) { return std::vector{g(in[0]), g(in[0])}; };
   };
-  const GradcheckOptions options =
-      composite ? with_composite(elementwise(composite)) : GradcheckOptions{};
   const auto options_of = [&](const auto& make) {
-    return composite ? with_composite(make(composite)) : GradcheckOptions{};
+    return composite ? with_composite(make(composite), steps_from(step)) : steps_from(step);
   };
+  const auto once = [](const Unary& g) { return elementwise(g); };
   std::vector<Case> list = {
       {"fan_out", {x({5}, 6)}, fan_out(op), options_of(fan_out)},
       {"two_calls", {x({2, 3}, 7)}, two_calls(op), options_of(two_calls)},
-      {"empty", {x({0, 3}, 8), x({2}, 9)}, beside_last(elementwise(op))},
+      {"empty", {x({0, 3}, 8), x({2}, 9)}, beside_last(once(op))},
   };
   const auto put = [&](const char* name, const Shape& shape, std::uint64_t seed) {
-    list.push_back({name, {x(shape, seed)}, elementwise(op), options});
+    list.push_back({name, {x(shape, seed)}, once(op), options_of(once)});
   };
   put("scalar", {}, 1);
   put("one_element", {1}, 10);
@@ -115,11 +114,12 @@ std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& compo
 }
 
 std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
-                               const Binary& composite) {
+                               const Binary& composite, double step) {
   std::vector<Case> list;
   const auto put = [&](const char* name, const Shape& of_a, const Shape& of_b, std::uint64_t seed,
                        GradcheckOptions options = {}) {
     if (composite && options.zero.empty()) options.composite = elementwise(composite);
+    options.step = step;
     list.push_back({name, {a(of_a, seed), b(of_b, seed + 1)}, elementwise(op), options});
   };
   put("scalars", {}, {}, 10);
@@ -155,7 +155,7 @@ std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
   put("stretch_255", {2, 255}, {2, 1}, 76);
   put("stretch_256", {2, 256}, {2, 1}, 78);
   put("stretch_257_first", {2, 1}, {2, 257}, 80);
-  put("chunk_and_one", {32769}, {1}, 82);
+  put("chunk_and_one", {3, 32769}, {3, 1}, 82);
   // What is kept along the last axis, every 4096.
   put("block_4097", {2, 4097}, {4097}, 84);
   put("empty_rows", {0, 3}, {3}, 50, zero_gradient({1}, kEmptyResult));
@@ -178,7 +178,7 @@ std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
     };
   };
   const auto options_of = [&](const auto& make) {
-    return composite ? with_composite(make(composite)) : GradcheckOptions{};
+    return composite ? with_composite(make(composite), steps_from(step)) : steps_from(step);
   };
   list.push_back({"fan_out",
                   {random_uniform({4}, 121, 1.0, 3.0), random_uniform({2, 4}, 122, 1.0, 3.0)},

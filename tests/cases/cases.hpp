@@ -21,8 +21,8 @@ inline constexpr const char* kEmptyResult = "nothing depends on it: the result i
 GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason);
 // Of one where these inputs need no gradient.
 GradcheckOptions constant_inputs(std::vector<int> inputs);
-// Of one that bends within less than the default step.
-GradcheckOptions short_steps(double step);
+// Of one that bends within the default step, or so little that a longer one sees more of it.
+GradcheckOptions steps_from(double step);
 GradcheckOptions with_composite(TensorFunction composite, GradcheckOptions options = {});
 
 // f of all inputs but the last, which is an output as it is: where f's own inputs are empty, it is
@@ -43,8 +43,9 @@ using Unary = std::function<Tensor(const Tensor&)>;
 using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
 TensorFunction elementwise(const Unary& op);
 TensorFunction elementwise(const Binary& op);
-std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite = {});
+std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite = {},
+                              double step = 0.02);
 std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
-                               const Binary& composite = {});
+                               const Binary& composite = {}, double step = 0.05);
 
 }  // namespace posetape

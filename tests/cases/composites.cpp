@@ -1,5 +1,6 @@
 #include "tests/cases/composites.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace posetape {

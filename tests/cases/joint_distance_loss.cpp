@@ -43,19 +43,19 @@ std::vector<Case> joint_distance_loss_cases() {
   put("width_17", {3, 17}, 50);
   put("width_33", {1, 33}, 52);
   put("width_65", {2, 65}, 54);
-  // The sum is cut every 1024 rows.
+  // The sum is cut every 1024 rows. A step is spread over all of them.
   put("rows_127", {127, 2}, 90);
   put("rows_129", {129, 2}, 92);
-  put("rows_1023", {1023, 2}, 94);
-  put("rows_1024", {1024, 2}, 96);
-  put("rows_1025", {1025, 2}, 98);
-  put("many_rows", {5000, 3}, 60);
-  put_as("tiny", inputs({3, 3}, 100, 1e-6), call, short_steps(1e-7));
+  put("rows_1023", {1023, 2}, 94, steps_from(1));
+  put("rows_1024", {1024, 2}, 96, steps_from(1));
+  put("rows_1025", {1025, 2}, 98, steps_from(1));
+  put("many_rows", {5000, 3}, 60, steps_from(2));
+  put_as("tiny", inputs({3, 3}, 100, 1e-6), call, steps_from(1e-7));
   put_as("huge", inputs({3, 3}, 102, 1e6), call);
   // Small distances between poses that are far from 0.
   put_as("close_to_the_target",
          {random_normal({3, 3}, 104, 1e-3, 1), random_normal({3, 3}, 105, 1e-3, 1)}, call,
-         short_steps(1e-4));
+         steps_from(1e-4));
   put_as("two_calls",
          {random_normal({2, 3}, 106), random_normal({2, 3}, 107, 1, 4),
           random_normal({2, 3}, 108, 1, -4)},

@@ -10,7 +10,7 @@ std::vector<Case> log_cases() {
                 {
                     {"large", {random_uniform({4}, 28, 100.0, 1000.0)}, f},
                     {"huge", {random_uniform({6}, 29, 1e6, 3e6)}, f},
-                    {"tiny", {random_uniform({6}, 30, 1e-6, 3e-6)}, f, short_steps(1e-7)},
+                    {"tiny", {random_uniform({6}, 30, 1e-6, 3e-6)}, f, steps_from(5e-8)},
                     {"near_one", {random_normal({6}, 31, 1e-6, 1)}, f},
                 });
 }

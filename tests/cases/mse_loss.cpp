@@ -47,7 +47,7 @@ std::vector<Case> mse_loss_cases() {
   put("block_4096", {4096}, 88);
   put("block_4097", {4097}, 90);
   put("long", {3, 10001}, 60);
-  put_as("tiny", inputs({2, 3}, 92, 1e-6), call, short_steps(1e-6));
+  put_as("tiny", inputs({2, 3}, 92, 1e-6), call, steps_from(1e-6));
   put_as("huge", inputs({2, 3}, 94, 1e6), call);
   put_as("two_calls",
          {random_normal({2, 3}, 96), random_normal({2, 3}, 97), random_normal({2, 3}, 98)},

@@ -7,23 +7,25 @@ namespace posetape {
 std::vector<Case> sigmoid_cases() {
   const TensorFunction f = elementwise(Unary(sigmoid));
   const GradcheckOptions composite = with_composite(elementwise(Unary(sigmoid_composite)));
-  return joined(unary_cases(sigmoid, normal(), sigmoid_composite),
-                {
-                    {"near_zero", {random_normal({6}, 27, 1e-6)}, f, composite},
-                    {"negative_tail", {random_uniform({6}, 28, -5.0, -3.0)}, f, composite},
-                    {"positive_tail", {random_uniform({6}, 29, 3.0, 5.0)}, f, composite},
-                    {"saturated_below", {random_uniform({6}, 30, -30.0, -20.0)}, f, composite},
-                    {"saturated", {random_uniform({6}, 31, 7.0, 9.0)}, f, composite},
-                    // Where e^-x of f32 is infinite.
-                    {"far_below",
-                     {random_uniform({3}, 32, -110.0, -90.0)},
-                     f,
-                     zero_gradient({0}, "below 1e-39")},
-                    {"far_above",
-                     {random_uniform({3}, 33, 800.0, 900.0)},
-                     f,
-                     zero_gradient({0}, "below the smallest number")},
-                });
+  // Steps are relative to x, but the function bends within about 1 wherever that is.
+  const auto composite_from = [&](double step) {
+    return with_composite(composite.composite, steps_from(step));
+  };
+  return joined(
+      unary_cases(sigmoid, normal(), sigmoid_composite),
+      {
+          {"near_zero", {random_normal({6}, 27, 1e-6)}, f, composite},
+          {"negative_tail", {random_uniform({6}, 28, -5.0, -3.0)}, f, composite},
+          {"positive_tail", {random_uniform({6}, 29, 3.0, 5.0)}, f, composite},
+          {"saturated_below", {random_uniform({6}, 30, -30.0, -20.0)}, f, composite_from(0.002)},
+          {"saturated", {random_uniform({6}, 31, 7.0, 9.0)}, f, composite_from(0.01)},
+          // Where e^-x of f32 is infinite.
+          {"far_below", {random_uniform({3}, 32, -110.0, -90.0)}, f, composite_from(5e-4)},
+          {"far_above",
+           {random_uniform({3}, 33, 800.0, 900.0)},
+           f,
+           zero_gradient({0}, "below the smallest number")},
+      });
 }
 
 }  // namespace posetape

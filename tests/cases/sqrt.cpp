@@ -16,7 +16,7 @@ std::vector<Case> sqrt_cases() {
           {"tiny",
            {random_uniform({6}, 30, 1e-6, 3e-6)},
            f,
-           with_composite(composite, short_steps(1e-7))},
+           with_composite(composite, steps_from(5e-8))},
       });
 }
 
