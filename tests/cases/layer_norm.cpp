@@ -87,9 +87,13 @@ std::vector<Case> layer_norm_cases() {
     in.push_back(spread({2, 3}, 92));
     put(fmt::format("group_{}", rows), in);
   }
+  // A gamma whose products are exact, so that the zeros are, too.
   const std::string constant = "one number normalises to 0, whatever it is";
-  put("width_1", plain({3, 1}, 230), zero_gradient({0, 1}, constant));
-  put("one_element", plain({1}, 233), zero_gradient({0, 1}, constant));
+  const Tensor half = Tensor::full({1}, 0.5, DType::f64);
+  put("width_1", {random_normal({3, 1}, 230), half, random_normal({1}, 231)},
+      zero_gradient({0, 1}, constant));
+  put("one_element", {random_normal({1}, 233), half, random_normal({1}, 234)},
+      zero_gradient({0, 1}, constant));
   put("no_rows", plain({0, 3}, 236), zero_gradient({1, 2}, kEmptyResult));
   put("no_rows_residual",
       {random_normal({0, 6}, 239), gamma, beta, random_normal({0, 6}, 240), Tensor()},
