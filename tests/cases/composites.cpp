@@ -37,6 +37,8 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool space, Ind
 
 }  // namespace
 
+// The same on all channels, or with the first half in space beside the second in time, plus what
+// is added
 Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, double factor,
                                  const Tensor& added) {
   const Index width = qkv.shape().back() / 3;
