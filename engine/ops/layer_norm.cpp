@@ -54,8 +54,9 @@ void backward_rule(const Node& node, Backward& backward) {
                                        out, backward.gradient<T>(kGamma),
                                        backward.gradient<T>(kBeta), rows, width});
     if (backward.wants(kShift)) {
-      launch(where, LayerNormShiftBackward<T>{ds.data<T>(), backward.gradient<T>(kShift), rows,
-                                              width, rows / node.inputs[kShift].shape[0]});
+      const Index groups = node.inputs[kShift].shape[0];
+      launch(where, LayerNormShiftBackward<T>{ds.data<T>(), backward.gradient<T>(kShift), groups,
+                                              width, rows / groups});
     }
   });
   if (!shared) return;

@@ -47,7 +47,7 @@ template <class T>
 struct LayerNormShiftBackward {
   const T* ds;
   GradientOut<T> dshift;
-  Index rows;
+  Index groups;
   Index width;
   Index rows_per_shift;
 };

@@ -121,7 +121,7 @@ POSETAPE_CPU_KERNEL(LayerNormBackward);
 template <class T>
 static void run(const LayerNormShiftBackward<T>& a) {
   using A = Accumulator<T>;
-  for (Index group = 0; group < a.rows / std::max<Index>(1, a.rows_per_shift); ++group) {
+  for (Index group = 0; group < a.groups; ++group) {
     const T* ds = a.ds + group * a.rows_per_shift * a.width;
     reduce_rows<A>(
         a.rows_per_shift, a.width,

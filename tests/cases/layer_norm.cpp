@@ -95,9 +95,21 @@ std::vector<Case> layer_norm_cases() {
   put("one_element", {random_normal({1}, 233), half, random_normal({1}, 234)},
       zero_gradient({0, 1}, constant));
   put("no_rows", plain({0, 3}, 236), zero_gradient({1, 2}, kEmptyResult));
+  put("no_rows_residual_and_shift",
+      {random_normal({0, 6}, 239), gamma, beta, random_normal({0, 6}, 240),
+       random_normal({2, 6}, 241)},
+      zero_gradient({1, 2, 4}, kEmptyResult));
   put("no_rows_residual",
       {random_normal({0, 6}, 239), gamma, beta, random_normal({0, 6}, 240), Tensor()},
       zero_gradient({1, 2}, kEmptyResult));
+
+  std::vector<Tensor> training = of(random_normal({2, 5, 17, 16}, 290), 291);
+  put("in_training", training);
+  training.push_back(random_normal({2, 5, 17, 16}, 293));
+  training.push_back(Tensor());
+  put("in_training_residual", training);
+  training[4] = random_normal({2, 16}, 294);
+  put("in_training_residual_and_shift", training);
 
   const std::vector<Tensor> all = {random_normal({4, 6}, 250), gamma, beta,
                                    random_normal({4, 6}, 251), random_normal({2, 6}, 252)};
