@@ -7,7 +7,6 @@
 
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
-#include "engine/tape.hpp"
 
 namespace posetape {
 namespace {
@@ -20,6 +19,8 @@ constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kTrustFactor = 4;
 // A gradient must stand out this far from the oracle's error, or nothing was tested.
 constexpr double kVacuous = 100;
+// What a gradient of zero may be made of: rounding beside numbers of the order of 1.
+constexpr double kZero = 1e-12;
 
 bool contains(const std::vector<int>& list, std::size_t i) {
   return std::find(list.begin(), list.end(), static_cast<int>(i)) != list.end();
@@ -35,13 +36,18 @@ double dot(const Tensor& a, const Tensor& b) {
   return sum;
 }
 
-// Bound of the rounding in a dot product of terms that were rounded themselves.
-double rounding(const Tensor& a, const Tensor& b) {
+// What a dot product is made of.
+double magnitude(const Tensor& a, const Tensor& b) {
   double sum = 0;
   for (Index i = 0; i < a.size(); ++i) {
     sum += std::fabs(a.data<double>()[i] * b.data<double>()[i]);
   }
-  return 8 * kEpsilon * sum;
+  return sum;
+}
+
+// Bound of the rounding in a dot product of terms that were rounded themselves.
+double rounding(const Tensor& a, const Tensor& b) {
+  return 8 * kEpsilon * magnitude(a, b);
 }
 
 double largest(const Tensor& t) {
@@ -62,7 +68,7 @@ struct Evaluated {
 // <cotangents, outputs>: one backward for each output, added up.
 Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> inputs,
                    const std::vector<bool>& checked, std::uint64_t seed,
-                   const Tensors& cotangents = {}) {
+                   const Intercept& intercept = {}, const Tensors& cotangents = {}) {
   Evaluated e;
   Tape tape;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -83,6 +89,7 @@ Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> inputs,
                                                  : random_normal(y.shape(), seed * 1000 + o));
     Tape::Options options;
     options.cotangent = e.cotangents[o];
+    options.intercept = intercept;
     const Gradients gradients = tape.backward(y, options);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!checked[i]) continue;
@@ -136,46 +143,45 @@ struct Measured {
 };
 
 // The verdict over all probes of one input.
+// `noise`: a gradient below it cannot be told from rounding in the function's values.
 Finding judge(int input, Oracle oracle, const std::vector<Measured>& all, double scale,
-              double tolerance, const GradcheckOptions& options) {
+              double noise, double tolerance, const GradcheckOptions& options) {
   Finding finding;
   finding.input = input;
   finding.oracle = oracle;
   finding.scale = scale;
   finding.verdict = Verdict::agree;
+  const bool zero = contains(options.zero, static_cast<std::size_t>(input));
   double worst = -1;
   double least_trust = std::numeric_limits<double>::infinity();
   for (const Measured& m : all) {
-    const double difference = std::fabs(m.analytic - m.numeric);
-    const double allowed = tolerance * scale * m.length;
-    least_trust = std::min(least_trust, m.trust / m.length);
-    const bool differs = !(difference <= allowed + m.trust);
+    // A gradient of zero has nothing to be relative to: it has to vanish beside 1, and the oracle
+    // has nothing to add.
+    const double numeric = zero ? 0 : m.numeric;
+    const double difference = std::fabs(m.analytic - numeric);
+    const double allowed = (zero ? kZero : tolerance * scale) * m.length;
+    const double trust = zero ? 0 : m.trust;
+    least_trust = std::min(least_trust, trust / m.length);
+    const bool differs = !(difference <= allowed + trust);
     // An oracle that is off by more than what it is to tell cannot confirm anything.
-    const bool unsure = !differs && m.trust > 100 * allowed;
-    const double excess = difference / (allowed + m.trust);
+    const bool unsure = !differs && trust > 100 * allowed;
+    const double excess = difference / (allowed + trust);
     if (differs) finding.verdict = Verdict::disagree;
     if (unsure && finding.verdict == Verdict::agree) finding.verdict = Verdict::unresolved;
     if (worst >= 0 && !(excess > worst) && !std::isnan(excess)) continue;
     worst = std::isnan(excess) ? std::numeric_limits<double>::infinity() : excess;
-    const double unit = scale > 0 ? scale * m.length : 1;
+    const double unit = scale > 0 && !zero ? scale * m.length : m.length;
     finding.error = difference == 0 ? 0 : difference / unit;
-    finding.trust = m.trust / unit;
+    finding.trust = trust / unit;
     finding.where = m.where;
     finding.analytic = m.analytic;
     finding.numeric = m.numeric;
     if (std::isnan(difference)) break;
   }
-  const bool zero = contains(options.zero, static_cast<std::size_t>(input));
-  if (finding.verdict != Verdict::disagree && !zero && !(scale > kVacuous * least_trust)) {
+  const bool stands_out = scale > noise || std::isnan(scale);
+  if (!zero && (!stands_out ||
+                (finding.verdict != Verdict::disagree && !(scale > kVacuous * least_trust)))) {
     finding.verdict = Verdict::vacuous;
-  }
-  if (zero) {
-    // Nothing to be relative to: the analytic gradient has to vanish beside the numbers it is made
-    // of.
-    for (const Measured& m : all) {
-      if (!(std::fabs(m.analytic) <= 1e-12 * m.length)) finding.verdict = Verdict::disagree;
-    }
-    if (finding.verdict == Verdict::unresolved) finding.verdict = Verdict::agree;
   }
   finding.passed =
       finding.verdict == Verdict::agree || (finding.verdict == Verdict::unresolved && options.kink);
@@ -194,7 +200,11 @@ class Checker {
                          !contains(options.constant, i));
       inputs_.push_back(floating(inputs[i]) ? inputs[i].clone() : inputs[i]);
     }
-    plain_ = evaluate(f_, inputs_, checked_, options_.seed);
+    plain_ = evaluate(f_, inputs_, checked_, options_.seed, options_.intercept);
+    for (std::size_t o = 0; o < plain_.outputs.size(); ++o) {
+      if (!plain_.outputs[o].defined()) continue;
+      noise_ += kEpsilon * magnitude(plain_.outputs[o], plain_.cotangents[o]);
+    }
   }
 
   std::size_t inputs() const { return inputs_.size(); }
@@ -223,8 +233,6 @@ class Checker {
     const Tensor origin = inputs_[i].clone();
     std::vector<Measured> all;
     double scale = largest(plain_.gradients[i]);
-    // A function value is rounded; its difference over a step of about 1 keeps that much error.
-    const double noise = kEpsilon * std::fabs(weighted(plain_.outputs, plain_.cotangents));
     for (const Probe& p : probes(origin, options_)) {
       const double size = std::max(1.0, std::fabs(dot(origin, p.direction)) / p.length);
       const auto along = [&](double h) {
@@ -237,12 +245,13 @@ class Checker {
       };
       const Derivative d = ridders(along, options_.step * size);
       all.push_back({dot(plain_.gradients[i], p.direction), d.value * p.length,
-                     (kTrustFactor * d.error + noise) * p.length, p.length, p.where});
+                     kTrustFactor * d.error * p.length, p.length, p.where});
       scale = std::max(scale, std::fabs(d.value));
       copy(origin, inputs_[i]);
     }
-    return judge(static_cast<int>(i), Oracle::differences, all, scale, options_.tolerance,
-                 options_);
+    // A difference is that much rounding over a step.
+    return judge(static_cast<int>(i), Oracle::differences, all, scale, kVacuous * noise_,
+                 options_.tolerance, options_);
   }
 
   Finding exact(Oracle oracle, std::size_t i) {
@@ -263,13 +272,14 @@ class Checker {
       all.push_back({dot(plain_.gradients[i], p.direction), numeric, trust, p.length, p.where});
       scale = std::max(scale, std::fabs(numeric) / p.length);
     }
-    return judge(static_cast<int>(i), oracle, all, scale, options_.exact_tolerance, options_);
+    return judge(static_cast<int>(i), oracle, all, scale, noise_, options_.exact_tolerance,
+                 options_);
   }
 
   Finding composite(std::size_t i) {
     if (!composite_) {
       composite_ =
-          evaluate(options_.composite, inputs_, checked_, options_.seed, plain_.cotangents);
+          evaluate(options_.composite, inputs_, checked_, options_.seed, {}, plain_.cotangents);
     }
     const Evaluated& other = *composite_;
     for (std::size_t o = 0; o < plain_.outputs.size(); ++o) {
@@ -303,7 +313,7 @@ class Checker {
       all.push_back({g.data<double>()[k], h.data<double>()[k], 0, 1, fmt::format("element {}", k)});
     }
     return judge(static_cast<int>(i), Oracle::composite, all, std::max(largest(g), largest(h)),
-                 options_.exact_tolerance, options_);
+                 noise_, options_.exact_tolerance, options_);
   }
 
   const TensorFunction& f_;
@@ -311,6 +321,7 @@ class Checker {
   Tensors inputs_;
   std::vector<bool> checked_;
   Evaluated plain_;
+  double noise_ = 0;  // rounding in <cotangents, f(inputs)>
   std::optional<Evaluated> composite_;
 };
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/jvp.hpp"
+#include "engine/tape.hpp"
 #include "engine/tensor.hpp"
 
 namespace posetape {
@@ -59,6 +60,8 @@ struct GradcheckOptions {
   std::vector<Oracle> without;
   // The same function made of other ops.
   TensorFunction composite;
+  // Plants errors in the gradients under test, to see whether they are noticed.
+  Intercept intercept;
   // Why a tolerance is looser than the default, a gradient zero, or an oracle left out.
   std::string reason;
 };
@@ -100,6 +103,9 @@ struct Case {
   std::vector<Tensor> inputs;
   TensorFunction f;
   GradcheckOptions options = {};
+  // Some outputs depend on some inputs in form alone (x - x): a NaN reaches them all the same. So
+  // it is with inputs whose gradient is zero.
+  bool cancels = false;
 };
 
 // Standard normal numbers, shifted and scaled; and uniform in (low, high). For cases and tests.

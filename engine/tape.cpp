@@ -44,32 +44,36 @@ bool Backward::wants(int input) const {
   return node_->inputs[static_cast<std::size_t>(input)].slot >= 0;
 }
 
+Backward::Slot& Backward::slot_of(int input) const {
+  return (*slots_)[static_cast<std::size_t>(node_->inputs[static_cast<std::size_t>(input)].slot)];
+}
+
 std::pair<Tensor, Into> Backward::target(int input) {
   if (!wants(input)) return {};
   const Value& value = node_->inputs[static_cast<std::size_t>(input)];
-  if (std::find(asked_.begin(), asked_.end(), value.slot) != asked_.end()) {
-    later_.emplace_back(value.slot, Tensor::empty(value.shape, value.dtype, value.device));
+  const bool again = std::find(asked_.begin(), asked_.end(), value.slot) != asked_.end();
+  if (again || *intercept_) {
+    later_.emplace_back(input, Tensor::empty(value.shape, value.dtype, value.device));
     return {later_.back().second, Into::write};
   }
   asked_.push_back(value.slot);
-  Slot& slot = (*slots_)[static_cast<std::size_t>(value.slot)];
+  Slot& slot = slot_of(input);
   if (!slot.tensor.defined()) {
     slot.tensor = slot.destination.defined()
                       ? slot.destination
                       : Tensor::empty(value.shape, value.dtype, value.device);
     return {slot.tensor, Into::write};
   }
-  // Shared by pass(): others still read this memory.
-  if (!slot.destination.defined() && !slot.tensor.sole_owner()) slot.tensor = slot.tensor.clone();
+  slot.unshare();
   return {slot.tensor, Into::add};
 }
 
 void Backward::pass(int input, const Tensor& value) {
   if (!wants(input)) return;
   const Value& in = node_->inputs[static_cast<std::size_t>(input)];
-  Slot& slot = (*slots_)[static_cast<std::size_t>(in.slot)];
+  Slot& slot = slot_of(input);
   const bool asked = std::find(asked_.begin(), asked_.end(), in.slot) != asked_.end();
-  if (!asked && !slot.tensor.defined() && !slot.destination.defined()) {
+  if (!asked && !*intercept_ && !slot.tensor.defined() && !slot.destination.defined()) {
     asked_.push_back(in.slot);
     slot.tensor = value.shape() == in.shape ? value : value.alias(in.shape);
     return;
@@ -79,11 +83,19 @@ void Backward::pass(int input, const Tensor& value) {
 }
 
 void Backward::finish() {
-  asked_.clear();
-  for (const auto& [index, tensor] : later_) {
-    Slot& slot = (*slots_)[static_cast<std::size_t>(index)];
-    if (!slot.destination.defined() && !slot.tensor.sole_owner()) slot.tensor = slot.tensor.clone();
-    accumulate(tensor, slot.tensor);
+  for (const auto& [input, gradient] : later_) {
+    Slot& slot = slot_of(input);
+    Into into = slot.tensor.defined() ? Into::add : Into::write;
+    if (*intercept_) (*intercept_)(*node_, input, gradient, into);
+    if (into == Into::add) {
+      slot.unshare();
+      accumulate(gradient, slot.tensor);
+    } else if (slot.destination.defined()) {
+      slot.tensor = slot.destination;
+      copy(gradient, slot.tensor);
+    } else {
+      slot.tensor = gradient;
+    }
   }
 }
 
@@ -146,7 +158,7 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
           return out.slot >= 0 && slots[static_cast<std::size_t>(out.slot)].tensor.defined();
         });
     if (reached) {
-      Backward context(*node, slots);
+      Backward context(*node, slots, options.intercept);
       rule(node->op).backward(*node, context);
       context.finish();
     }

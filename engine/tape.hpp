@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstring>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -77,6 +78,11 @@ class Gradients {
   std::unordered_map<std::uint64_t, Tensor> by_id_;
 };
 
+// Sees each gradient that a backward rule gives, before it goes where it belongs, and may change
+// it, and whether it is added there. For planting errors in tests and for looking inside.
+using Intercept =
+    std::function<void(const Node& node, int input, const Tensor& gradient, Into& into)>;
+
 // What a backward rule sees of one node.
 class Backward {
  public:
@@ -102,15 +108,22 @@ class Backward {
   struct Slot {
     Tensor tensor;       // undefined: nothing has flowed here yet
     Tensor destination;  // the caller's memory for it, where given
+    // Before something is added: memory that pass() shared is still read by others.
+    void unshare() {
+      if (!destination.defined() && !tensor.sole_owner()) tensor = tensor.clone();
+    }
   };
-  Backward(const Node& node, std::vector<Slot>& slots) : node_(&node), slots_(&slots) {}
+  Backward(const Node& node, std::vector<Slot>& slots, const Intercept& intercept)
+      : node_(&node), slots_(&slots), intercept_(&intercept) {}
+  Slot& slot_of(int input) const;
   void finish();
 
   const Node* node_;
   std::vector<Slot>* slots_;
+  const Intercept* intercept_;
   std::vector<int> asked_;
-  // An input that occurs twice in one node: its second gradient waits here until the rule is done,
-  // since a rule may fill both in one pass.
+  // Gradients that wait until the rule is done, by input: the second one of an input that occurs
+  // twice in one node, since a rule may fill both in one pass; and all that are intercepted.
   std::vector<std::pair<int, Tensor>> later_;
 };
 
@@ -127,6 +140,7 @@ class Tape {
     // Let go of each node's saved tensors as soon as its rule has run: a second backward over this
     // tape is then an error.
     bool release = false;
+    Intercept intercept = {};
   };
   Gradients backward(const Tensor& loss, const Options& options);
   Gradients backward(const Tensor& loss) { return backward(loss, Options()); }

@@ -94,8 +94,8 @@ static inline double tanh_(double x) {
   return std::tanh(x);
 }
 static inline Dual tanh_(Dual x) {
-  const double t = std::tanh(x.value);
-  return {t, (1 - t * t) * x.slope};
+  const double c = std::cosh(x.value);  // 1 - tanh^2 has lost its digits in saturation
+  return {std::tanh(x.value), x.slope / (c * c)};
 }
 static inline Complex tanh_(Complex x) {
   return std::tanh(std::complex<double>(x));

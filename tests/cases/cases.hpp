@@ -15,6 +15,9 @@ namespace posetape {
 
 std::vector<Case> cases(Op op);
 
+// f(x) + f(x): every input is used twice, so its gradient has to be added up.
+TensorFunction used_twice(const TensorFunction& f);
+
 inline constexpr const char* kEmptyResult = "nothing depends on it: the result is empty";
 
 // Options of a case whose gradient with respect to these inputs is zero, and why.
@@ -30,6 +33,9 @@ GradcheckOptions with_composite(TensorFunction composite, GradcheckOptions optio
 TensorFunction beside_last(TensorFunction f);
 
 std::vector<Case> joined(std::vector<Case> list, const std::vector<Case>& more);
+
+// Sets Case::cancels in the cases of these names.
+void mark_cancelling(std::vector<Case>& list, std::span<const std::string> names);
 
 // An input in the range where a function is to be checked.
 using Fill = std::function<Tensor(const Shape& shape, std::uint64_t seed)>;

@@ -36,6 +36,7 @@ std::vector<Case> joint_distance_loss_cases() {
   put("rank3", {2, 2, 3}, 34);
   put("rank5", {1, 2, 1, 2, 3}, 36);
   put("rank6", {2, 1, 2, 1, 1, 3}, 38);
+  put("in_training", {2, 5, 17, 3}, 110, constant_inputs({1}));
   put("width_1", {5, 1}, 42);
   put("width_2", {17, 2}, 40);
   put("width_15", {3, 15}, 44);

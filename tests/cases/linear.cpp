@@ -118,6 +118,29 @@ std::vector<Case> linear_cases() {
   };
   put_as("two_calls", {random_normal({3, 2}, 241), narrow, bias, random_normal({2, 2}, 242)},
          two_calls, steps_from(0.01));
+
+  // What the networks call: rows of a batch of sequences, weights of more rows than one chunk.
+  const Tensor tokens = random_normal({2, 5, 17, 16}, 250, 0.5);
+  const Tensor embedded = random_normal({2, 16}, 251);
+  const Tensor wide = random_normal({144, 16}, 252, 0.3);
+  const Tensor wide_bias = random_normal({144}, 253);
+  put("in_training", {tokens, wide, wide_bias});
+  put("in_training_gelu", {tokens, wide, wide_bias}, Activation::gelu);
+  put("in_training_no_bias", {tokens, wide});
+  put("in_training_gelu_no_bias", {tokens, wide}, Activation::gelu);
+  put("in_training_timestep", {embedded, wide, wide_bias});
+  put("in_training_timestep_silu", {embedded, wide, wide_bias}, Activation::silu,
+      constant_inputs({0}));
+  put("in_training_output", {tokens, random_normal({3, 16}, 254), random_normal({3}, 255)});
+  put("in_training_output_no_bias", {tokens, random_normal({3, 16}, 256)});
+  put("in_training_input",
+      {random_normal({2, 5, 17, 5}, 257), random_normal({144, 5}, 258), wide_bias},
+      Activation::none, constant_inputs({0}));
+  put("in_training_input_gelu_no_bias",
+      {random_normal({2, 5, 17, 2}, 259), random_normal({144, 2}, 260)}, Activation::gelu,
+      constant_inputs({0}));
+  // Far out, where the slope is exactly 0.
+  mark_cancelling(list, std::vector<std::string>{"gelu_saturated"});
   return list;
 }
 

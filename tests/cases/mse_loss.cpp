@@ -30,6 +30,7 @@ std::vector<Case> mse_loss_cases() {
   put("poses", {2, 3, 5, 3}, 10);
   put("constant_target", {17}, 20, constant_inputs({1}));
   put("constant_prediction", {2, 3}, 22, constant_inputs({0}));
+  put("in_training", {2, 5, 17, 3}, 100, constant_inputs({1}));
   put("scalar", {}, 30);
   put("one_element", {1}, 40);
   put("rank1_15", {15}, 42);

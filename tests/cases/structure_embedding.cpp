@@ -107,6 +107,12 @@ std::vector<Case> structure_embedding_cases() {
     };
   };
   put_as("same_parameters_twice", inputs(1, 3, 2, 2, 212), layers);
+
+  std::vector<Tensor> training = inputs(2, 5, 17, 48, 220);
+  training.push_back(random_normal({5, 16}, 224));
+  training.push_back(Tensor::of<std::int32_t>(
+      {17}, std::vector<std::int32_t>{0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4}));
+  put("in_training", training);
   return list;
 }
 
