@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace posetape {
 
@@ -35,6 +36,8 @@ struct Rule {
   void (*backward)(const Node& node, Backward& backward);
   // Floating-point operations of the call; the engine counts the bytes.
   double (*flops)(const Node& node);
+  // Which of its forms a call uses ("gelu", "cross"), for ops whose attributes choose other code.
+  std::string (*mode)(const Node& node) = nullptr;
 };
 
 const Rule& rule(Op op);

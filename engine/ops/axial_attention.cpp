@@ -33,6 +33,11 @@ double flops(const Node& node) {
   return 4.0 * static_cast<double>(pairs * width);
 }
 
+std::string mode(const Node& node) {
+  constexpr const char* kNames[] = {"space", "time", "cross"};
+  return kNames[static_cast<int>(node.attributes.as<AttentionShape>().axis)];
+}
+
 }  // namespace
 
 Tensor axial_attention(const Tensor& qkv, Axis axis, Index heads, double scale, const Tensor& add) {
@@ -60,6 +65,6 @@ Tensor axial_attention(const Tensor& qkv, Axis axis, Index heads, double scale, 
   return out;
 }
 
-const Rule axial_attention_rule{backward_rule, flops};
+const Rule axial_attention_rule{backward_rule, flops, mode};
 
 }  // namespace posetape

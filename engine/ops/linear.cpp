@@ -33,6 +33,11 @@ double flops(const Node& node) {
   return 2.0 * static_cast<double>(node.inputs[kX].shape.size() * node.inputs[kWeight].shape[0]);
 }
 
+std::string mode(const Node& node) {
+  constexpr const char* kNames[] = {"none", "gelu", "silu"};
+  return kNames[static_cast<int>(node.attributes.as<Activation>())];
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
@@ -58,6 +63,6 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   return y;
 }
 
-const Rule linear_rule{backward_rule, flops};
+const Rule linear_rule{backward_rule, flops, mode};
 
 }  // namespace posetape

@@ -53,6 +53,11 @@ double flops(const Node& node) {
   return 2.0 * static_cast<double>(s.batch) * static_cast<double>(s.m * s.n * s.k);
 }
 
+std::string mode(const Node& node) {
+  const auto flags = node.attributes.as<MatmulFlags>();
+  return fmt::format("{}{}", flags.transpose_a ? "t" : "n", flags.transpose_b ? "t" : "n");
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags) {
@@ -66,6 +71,6 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags) {
   return c;
 }
 
-const Rule matmul_rule{backward_rule, flops};
+const Rule matmul_rule{backward_rule, flops, mode};
 
 }  // namespace posetape

@@ -2,6 +2,9 @@
 
 #include "engine/error.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/models.hpp"
+#include "tests/cases/precision.hpp"
+#include "tests/cases/structure.hpp"
 
 namespace posetape {
 namespace {
@@ -14,34 +17,99 @@ bool is_fast(const Case& c) {
   return size <= kFastSize;
 }
 
-// Calls f(op, case) for the selected ones.
-template <class F>
-void each_selected(const SuiteOptions& options, const F& f) {
+// The cases and models that `options` selects, before the choice of what is fast.
+struct Selection {
+  std::vector<std::pair<Op, std::vector<Case>>> ops;
+  std::vector<ModelCase> models;
+};
+
+Selection select(const SuiteOptions& options) {
+  const auto chosen = [](const std::string& wanted, const std::string& own) {
+    return wanted.empty() || wanted == own;
+  };
+  Selection selection;
   std::vector<std::string> ops;
   std::vector<std::string> names;
-  bool found = false;
+  bool op_found = false;
   for (int i = 0; i < kOps; ++i) {
     const Op op = static_cast<Op>(i);
     ops.push_back(name(op));
-    if (!options.op.empty() && options.op != name(op)) continue;
-    for (const Case& c : cases(op)) {
+    if (!chosen(options.op, name(op))) continue;
+    op_found = true;
+    std::vector<Case> some;
+    for (Case& c : cases(op)) {
       names.push_back(c.name);
-      if (!options.case_name.empty() && options.case_name != c.name) continue;
-      found = true;
-      f(op, c);
+      c.options.seed = options.seed;
+      if (chosen(options.case_name, c.name)) some.push_back(std::move(c));
     }
+    if (!some.empty()) selection.ops.emplace_back(op, std::move(some));
   }
-  if (found) return;
-  if (names.empty()) fail("no op '{}'; there are {}", options.op, fmt::join(ops, ", "));
-  fail("no case '{}'{}; there are {}", options.case_name,
-       options.op.empty() ? std::string() : " of " + options.op, fmt::join(names, ", "));
+  for (const ModelCase& c : model_cases()) {
+    if (ops.back() != c.model) ops.push_back(c.model);
+    if (!chosen(options.op, c.model)) continue;
+    op_found = true;
+    names.push_back(c.name);
+    if (chosen(options.case_name, c.name)) selection.models.push_back(c);
+  }
+  if (!op_found) fail("no op '{}'; there are {}", options.op, fmt::join(ops, ", "));
+  if (selection.ops.empty() && selection.models.empty()) {
+    fail("no case '{}'{}; there are {}", options.case_name,
+         options.op.empty() ? std::string() : " of " + options.op, fmt::join(names, ", "));
+  }
+  return selection;
+}
+
+SuiteRow row_of(Op op, const Case& c) {
+  SuiteRow row;
+  row.op = name(op);
+  row.case_name = c.name;
+  row.dtype = "f64";
+  row.device = "cpu";
+  return row;
+}
+
+SuiteRow row_of(Op op, const Case& c, const StructureFinding& f) {
+  SuiteRow row = row_of(op, c);
+  row.input = f.input;
+  row.check = f.check;
+  row.verdict = f.note.empty() ? Verdict::agree : Verdict::disagree;
+  row.error = f.error;
+  row.note = f.note;
+  row.passed = f.note.empty();
+  return row;
+}
+
+SuiteRow row_of(Op op, const Case& c, const Finding& f) {
+  SuiteRow row = row_of(op, c);
+  row.input = f.input;
+  row.check = name(f.oracle);
+  row.verdict = f.verdict;
+  row.error = f.error;
+  row.trust = f.trust;
+  row.analytic = f.analytic;
+  row.oracle = f.numeric;
+  row.seconds = f.seconds;
+  row.where = f.where;
+  row.note = f.note.empty() ? c.options.reason : f.note;
+  row.passed = f.passed;
+  return row;
 }
 
 }  // namespace
 
+std::vector<Op> selected_ops(const SuiteOptions& options) {
+  std::vector<Op> ops;
+  for (const auto& [op, some] : select(options).ops) ops.push_back(op);
+  return ops;
+}
+
 std::vector<std::pair<std::string, std::string>> list_cases(const SuiteOptions& options) {
   std::vector<std::pair<std::string, std::string>> list;
-  each_selected(options, [&](Op op, const Case& c) { list.emplace_back(name(op), c.name); });
+  const Selection selection = select(options);
+  for (const auto& [op, some] : selection.ops) {
+    for (const Case& c : some) list.emplace_back(name(op), c.name);
+  }
+  for (const ModelCase& c : selection.models) list.emplace_back(c.model, c.name);
   return list;
 }
 
@@ -51,27 +119,27 @@ std::vector<SuiteRow> run_suite(const SuiteOptions& options) {
     if (options.on_row) options.on_row(row);
     rows.push_back(std::move(row));
   };
-  each_selected(options, [&](Op op, Case c) {
-    if (options.fast && !is_fast(c)) return;
-    c.options.seed = options.seed;
-    for (const Finding& f : gradcheck(c.f, c.inputs, c.options).findings) {
-      SuiteRow row;
-      row.op = name(op);
-      row.case_name = c.name;
-      row.input = f.input;
-      row.check = name(f.oracle);
-      row.dtype = "f64";
-      row.device = "cpu";
-      row.verdict = f.verdict;
-      row.error = f.error;
-      row.trust = f.trust;
-      row.seconds = f.seconds;
-      row.where = f.where;
-      row.note = f.note.empty() ? c.options.reason : f.note;
-      row.passed = f.passed;
-      put(std::move(row));
+  Selection selection = select(options);
+  for (auto& [op, some] : selection.ops) {
+    if (options.fast) std::erase_if(some, [](const Case& c) { return !is_fast(c); });
+    for (const Case& c : some) {
+      try {
+        for (const Finding& f : gradcheck(c.f, c.inputs, c.options).findings) put(row_of(op, c, f));
+        for (const StructureFinding& f : check_structure(c)) put(row_of(op, c, f));
+      } catch (const Error& error) {
+        SuiteRow row = row_of(op, c);
+        row.check = "runs";
+        row.verdict = Verdict::disagree;
+        row.note = error.what();
+        put(std::move(row));
+      }
     }
-  });
+    const bool all = options.case_name.empty() && !options.fast;
+    for (SuiteRow& row : check_precision(op, some, all)) put(std::move(row));
+  }
+  for (const ModelCase& c : selection.models) {
+    for (SuiteRow& row : check_model(c, options)) put(std::move(row));
+  }
   return rows;
 }
 

@@ -1,4 +1,4 @@
-// The gradient-check suite over all ops: what `posetape gradcheck` and the tests run.
+// The gradient-check suite over all ops and networks: what `posetape gradcheck` and the tests run.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,15 @@ struct SuiteRow {
   std::string op;
   std::string case_name;
   int input = 0;
-  std::string check;   // an oracle's name, or a check of suite.cpp ("alone", "added", "ulp", ...)
+  // An oracle's name, a claim of structure.hpp ("alone", "added", ...), "ulp" or "covered".
+  std::string check;
   std::string dtype;   // of the tensors: "f64", "f32", "bf16"
   std::string device;  // "cpu"
   Verdict verdict{};
-  double error = 0;  // worst: relative to the gradient's scale; in ULP where check is "ulp"
-  double trust = 0;  // the oracle's own error, in the same unit
+  double error = 0;     // worst: relative to the gradient's scale; in ULP where check is "ulp"
+  double trust = 0;     // the oracle's own error, in the same unit
+  double analytic = 0;  // both at the worst place, where the check compares two numbers
+  double oracle = 0;
   double seconds = 0;
   std::string where;  // the worst place
   std::string note;   // why it was skipped, why it is looser, what differed
@@ -30,13 +33,16 @@ struct SuiteRow {
 
 struct SuiteOptions {
   std::uint64_t seed = 1;
-  std::string op;         // only this op; empty: all
+  std::string op;         // only this op, or "model:<name>"; empty: all
   std::string case_name;  // only this case; empty: all
-  // Only what takes seconds: one oracle more than differences, and small cases.
+  // Only what takes seconds: the small cases.
   bool fast = false;
   // Called after each row, for a progress line.
   std::function<void(const SuiteRow&)> on_row;
 };
+
+// The ops that `options` selects; throws where nothing is selected.
+std::vector<Op> selected_ops(const SuiteOptions& options);
 
 // The cases that `options` selects, as (op, name). Throws where an op or a case is unknown, naming
 // those that exist.

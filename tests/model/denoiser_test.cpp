@@ -26,25 +26,6 @@ TEST_CASE("PoseDenoiser has about 4.6 M parameters at its default size") {
   CHECK(count < 4'800'000);
 }
 
-TEST_CASE("PoseDenoiser's gradient in f64 agrees with differences in all parameters") {
-  const std::vector<int> t{7, 31};
-  const Tensor x = random_normal({2, 3, 17, 3}, 1);
-  const Tensor y = random_normal({2, 3, 17, 2}, 2);
-  const Tensor target = random_normal({2, 3, 17, 3}, 3);
-  SUBCASE("with timestep") {
-    PoseDenoiser network(tiny(), DType::f64, 5);
-    test::check_parameter_gradient(
-        network.parameters(), [&] { return joint_distance_loss(network(x, y, t), target); }, 1e-8);
-  }
-  SUBCASE("without timestep") {
-    PoseDenoiserConfig config = tiny();
-    config.timestep = false;
-    PoseDenoiser network(config, DType::f64, 5);
-    test::check_parameter_gradient(
-        network.parameters(), [&] { return mse_loss(network(x, y, {}), target); }, 1e-8);
-  }
-}
-
 TEST_CASE("PoseDenoiser tells timesteps apart, sequence by sequence") {
   const PoseDenoiser network(tiny(), DType::f64, 5);
   const Tensor one = random_normal({1, 3, 17, 3}, 1);

@@ -52,32 +52,6 @@ diffusion::RefinerBatch batch(DType dtype) {
 
 }  // namespace
 
-TEST_CASE("the whole loss of noising, network and loss has the right gradient, every variant") {
-  RefinerConfig config = tiny();
-  SUBCASE("plain") {}
-  SUBCASE("ar1, mse") {
-    config.noise = diffusion::NoiseKind::ar1;
-    config.loss = diffusion::LossKind::mse;
-  }
-  SUBCASE("without CND") {
-    config.source = diffusion::ErrorSource::real;
-  }
-  SUBCASE("mixed") {
-    config.source = diffusion::ErrorSource::mixed;
-  }
-  SUBCASE("rollout, first state") {
-    config.states = diffusion::States::rollout;
-    config.rollout_steps = 1;
-  }
-  SUBCASE("without diffusion") {
-    config.objective = diffusion::Objective::regression;
-    config.network.timestep = false;
-  }
-  Refiner refiner = make(config, DType::f64);
-  test::check_parameter_gradient(
-      refiner.parameters(), [&] { return refiner.loss(batch(DType::f64), 5, 17); }, 1e-8);
-}
-
 TEST_CASE("DDIM's result has the right derivative with respect to the noisy poses") {
   const diffusion::RefinerBatch b = batch(DType::f64);
   GradcheckOptions options;

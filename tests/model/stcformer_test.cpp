@@ -23,14 +23,6 @@ TEST_CASE("STCFormer has exactly the parameters of the released networks") {
   CHECK(parameter_count(Stcformer(large, DType::f32, 1).parameters()) == 18'933'184);
 }
 
-TEST_CASE("STCFormer's gradient in f64 agrees with differences in all parameters") {
-  Stcformer network({16, 2, 2, 2}, DType::f64, 3);
-  const Tensor y = random_normal({2, 3, 17, 2}, 1);
-  const Tensor truth = random_normal({2, 3, 17, 3}, 2);
-  test::check_parameter_gradient(
-      network.parameters(), [&] { return joint_distance_loss(network(y), truth); }, 1e-8);
-}
-
 TEST_CASE("STCFormer computes the same bits for any thread count") {
   const Stcformer network({32, 2, 2, 4}, DType::f32, 3);
   const Tensor y =

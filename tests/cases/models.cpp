@@ -1,0 +1,243 @@
+#include "tests/cases/models.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "diffusion/refiner.hpp"
+#include "engine/gradcheck.hpp"
+#include "engine/ops.hpp"
+#include "engine/ridders.hpp"
+#include "engine/rng.hpp"
+#include "model/pose_denoiser.hpp"
+#include "model/stcformer.hpp"
+#include "tests/cases/coverage.hpp"
+
+namespace posetape {
+namespace {
+
+using diffusion::ConditionalNoise;
+using diffusion::Refiner;
+using diffusion::RefinerConfig;
+
+constexpr Index kJoints = 17;
+
+struct Sizes {
+  Index batch, frames, width, depth, heads, mlp_ratio;
+};
+
+Sizes sizes(ModelSize size) {
+  if (size == ModelSize::tiny) return {2, 4, 16, 1, 2, 2};
+  return {4, 27, 256, 1, 8, 4};
+}
+
+Tensor input(const Shape& shape, std::uint64_t seed, double scale, DType dtype) {
+  return Tensor::of(shape, random_normal(shape, seed, scale).values<double>(), dtype);
+}
+
+Tensor poses(const Sizes& s, Index channels, std::uint64_t seed, DType dtype) {
+  return input({s.batch, s.frames, kJoints, channels}, seed, 0.4, dtype);
+}
+
+// Errors of about 5 cm that depend on the condition, the root joint always zero.
+ConditionalNoise some_noise() {
+  return ConditionalNoise::fit(51, 85, 4, [](Index s) {
+    Random random(9, Stream::test, static_cast<std::uint64_t>(s));
+    diffusion::NoiseSequence rows;
+    for (int f = 0; f < 60; ++f) {
+      for (int i = 0; i < 85; ++i) rows.b.push_back(i >= 34 && i < 37 ? 0 : random.normal());
+      for (int i = 0; i < 51; ++i) {
+        const double b = rows.b[rows.b.size() - 51 + static_cast<std::size_t>(i)];
+        rows.a.push_back(i < 3 ? 0 : 0.02 * b + 0.05 * random.normal());
+      }
+    }
+    return rows;
+  });
+}
+
+ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& change) {
+  return {
+      "model:refiner", std::move(name), [change](DType dtype, ModelSize size) {
+        const Sizes s = sizes(size);
+        RefinerConfig config;
+        config.network = {s.width, s.depth, s.heads, s.mlp_ratio, true};
+        config.frames = static_cast<int>(s.frames);
+        change(config);
+        const diffusion::ErrorScale scale{std::vector<double>(51, 0.0),
+                                          std::vector<double>(51, 0.04)};
+        const auto model = std::make_shared<Refiner>(config, some_noise(), scale, dtype, 11);
+        const diffusion::RefinerBatch batch{poses(s, 3, 1, dtype), poses(s, 3, 2, dtype),
+                                            poses(s, 2, 3, dtype)};
+        return ModelStep{model, &model->parameters(), [=] { return model->loss(batch, 5, 17); }};
+      }};
+}
+
+ModelCase stcformer(std::string name, Index depth) {
+  return {"model:stcformer", std::move(name), [depth](DType dtype, ModelSize size) {
+            const Sizes s = sizes(size);
+            const auto model = std::make_shared<model::Stcformer>(
+                model::StcformerConfig{s.width, depth, s.heads, s.mlp_ratio}, dtype, 3);
+            const Tensor y = poses(s, 2, 1, dtype);
+            const Tensor truth = poses(s, 3, 2, dtype);
+            return ModelStep{model, &model->parameters(),
+                             [=] { return joint_distance_loss((*model)(y), truth); }};
+          }};
+}
+
+Tensor recorded(const ModelStep& step, Tape& tape) {
+  step.parameters->watch(tape);
+  const Recording on(tape);
+  return step.loss();
+}
+
+double dot(const Tensor& a, const Tensor& b) {
+  double sum = 0;
+  for (Index i = 0; i < a.size(); ++i) sum += a.data<double>()[i] * b.data<double>()[i];
+  return sum;
+}
+
+class ModelCheck {
+ public:
+  ModelCheck(const ModelCase& c, const SuiteOptions& options) : case_(c), options_(options) {}
+
+  std::vector<SuiteRow> run() {
+    const ModelStep step = case_.make(DType::f64, ModelSize::tiny);
+    Tape tape;
+    const Tensor loss = recorded(step, tape);
+    Tape::Options backward;
+    backward.destinations = step.parameters->destinations();
+    tape.backward(loss, backward);
+    gradient_ = step.parameters->gradients().clone();
+    scale_ = std::sqrt(dot(gradient_, gradient_));
+    start_ = step.parameters->values().clone();
+
+    const ModelStep dual = case_.make(DType::dual, ModelSize::tiny);
+    along("differences", 1e-8,
+          [&](const Tensor& direction) { return differences(step, direction); });
+    along("adjoint", 1e-12, [&](const Tensor& direction) { return slope(dual, direction); });
+    coverage();
+    return std::move(rows_);
+  }
+
+ private:
+  SuiteRow row(const char* check, const char* dtype) const {
+    SuiteRow r;
+    r.op = case_.model;
+    r.case_name = case_.name;
+    r.check = check;
+    r.dtype = dtype;
+    r.device = "cpu";
+    return r;
+  }
+
+  void put(SuiteRow r) { rows_.push_back(std::move(r)); }
+
+  // <gradient, direction> against `derivative(direction)`, relative to the gradient's length: one
+  // direction's derivative may be small by chance.
+  void along(const char* check, double tolerance,
+             const std::function<Derivative(const Tensor&)>& derivative) {
+    const auto start = std::chrono::steady_clock::now();
+    SuiteRow r = row(check, "f64");
+    const int directions = options_.fast ? 2 : 6;
+    for (int d = 0; d < directions; ++d) {
+      const Tensor direction =
+          random_normal(start_.shape(), options_.seed * 100 + static_cast<std::uint64_t>(d));
+      const Derivative numeric = derivative(direction);
+      const double error = std::fabs(dot(gradient_, direction) - numeric.value) / scale_;
+      if (!(error <= r.error)) {
+        r.error = error;
+        r.trust = numeric.error / scale_;
+        r.where = fmt::format("direction {}", d);
+      }
+    }
+    r.verdict = !(scale_ > 0)             ? Verdict::vacuous
+                : !(r.error <= tolerance) ? Verdict::disagree
+                                          : Verdict::agree;
+    r.passed = r.verdict == Verdict::agree;
+    r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    put(std::move(r));
+  }
+
+  // The gaps between parameters move too and change nothing.
+  Derivative differences(const ModelStep& step, const Tensor& direction) const {
+    const Tensor values = step.parameters->values();
+    const Derivative d = ridders(
+        [&](double h) {
+          for (Index i = 0; i < start_.size(); ++i) {
+            values.data<double>()[i] = start_.data<double>()[i] + h * direction.data<double>()[i];
+          }
+          return step.loss().item();
+        },
+        1e-3);
+    copy(start_, values);
+    return d;
+  }
+
+  Derivative slope(const ModelStep& step, const Tensor& direction) const {
+    const Tensor values = step.parameters->values();
+    for (Index i = 0; i < start_.size(); ++i) {
+      values.data<Dual>()[i] = Dual(start_.data<double>()[i], direction.data<double>()[i]);
+    }
+    return {step.loss().data<Dual>()[0].slope, 0};
+  }
+
+  void coverage() {
+    SuiteRow r = row("covered", "f32");
+    Tape tape;
+    recorded(case_.make(DType::f32, ModelSize::training), tape);
+    for (const std::string& s : signatures(tape)) {
+      if (covered_signatures().contains(s)) continue;
+      r.note += (r.note.empty() ? "no case for " : "; ") + s;
+    }
+    r.verdict = r.note.empty() ? Verdict::agree : Verdict::skipped;
+    r.passed = r.note.empty();
+    put(std::move(r));
+  }
+
+  const ModelCase& case_;
+  const SuiteOptions& options_;
+  Tensor gradient_;
+  Tensor start_;
+  double scale_ = 0;
+  std::vector<SuiteRow> rows_;
+};
+
+}  // namespace
+
+const std::vector<ModelCase>& model_cases() {
+  using diffusion::ErrorSource;
+  using diffusion::LossKind;
+  using diffusion::NoiseKind;
+  using diffusion::Objective;
+  using diffusion::States;
+  static const std::vector<ModelCase> all{
+      refiner("plain", [](RefinerConfig&) {}),
+      refiner("ar1_mse",
+              [](RefinerConfig& c) {
+                c.noise = NoiseKind::ar1;
+                c.loss = LossKind::mse;
+              }),
+      refiner("real_errors", [](RefinerConfig& c) { c.source = ErrorSource::real; }),
+      refiner("mixed_errors", [](RefinerConfig& c) { c.source = ErrorSource::mixed; }),
+      refiner("rollout_first_state",
+              [](RefinerConfig& c) {
+                c.states = States::rollout;
+                c.rollout_steps = 1;
+              }),
+      refiner("regression",
+              [](RefinerConfig& c) {
+                c.objective = Objective::regression;
+                c.network.timestep = false;
+              }),
+      refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
+      stcformer("plain", 2),
+      stcformer("one_block", 1),
+  };
+  return all;
+}
+
+std::vector<SuiteRow> check_model(const ModelCase& c, const SuiteOptions& options) {
+  return ModelCheck(c, options).run();
+}
+
+}  // namespace posetape

@@ -1,0 +1,200 @@
+#include "tests/cases/precision.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "engine/tape.hpp"
+#include "tests/cases/cases.hpp"
+
+namespace posetape {
+namespace {
+
+using Tensors = std::vector<Tensor>;
+
+// Compilers round differently, by less than this.
+constexpr double kFactor = 1.5;
+constexpr double kSlack = 0.5;
+// A figure that is this many times too large hides the next change.
+constexpr double kTooLarge = 16;
+// Kernels may return 0 below the smallest normal number, 2^-126 (kernels/cpu/math.hpp), so a
+// product with such a factor has no digits up to some 100 times that.
+constexpr double kSmallest = 0x1p-119;
+
+struct Committed {
+  const char* op;
+  int input;
+  double f32;
+  double bf16;
+};
+constexpr Committed kCommitted[] = {
+#define POSETAPE_PRECISION(op, input, f32, bf16) {#op, input, f32, bf16},
+#include "tests/cases/precision.def"
+#undef POSETAPE_PRECISION
+    {"", 0, 0, 0},
+};
+
+bool floating(const Tensor& t) {
+  return t.defined() && t.dtype() != DType::i32;
+}
+
+Tensor converted(const Tensor& t, DType dtype) {
+  if (!floating(t)) return t;
+  const Tensor other = Tensor::empty(t.shape(), dtype);
+  copy(t, other);
+  return other;
+}
+
+double ulp(DType dtype, double x) {
+  const int digits = dtype == DType::bf16 ? 8 : 24;
+  const int exponent = std::max(std::ilogb(x) - digits + 1, dtype == DType::bf16 ? -133 : -149);
+  return std::ldexp(1.0, exponent);
+}
+
+// f's outputs, and for each output the gradients of the inputs, in the type of the inputs.
+struct Results {
+  Tensors outputs;
+  std::vector<std::pair<int, Tensor>> gradients;
+};
+
+Results results(const Case& c, const Tensors& inputs, DType rounded) {
+  Results all;
+  Tape tape;
+  std::vector<int> watched;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const bool constant =
+        std::ranges::find(c.options.constant, static_cast<int>(i)) != c.options.constant.end();
+    if (!floating(inputs[i]) || constant) continue;
+    tape.watch(inputs[i]);
+    watched.push_back(static_cast<int>(i));
+  }
+  {
+    const Recording on(tape);
+    all.outputs = c.f(inputs);
+  }
+  for (std::size_t o = 0; o < all.outputs.size(); ++o) {
+    const Tensor& y = all.outputs[o];
+    if (!y.defined()) continue;
+    Tape::Options options;
+    options.cotangent =
+        converted(converted(random_normal(y.shape(), 4000 + o), rounded), y.dtype());
+    const Gradients g = tape.backward(y, options);
+    for (const int i : watched) {
+      all.gradients.emplace_back(i, g.of(inputs[static_cast<std::size_t>(i)]).clone());
+    }
+  }
+  return all;
+}
+
+class Ladder {
+ public:
+  void add(const Case& c, DType dtype) {
+    Tensors narrow;
+    Tensors wide;
+    for (const Tensor& t : c.inputs) {
+      narrow.push_back(converted(t, dtype));
+      wide.push_back(converted(narrow.back(), DType::f64));
+    }
+    const Results got = results(c, narrow, dtype);
+    const Results expected = results(c, wide, dtype);
+    for (std::size_t o = 0; o < got.outputs.size(); ++o) {
+      if (got.outputs[o].defined()) compare(c, -1, dtype, got.outputs[o], expected.outputs[o]);
+    }
+    for (std::size_t g = 0; g < got.gradients.size(); ++g) {
+      compare(c, got.gradients[g].first, dtype, got.gradients[g].second,
+              expected.gradients[g].second);
+    }
+  }
+
+  std::vector<Loss> losses() const {
+    std::vector<Loss> all;
+    for (const auto& [key, loss] : worst_) all.push_back(loss);
+    return all;
+  }
+
+ private:
+  void compare(const Case& c, int input, DType dtype, const Tensor& got, const Tensor& expected) {
+    const std::vector<double> g = got.to_doubles();
+    const std::vector<double> e = expected.to_doubles();
+    double squares = 0;
+    for (const double x : e) squares += x * x;
+    const double rms = e.empty() ? 0 : std::sqrt(squares / static_cast<double>(e.size()));
+    Loss& worst = worst_.try_emplace({input, dtype}, Loss{input, dtype, 0, c.name, "everywhere"})
+                      .first->second;
+    for (std::size_t k = 0; k < e.size(); ++k) {
+      const double unit = std::max(std::fabs(e[k]), rms);
+      if (!std::isfinite(e[k]) || g[k] == e[k] || unit < kSmallest) continue;
+      const double error = std::fabs(g[k] - e[k]) / ulp(got.dtype(), unit);
+      if (error <= worst.ulp) continue;
+      worst = {input, dtype, error, c.name, fmt::format("element {}", k)};
+    }
+  }
+
+  std::map<std::pair<int, DType>, Loss> worst_;
+};
+
+}  // namespace
+
+std::vector<Loss> measure_precision(const std::vector<Case>& all) {
+  Ladder ladder;
+  for (const Case& c : all) {
+    for (const DType dtype : {DType::f32, DType::bf16}) ladder.add(c, dtype);
+  }
+  return ladder.losses();
+}
+
+double expected_ulp(Op op, int input, DType dtype) {
+  for (const Committed& c : kCommitted) {
+    if (std::strcmp(c.op, name(op)) == 0 && c.input == input) {
+      return dtype == DType::bf16 ? c.bf16 : c.f32;
+    }
+  }
+  return -1;
+}
+
+std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& all, bool all_cases) {
+  std::vector<SuiteRow> rows;
+  for (const Loss& loss : measure_precision(all)) {
+    const double expected = expected_ulp(op, loss.input, loss.dtype);
+    const bool worse = loss.ulp > kFactor * expected + kSlack;
+    const bool better = all_cases && kTooLarge * (loss.ulp + kSlack) < expected;
+    SuiteRow row;
+    row.op = name(op);
+    row.case_name = loss.case_name;
+    row.input = loss.input;
+    row.check = "ulp";
+    row.dtype = name(loss.dtype);
+    row.device = "cpu";
+    row.error = loss.ulp;
+    row.where = loss.where;
+    row.verdict = worse || better ? Verdict::disagree : Verdict::agree;
+    row.passed = row.verdict == Verdict::agree;
+    if (!row.passed) {
+      row.note = fmt::format("{:.1f} ULP, {:.1f} expected: see tests/cases/precision.def", loss.ulp,
+                             expected);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string precision_lines(const std::vector<SuiteRow>& rows) {
+  std::map<std::pair<std::string, int>, std::array<double, 2>> figures;
+  std::vector<std::pair<std::string, int>> order;
+  for (const SuiteRow& row : rows) {
+    if (row.check != "ulp") continue;
+    const std::pair key{row.op, row.input};
+    if (!figures.contains(key)) order.push_back(key);
+    figures[key][row.dtype == "bf16"] = row.error;
+  }
+  std::string text;
+  for (const auto& key : order) {
+    text += fmt::format("POSETAPE_PRECISION({}, {}, {:.1f}, {:.1f})\n", key.first, key.second,
+                        figures[key][0], figures[key][1]);
+  }
+  return text;
+}
+
+}  // namespace posetape

@@ -1,0 +1,36 @@
+// The precision ladder: what an op's values and gradients lose in f32 and bf16, against f64 on the
+// same (rounded) inputs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/op.hpp"
+#include "tests/cases/suite.hpp"
+
+namespace posetape {
+
+// The worst error of one quantity of an op over its cases, in ULP of `dtype` at the larger of the
+// value and the root mean square of its tensor: a single value that cancels to almost nothing has
+// no digits in any type, and says nothing of the kernel.
+struct Loss {
+  int input = -1;  // the gradient of this input; -1: the values
+  DType dtype{};
+  double ulp = 0;
+  std::string case_name;  // where it is worst
+  std::string where;      // "element 17"
+};
+
+std::vector<Loss> measure_precision(const std::vector<Case>& cases);
+
+// The figure that precision.def commits for it; negative where it has none.
+double expected_ulp(Op op, int input, DType dtype);
+
+// As rows with check "ulp": one for each quantity and type. Disagrees where the error is clearly
+// above the committed figure, or so far below it that the figure should be mended.
+std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& cases, bool all_cases);
+
+// The lines of precision.def for these rows, to be pasted.
+std::string precision_lines(const std::vector<SuiteRow>& rows);
+
+}  // namespace posetape
