@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/dispatch.hpp"
+#include "engine/profile.hpp"
 #include "kernels/adam/adam.hpp"
 
 namespace posetape {
@@ -15,6 +16,8 @@ Adam::Adam(const ParameterList& parameters, AdamOptions options)
       options_(options) {}
 
 void Adam::step(double lr) {
+  Profile* profile = Profile::current();
+  if (profile != nullptr) profile->begin();
   ++steps;
   const double t = static_cast<double>(steps);
   dispatch_real(values_, [&]<class T>(auto where) {
@@ -22,6 +25,11 @@ void Adam::step(double lr) {
                                 values_.size(), lr, options_.beta1, options_.beta2, options_.eps,
                                 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t)});
   });
+  if (profile != nullptr) {
+    // Reads p, g, m, v and writes all but g.
+    profile->end("adam", {12.0 * static_cast<double>(values_.size()),
+                          7.0 * static_cast<double>(values_.bytes())});
+  }
 }
 
 }  // namespace posetape

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/profile.hpp"
+
 namespace posetape {
 namespace {
 
@@ -158,9 +160,12 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
           return out.slot >= 0 && slots[static_cast<std::size_t>(out.slot)].tensor.defined();
         });
     if (reached) {
+      Profile* profile = Profile::current();
+      if (profile != nullptr) profile->begin();
       Backward context(*node, slots, options.intercept);
       rule(node->op).backward(*node, context);
       context.finish();
+      if (profile != nullptr) profile->end(*node, /*backward=*/true);
     }
     // An output's gradient is complete once its own node is reached, and used up after it.
     for (const Value& out : node->outputs) {
@@ -211,12 +216,18 @@ void record(Op op, std::initializer_list<Tensor> inputs, std::initializer_list<T
 void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
             std::span<const Tensor> saved, const Attributes& attributes) {
   Tape* tape = current_tape;
-  if (tape == nullptr) return;
+  Profile* profile = Profile::current();
+  if (tape == nullptr && profile == nullptr) return;
   Node node{op, {}, {}, {}, attributes};
   bool tracked = false;
   for (const Tensor& t : inputs) {
-    node.inputs.push_back(value_of(t, t.defined() ? tape->slot_of(t) : -1));
+    node.inputs.push_back(value_of(t, tape != nullptr && t.defined() ? tape->slot_of(t) : -1));
     tracked = tracked || node.inputs.back().slot >= 0;
+  }
+  if (profile != nullptr) {
+    for (const Tensor& t : outputs) node.outputs.push_back(value_of(t, -1));
+    profile->end(node, /*backward=*/false);
+    node.outputs.clear();
   }
   if (!tracked) return;
   for (const Tensor& t : outputs) {

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   posetape::tools::add_refine(app);
   posetape::tools::add_evaluate(app);
   posetape::tools::add_info(app);
+  posetape::tools::add_profile(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,58 @@
+// Where the time of a step goes, op by op.
+//
+//   Profile profile;
+//   ... a training step ...
+//   for (const ProfileEvent& e : profile.events()) ...
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "engine/tape.hpp"
+
+namespace posetape {
+
+struct ProfileEvent {
+  std::string name;  // "linear.gelu", "adam"
+  bool backward = false;
+  double start = 0;  // seconds since the profile began
+  double seconds = 0;
+  // As the op's rule counts it; a backward rule counts twice its forward, since it makes as many
+  // products for each of two operands.
+  Cost cost;
+};
+
+// While it lives, the ops, backward rules and optimiser steps of this thread are timed. A forward
+// op's time runs from the end of what was timed before it, so that what lies between two ops
+// (allocation, checks of shapes) counts. Nests: the innermost counts.
+class Profile {
+ public:
+  Profile();
+  ~Profile();
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+
+  const std::vector<ProfileEvent>& events() const { return events_; }
+  // Forgets the events, and what has passed since the last one belongs to no op.
+  void restart();
+
+  // The one that is alive in this thread, or null.
+  static Profile* current();
+  // Called by the engine: what has just ended, and began where the last one ended.
+  void end(const Node& node, bool backward);
+  void end(const std::string& name, const Cost& cost);
+  // What follows begins now.
+  void begin() { last_ = Clock::now(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void put(ProfileEvent event);
+
+  Profile* outer_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_ = start_;
+  std::vector<ProfileEvent> events_;
+};
+
+}  // namespace posetape
