@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "data/skeleton.hpp"
+#include "data/text_table.hpp"
 
 namespace posetape::data {
 namespace {
@@ -53,31 +53,6 @@ std::string interval_text(const Interval& gain) {
   return fmt::format("{} [{:+.2f}, {:+.2f}]", percent(gain.median), gain.low, gain.high);
 }
 
-// Columns two spaces apart, the first one left aligned, the others right; a rule below the header.
-std::string table(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows[0].size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t c = 0; c < rows[r].size(); ++c) {
-      if (c == 0) {
-        text += fmt::format("{:<{}}", rows[r][c], widths[c]);
-      } else {
-        text += fmt::format("  {:>{}}", rows[r][c], widths[c]);
-      }
-    }
-    text += '\n';
-    if (r > 0) continue;
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      text += std::string(c == 0 ? 0 : 2, ' ') + std::string(widths[c], '-');
-    }
-    text += '\n';
-  }
-  return text;
-}
-
 // The columns of one metric: base alone, or base, refined and change.
 void add_header(Row& row, const std::string& title, bool refined) {
   if (!refined) {
@@ -117,7 +92,7 @@ std::string action_table(const Comparison& c) {
     }
     rows.push_back(row);
   });
-  return table(rows);
+  return text_table(rows);
 }
 
 std::string metric_table(const Comparison& c) {
@@ -133,7 +108,7 @@ std::string metric_table(const Comparison& c) {
     if (c.gains) row.push_back(metric.gain ? interval_text((*c.gains).*metric.gain) : "-");
     rows.push_back(row);
   }
-  return table(rows);
+  return text_table(rows);
 }
 
 std::string joint_table(const Comparison& c) {
@@ -146,7 +121,7 @@ std::string joint_table(const Comparison& c) {
                c.refined ? std::optional(c.refined->average.joints[j]) : std::nullopt);
     rows.push_back(row);
   }
-  return table(rows);
+  return text_table(rows);
 }
 
 // ---- JSON ----
