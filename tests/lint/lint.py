@@ -1,6 +1,6 @@
 """Rules that the compiler does not know: python3 tests/lint/lint.py ROOT [--nm NM --archives LIB...]
 
-  includes   who may include whom: tools -> diffusion, data -> model -> engine
+  includes   who may include whom: tools -> tests/cases -> diffusion, data -> model -> engine
              -> kernels, and nothing back
   threads    no threads but the pool of kernels/cpu/parallel.hpp
   symbols    nothing in a kernel library of one instruction set that the linker could pick for
@@ -15,16 +15,18 @@ import re
 import subprocess
 import sys
 
-# A folder and those that it may include, itself left out.
+# A layer and those that it may include, itself left out. The gradient-check suite in tests/cases is
+# what `posetape gradcheck` runs, so it lies below tools and may not use the rest of tests.
 LAYERS = {
     "kernels": [],
     "engine": ["kernels"],
     "model": ["engine", "kernels"],
     "diffusion": ["model", "engine", "kernels"],
     "data": ["model", "engine", "kernels"],
-    "tools": ["diffusion", "data", "model", "engine", "kernels"],
-    "tests": ["bench", "tools", "diffusion", "data", "model", "engine", "kernels"],
-    "bench": ["tests", "tools", "diffusion", "data", "model", "engine", "kernels"],
+    "tests/cases": ["diffusion", "model", "engine", "kernels"],
+    "tools": ["tests/cases", "diffusion", "data", "model", "engine", "kernels"],
+    "tests": ["bench", "tools", "tests/cases", "diffusion", "data", "model", "engine", "kernels"],
+    "bench": ["tests", "tools", "tests/cases", "diffusion", "data", "model", "engine", "kernels"],
 }
 SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh", ".in"}
 
@@ -38,16 +40,23 @@ KERNEL_LIBRARIES = re.compile(
 OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+(simd|reduction)\b)|<omp\.h>")
 
 
+def layer(path):
+    """The layer of a path below the root, None where it is in none: the first that fits, so that
+    tests/cases stands before tests."""
+    return next((name for name in LAYERS if path.startswith(name + "/")), None)
+
+
 def sources(root):
     """(path relative to root, its lines) of every source file."""
     for folder in LAYERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix in SUFFIXES and path.is_file():
-                yield path.relative_to(root).as_posix(), path.read_text("utf-8").splitlines()
+            relative = path.relative_to(root).as_posix()
+            if path.suffix in SUFFIXES and path.is_file() and layer(relative) == folder:
+                yield relative, path.read_text("utf-8").splitlines()
 
 
 def check_includes(path, lines):
-    folder = path.split("/")[0]
+    folder = layer(path)
     for number, line in enumerate(lines, 1):
         match = INCLUDE.match(line)
         if not match:
@@ -60,8 +69,8 @@ def check_includes(path, lines):
                     "the standard library and CUDA, so move this use to the engine"
                 )
             continue
-        target = name.split("/")[0]
-        if "/" not in name or target not in LAYERS:
+        target = layer(name)
+        if target is None:
             yield (
                 f'{path}:{number}: "{name}" is no path from the repository\'s root; write it as '
                 '"folder/file.hpp", and libraries in <>'

@@ -26,6 +26,11 @@ class Includes(unittest.TestCase):
             ("data/a.cpp", "engine/error.hpp"),
             ("tools/main.cpp", "data/npz.hpp"),
             ("tests/data/a.cpp", "diffusion/a.hpp"),
+            ("tests/cases/a.cpp", "diffusion/a.hpp"),
+            ("tests/cases/a.cpp", "tests/cases/suite.hpp"),
+            ("tools/gradcheck.cpp", "tests/cases/suite.hpp"),
+            ("tests/engine/a.cpp", "tests/cases/suite.hpp"),
+            ("bench/a.cpp", "tests/cases/cases.hpp"),
             ("engine/ops.hpp.in", "engine/tape.hpp"),
         ]:
             self.assertEqual(self.check(path, f'#include "{name}"'), [], path)
@@ -38,7 +43,12 @@ class Includes(unittest.TestCase):
             ("data/npz.cpp", "diffusion/schedule.hpp"),
             ("diffusion/schedule.cpp", "data/npz.hpp"),
             ("diffusion/schedule.cpp", "tools/progress.hpp"),
-            ("tools/main.cpp", "tests/cases/cases.hpp"),
+            ("tools/main.cpp", "tests/data/files.hpp"),
+            ("tests/cases/suite.cpp", "tools/progress.hpp"),
+            ("tests/cases/suite.cpp", "data/npz.hpp"),
+            ("tests/cases/suite.cpp", "tests/data/files.hpp"),
+            ("engine/gradcheck.cpp", "tests/cases/suite.hpp"),
+            ("diffusion/a.cpp", "tests/cases/suite.hpp"),
             ("engine/tensor.cpp", "tensor.hpp"),
             ("engine/tensor.cpp", "../engine/tensor.hpp"),
         ]:
