@@ -13,6 +13,7 @@ void add_refine(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_info(CLI::App& app);
 void add_profile(CLI::App& app);
+void add_gradcheck(CLI::App& app);
 
 // Options that every command has.
 struct Common {

@@ -40,8 +40,11 @@ int main(int argc, char** argv) {
   posetape::tools::add_evaluate(app);
   posetape::tools::add_info(app);
   posetape::tools::add_profile(app);
+  posetape::tools::add_gradcheck(app);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();  // of a command that has said what failed
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {

@@ -1,0 +1,133 @@
+// posetape gradcheck: every gradient against independent oracles.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "engine/atomic_file.hpp"
+#include "engine/error.hpp"
+#include "kernels/cpu/dispatch.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "tests/cases/suite.hpp"
+#include "tools/commands.hpp"
+#include "tools/gradcheck_html.hpp"
+#include "tools/gradcheck_report.hpp"
+#include "tools/progress.hpp"
+
+namespace posetape::tools {
+namespace {
+
+struct Options {
+  Common common;
+  SuiteOptions suite;
+  bool list = false;
+  bool quiet = false;
+  std::string json;
+  std::string html;
+};
+
+using Names = std::vector<std::pair<std::string, std::string>>;
+
+// The command that does the same again, for the page's header.
+std::string command_of(const Options& options) {
+  std::string text = "posetape gradcheck";
+  if (!options.suite.op.empty()) text += " --op " + options.suite.op;
+  if (!options.suite.case_name.empty()) text += " --case " + options.suite.case_name;
+  text += fmt::format(" --seed {}", options.common.seed);
+  if (options.suite.fast) text += " --fast";
+  return text;
+}
+
+// Colours are for people: https://no-color.org
+bool wants_colour() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string_view(value == nullptr ? "" : value);
+  };
+  return isatty(STDOUT_FILENO) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+}
+
+SuiteRun run_with_progress(const Options& options, const Names& names) {
+  SuiteRun run;
+  run.seed = options.common.seed;
+  run.device = options.common.device;
+  run.isa = name(cpu_isa());
+  run.threads = threads();
+  run.fast = options.suite.fast;
+  run.command = command_of(options);
+
+  std::optional<Progress> progress;
+  if (!options.quiet) progress.emplace("gradcheck", "cases", static_cast<double>(names.size()));
+  std::size_t failed = 0;
+  SuiteOptions suite = options.suite;
+  suite.seed = options.common.seed;
+  suite.on_row = [&](const SuiteRow& row) {
+    failed += outcome(row) == Outcome::failed ? 1 : 0;
+    if (!progress) return;
+    // Rows of what is not in the list, such as whole models, come after all that is.
+    const auto at = std::find(names.begin(), names.end(), std::pair(row.op, row.case_name));
+    progress->update(static_cast<double>(at - names.begin()),
+                     fmt::format("{}/{}{}", row.op, row.case_name,
+                                 failed > 0 ? fmt::format("  {} failed", failed) : ""));
+  };
+  const auto start = std::chrono::steady_clock::now();
+  run.rows = run_suite(suite);
+  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return run;
+}
+
+void write(const std::string& path, const std::string& text, bool quiet) {
+  if (path.empty()) return;
+  write_file(path, text);
+  if (!quiet) fmt::print("wrote {}\n", path);
+}
+
+void gradcheck_command(const Options& options) {
+  options.common.apply();
+  const Names names = list_cases(options.suite);
+  if (options.list) {
+    for (const auto& [op, name] : names) fmt::print("{}/{}\n", op, name);
+    return;
+  }
+  const SuiteRun run = run_with_progress(options, names);
+  if (run.rows.empty()) {
+    fail("gradcheck: nothing was checked: the inputs are empty or constant{}",
+         run.fast ? ", or large: try without --fast" : "");
+  }
+  const bool colour = wants_colour();
+  const bool single = !options.suite.op.empty() || !options.suite.case_name.empty();
+  if (!options.quiet)
+    fmt::print("{}\n", single ? row_table(run, colour) : group_table(run, colour));
+  fmt::print("{}", failure_text(run, colour));
+  if (!options.quiet) fmt::print("{}", skip_text(run));
+  write(options.json, json_report(run), options.quiet);
+  write(options.html, html_report(run), options.quiet);
+  fmt::print("{}", summary_line(run, colour));
+  // The rows have said what and where.
+  if (totals(run).failed > 0) throw CLI::RuntimeError(1);
+}
+
+}  // namespace
+
+void add_gradcheck(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("gradcheck", "Gradients of all ops against four oracles");
+  auto options = std::make_shared<Options>();
+  options->common.add_to(*command);
+  command->add_option("--op", options->suite.op, "Only this op, a line for each check");
+  command->add_option("--case", options->suite.case_name, "Only this case, a line for each check");
+  command->add_flag("--fast", options->suite.fast, "Only small cases: seconds instead of minutes");
+  command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
+  command->add_option("--json", options->json, "Write every row to this file too");
+  command->add_option("--html", options->html, "Write a page to look through to this file too");
+  command->add_flag("--quiet", options->quiet, "Only failures and the last line");
+  command->footer("Example: posetape gradcheck --op layer_norm --html report.html");
+  command->callback([options] { gradcheck_command(*options); });
+}
+
+}  // namespace posetape::tools

@@ -1,0 +1,271 @@
+#include "tools/gradcheck_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/text_table.hpp"
+
+namespace posetape::tools {
+namespace {
+
+// How bad a verdict is. Not agree: an input all of whose checks but one were skipped is checked.
+int severity(const SuiteRow& row) {
+  switch (row.verdict) {
+    case Verdict::skipped:
+      return 0;
+    case Verdict::agree:
+      return 1;
+    case Verdict::unresolved:
+      return 2;
+    case Verdict::vacuous:
+      return 3;
+    case Verdict::disagree:
+      return 4;
+  }
+  return 5;
+}
+
+bool worse(const SuiteRow& a, const SuiteRow& b) {
+  if (a.passed != b.passed) return b.passed;
+  if (severity(a) != severity(b)) return severity(a) > severity(b);
+  return std::isnan(a.error) ? !std::isnan(b.error) : a.error > b.error;
+}
+
+const char* kRed = "31";
+const char* kGreen = "32";
+const char* kYellow = "33";
+
+std::string painted(const std::string& text, const char* code, bool colour) {
+  return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+}
+
+// Red: failed. Green: agrees. Yellow: passed, but tells less.
+std::string painted(const std::string& text, const SuiteRow& row, bool colour) {
+  const char* code = !row.passed ? kRed : row.verdict == Verdict::agree ? kGreen : kYellow;
+  return painted(text, code, colour);
+}
+
+std::string place(const SuiteRow& row) {
+  return fmt::format("{}/{} input {}, {} in {} on {}", row.op, row.case_name, row.input, row.check,
+                     row.dtype, row.device);
+}
+
+}  // namespace
+
+Outcome outcome(const SuiteRow& row) {
+  if (!row.passed) return Outcome::failed;
+  return row.verdict == Verdict::skipped ? Outcome::skipped : Outcome::passed;
+}
+
+Totals totals(const SuiteRun& run) {
+  Totals totals;
+  for (const SuiteRow& row : run.rows) {
+    switch (outcome(row)) {
+      case Outcome::passed:
+        ++totals.passed;
+        break;
+      case Outcome::failed:
+        ++totals.failed;
+        break;
+      case Outcome::skipped:
+        ++totals.skipped;
+        break;
+    }
+  }
+  return totals;
+}
+
+std::vector<Group> grouped(const SuiteRun& run) {
+  std::vector<Group> groups;
+  for (const SuiteRow& row : run.rows) {
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& g) {
+      return g.op == row.op && g.input == row.input;
+    });
+    if (group == groups.end()) group = groups.insert(group, {row.op, row.input, {}});
+    group->rows.push_back(&row);
+  }
+  // The second input's first case may come after the first case of the third: sorted within an op.
+  for (auto first = groups.begin(); first != groups.end();) {
+    const auto last =
+        std::find_if(first, groups.end(), [&](const Group& g) { return g.op != first->op; });
+    std::stable_sort(first, last, [](const Group& a, const Group& b) { return a.input < b.input; });
+    first = last;
+  }
+  return groups;
+}
+
+std::vector<std::string> checks(const SuiteRun& run) {
+  std::vector<std::string> names;
+  for (const SuiteRow& row : run.rows) {
+    if (std::find(names.begin(), names.end(), row.check) == names.end()) names.push_back(row.check);
+  }
+  return names;
+}
+
+Rows rows_of(const Group& group, const std::string& check) {
+  Rows rows;
+  for (const SuiteRow* row : group.rows) {
+    if (row->check == check) rows.push_back(row);
+  }
+  return rows;
+}
+
+std::size_t case_count(const Group& group) {
+  std::set<std::string> names;
+  for (const SuiteRow* row : group.rows) names.insert(row->case_name);
+  return names.size();
+}
+
+const SuiteRow& worst(const Rows& rows) {
+  return **std::min_element(rows.begin(), rows.end(),
+                            [](const SuiteRow* a, const SuiteRow* b) { return worse(*a, *b); });
+}
+
+double trust(const Rows& rows) {
+  double most = 0;
+  for (const SuiteRow* row : rows) {
+    if (row->check != "ulp" && !(row->trust <= most)) most = row->trust;
+  }
+  return most;
+}
+
+double seconds(const Rows& rows) {
+  double sum = 0;
+  for (const SuiteRow* row : rows) sum += row->seconds;
+  return sum;
+}
+
+std::string error_text(const SuiteRow& row, double error) {
+  if (row.check == "ulp") return fmt::format("{:.2f} ulp", error);
+  return error == 0 ? "0" : fmt::format("{:.1e}", error);
+}
+
+std::string cell_text(const SuiteRow& row) {
+  if (row.verdict == Verdict::agree && row.passed) return error_text(row, row.error);
+  if (row.verdict == Verdict::skipped) return name(row.verdict);
+  return error_text(row, row.error) + " " + name(row.verdict);
+}
+
+std::string seconds_text(double seconds) {
+  if (seconds < 0.1) return fmt::format("{:.1f} ms", 1e3 * seconds);
+  return fmt::format("{:.{}f} s", seconds, seconds < 10 ? 2 : 1);
+}
+
+std::string group_table(const SuiteRun& run, bool colour) {
+  const std::vector<std::string> columns = checks(run);
+  std::vector<std::string> header{"op", "input", "cases"};
+  header.insert(header.end(), columns.begin(), columns.end());
+  header.insert(header.end(), {"trust", "time"});
+  std::vector<std::vector<std::string>> table{header};
+  for (const Group& group : grouped(run)) {
+    std::vector<std::string> line{group.op, std::to_string(group.input),
+                                  std::to_string(case_count(group))};
+    for (const std::string& check : columns) {
+      const Rows rows = rows_of(group, check);
+      line.push_back(rows.empty() ? "-" : painted(cell_text(worst(rows)), worst(rows), colour));
+    }
+    line.push_back(fmt::format("{:.1e}", trust(group.rows)));
+    line.push_back(seconds_text(seconds(group.rows)));
+    table.push_back(std::move(line));
+  }
+  return data::text_table(table);
+}
+
+std::string row_table(const SuiteRun& run, bool colour) {
+  std::vector<std::vector<std::string>> table{{"op", "case", "input", "dtype", "device", "check",
+                                               "verdict", "worst error", "trust", "time"}};
+  for (const SuiteRow& row : run.rows) {
+    const bool measured = row.verdict != Verdict::skipped;
+    table.push_back({row.op, row.case_name, std::to_string(row.input), row.dtype, row.device,
+                     row.check, painted(name(row.verdict), row, colour),
+                     measured ? error_text(row, row.error) : "-",
+                     measured ? error_text(row, row.trust) : "-", seconds_text(row.seconds)});
+  }
+  return data::text_table(table, 7);
+}
+
+std::string failure_text(const SuiteRun& run, bool colour) {
+  std::string text;
+  for (const SuiteRow& row : run.rows) {
+    if (outcome(row) != Outcome::failed) continue;
+    text +=
+        fmt::format("{} {}: {}", painted("FAILED", kRed, colour), place(row), name(row.verdict));
+    if (row.verdict != Verdict::skipped) {
+      if (!row.where.empty()) text += " at " + row.where;
+      text += fmt::format(", error {} (the oracle's own {})", error_text(row, row.error),
+                          error_text(row, row.trust));
+    }
+    if (!row.note.empty()) text += "\n  note:  " + row.note;
+    text += fmt::format("\n  rerun: {}\n", rerun_command(row, run.seed));
+  }
+  return text;
+}
+
+std::string skip_text(const SuiteRun& run) {
+  std::vector<std::pair<std::string, Rows>> reasons;
+  for (const SuiteRow& row : run.rows) {
+    if (outcome(row) != Outcome::skipped) continue;
+    const std::string reason = row.note.empty() ? "no reason given" : row.note;
+    auto entry = std::find_if(reasons.begin(), reasons.end(),
+                              [&](const auto& r) { return r.first == reason; });
+    if (entry == reasons.end()) entry = reasons.insert(entry, {reason, {}});
+    entry->second.push_back(&row);
+  }
+  std::string text;
+  for (const auto& [reason, rows] : reasons) {
+    const std::string more =
+        rows.size() > 1 ? fmt::format(" and {} more", rows.size() - 1) : std::string();
+    text += fmt::format("skipped {}{}: {}\n", place(*rows[0]), more, reason);
+  }
+  return text;
+}
+
+std::string summary_line(const SuiteRun& run, bool colour) {
+  const Totals t = totals(run);
+  const auto part = [&](std::size_t count, const char* what, const char* code) {
+    return painted(fmt::format("{} {}", count, what), code, colour && count > 0);
+  };
+  return fmt::format("{} rows: {}, {}, {}; {}\n", run.rows.size(), part(t.passed, "agreed", kGreen),
+                     part(t.failed, "failed", kRed), part(t.skipped, "skipped", kYellow),
+                     seconds_text(run.seconds));
+}
+
+std::string json_report(const SuiteRun& run) {
+  const Totals t = totals(run);
+  nlohmann::ordered_json json{{"format", "posetape gradcheck 1"},
+                              {"seed", run.seed},
+                              {"device", run.device},
+                              {"isa", run.isa},
+                              {"threads", run.threads},
+                              {"fast", run.fast},
+                              {"passed", t.passed},
+                              {"failed", t.failed},
+                              {"skipped", t.skipped},
+                              {"seconds", run.seconds},
+                              {"rows", nlohmann::ordered_json::array()}};
+  for (const SuiteRow& row : run.rows) {
+    json["rows"].push_back({{"op", row.op},
+                            {"case", row.case_name},
+                            {"input", row.input},
+                            {"check", row.check},
+                            {"dtype", row.dtype},
+                            {"device", row.device},
+                            {"verdict", name(row.verdict)},
+                            {"passed", row.passed},
+                            {"error", row.error},
+                            {"trust", row.trust},
+                            {"seconds", row.seconds},
+                            {"where", row.where},
+                            {"note", row.note},
+                            {"rerun", rerun_command(row, run.seed)}});
+  }
+  // Messages of errors may hold any bytes. A number that is not finite becomes null.
+  using Json = nlohmann::ordered_json;
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace posetape::tools
