@@ -82,6 +82,20 @@ SuiteRun run_with_progress(const Options& options, const Names& names) {
   return run;
 }
 
+// Ops that were asked for and gave no row: not checked is not the same as passed.
+std::string unchecked_text(const Names& names, const SuiteRun& run) {
+  std::string text;
+  std::string previous;
+  for (const auto& [op, unused] : names) {
+    if (op == previous) continue;
+    previous = op;
+    const bool checked = std::any_of(run.rows.begin(), run.rows.end(),
+                                     [&](const SuiteRow& row) { return row.op == op; });
+    if (!checked) text += fmt::format("not checked: {}\n", op);
+  }
+  return text;
+}
+
 void write(const std::string& path, const std::string& text, bool quiet) {
   if (path.empty()) return;
   write_file(path, text);
@@ -105,7 +119,7 @@ void gradcheck_command(const Options& options) {
   if (!options.quiet)
     fmt::print("{}\n", single ? row_table(run, colour) : group_table(run, colour));
   fmt::print("{}", failure_text(run, colour));
-  if (!options.quiet) fmt::print("{}", skip_text(run));
+  if (!options.quiet) fmt::print("{}{}", skip_text(run), unchecked_text(names, run));
   write(options.json, json_report(run), options.quiet);
   write(options.html, html_report(run), options.quiet);
   fmt::print("{}", summary_line(run, colour));

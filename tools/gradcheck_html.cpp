@@ -42,6 +42,14 @@ const char* colour(const SuiteRow& row) {
   return row.verdict == Verdict::agree ? "good" : "less";
 }
 
+// The error with a mark unless it agrees: a table of ten checks has no room for the word.
+std::string marked(const SuiteRow& row) {
+  const char* mark = !row.passed ? " ✗" : row.verdict == Verdict::agree ? "" : " ?";
+  return fmt::format("<span class=\"{}\" title=\"{}\">{}{}</span>", colour(row), name(row.verdict),
+                     row.verdict == Verdict::skipped ? "skipped" : error_text(row, row.error),
+                     mark);
+}
+
 // What a column of errors is sorted by: failures first, then the larger error.
 std::string sort_key(const SuiteRow& row) {
   const double error = std::isfinite(row.error) ? row.error : 1e300;
@@ -130,10 +138,11 @@ std::string histogram_axis() {
 
 // ---- Table ----
 
-std::string heading(const std::string& label, bool words, const std::string& more = "") {
+std::string heading(const std::string& label, const char* classes = "",
+                    const std::string& more = {}) {
   return fmt::format(
-      "<th scope=\"col\"{}><button type=\"button\" class=\"sort\">{}</button>{}</th>",
-      words ? " class=\"words\"" : "", escaped(label), more);
+      "<th scope=\"col\" class=\"{}\"><button type=\"button\" class=\"sort\">{}</button>{}</th>",
+      classes, escaped(label), more);
 }
 
 // The single rows of a group, those of a case together below the command that reruns them.
@@ -200,17 +209,14 @@ std::string group_rows(const SuiteRun& run, const Group& group,
       cell("verdict", fmt::format("{}{}", stands.passed ? 1 : 0, name(stands.verdict)),
            fmt::format("<span class=\"badge {}\">{}</span>", colour(stands), name(stands.verdict)),
            "words");
+  text += cell("errors", sort_key(stands), histogram(group.rows), "chart");
   for (const std::string& check : columns) {
     const Rows rows = rows_of(group, check);
-    text += rows.empty() ? cell(check, "-1", "<span class=\"none\">–</span>", "number")
-                         : cell(check, sort_key(worst(rows)),
-                                fmt::format("<span class=\"{}\">{}</span>", colour(worst(rows)),
-                                            escaped(cell_text(worst(rows)))),
-                                "number");
+    text += rows.empty() ? cell(check, "-1", "–", "number none")
+                         : cell(check, sort_key(worst(rows)), marked(worst(rows)), "number");
   }
   text += cell("trust", fmt::format("{:.6e}", trust(group.rows)),
                fmt::format("{:.1e}", trust(group.rows)), "number");
-  text += cell("errors", sort_key(stands), histogram(group.rows), "chart");
   text += cell("time", fmt::format("{:.6e}", seconds(group.rows)),
                seconds_text(seconds(group.rows)), "number");
   return text + fmt::format(
@@ -242,7 +248,7 @@ std::string header(const SuiteRun& run) {
 const char* const kLegend =
     "<details class=\"legend\"><summary>What the columns and verdicts mean</summary><dl>"
     "<dt>errors of the checks</dt><dd>The worst over all cases, relative to the largest entry of "
-    "the input's gradient (in ULP where it says so).</dd>"
+    "the input's gradient (in ULP where it says so). ✗: failed; ?: passed, but tells less.</dd>"
     "<dt>trust</dt><dd>The oracle's own error, in the same unit: nothing smaller is told apart."
     "</dd><dt>agree</dt><dd>Equal within the tolerance and the oracle's own error.</dd>"
     "<dt>disagree</dt><dd>They differ by more.</dd>"
@@ -286,11 +292,10 @@ std::string html_report(const SuiteRun& run) {
   page +=
       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Ops and inputs\">"
       "<table id=\"groups\"><thead><tr>" +
-      heading("op", true) + heading("input", false) + heading("cases", false) +
-      heading("verdict", true);
-  for (const std::string& check : columns) page += heading(check, false);
-  page += heading("trust", false) + heading("errors (log scale)", true, histogram_axis()) +
-          heading("time", false) + "</tr></thead>\n";
+      heading("op", "words") + heading("input") + heading("cases") + heading("verdict", "words") +
+      heading("errors (log scale)", "chart", histogram_axis());
+  for (const std::string& check : columns) page += heading(check);
+  page += heading("trust") + heading("time") + "</tr></thead>\n";
   std::size_t number = 0;
   for (const Group& group : grouped(run)) page += group_rows(run, group, columns, number++);
   return page +

@@ -45,7 +45,7 @@ output { color: var(--dim); }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; font-weight: 400; }
 td.number { font-size: .87em; }
-.words, th[scope=row], td.chart { text-align: left; }
+.words, .chart, th[scope=row] { text-align: left; }
 #groups > thead th { background: var(--panel); border-bottom: 1px solid var(--line);
   vertical-align: bottom; }
 .group + .group > tr:first-child > * { border-top: 1px solid var(--line); }
@@ -58,7 +58,7 @@ td.number { font-size: .87em; }
 .badge { border-radius: 99px; padding: .05rem .55rem; font-size: .87rem; }
 .badge.good { background: var(--good-back); } .badge.bad { background: var(--bad-back); }
 .badge.less { background: var(--less-back); }
-.none { color: var(--dim); }
+td.none { color: var(--dim); }
 svg { display: block; overflow: visible; }
 svg .axis { stroke: var(--line); } svg .good { fill: var(--good-bar); }
 svg .bad { fill: var(--bad-bar); } svg text { fill: var(--dim); font-size: 10px; }
@@ -84,7 +84,11 @@ svg .bad { fill: var(--bad-bar); } svg text { fill: var(--dim); font-size: 10px;
   .group + .group > tr:first-child > * { border: 0; }
   #groups td[data-label] { display: flex; justify-content: space-between; gap: 1rem;
     white-space: normal; }
-  #groups td[data-label]::before { content: attr(data-label); color: var(--dim); }
+  #groups td[data-label]::before { content: attr(data-label); color: var(--dim);
+    font: .87rem system-ui, sans-serif; }
+  #groups > .group > tr:first-child { display: grid; grid-template-columns: 1fr 1fr; }
+  #groups > .group > tr:first-child > th, #groups td.chart { grid-column: 1 / -1; }
+  #groups td.none { display: none; }
   .rows thead { display: none; }
   .rows tr + tr { border-top: 1px solid var(--line); }
   .rows .place { width: auto; text-align: right; }

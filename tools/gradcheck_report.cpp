@@ -151,6 +151,7 @@ std::string cell_text(const SuiteRow& row) {
 }
 
 std::string seconds_text(double seconds) {
+  if (seconds < 1e-4) return fmt::format("{:.0f} µs", 1e6 * seconds);
   if (seconds < 0.1) return fmt::format("{:.1f} ms", 1e3 * seconds);
   return fmt::format("{:.{}f} s", seconds, seconds < 10 ? 2 : 1);
 }
@@ -190,18 +191,26 @@ std::string row_table(const SuiteRun& run, bool colour) {
 
 std::string failure_text(const SuiteRun& run, bool colour) {
   std::string text;
+  std::string rerun;
+  // Failures of one case share the line that reruns them, below the last.
+  const auto put_rerun = [&](const std::string& next) {
+    if (!rerun.empty() && rerun != next) text += fmt::format("  rerun: {}\n", rerun);
+    rerun = next;
+  };
   for (const SuiteRow& row : run.rows) {
     if (outcome(row) != Outcome::failed) continue;
+    put_rerun(rerun_command(row, run.seed));
     text +=
         fmt::format("{} {}: {}", painted("FAILED", kRed, colour), place(row), name(row.verdict));
     if (row.verdict != Verdict::skipped) {
       if (!row.where.empty()) text += " at " + row.where;
-      text += fmt::format(", error {} (the oracle's own {})", error_text(row, row.error),
-                          error_text(row, row.trust));
+      text += ", error " + error_text(row, row.error);
+      if (row.trust != 0) text += fmt::format(" (oracle's own {})", error_text(row, row.trust));
     }
-    if (!row.note.empty()) text += "\n  note:  " + row.note;
-    text += fmt::format("\n  rerun: {}\n", rerun_command(row, run.seed));
+    text += '\n';
+    if (!row.note.empty()) text += fmt::format("  note:  {}\n", row.note);
   }
+  put_rerun({});
   return text;
 }
 
