@@ -8,6 +8,7 @@ Needs numpy to make and read pose files; without it the test is skipped (exit co
 
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -296,7 +297,7 @@ class BadInput(unittest.TestCase):
         run("refine", expect=2)
         run("train", "lifter", WORK / "data.npz", expect=2)
         run("evaluate", WORK / "refined.npz", "--subjects", "some", expect=2)
-        for command in ("prepare", "train", "lift", "refine", "evaluate", "info"):
+        for command in ("prepare", "train", "lift", "refine", "evaluate", "info", "gradcheck"):
             out, _ = run(command, "--help")
             self.assertIn(command, out)
 
@@ -308,6 +309,116 @@ class BadInput(unittest.TestCase):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
                        "--schedule", "square")
         self.assertIn("cosine", line)
+
+
+class Gradcheck(unittest.TestCase):
+    CHECK = ("gradcheck", "--op", "blend")
+
+    def on_a_terminal(self, *arguments, **environment):
+        """Standard output of posetape where it is a terminal."""
+        outside, inside = pty.openpty()
+        process = subprocess.Popen([POSETAPE, *arguments], stdout=inside, stderr=inside,
+                                   env={**os.environ, "TERM": "xterm", **environment})
+        os.close(inside)
+        text = b""
+        try:
+            while block := os.read(outside, 65536):
+                text += block
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        os.close(outside)
+        self.assertEqual(process.wait(timeout=60), 0, text)
+        return text.decode()
+
+    def test_list(self):
+        out, _ = run("gradcheck", "--list")
+        cases = out.split()
+        self.assertEqual(len(cases), len(set(cases)))
+        self.assertTrue(all(case.count("/") == 1 for case in cases), out)
+        out, _ = run("gradcheck", "--list", "--op", "relu")
+        self.assertEqual(out.split(), [case for case in cases if case.startswith("relu/")])
+
+    def test_one_op_prints_its_rows(self):
+        out, error = run(*self.CHECK)
+        self.assertEqual(error, "")
+        self.assertNotIn("\x1b", out)
+        lines = out.splitlines()
+        rows = [line.split() for line in lines[2 : lines.index("")]]
+        self.assertTrue(all(row[0] == "blend" for row in rows), out)
+        listed, _ = run("gradcheck", "--op", "blend", "--list")
+        self.assertEqual({"/".join(row[:2]) for row in rows}, set(listed.split()))
+        self.assertLessEqual({"differences", "adjoint", "complex-step"}, {row[5] for row in rows})
+        self.assertTrue(lines[-1].startswith(f"{len(rows)} rows: "), lines[-1])
+        self.assertIn(" 0 failed", lines[-1])
+
+    def test_one_case_and_quiet(self):
+        out, _ = run("gradcheck", "--op", "relu", "--case", "positive")
+        rows = [line.split() for line in out.splitlines() if line.startswith("relu")]
+        self.assertEqual({row[1] for row in rows}, {"positive"})
+        out, _ = run(*self.CHECK, "--quiet", "--json", WORK / "quiet.json")
+        self.assertEqual(len(out.splitlines()), 1)
+
+    def test_unknown_names_list_the_known(self):
+        line = refused("gradcheck", "--op", "layernorm")
+        self.assertIn("layernorm", line)
+        self.assertIn("layer_norm", line)
+        line = refused("gradcheck", "--op", "relu", "--case", "sideways")
+        self.assertIn("sideways", line)
+        self.assertIn("positive", line)
+        line = refused("gradcheck", "--case", "sideways", "--list")
+        self.assertIn("positive", line)
+
+    def test_wrong_usage(self):
+        run("gradcheck", "--ops", "relu", expect=2)
+        run("gradcheck", "--seed", "many", expect=2)
+        run("gradcheck", "--device", "tpu", expect=2)
+        self.assertIn("--device cpu", refused("gradcheck", "--device", "cuda"))
+        self.assertIn("no/r.json", refused(*self.CHECK, "--json", WORK / "no" / "r.json"))
+
+    def test_json_adds_up(self):
+        path = WORK / "gradcheck.json"
+        run(*self.CHECK, "--seed", 3, "--threads", 2, "--json", path)
+        report = json.loads(path.read_text(), parse_constant=self.fail)
+        self.assertEqual(report["format"], "posetape gradcheck 1")
+        self.assertEqual((report["seed"], report["device"], report["threads"], report["fast"]),
+                         (3, "cpu", 2, False))
+        self.assertIn(report["isa"], ("baseline", "avx2", "avx512"))
+        rows = report["rows"]
+        self.assertEqual(report["passed"] + report["failed"] + report["skipped"], len(rows))
+        self.assertEqual(report["failed"], sum(not row["passed"] for row in rows))
+        self.assertEqual(report["failed"], 0)
+        for row in rows:
+            self.assertEqual(list(row), "op case input check dtype device verdict passed error trust "
+                             "seconds where note rerun".split())
+        # The line to paste does what it says.
+        self.assertTrue(rows[0]["rerun"].startswith("posetape gradcheck --op blend --case "))
+        out, _ = run(*rows[0]["rerun"].split()[1:])
+        self.assertIn(rows[0]["case"], out)
+
+    def test_html_is_self_contained(self):
+        path = WORK / "gradcheck.html"
+        run("gradcheck", "--fast", "--quiet", "--html", path)
+        page = path.read_text()
+        for reference in ("http://", "https://", "src=", "@import", "url("):
+            self.assertNotIn(reference, page)
+        out, _ = run("gradcheck", "--list")
+        for op in {case.split("/")[0] for case in out.split()}:
+            self.assertIn(f">{op}</button>", page)
+
+    def test_colours_are_for_terminals(self):
+        out = self.on_a_terminal(*self.CHECK)
+        self.assertIn("\x1b[32magree\x1b[0m", out)
+        # The progress line is no colour: it takes itself away.
+        out = self.on_a_terminal(*self.CHECK, NO_COLOR="1")
+        self.assertIn("agree", out)
+        self.assertNotIn("\x1b[3", out)
+        self.assertNotIn("\x1b", self.on_a_terminal(*self.CHECK, "--quiet", NO_COLOR="1"))
+
+    def test_fast_takes_seconds(self):
+        start = time.monotonic()
+        out, _ = run("gradcheck", "--fast")
+        self.assertLess(time.monotonic() - start, 120)
+        self.assertIn(" 0 failed", out.splitlines()[-1])
 
 
 if __name__ == "__main__":
