@@ -135,7 +135,7 @@ void add_gradcheck(CLI::App& app) {
   options->common.add_to(*command);
   command->add_option("--op", options->suite.op, "Only this op, a line for each check");
   command->add_option("--case", options->suite.case_name, "Only this case, a line for each check");
-  command->add_flag("--fast", options->suite.fast, "Only small cases: seconds instead of minutes");
+  command->add_flag("--fast", options->suite.fast, "Only small cases");
   command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
   command->add_option("--json", options->json, "Write every row to this file too");
   command->add_option("--html", options->html, "Write a page to look through to this file too");

@@ -82,7 +82,8 @@ svg .bad { fill: var(--bad-bar); } svg text { fill: var(--dim); font-size: 10px;
   #groups > .group { border: 1px solid var(--line); border-radius: 8px; margin-top: .6rem;
     padding: .3rem .2rem; }
   .group + .group > tr:first-child > * { border: 0; }
-  #groups td[data-label] { display: flex; justify-content: space-between; gap: 1rem;
+  #groups td[data-label] { display: flex; align-items: baseline; justify-content: space-between;
+    gap: 1rem;
     white-space: normal; }
   #groups td[data-label]::before { content: attr(data-label); color: var(--dim);
     font: .87rem system-ui, sans-serif; }
@@ -91,7 +92,8 @@ svg .bad { fill: var(--bad-bar); } svg text { fill: var(--dim); font-size: 10px;
   #groups td.none { display: none; }
   .rows thead { display: none; }
   .rows tr + tr { border-top: 1px solid var(--line); }
-  .rows .place { width: auto; text-align: right; }
+  .rows tr:not(.case) { display: grid; grid-template-columns: 1fr 1fr; }
+  .rows .place { grid-column: 1 / -1; width: auto; text-align: right; }
   .details > td { padding: .2rem; border-radius: 6px; }
   .legend dl { grid-template-columns: 1fr; } .legend dd { margin-bottom: .4rem; }
 }

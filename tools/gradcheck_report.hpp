@@ -66,8 +66,8 @@ std::string seconds_text(double seconds);
 std::string group_table(const SuiteRun& run, bool colour);
 std::string row_table(const SuiteRun& run, bool colour);
 
-// Every failure in full, with the command that reruns its case; every reason why rows were skipped, with
-// how many and the first; and one line of totals. Empty where there are none.
+// Every failure in full, with the command that reruns its case; every reason why rows were skipped,
+// with how many and the first; and one line of totals. Empty where there are none.
 std::string failure_text(const SuiteRun& run, bool colour);
 std::string skip_text(const SuiteRun& run);
 std::string summary_line(const SuiteRun& run, bool colour);
