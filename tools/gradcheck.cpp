@@ -27,6 +27,7 @@ struct Options {
   Common common;
   SuiteOptions suite;
   bool list = false;
+  bool mutants = false;
   bool quiet = false;
   std::string json;
   std::string html;
@@ -78,6 +79,16 @@ SuiteRun run_with_progress(const Options& options, const Names& names) {
   };
   const auto start = std::chrono::steady_clock::now();
   run.rows = run_suite(suite);
+  if (options.mutants) {
+    std::size_t count = 0;
+    run.mutants = run_mutants(suite, [&](const Mutant& m) {
+      ++count;
+      if (progress) {
+        progress->update(static_cast<double>(names.size()),
+                         fmt::format("{} mutants, in {}", count, m.op));
+      }
+    });
+  }
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return run;
 }
@@ -119,12 +130,14 @@ void gradcheck_command(const Options& options) {
   if (!options.quiet)
     fmt::print("{}\n", single ? row_table(run, colour) : group_table(run, colour));
   fmt::print("{}", failure_text(run, colour));
-  if (!options.quiet) fmt::print("{}{}", skip_text(run), unchecked_text(names, run));
+  if (!options.quiet) {
+    fmt::print("{}{}{}", skip_text(run), unchecked_text(names, run), mutant_text(run, colour));
+  }
   write(options.json, json_report(run), options.quiet);
   write(options.html, html_report(run), options.quiet);
   fmt::print("{}", summary_line(run, colour));
   // The rows have said what and where.
-  if (totals(run).failed > 0) throw CLI::RuntimeError(1);
+  if (totals(run).failed > 0 || !survivors(run).empty()) throw CLI::RuntimeError(1);
 }
 
 }  // namespace
@@ -136,6 +149,8 @@ void add_gradcheck(CLI::App& app) {
   command->add_option("--op", options->suite.op, "Only this op, a line for each check");
   command->add_option("--case", options->suite.case_name, "Only this case, a line for each check");
   command->add_flag("--fast", options->suite.fast, "Only small cases");
+  command->add_flag("--mutants", options->mutants,
+                    "Plant errors in every backward rule too, and see whether each is noticed");
   command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
   command->add_option("--json", options->json, "Write every row to this file too");
   command->add_option("--html", options->html, "Write a page to look through to this file too");

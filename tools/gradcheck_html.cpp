@@ -187,7 +187,7 @@ std::string details(const SuiteRun& run, const Group& group) {
 }
 
 std::string group_rows(const SuiteRun& run, const Group& group,
-                       const std::vector<std::string>& columns, std::size_t number) {
+                       const std::vector<std::string>& names, std::size_t number) {
   const SuiteRow& stands = worst(group.rows);
   std::string words = group.op;
   std::string verdicts;
@@ -203,17 +203,17 @@ std::string group_rows(const SuiteRun& run, const Group& group,
       "aria-expanded=\"false\" aria-controls=\"rows{}\">{}</button></th>",
       escaped(words), escaped(verdicts.substr(1)), escaped(group.op), number, escaped(group.op));
   const std::string cases = std::to_string(case_count(group));
-  text += cell("input", std::to_string(group.input), std::to_string(group.input), "number");
+  text += cell("input", std::to_string(group.input), input_text(group.input), "number");
   text += cell("cases", cases, cases, "number");
   text +=
       cell("verdict", fmt::format("{}{}", stands.passed ? 1 : 0, name(stands.verdict)),
            fmt::format("<span class=\"badge {}\">{}</span>", colour(stands), name(stands.verdict)),
            "words");
   text += cell("errors", sort_key(stands), histogram(group.rows), "chart");
-  for (const std::string& check : columns) {
-    const Rows rows = rows_of(group, check);
-    text += rows.empty() ? cell(check, "-1", "–", "number none")
-                         : cell(check, sort_key(worst(rows)), marked(worst(rows)), "number");
+  for (const std::string& column : names) {
+    const Rows rows = rows_of(group, column);
+    text += rows.empty() ? cell(column, "-1", "–", "number none")
+                         : cell(column, sort_key(worst(rows)), marked(worst(rows)), "number");
   }
   text += cell("trust", fmt::format("{:.6e}", trust(group.rows)),
                fmt::format("{:.1e}", trust(group.rows)), "number");
@@ -222,7 +222,7 @@ std::string group_rows(const SuiteRun& run, const Group& group,
   return text + fmt::format(
                     "</tr><tr class=\"details\" id=\"rows{}\" hidden><td colspan=\"{}\">{}</td>"
                     "</tr></tbody>\n",
-                    number, columns.size() + 7, details(run, group));
+                    number, names.size() + 7, details(run, group));
 }
 
 std::string tile(const std::string& value, const char* what, const char* classes) {
@@ -248,7 +248,8 @@ std::string header(const SuiteRun& run) {
 const char* const kLegend =
     "<details class=\"legend\"><summary>What the columns and verdicts mean</summary><dl>"
     "<dt>errors of the checks</dt><dd>The worst over all cases, relative to the largest entry of "
-    "the input's gradient (in ULP where it says so). ✗: failed; ?: passed, but tells less.</dd>"
+    "the input's gradient; under ulp, in units of the last place. ✗: failed; ?: passed, but tells "
+    "less.</dd>"
     "<dt>trust</dt><dd>The oracle's own error, in the same unit: nothing smaller is told apart."
     "</dd><dt>agree</dt><dd>Equal within the tolerance and the oracle's own error.</dd>"
     "<dt>disagree</dt><dd>They differ by more.</dd>"
@@ -280,7 +281,7 @@ std::string controls(const SuiteRun& run) {
 }  // namespace
 
 std::string html_report(const SuiteRun& run) {
-  const std::vector<std::string> columns = checks(run);
+  const std::vector<std::string> names = columns(run);
   std::string page = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
@@ -294,12 +295,16 @@ std::string html_report(const SuiteRun& run) {
       "<table id=\"groups\"><thead><tr>" +
       heading("op", "words") + heading("input") + heading("cases") + heading("verdict", "words") +
       heading("errors (log scale)", "chart", histogram_axis());
-  for (const std::string& check : columns) page += heading(check);
+  for (const std::string& column : names) page += heading(column);
   page += heading("trust") + heading("time") + "</tr></thead>\n";
   std::size_t number = 0;
-  for (const Group& group : grouped(run)) page += group_rows(run, group, columns, number++);
-  return page +
-         fmt::format("</table></div></main>\n<script>{}</script></body></html>\n", kPageScript);
+  for (const Group& group : grouped(run)) page += group_rows(run, group, names, number++);
+  page += "</table></div>\n";
+  if (!run.mutants.empty()) {
+    page += "<h2>Errors planted in the backward rules</h2>\n<pre>" +
+            escaped(mutant_text(run, /*colour=*/false)) + "</pre>\n";
+  }
+  return page + fmt::format("</main>\n<script>{}</script></body></html>\n", kPageScript);
 }
 
 }  // namespace posetape::tools

@@ -49,9 +49,16 @@ std::string painted(const std::string& text, const SuiteRow& row, bool colour) {
   return painted(text, code, colour);
 }
 
+// "structure" of "structure/alone"; each type's ULP are of another size.
+std::string column_of(const SuiteRow& row) {
+  if (row.check == "ulp") return row.check + " " + row.dtype;
+  return row.check.substr(0, row.check.find('/'));
+}
+
 std::string place(const SuiteRow& row) {
-  return fmt::format("{}/{} input {}, {} in {} on {}", row.op, row.case_name, row.input, row.check,
-                     row.dtype, row.device);
+  const std::string what = row.input < 0 ? "value" : fmt::format("input {}", row.input);
+  return fmt::format("{}/{} {}, {} in {} on {}", row.op, row.case_name, what, row.check, row.dtype,
+                     row.device);
 }
 
 }  // namespace
@@ -98,20 +105,33 @@ std::vector<Group> grouped(const SuiteRun& run) {
   return groups;
 }
 
-std::vector<std::string> checks(const SuiteRun& run) {
+std::vector<std::string> columns(const SuiteRun& run) {
   std::vector<std::string> names;
   for (const SuiteRow& row : run.rows) {
-    if (std::find(names.begin(), names.end(), row.check) == names.end()) names.push_back(row.check);
+    const std::string column = column_of(row);
+    if (std::find(names.begin(), names.end(), column) == names.end()) names.push_back(column);
   }
   return names;
 }
 
-Rows rows_of(const Group& group, const std::string& check) {
+Rows rows_of(const Group& group, const std::string& column) {
   Rows rows;
   for (const SuiteRow* row : group.rows) {
-    if (row->check == check) rows.push_back(row);
+    if (column_of(*row) == column) rows.push_back(row);
   }
   return rows;
+}
+
+std::string input_text(int input) {
+  return input < 0 ? "value" : std::to_string(input);
+}
+
+std::vector<const Mutant*> survivors(const SuiteRun& run) {
+  std::vector<const Mutant*> left;
+  for (const Mutant& m : run.mutants) {
+    if (!m.killed() && m.equivalent.empty()) left.push_back(&m);
+  }
+  return left;
 }
 
 std::size_t case_count(const Group& group) {
@@ -140,7 +160,7 @@ double seconds(const Rows& rows) {
 }
 
 std::string error_text(const SuiteRow& row, double error) {
-  if (row.check == "ulp") return fmt::format("{:.2f} ulp", error);
+  if (row.check == "ulp") return fmt::format("{:.1f}", error);
   return error == 0 ? "0" : fmt::format("{:.1e}", error);
 }
 
@@ -157,16 +177,16 @@ std::string seconds_text(double seconds) {
 }
 
 std::string group_table(const SuiteRun& run, bool colour) {
-  const std::vector<std::string> columns = checks(run);
+  const std::vector<std::string> names = columns(run);
   std::vector<std::string> header{"op", "input", "cases"};
-  header.insert(header.end(), columns.begin(), columns.end());
+  header.insert(header.end(), names.begin(), names.end());
   header.insert(header.end(), {"trust", "time"});
   std::vector<std::vector<std::string>> table{header};
   for (const Group& group : grouped(run)) {
-    std::vector<std::string> line{group.op, std::to_string(group.input),
+    std::vector<std::string> line{group.op, input_text(group.input),
                                   std::to_string(case_count(group))};
-    for (const std::string& check : columns) {
-      const Rows rows = rows_of(group, check);
+    for (const std::string& column : names) {
+      const Rows rows = rows_of(group, column);
       line.push_back(rows.empty() ? "-" : painted(cell_text(worst(rows)), worst(rows), colour));
     }
     line.push_back(fmt::format("{:.1e}", trust(group.rows)));
@@ -181,8 +201,8 @@ std::string row_table(const SuiteRun& run, bool colour) {
                                                "verdict", "worst error", "trust", "time"}};
   for (const SuiteRow& row : run.rows) {
     const bool measured = row.verdict != Verdict::skipped;
-    table.push_back({row.op, row.case_name, std::to_string(row.input), row.dtype, row.device,
-                     row.check, painted(name(row.verdict), row, colour),
+    table.push_back({row.op, row.case_name, input_text(row.input), row.dtype, row.device, row.check,
+                     painted(name(row.verdict), row, colour),
                      measured ? error_text(row, row.error) : "-",
                      measured ? error_text(row, row.trust) : "-", seconds_text(row.seconds)});
   }
@@ -206,6 +226,9 @@ std::string failure_text(const SuiteRun& run, bool colour) {
       if (!row.where.empty()) text += " at " + row.where;
       text += ", error " + error_text(row, row.error);
       if (row.trust != 0) text += fmt::format(" (oracle's own {})", error_text(row, row.trust));
+      if (row.analytic != row.oracle) {
+        text += fmt::format(": analytic {:.12g}, oracle {:.12g}", row.analytic, row.oracle);
+      }
     }
     text += '\n';
     if (!row.note.empty()) text += fmt::format("  note:  {}\n", row.note);
@@ -243,6 +266,57 @@ std::string summary_line(const SuiteRun& run, bool colour) {
                      seconds_text(run.seconds));
 }
 
+std::string mutant_text(const SuiteRun& run, bool colour) {
+  if (run.mutants.empty()) return {};
+  struct Count {
+    std::string op;
+    std::size_t mutants = 0, killed = 0, differences = 0, exact = 0, twice = 0, equivalent = 0;
+  };
+  std::vector<Count> counts;
+  for (const Mutant& m : run.mutants) {
+    if (counts.empty() || counts.back().op != m.op) counts.push_back({m.op});
+    Count& c = counts.back();
+    ++c.mutants;
+    c.killed += m.killed() ? 1 : 0;
+    c.differences += m.by_differences.empty() ? 0 : 1;
+    c.exact += m.by_exact.empty() ? 0 : 1;
+    c.twice += m.by_twice.empty() ? 0 : 1;
+    c.equivalent += m.equivalent.empty() ? 0 : 1;
+  }
+  std::vector<std::vector<std::string>> table{{"op", "mutants", "killed", "by differences",
+                                               "by adjoint", "by two uses", "no errors",
+                                               "survivors"}};
+  Count all{"all"};
+  const auto put = [&](const Count& c) {
+    const std::size_t left = c.mutants - c.killed - c.equivalent;
+    table.push_back({c.op, std::to_string(c.mutants), std::to_string(c.killed),
+                     std::to_string(c.differences), std::to_string(c.exact),
+                     std::to_string(c.twice), std::to_string(c.equivalent),
+                     painted(std::to_string(left), kRed, colour && left > 0)});
+  };
+  for (const Count& c : counts) {
+    put(c);
+    all.mutants += c.mutants;
+    all.killed += c.killed;
+    all.differences += c.differences;
+    all.exact += c.exact;
+    all.twice += c.twice;
+    all.equivalent += c.equivalent;
+  }
+  put(all);
+  std::string text = data::text_table(table) + "\n";
+  for (const Mutant& m : run.mutants) {
+    if (m.equivalent.empty()) continue;
+    text += fmt::format("no error: {} input {}, {}: {}\n", m.op, m.input, name(m.mutation),
+                        m.equivalent);
+  }
+  for (const Mutant* m : survivors(run)) {
+    text += fmt::format("{} {} input {}, {}\n", painted("SURVIVED", kRed, colour), m->op, m->input,
+                        name(m->mutation));
+  }
+  return text;
+}
+
 std::string json_report(const SuiteRun& run) {
   const Totals t = totals(run);
   nlohmann::ordered_json json{{"format", "posetape gradcheck 1"},
@@ -267,10 +341,22 @@ std::string json_report(const SuiteRun& run) {
                             {"passed", row.passed},
                             {"error", row.error},
                             {"trust", row.trust},
+                            {"analytic", row.analytic},
+                            {"oracle", row.oracle},
                             {"seconds", row.seconds},
                             {"where", row.where},
                             {"note", row.note},
                             {"rerun", rerun_command(row, run.seed)}});
+  }
+  for (const Mutant& m : run.mutants) {
+    json["mutants"].push_back({{"op", m.op},
+                               {"input", m.input},
+                               {"mutation", name(m.mutation)},
+                               {"killed", m.killed()},
+                               {"by_differences", m.by_differences},
+                               {"by_adjoint", m.by_exact},
+                               {"by_two_uses", m.by_twice},
+                               {"proof_of_equivalence", m.equivalent}});
   }
   // Messages of errors may hold any bytes. A number that is not finite becomes null.
   using Json = nlohmann::ordered_json;

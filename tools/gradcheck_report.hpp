@@ -1,12 +1,13 @@
 // What a run of the gradient-check suite says, as text for people and as JSON for programs.
 // Checks, ops and types are open sets: nothing here knows their names but "ulp", whose errors have
-// another unit.
+// another unit. A check "kind/claim" shares a column with all of its kind.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "tests/cases/mutants.hpp"
 #include "tests/cases/suite.hpp"
 
 namespace posetape::tools {
@@ -19,8 +20,12 @@ struct SuiteRun {
   int threads = 0;
   bool fast = false;
   double seconds = 0;
-  std::string command;  // that made it
+  std::string command;          // that made it
+  std::vector<Mutant> mutants;  // empty where none were asked for
 };
+
+// Mutants that nothing noticed and that are not proven to be no errors: holes in the suite.
+std::vector<const Mutant*> survivors(const SuiteRun& run);
 
 // What a row counts as; each is exactly one of these. A skipped row that was not meant to be is a
 // failure: it checked nothing.
@@ -44,10 +49,12 @@ struct Group {
 };
 std::vector<Group> grouped(const SuiteRun& run);
 
-// The checks that occur, in the order in which they came.
-std::vector<std::string> checks(const SuiteRun& run);
-
-Rows rows_of(const Group& group, const std::string& check);
+// The columns of a table with a line for each group: "adjoint", "structure", "ulp f32", in the
+// order in which they came.
+std::vector<std::string> columns(const SuiteRun& run);
+Rows rows_of(const Group& group, const std::string& column);
+// "3", or "value" where it is no gradient.
+std::string input_text(int input);
 std::size_t case_count(const Group& group);
 // The row that stands for several: one that failed before one that passed, then the worse verdict,
 // then the larger error.
@@ -71,6 +78,10 @@ std::string row_table(const SuiteRun& run, bool colour);
 std::string failure_text(const SuiteRun& run, bool colour);
 std::string skip_text(const SuiteRun& run);
 std::string summary_line(const SuiteRun& run, bool colour);
+
+// A line for each op: mutants, how many each kind of check noticed; then those that are no errors,
+// with the proof, and the survivors. Empty where there are no mutants.
+std::string mutant_text(const SuiteRun& run, bool colour);
 
 // Format "posetape gradcheck 1". A number that is not finite is null; the verdict tells.
 std::string json_report(const SuiteRun& run);

@@ -71,7 +71,7 @@ SuiteRow row_of(Op op, const Case& c) {
 SuiteRow row_of(Op op, const Case& c, const StructureFinding& f) {
   SuiteRow row = row_of(op, c);
   row.input = f.input;
-  row.check = f.check;
+  row.check = "structure/" + f.check;
   row.verdict = f.note.empty() ? Verdict::agree : Verdict::disagree;
   row.error = f.error;
   row.note = f.note;

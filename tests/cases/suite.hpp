@@ -15,8 +15,8 @@ namespace posetape {
 struct SuiteRow {
   std::string op;
   std::string case_name;
-  int input = 0;
-  // An oracle's name, a claim of structure.hpp ("alone", "added", ...), "ulp" or "covered".
+  int input = 0;  // the gradient of this one is checked; -1: the values
+  // An oracle's name, a claim of structure.hpp ("structure/alone", ...), "ulp" or "covered".
   std::string check;
   std::string dtype;   // of the tensors: "f64", "f32", "bf16"
   std::string device;  // "cpu"

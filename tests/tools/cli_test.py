@@ -311,6 +311,35 @@ class BadInput(unittest.TestCase):
         self.assertIn("cosine", line)
 
 
+class Profile(unittest.TestCase):
+    SMALL = "--batch 2 --frames 9 --width 16 --depth 1 --heads 2 --steps 2".split()
+
+    def test_a_training_step(self):
+        path, trace = WORK / "profile.json", WORK / "trace.json"
+        out, _ = run("profile", *self.SMALL, "--json", path, "--trace", trace)
+        self.assertIn("axial_attention.cross backward", out)
+        self.assertIn("kept for the backward pass", out)
+        report = json.loads(path.read_text())
+        calls = {(op["op"], op["backward"]): op for op in report["ops"]}
+        # Two STC modules in the one block, and one optimiser step.
+        self.assertEqual(calls[("axial_attention.cross", False)]["calls"], 2)
+        self.assertEqual(calls[("axial_attention.cross", True)]["calls"], 2)
+        self.assertEqual(calls[("adam", False)]["calls"], 1)
+        # 2 x 2 x 9 x 17 tokens x 16 x 48 and its like: 2 x weights x tokens in all, at least.
+        flops = sum(op["flops"] for op in report["ops"] if op["op"].startswith("linear"))
+        self.assertGreater(flops, 2 * 2 * 9 * 17 * 16 * 48)
+        self.assertGreater(report["peak_bytes"], report["saved_bytes"])
+        events = json.loads(trace.read_text())["traceEvents"]
+        self.assertEqual(len(events), 2 * sum(op["calls"] for op in report["ops"]))
+        starts = [event["ts"] for event in events]
+        self.assertEqual(starts, sorted(starts))
+
+    def test_inference_runs_no_backward_rule(self):
+        out, _ = run("profile", "--inference", "--model", "stcformer", *self.SMALL)
+        self.assertNotIn("backward", out)
+        self.assertNotIn("adam", out)
+
+
 class Gradcheck(unittest.TestCase):
     CHECK = ("gradcheck", "--op", "blend")
 
@@ -358,6 +387,16 @@ class Gradcheck(unittest.TestCase):
         out, _ = run(*self.CHECK, "--quiet", "--json", WORK / "quiet.json")
         self.assertEqual(len(out.splitlines()), 1)
 
+    def test_planted_errors_are_counted_and_noticed(self):
+        path = WORK / "mutants.json"
+        out, _ = run("gradcheck", "--op", "softmax", "--mutants", "--json", path)
+        mutants = json.loads(path.read_text())["mutants"]
+        self.assertGreater(len({m["mutation"] for m in mutants}), 8)
+        for m in mutants:
+            self.assertNotEqual(m["killed"], m["proof_of_equivalence"] != "", m)
+        row = next(line.split() for line in out.splitlines() if line.startswith("all "))
+        self.assertEqual((int(row[1]), int(row[-1])), (len(mutants), 0))
+
     def test_unknown_names_list_the_known(self):
         line = refused("gradcheck", "--op", "layernorm")
         self.assertIn("layernorm", line)
@@ -388,8 +427,8 @@ class Gradcheck(unittest.TestCase):
         self.assertEqual(report["failed"], sum(not row["passed"] for row in rows))
         self.assertEqual(report["failed"], 0)
         for row in rows:
-            self.assertEqual(list(row), "op case input check dtype device verdict passed error trust "
-                             "seconds where note rerun".split())
+            self.assertEqual(list(row), "op case input check dtype device verdict passed error "
+                             "trust analytic oracle seconds where note rerun".split())
         # The line to paste does what it says.
         self.assertTrue(rows[0]["rerun"].startswith("posetape gradcheck --op blend --case "))
         out, _ = run(*rows[0]["rerun"].split()[1:])

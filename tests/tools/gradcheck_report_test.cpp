@@ -96,6 +96,7 @@ TEST_CASE("groups are by op and input, inputs in order") {
 
 TEST_CASE("numbers that are not finite are null, and errors in ULP say so") {
   SuiteRow ulp = row_of("ulp", Verdict::agree, 0.75, true);
+  ulp.dtype = "f32";
   ulp.trust = 0.5;
   const SuiteRun run =
       run_of({row_of("x", Verdict::disagree, std::nan(""), false),
@@ -107,7 +108,8 @@ TEST_CASE("numbers that are not finite are null, and errors in ULP say so") {
   CHECK(json["rows"][2]["error"] == 0.75);
   CHECK(json["passed"] == 1);
   CHECK(json["failed"] == 2);
-  CHECK(contains(group_table(run, false), "0.75 ulp"));
+  CHECK(contains(group_table(run, false), "ulp f32"));
+  CHECK(contains(group_table(run, false), " 0.8 "));
   // ULP are left out of what is relative.
   CHECK(trust(grouped(run)[0].rows) == 1e-13);
 }
