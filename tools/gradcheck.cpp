@@ -150,7 +150,7 @@ void add_gradcheck(CLI::App& app) {
   command->add_option("--case", options->suite.case_name, "Only this case, a line for each check");
   command->add_flag("--fast", options->suite.fast, "Only small cases");
   command->add_flag("--mutants", options->mutants,
-                    "Plant errors in every backward rule too, and see whether each is noticed");
+                    "Plant errors in the backward rules too, and see whether small cases notice");
   command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
   command->add_option("--json", options->json, "Write every row to this file too");
   command->add_option("--html", options->html, "Write a page to look through to this file too");

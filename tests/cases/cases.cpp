@@ -17,6 +17,24 @@ std::vector<Case> cases(Op op) {
   return {};
 }
 
+std::vector<bool> differentiated(const Case& c) {
+  std::vector<bool> result;
+  for (std::size_t i = 0; i < c.inputs.size(); ++i) {
+    const Tensor& x = c.inputs[i];
+    const bool constant =
+        std::ranges::find(c.options.constant, static_cast<int>(i)) != c.options.constant.end();
+    result.push_back(x.defined() && x.dtype() != DType::i32 && !constant);
+  }
+  return result;
+}
+
+Tensor converted(const Tensor& t, DType dtype) {
+  if (!t.defined() || t.dtype() == DType::i32) return t;
+  const Tensor other = Tensor::empty(t.shape(), dtype);
+  copy(t, other);
+  return other;
+}
+
 TensorFunction used_twice(const TensorFunction& f) {
   return [f](std::span<const Tensor> in) {
     std::vector<Tensor> outputs = f(in);

@@ -15,6 +15,12 @@ namespace posetape {
 
 std::vector<Case> cases(Op op);
 
+// The inputs of a case that need a gradient.
+std::vector<bool> differentiated(const Case& c);
+
+// Undefined tensors and i32 stay what they are.
+Tensor converted(const Tensor& t, DType dtype);
+
 // f(x) + f(x): every input is used twice, so its gradient has to be added up.
 TensorFunction used_twice(const TensorFunction& f);
 

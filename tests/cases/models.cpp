@@ -144,6 +144,7 @@ class ModelCheck {
           random_normal(start_.shape(), options_.seed * 100 + static_cast<std::uint64_t>(d));
       const Derivative numeric = derivative(direction);
       const double error = std::fabs(dot(gradient_, direction) - numeric.value) / scale_;
+      if (std::isnan(r.error)) break;
       if (!(error <= r.error)) {
         r.error = error;
         r.trust = numeric.error / scale_;
@@ -189,7 +190,7 @@ class ModelCheck {
       if (covered_signatures().contains(s)) continue;
       r.note += (r.note.empty() ? "no case for " : "; ") + s;
     }
-    r.verdict = r.note.empty() ? Verdict::agree : Verdict::skipped;
+    r.verdict = r.note.empty() ? Verdict::agree : Verdict::disagree;
     r.passed = r.note.empty();
     put(std::move(r));
   }

@@ -48,8 +48,9 @@ struct Mutant {
   bool killed() const { return !by_differences.empty() || !by_exact.empty() || !by_twice.empty(); }
 };
 
-// All mutants of the selected ops that exist, each on the op's small cases until it is killed both
-// ways. The order is that of ops, inputs and mutations.
+// All mutants of the selected ops that exist, each on the selected small cases until it is killed
+// both ways; a case that fails anyway notices nothing. The order is that of ops, inputs and
+// mutations.
 std::vector<Mutant> run_mutants(const SuiteOptions& options,
                                 const std::function<void(const Mutant&)>& on_mutant = {});
 

@@ -44,14 +44,10 @@ double difference(const Tensor& a, double factor, const Tensor& b, const Tensor&
 
 class Structure {
  public:
-  explicit Structure(const Case& c) : case_(c) {
+  explicit Structure(const Case& c) : case_(c), wanted_(differentiated(c)) {
     for (std::size_t i = 0; i < c.inputs.size(); ++i) {
-      const Tensor& x = c.inputs[i];
-      const bool floating = x.defined() && x.dtype() != DType::i32;
-      const bool constant =
-          std::ranges::find(c.options.constant, static_cast<int>(i)) != c.options.constant.end();
-      wanted_.push_back(floating && !constant && x.size() > 0);
-      inputs_.push_back(floating ? x.clone() : x);
+      inputs_.push_back(converted(c.inputs[i], DType::f64));
+      wanted_[i] = wanted_[i] && inputs_[i].size() > 0;
     }
     plain_ = gradients(case_.f, wanted_);
   }

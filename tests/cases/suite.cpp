@@ -97,10 +97,8 @@ SuiteRow row_of(Op op, const Case& c, const Finding& f) {
 
 }  // namespace
 
-std::vector<Op> selected_ops(const SuiteOptions& options) {
-  std::vector<Op> ops;
-  for (const auto& [op, some] : select(options).ops) ops.push_back(op);
-  return ops;
+std::vector<std::pair<Op, std::vector<Case>>> selected_cases(const SuiteOptions& options) {
+  return select(options).ops;
 }
 
 std::vector<std::pair<std::string, std::string>> list_cases(const SuiteOptions& options) {

@@ -41,8 +41,8 @@ struct SuiteOptions {
   std::function<void(const SuiteRow&)> on_row;
 };
 
-// The ops that `options` selects; throws where nothing is selected.
-std::vector<Op> selected_ops(const SuiteOptions& options);
+// The ops that `options` selects with their cases, all sizes; throws where nothing is selected.
+std::vector<std::pair<Op, std::vector<Case>>> selected_cases(const SuiteOptions& options);
 
 // The cases that `options` selects, as (op, name). Throws where an op or a case is unknown, naming
 // those that exist.

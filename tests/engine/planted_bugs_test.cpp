@@ -1,4 +1,5 @@
-// Bugs of other libraries' gradients that their checks let pass, planted here and found.
+// Bugs that the gradient checks of other libraries let pass, and everyday ones, planted here and
+// found.
 #include <doctest/doctest.h>
 
 #include "engine/gradcheck.hpp"
