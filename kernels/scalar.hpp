@@ -1,4 +1,5 @@
 // The scalar types a kernel is written for: storage type and the type it computes in.
+// Functions are constexpr so that nvcc lets device code call them.
 #pragma once
 
 #include <bit>
@@ -13,15 +14,17 @@ using Index = std::int64_t;
 struct bf16 {
   std::uint16_t bits = 0;
 
-  bf16() = default;
+  constexpr bf16() = default;
   // Rounds to nearest, ties to even; a NaN stays a (quiet) NaN.
-  explicit bf16(float value) {
+  explicit constexpr bf16(float value) {
     const auto word = std::bit_cast<std::uint32_t>(value);
     const auto rounded = static_cast<std::uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
     const auto quiet = static_cast<std::uint16_t>((word >> 16) | 0x40u);
     bits = (word & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded;
   }
-  explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+  explicit constexpr operator float() const {
+    return std::bit_cast<float>(std::uint32_t{bits} << 16);
+  }
 };
 
 // The type a kernel computes in: bf16 -> f32, f32 -> f32, f64 -> f64.
@@ -47,11 +50,11 @@ using LongSum = typename LongSumOf<T>::type;
 
 // Reads a stored value in its accumulator type, and back.
 template <class T>
-inline Accumulator<T> load(T value) {
+constexpr Accumulator<T> load(T value) {
   return static_cast<Accumulator<T>>(value);
 }
 template <class T>
-inline T store(Accumulator<T> value) {
+constexpr T store(Accumulator<T> value) {
   return static_cast<T>(value);
 }
 
@@ -64,8 +67,8 @@ struct GradientOut {
   T* data = nullptr;
   Into into = Into::write;
 
-  bool wanted() const { return data != nullptr; }
-  void put(Index i, Accumulator<T> value) const {
+  constexpr bool wanted() const { return data != nullptr; }
+  constexpr void put(Index i, Accumulator<T> value) const {
     data[i] = store<T>(into == Into::add ? load(data[i]) + value : value);
   }
 };

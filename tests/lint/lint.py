@@ -35,6 +35,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 KERNEL_LIBRARIES = re.compile(
     r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h)$"
 )
+# The host emulation of CUDA makes stacks, protects memory and talks to the sanitizers.
+EMULATION = "kernels/emulation/"
+EMULATION_LIBRARIES = re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$")
 
 # simd is a hint to the compiler and starts no thread, and neither does a declaration.
 OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+(simd|reduction)\b)|<omp\.h>")
@@ -63,7 +66,10 @@ def check_includes(path, lines):
             continue
         bracket, name = match.groups()
         if bracket == "<":
-            if folder == "kernels" and not KERNEL_LIBRARIES.match(name):
+            known = KERNEL_LIBRARIES.match(name) or (
+                path.startswith(EMULATION) and EMULATION_LIBRARIES.match(name)
+            )
+            if folder == "kernels" and not known:
                 yield (
                     f"{path}:{number}: kernels include <{name}>; kernels are raw mathematics on "
                     "the standard library and CUDA, so move this use to the engine"

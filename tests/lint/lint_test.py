@@ -62,6 +62,14 @@ class Includes(unittest.TestCase):
             self.assertEqual(self.check("kernels/a.cpp", f"#include <{name}>"), ["kernels/a.cpp:1"])
             self.assertEqual(self.check("engine/a.cpp", f"#include <{name}>"), [])
 
+    def test_system_libraries_of_the_emulation(self):
+        for name in ["sys/mman.h", "ucontext.h", "unistd.h", "sanitizer/tsan_interface.h"]:
+            line = f"#include <{name}>"
+            self.assertEqual(self.check("kernels/emulation/a.cpp", line), [], name)
+            self.assertEqual(self.check("kernels/cuda/a.cpp", line), ["kernels/cuda/a.cpp:1"])
+        line = "#include <fmt/format.h>"
+        self.assertEqual(self.check("kernels/emulation/a.cpp", line), ["kernels/emulation/a.cpp:1"])
+
 
 class Threads(unittest.TestCase):
     def check(self, path, line):
