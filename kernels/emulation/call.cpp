@@ -1,0 +1,117 @@
+#include "kernels/emulation/call.hpp"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels/emulation/control.hpp"
+
+namespace posetape::emulation {
+namespace {
+
+struct Calls {
+  std::int64_t count = 0;
+  std::map<std::int64_t, cudaError_t> failures;  // by number of the call
+};
+
+std::map<std::string_view, Calls, std::less<>>& table() {
+  static std::map<std::string_view, Calls, std::less<>> all = [] {
+    std::map<std::string_view, Calls, std::less<>> empty;
+    for (const std::string_view name : runtime_functions()) empty[name] = {};
+    return empty;
+  }();
+  return all;
+}
+
+Calls& calls_of(std::string_view function) {
+  const auto found = table().find(function);
+  if (found == table().end()) {
+    throw std::invalid_argument("the emulation has no function " + std::string(function));
+  }
+  return found->second;
+}
+
+cudaError_t last = cudaSuccess;
+
+}  // namespace
+
+const std::vector<std::string_view>& runtime_functions() {
+  static const std::vector<std::string_view> names = {
+      "cudaDeviceGetAttribute",
+      "cudaDeviceSynchronize",
+      "cudaDriverGetVersion",
+      "cudaEventCreate",
+      "cudaEventCreateWithFlags",
+      "cudaEventDestroy",
+      "cudaEventElapsedTime",
+      "cudaEventQuery",
+      "cudaEventRecord",
+      "cudaEventSynchronize",
+      "cudaFree",
+      "cudaFreeHost",
+      "cudaFuncSetAttribute",
+      "cudaGetDevice",
+      "cudaGetDeviceCount",
+      "cudaGetDeviceProperties",
+      "cudaGetLastError",
+      "cudaGraphDestroy",
+      "cudaGraphExecDestroy",
+      "cudaGraphGetNodes",
+      "cudaGraphInstantiate",
+      "cudaGraphLaunch",
+      "cudaLaunchKernel",
+      "cudaMalloc",
+      "cudaMallocHost",
+      "cudaMemGetInfo",
+      "cudaMemcpy",
+      "cudaMemcpyAsync",
+      "cudaMemset",
+      "cudaMemsetAsync",
+      "cudaPeekAtLastError",
+      "cudaRuntimeGetVersion",
+      "cudaSetDevice",
+      "cudaStreamBeginCapture",
+      "cudaStreamCreate",
+      "cudaStreamCreateWithFlags",
+      "cudaStreamDestroy",
+      "cudaStreamEndCapture",
+      "cudaStreamIsCapturing",
+      "cudaStreamQuery",
+      "cudaStreamSynchronize",
+      "cudaStreamWaitEvent",
+  };
+  return names;
+}
+
+std::recursive_mutex& runtime_lock() {
+  static std::recursive_mutex lock;
+  return lock;
+}
+
+cudaError_t count_call(std::string_view function) {
+  Calls& calls = calls_of(function);
+  const auto failure = calls.failures.find(++calls.count);
+  return failure == calls.failures.end() ? cudaSuccess : failure->second;
+}
+
+cudaError_t& last_error() {
+  return last;
+}
+
+void fail_call(std::string_view function, int number, cudaError_t code) {
+  Calls& calls = calls_of(function);
+  calls.failures[calls.count + number] = code;
+}
+
+std::int64_t calls(std::string_view function) {
+  return calls_of(function).count;
+}
+
+void reset_calls() {
+  for (auto& [name, calls] : table()) calls = {};
+  last = cudaSuccess;
+}
+
+}  // namespace posetape::emulation

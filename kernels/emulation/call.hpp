@@ -1,0 +1,31 @@
+// The frame around every function of the runtime: count, told failure, lock, last error (for the
+// emulation's own files).
+#pragma once
+
+#include <mutex>
+#include <string_view>
+
+#include "kernels/emulation/runtime_api.hpp"
+
+namespace posetape::emulation {
+
+std::recursive_mutex& runtime_lock();
+
+// Counts the call; the failure that it was told, or cudaSuccess.
+cudaError_t count_call(std::string_view function);
+
+cudaError_t& last_error();
+
+template <class F>
+cudaError_t call(std::string_view function, const F& f) {
+  const std::lock_guard lock(runtime_lock());
+  cudaError_t error = count_call(function);
+  if (error == cudaSuccess) error = f();
+  // CUDA remembers failures, and that work is not finished is none.
+  if (error != cudaSuccess && error != cudaErrorNotReady) last_error() = error;
+  return error;
+}
+
+void reset_calls();
+
+}  // namespace posetape::emulation

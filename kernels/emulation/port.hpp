@@ -1,0 +1,59 @@
+// The g++ side of kernels/cuda/port.hpp, which says what is what. Include that one.
+#pragma once
+
+#include "kernels/cuda/bf16x2.hpp"
+#include "kernels/emulation/atomics.hpp"
+#include "kernels/emulation/intrinsics.hpp"
+#include "kernels/emulation/launch.hpp"
+#include "kernels/emulation/math.hpp"
+#include "kernels/emulation/runtime_api.hpp"
+#include "kernels/emulation/vector_types.hpp"
+#include "kernels/scalar.hpp"
+
+#define __global__
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+#define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
+#define __align__(bytes) alignas(bytes)
+
+#define POSETAPE_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                          \
+  ::posetape::emulation::launch(#kernel, ::std::source_location::current(), kernel, grid, block, \
+                                shared_bytes, stream __VA_OPT__(, ) __VA_ARGS__)
+
+#define POSETAPE_SHARED(type, name, count)                                               \
+  static constexpr ::posetape::emulation::Declaration posetape_declaration_of_##name{    \
+      #name, ::std::source_location::current()};                                         \
+  type(&name)[count] = *static_cast<type(*)[count]>(::posetape::emulation::shared_array( \
+      posetape_declaration_of_##name, sizeof(type[count]), alignof(type)))
+
+#define POSETAPE_DYNAMIC_SHARED(type, name) \
+  type* const name = static_cast<type*>(    \
+      ::posetape::emulation::dynamic_shared(alignof(type), ::std::source_location::current()))
+
+namespace posetape {
+
+template <class V, class T>
+inline V load_vector(const T* pointer,
+                     const std::source_location site = std::source_location::current()) {
+  emulation::check_alignment(pointer, sizeof(V), site);
+  V value;
+  __builtin_memcpy(&value, pointer, sizeof(V));
+  return value;
+}
+template <class T, class V>
+inline void store_vector(T* pointer, const V& value,
+                         const std::source_location site = std::source_location::current()) {
+  emulation::check_alignment(pointer, sizeof(V), site);
+  __builtin_memcpy(pointer, &value, sizeof(V));
+}
+
+inline bf16 to_bf16(float value) {
+  return bf16(value);
+}
+inline bf16x2 to_bf16x2(float2 pair) {
+  return {bf16(pair.x), bf16(pair.y)};
+}
+
+}  // namespace posetape
