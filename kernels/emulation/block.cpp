@@ -210,7 +210,7 @@ bool run_block(std::uint64_t seed) {
   make_current(first);
   switch_fibre(host, fibre_of(first));
   if (block.failure == Failure::none) return true;
-  abandon_fibres();
+  abandon_fibres(launch_end);
   return false;
 }
 

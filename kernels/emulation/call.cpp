@@ -1,9 +1,9 @@
 #include "kernels/emulation/call.hpp"
 
-#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/emulation/control.hpp"
@@ -96,7 +96,10 @@ cudaError_t count_call(std::string_view function) {
   return failure == calls.failures.end() ? cudaSuccess : failure->second;
 }
 
-cudaError_t& last_error() {
+cudaError_t exchange_last_error(cudaError_t next) {
+  return std::exchange(last, next);
+}
+cudaError_t peek_last_error() {
   return last;
 }
 

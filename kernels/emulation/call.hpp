@@ -14,7 +14,9 @@ std::recursive_mutex& runtime_lock();
 // Counts the call; the failure that it was told, or cudaSuccess.
 cudaError_t count_call(std::string_view function);
 
-cudaError_t& last_error();
+// Returns the error that is remembered, and remembers `next`.
+cudaError_t exchange_last_error(cudaError_t next);
+cudaError_t peek_last_error();
 
 template <class F>
 cudaError_t call(std::string_view function, const F& f) {
@@ -22,7 +24,7 @@ cudaError_t call(std::string_view function, const F& f) {
   cudaError_t error = count_call(function);
   if (error == cudaSuccess) error = f();
   // CUDA remembers failures, and that work is not finished is none.
-  if (error != cudaSuccess && error != cudaErrorNotReady) last_error() = error;
+  if (error != cudaSuccess && error != cudaErrorNotReady) exchange_last_error(error);
   return error;
 }
 

@@ -99,15 +99,15 @@ void reset() {
 using namespace posetape::emulation;
 
 cudaError_t cudaGetLastError() {
-  return call("cudaGetLastError", [] {
-    const cudaError_t error = last_error();
-    last_error() = cudaSuccess;
-    return error;
-  });
+  const std::lock_guard lock(runtime_lock());
+  if (const cudaError_t error = count_call("cudaGetLastError")) return error;
+  return exchange_last_error(cudaSuccess);
 }
 
 cudaError_t cudaPeekAtLastError() {
-  return call("cudaPeekAtLastError", [] { return last_error(); });
+  const std::lock_guard lock(runtime_lock());
+  if (const cudaError_t error = count_call("cudaPeekAtLastError")) return error;
+  return peek_last_error();
 }
 
 const char* cudaGetErrorString(cudaError_t error) {

@@ -152,7 +152,9 @@ std::map<std::size_t, Region>::iterator region_of(const void* pointer) {
 }  // namespace
 
 DeviceAccess::DeviceAccess() {
-  if (pool.access++ == 0) protect(PROT_READ | PROT_WRITE);
+  if (pool.access++ > 0) return;
+  protect(PROT_READ | PROT_WRITE);
+  watch_for_faults();
 }
 
 DeviceAccess::~DeviceAccess() {

@@ -55,13 +55,13 @@ void start_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] Fibre& to
 }  // namespace
 
 Fibre& host_fibre() {
-#ifdef POSETAPE_TSAN
-  host.tsan = __tsan_get_current_fiber();
-#endif
   return host;
 }
 
 Fibre* take_fibres(int count, void (*entry)()) {
+#ifdef POSETAPE_TSAN
+  host.tsan = __tsan_get_current_fiber();
+#endif
   turn = (turn + 1) % kSets;
   taken = count;
   Set& set = sets[turn];
@@ -107,11 +107,14 @@ void end_fibre(Fibre& from, Fibre& to) {
   switch_context(from.context, to.context);
 }
 
-void abandon_fibres() {
+void abandon_fibres([[maybe_unused]] void* end) {
   Set& set = sets[turn];
   for (int i = 0; i < taken; ++i) {
     unpoison(set.fibres[i].stack, set.fibres[i].stack_bytes);
 #ifdef POSETAPE_TSAN
+    __tsan_switch_to_fiber(set.fibres[i].tsan, __tsan_switch_to_fiber_no_sync);
+    release(end);
+    __tsan_switch_to_fiber(host.tsan, __tsan_switch_to_fiber_no_sync);
     __tsan_destroy_fiber(set.fibres[i].tsan);
     set.fibres[i].tsan = __tsan_create_fiber(0);
 #endif

@@ -31,8 +31,9 @@ void begin_fibre();
 void switch_fibre(Fibre& from, Fibre& to);
 void end_fibre(Fibre& from, Fibre& to);
 
-// After a block that was given up midway: the fibres last taken lose what the sanitizers knew.
-void abandon_fibres();
+// After a block that was given up midway: the fibres last taken lose what the sanitizers knew. What
+// they did happened before acquire(end).
+void abandon_fibres(void* end);
 
 // Is this address in the guard page below a fibre's stack? (For the signal handler.)
 bool is_stack_overflow(const void* address);

@@ -54,6 +54,7 @@ void run_blocks(const Launch& launch, const Schedule& schedule) {
       block.site = overrun->site;
     }
     if (!good) {
+      finish_launch();
       throw Finding("posetape emulation: " + describe_failure() + "  kernel " + launch.kernel +
                     " launched at " + to_string(launch.site) + ", grid " + to_string(launch.grid) +
                     ", block " + to_string(launch.block) + ", schedule " + to_string(schedule));

@@ -21,7 +21,7 @@ T exchange(Primitive primitive, unsigned mask, T value, int source, const Site& 
   std::uint64_t payload = 0;
   std::memcpy(&payload, &value, sizeof value);
   payload = meet_warp(primitive, mask, payload, source, site);
-  std::memcpy(&value, &payload, sizeof value);
+  std::memcpy(static_cast<void*>(&value), &payload, sizeof value);
   return value;
 }
 

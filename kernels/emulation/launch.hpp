@@ -60,7 +60,7 @@ cudaError_t launch(const char* name, const std::source_location& site, void (*ke
       Arguments{kernel, std::tuple<P...>(std::forward<A>(arguments)...)});
   std::apply(
       [&](const auto&... value) {
-        const auto note = [&](const auto& v) {
+        [[maybe_unused]] const auto note = [&](const auto& v) {
           if constexpr (std::is_pointer_v<std::decay_t<decltype(v)>>) launch.pointers.push_back(v);
         };
         (note(value), ...);

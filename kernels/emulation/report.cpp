@@ -85,17 +85,40 @@ std::string thread_name(int thread) {
          std::to_string(thread % 32) + ")";
 }
 
+std::string mask_of(int thread) {
+  return hex(block.threads[thread].mask, 8);
+}
+
+std::string disagreement(int a, int b) {
+  return "wrong mask: " + thread_name(a) + " and " + thread_name(b) +
+         " name each other and are at different calls or give different masks";
+}
+
+// In a deadlock: two lanes that wait for each other with different masks, where there are any.
+std::string deadlock() {
+  for (int a = 0; a < block.size; ++a) {
+    for (int b = a + 1; b < block.size && b / 32 == a / 32; ++b) {
+      const Thread& x = block.threads[a];
+      const Thread& y = block.threads[b];
+      if (x.at != At::warp || y.at != At::warp) continue;
+      if (x.mask >> (b % 32) & y.mask >> (a % 32) & 1 && where(x) != where(y)) {
+        return disagreement(a, b);
+      }
+    }
+  }
+  return "deadlock: every thread waits for another";
+}
+
 std::string headline() {
   const std::string who = block.culprit < 0 ? "" : thread_name(block.culprit);
   const std::string other = block.other < 0 ? "" : thread_name(block.other);
-  const auto mask_of = [](int thread) { return hex(block.threads[thread].mask, 8); };
   switch (block.failure) {
     case Failure::barrier_sites:
       return "divergent barrier: threads of one block wait at different barriers";
     case Failure::barrier_exited:
       return "divergent barrier: some threads exited while others wait at a barrier";
     case Failure::deadlock:
-      return "deadlock: every thread waits for another";
+      return deadlock();
     case Failure::caller_not_named:
       return "wrong mask: " + who + " is not in its own mask " + mask_of(block.culprit);
     case Failure::exited_named:
@@ -107,8 +130,7 @@ std::string headline() {
       return "wrong mask: the mask " + mask_of(block.culprit) + " of " + who +
              " names lanes that the block does not have";
     case Failure::warp_sites:
-      return "wrong mask: " + who + " and " + other +
-             " name each other and are at different calls or give different masks";
+      return disagreement(block.culprit, block.other);
     case Failure::source_not_named:
       return "wrong mask: " + other + " reads lane " +
              std::to_string(block.threads[block.other].source) + ", which is not in the mask " +
