@@ -3,11 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kernels/emulation/runtime_api.hpp"
+#include "kernels/emulation/same_results.hpp"
 
 namespace posetape::emulation {
 
@@ -35,7 +38,19 @@ struct StreamOrder {
   std::uint64_t seed = 0;
 };
 void set_stream_order(const StreamOrder& order);
+StreamOrder stream_order();
+std::string to_string(const StreamOrder& order);
 std::vector<StreamOrder> all_stream_orders(int random = 4);
+
+// Like same_under and same_under_all_schedules (schedule.hpp), for the order of streams.
+Bytes same_under(std::span<const StreamOrder> orders, const std::function<Bytes()>& run,
+                 std::size_t element_bytes = 1);
+template <class F>
+auto same_under_all_stream_orders(F&& run) {
+  return with_values(run, [](const auto& bytes_of_run, std::size_t element_bytes) {
+    return same_under(all_stream_orders(), bytes_of_run, element_bytes);
+  });
+}
 
 // Checks the red zones around all allocations. Throws Finding; so do cudaFree, every
 // synchronisation and every kernel's end.

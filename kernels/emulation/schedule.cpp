@@ -1,9 +1,5 @@
 #include "kernels/emulation/schedule.hpp"
 
-#include <algorithm>
-
-#include "kernels/emulation/finding.hpp"
-
 namespace posetape::emulation {
 namespace {
 
@@ -52,26 +48,12 @@ std::vector<Schedule> all_schedules(int random) {
   return all;
 }
 
-std::vector<std::byte> same_under(std::span<const Schedule> schedules,
-                                  const std::function<std::vector<std::byte>()>& run,
-                                  std::size_t element_bytes) {
+Bytes same_under(std::span<const Schedule> schedules, const std::function<Bytes()>& run,
+                 std::size_t element_bytes) {
   const Restore restore;
-  std::vector<std::byte> first;
-  for (std::size_t i = 0; i < schedules.size(); ++i) {
-    current = schedules[i];
-    std::vector<std::byte> result = run();
-    if (i == 0) {
-      first = std::move(result);
-      continue;
-    }
-    if (result == first) continue;
-    const auto [a, b] = std::mismatch(first.begin(), first.end(), result.begin(), result.end());
-    throw Finding("posetape emulation: the result depends on the order of threads\n  " +
-                  to_string(schedules[0]) + " and " + to_string(schedules[i]) +
-                  " differ first in element " +
-                  std::to_string(static_cast<std::size_t>(a - first.begin()) / element_bytes));
-  }
-  return first;
+  return same_results(
+      schedules.size(), [&](std::size_t i) { current = schedules[i]; },
+      [&](std::size_t i) { return to_string(schedules[i]); }, run, element_bytes);
 }
 
 }  // namespace posetape::emulation

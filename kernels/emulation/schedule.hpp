@@ -4,11 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "kernels/emulation/same_results.hpp"
 
 namespace posetape::emulation {
 
@@ -34,26 +35,15 @@ std::vector<Schedule> all_schedules(int random = 4);
 
 // Calls run() under each schedule, puts the schedule back, and returns the first result. Throws
 // Finding where a result is not bit for bit the first one.
-std::vector<std::byte> same_under(std::span<const Schedule> schedules,
-                                  const std::function<std::vector<std::byte>()>& run,
-                                  std::size_t element_bytes = 1);
+Bytes same_under(std::span<const Schedule> schedules, const std::function<Bytes()>& run,
+                 std::size_t element_bytes = 1);
 
 // The same for all schedules and a run() that returns a vector of plain values.
 template <class F>
 auto same_under_all_schedules(F&& run) {
-  using Values = decltype(run());
-  constexpr std::size_t kBytes = sizeof(typename Values::value_type);
-  const auto bytes = same_under(
-      all_schedules(),
-      [&] {
-        const Values values = run();
-        const auto view = std::as_bytes(std::span(values));
-        return std::vector<std::byte>(view.begin(), view.end());
-      },
-      kBytes);
-  Values values(bytes.size() / kBytes);
-  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
+  return with_values(run, [](const auto& bytes_of_run, std::size_t element_bytes) {
+    return same_under(all_schedules(), bytes_of_run, element_bytes);
+  });
 }
 
 }  // namespace posetape::emulation

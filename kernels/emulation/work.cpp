@@ -21,6 +21,17 @@ double clock_now = 0;
 StreamOrder order;
 std::mt19937_64 random_bits;
 
+class Restore {
+ public:
+  Restore() = default;
+  ~Restore() { set_stream_order(before_); }
+  Restore(const Restore&) = delete;
+  Restore& operator=(const Restore&) = delete;
+
+ private:
+  StreamOrder before_ = order;
+};
+
 bool is_runnable(const Work& work) {
   for (const WorkId id : work.after) {
     if (is_pending(id)) return false;
@@ -95,6 +106,30 @@ void drop_work() {
 void set_stream_order(const StreamOrder& wanted) {
   order = wanted;
   random_bits.seed(wanted.seed);
+}
+
+StreamOrder stream_order() {
+  return order;
+}
+
+std::string to_string(const StreamOrder& wanted) {
+  switch (wanted.kind) {
+    case StreamOrder::Kind::submission:
+      return "submission order";
+    case StreamOrder::Kind::minimal:
+      return "minimal order";
+    case StreamOrder::Kind::random:
+      break;
+  }
+  return "random order, seed " + std::to_string(wanted.seed);
+}
+
+Bytes same_under(std::span<const StreamOrder> orders, const std::function<Bytes()>& run,
+                 std::size_t element_bytes) {
+  const Restore restore;
+  return same_results(
+      orders.size(), [&](std::size_t i) { set_stream_order(orders[i]); },
+      [&](std::size_t i) { return to_string(orders[i]); }, run, element_bytes);
 }
 
 std::vector<StreamOrder> all_stream_orders(int random) {

@@ -25,6 +25,7 @@ std::optional<Child> in_child() {
   while (std::fgets(text, sizeof text, pipe) != nullptr) child.output += text;
   const int status = pclose(pipe);
   child.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  REQUIRE_FALSE(contains(child.output, "test cases: 0"));  // a comma in a name separates names
   return child;
 }
 

@@ -54,9 +54,12 @@ class DeviceArray {
   // Waits for everything.
   std::vector<T> values() const {
     std::vector<T> result(count_);
-    REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
-    REQUIRE(cudaMemcpy(result.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost) ==
-            cudaSuccess);
+    // Not inside of REQUIRE, which would catch a Finding.
+    const cudaError_t done = cudaDeviceSynchronize();
+    REQUIRE(done == cudaSuccess);
+    const auto copied =
+        cudaMemcpy(result.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost);
+    REQUIRE(copied == cudaSuccess);
     return result;
   }
 
