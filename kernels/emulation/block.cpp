@@ -80,10 +80,7 @@ void complete_barrier() {
   }
   for (int i = 0; i < block.size; ++i) {
     Thread& thread = block.threads[i];
-    const bool same = thread.primitive == first.primitive &&
-                      thread.site.line() == first.site.line() &&
-                      thread.site.column() == first.site.column() &&
-                      thread.site.file_name() == first.site.file_name();
+    const bool same = thread.primitive == first.primitive && thread.site == first.site;
     if (!same) fail(Failure::barrier_sites, thread.site, i);
     count += thread.payload != 0;
   }

@@ -42,27 +42,28 @@ T reduce(Primitive primitive, unsigned mask, T value, const Site& site) {
 }  // namespace posetape::emulation
 
 // Barriers of the block.
-inline void __syncthreads(const std::source_location site = std::source_location::current()) {
+inline void __syncthreads(
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   meet_block(Primitive::syncthreads, 0, site);
 }
-inline int __syncthreads_count(int predicate,
-                               const std::source_location site = std::source_location::current()) {
+inline int __syncthreads_count(
+    int predicate, const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return meet_block(Primitive::syncthreads_count, predicate, site);
 }
-inline int __syncthreads_and(int predicate,
-                             const std::source_location site = std::source_location::current()) {
+inline int __syncthreads_and(
+    int predicate, const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return meet_block(Primitive::syncthreads_and, predicate, site);
 }
-inline int __syncthreads_or(int predicate,
-                            const std::source_location site = std::source_location::current()) {
+inline int __syncthreads_or(
+    int predicate, const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return meet_block(Primitive::syncthreads_or, predicate, site);
 }
-inline void __syncwarp(unsigned mask = 0xFFFFFFFFu,
-                       const std::source_location site = std::source_location::current()) {
+inline void __syncwarp(unsigned mask = 0xFFFFFFFFu, const posetape::emulation::Site site =
+                                                        posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   meet_warp(Primitive::syncwarp, mask, 0, 0, site);
 }
@@ -70,14 +71,14 @@ inline void __syncwarp(unsigned mask = 0xFFFFFFFFu,
 // Shuffles of f32, f64, i32, u32 and bf16x2.
 template <posetape::emulation::Shuffled T>
 T __shfl_sync(unsigned mask, T value, int source, int width = warpSize,
-              const std::source_location site = std::source_location::current()) {
+              const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return exchange(Primitive::shfl, mask, value, first_of_group(width) + (source & (width - 1)),
                   site);
 }
 template <posetape::emulation::Shuffled T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
-                 const std::source_location site = std::source_location::current()) {
+                 const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   const int source = lane() - static_cast<int>(delta);
   return exchange(Primitive::shfl_up, mask, value, source < first_of_group(width) ? lane() : source,
@@ -85,7 +86,7 @@ T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
 }
 template <posetape::emulation::Shuffled T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
-                   const std::source_location site = std::source_location::current()) {
+                   const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   const int source = lane() + static_cast<int>(delta);
   const bool inside = source < first_of_group(width) + width;
@@ -94,7 +95,7 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize,
 // A lane may read a lower group, but not a higher one.
 template <posetape::emulation::Shuffled T>
 T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = warpSize,
-                  const std::source_location site = std::source_location::current()) {
+                  const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   const int source = lane() ^ lane_mask;
   const bool inside = source < first_of_group(width) + width;
@@ -102,18 +103,19 @@ T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = warpSize,
 }
 
 // Votes.
-inline unsigned __ballot_sync(unsigned mask, int predicate,
-                              const std::source_location site = std::source_location::current()) {
+inline unsigned __ballot_sync(
+    unsigned mask, int predicate,
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return static_cast<unsigned>(meet_warp(Primitive::ballot, mask, predicate != 0, 0, site));
 }
 inline int __any_sync(unsigned mask, int predicate,
-                      const std::source_location site = std::source_location::current()) {
+                      const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return static_cast<int>(meet_warp(Primitive::any, mask, predicate != 0, 0, site));
 }
 inline int __all_sync(unsigned mask, int predicate,
-                      const std::source_location site = std::source_location::current()) {
+                      const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return static_cast<int>(meet_warp(Primitive::all, mask, predicate != 0, 0, site));
 }
@@ -126,39 +128,39 @@ inline unsigned __activemask() {
 // Reductions of 32-bit integers (sm_80 and later).
 template <posetape::emulation::Reduced T>
 T __reduce_add_sync(unsigned mask, T value,
-                    const std::source_location site = std::source_location::current()) {
+                    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(Primitive::reduce_add, mask, value, site);
 }
 template <posetape::emulation::Reduced T>
 T __reduce_min_sync(unsigned mask, T value,
-                    const std::source_location site = std::source_location::current()) {
+                    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(std::is_signed_v<T> ? Primitive::reduce_min_signed : Primitive::reduce_min_unsigned,
                 mask, value, site);
 }
 template <posetape::emulation::Reduced T>
 T __reduce_max_sync(unsigned mask, T value,
-                    const std::source_location site = std::source_location::current()) {
+                    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(std::is_signed_v<T> ? Primitive::reduce_max_signed : Primitive::reduce_max_unsigned,
                 mask, value, site);
 }
 inline unsigned __reduce_and_sync(
     unsigned mask, unsigned value,
-    const std::source_location site = std::source_location::current()) {
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(Primitive::reduce_and, mask, value, site);
 }
 inline unsigned __reduce_or_sync(
     unsigned mask, unsigned value,
-    const std::source_location site = std::source_location::current()) {
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(Primitive::reduce_or, mask, value, site);
 }
 inline unsigned __reduce_xor_sync(
     unsigned mask, unsigned value,
-    const std::source_location site = std::source_location::current()) {
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   using namespace posetape::emulation;
   return reduce(Primitive::reduce_xor, mask, value, site);
 }
@@ -176,7 +178,8 @@ inline int __ffs(int value) {
 
 // A load through the read-only cache; like every load of a GPU, aligned to its type.
 template <class T>
-T __ldg(const T* pointer, const std::source_location site = std::source_location::current()) {
+T __ldg(const T* pointer,
+        const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   posetape::emulation::check_alignment(pointer, alignof(T), site);
   return *pointer;
 }

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -16,7 +15,7 @@ namespace posetape::emulation {
 
 struct Launch {
   const char* kernel = "";         // as it is written
-  std::source_location site;       // of the launch
+  Site site;                       // of the launch
   const void* function = nullptr;  // what cudaFuncSetAttribute knows it by
   dim3 grid;
   dim3 block;
@@ -36,8 +35,8 @@ cudaError_t submit(Launch launch, cudaStream_t stream);
 void run_grid(const Launch& launch);
 
 template <class... P, class... A>
-cudaError_t launch(const char* name, const std::source_location& site, void (*kernel)(P...),
-                   dim3 blocks, dim3 threads, std::size_t dynamic_shared, cudaStream_t stream,
+cudaError_t launch(const char* name, const Site& site, void (*kernel)(P...), dim3 blocks,
+                   dim3 threads, std::size_t dynamic_shared, cudaStream_t stream,
                    A&&... arguments) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "CUDA copies arguments byte by byte");
   struct Arguments {

@@ -18,33 +18,34 @@
 #define __noinline__ __attribute__((noinline))
 #define __align__(bytes) alignas(bytes)
 
-#define POSETAPE_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                          \
-  ::posetape::emulation::launch(#kernel, ::std::source_location::current(), kernel, grid, block, \
-                                shared_bytes, stream __VA_OPT__(, ) __VA_ARGS__)
+#define POSETAPE_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                        \
+  ::posetape::emulation::launch(#kernel, ::posetape::emulation::Site::current(), kernel, grid, \
+                                block, shared_bytes, stream __VA_OPT__(, ) __VA_ARGS__)
 
 #define POSETAPE_SHARED(type, name, count)                                               \
   static constexpr ::posetape::emulation::Declaration posetape_declaration_of_##name{    \
-      #name, ::std::source_location::current()};                                         \
+      #name, ::posetape::emulation::Site::current()};                                    \
   type(&name)[count] = *static_cast<type(*)[count]>(::posetape::emulation::shared_array( \
       posetape_declaration_of_##name, sizeof(type[count]), alignof(type)))
 
-#define POSETAPE_DYNAMIC_SHARED(type, name) \
-  type* const name = static_cast<type*>(    \
-      ::posetape::emulation::dynamic_shared(alignof(type), ::std::source_location::current()))
+#define POSETAPE_DYNAMIC_SHARED(type, name)                                    \
+  type* const name = static_cast<type*>(::posetape::emulation::dynamic_shared( \
+      alignof(type), ::posetape::emulation::Site::current()))
 
 namespace posetape {
 
 template <class V, class T>
 inline V load_vector(const T* pointer,
-                     const std::source_location site = std::source_location::current()) {
+                     const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   emulation::check_alignment(pointer, sizeof(V), site);
   V value;
   __builtin_memcpy(&value, pointer, sizeof(V));
   return value;
 }
 template <class T, class V>
-inline void store_vector(T* pointer, const V& value,
-                         const std::source_location site = std::source_location::current()) {
+inline void store_vector(
+    T* pointer, const V& value,
+    const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   emulation::check_alignment(pointer, sizeof(V), site);
   __builtin_memcpy(pointer, &value, sizeof(V));
 }

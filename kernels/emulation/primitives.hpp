@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 
+#include "kernels/emulation/site.hpp"
 #include "kernels/emulation/vector_types.hpp"
 
 // The running thread's coordinates: the scheduler writes them whenever it resumes a thread.
@@ -40,8 +40,6 @@ enum class Primitive : std::uint8_t {
   reduce_or,
   reduce_xor,
 };
-
-using Site = std::source_location;
 
 // Waits for all threads of the block; the predicates' count, conjunction or disjunction.
 int meet_block(Primitive primitive, int predicate, const Site& site);

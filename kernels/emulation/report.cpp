@@ -159,7 +159,7 @@ std::string headline() {
 }  // namespace
 
 std::string to_string(const Site& site) {
-  return std::string(site.file_name()) + ":" + std::to_string(site.line());
+  return std::string(site.file) + ":" + std::to_string(site.line);
 }
 
 std::string to_string(const dim3& d) {

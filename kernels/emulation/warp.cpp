@@ -8,8 +8,7 @@ namespace posetape::emulation {
 namespace {
 
 bool same_call(const Thread& a, const Thread& b) {
-  return a.primitive == b.primitive && a.mask == b.mask && a.site.line() == b.site.line() &&
-         a.site.column() == b.site.column() && a.site.file_name() == b.site.file_name();
+  return a.primitive == b.primitive && a.mask == b.mask && a.site == b.site;
 }
 
 // One value for all lanes: a vote or a reduction.
