@@ -27,6 +27,10 @@ std::int64_t calls(std::string_view function);
 // Kernels that ran since the last reset(), replayed ones among them.
 std::int64_t kernels_run();
 
+// The largest block that can run; 1024 but for some compilers' ThreadSanitizer, which goes blind
+// before.
+int watched_threads();
+
 // In which order waiting work runs.
 struct StreamOrder {
   enum class Kind {

@@ -266,10 +266,10 @@ std::string device_leaks() {
 
 void reset_device_memory() {
   unpoison(pool.base, pool.mapped);
-  if (pool.base != nullptr) {
+  if (pool.mapped != 0) {
     const Unwatched unwatched;
     // Fresh pages in the same place.
-    mmap(pool.base, pool.total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+    mmap(pool.base, pool.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
          -1, 0);
   }
   pool.regions.clear();

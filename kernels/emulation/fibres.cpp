@@ -43,6 +43,32 @@ char* make_stack() {
   return static_cast<char*>(memory) + kGuard;
 }
 
+#ifdef POSETAPE_TSAN
+int tsan_fibres = 0;
+
+// Gives the first `count` fibres of this turn's set their ThreadSanitizer threads, and takes those
+// of the other sets where there would be too many.
+void provide_tsan(int count) {
+  Set& set = sets[turn];
+  int missing = 0;
+  for (int i = 0; i < count; ++i) missing += set.fibres[i].tsan == nullptr;
+  for (int age = 1; age < kSets && tsan_fibres + missing > kTsanFibres; ++age) {
+    Set& other = sets[(turn + age) % kSets];  // the oldest first
+    for (int i = 0; i < other.made; ++i) {
+      if (other.fibres[i].tsan == nullptr) continue;
+      __tsan_destroy_fiber(other.fibres[i].tsan);
+      other.fibres[i].tsan = nullptr;
+      --tsan_fibres;
+    }
+  }
+  for (int i = 0; i < count; ++i) {
+    if (set.fibres[i].tsan != nullptr) continue;
+    set.fibres[i].tsan = __tsan_create_fiber(0);
+    ++tsan_fibres;
+  }
+}
+#endif
+
 void start_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] Fibre& to) {
 #ifdef POSETAPE_ASAN
   __sanitizer_start_switch_fiber(fake_stack, to.stack, to.stack_bytes);
@@ -69,10 +95,10 @@ Fibre* take_fibres(int count, void (*entry)()) {
     Fibre& fibre = set.fibres[set.made];
     fibre.stack = make_stack();
     fibre.stack_bytes = kStack;
-#ifdef POSETAPE_TSAN
-    fibre.tsan = __tsan_create_fiber(0);
-#endif
   }
+#ifdef POSETAPE_TSAN
+  provide_tsan(count);
+#endif
   for (int i = 0; i < count; ++i) {
     Fibre& fibre = set.fibres[i];
     prepare_context(fibre.context, fibre.stack, fibre.stack_bytes - colour(i), entry);

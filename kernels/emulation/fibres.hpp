@@ -9,6 +9,14 @@ namespace posetape::emulation {
 
 inline constexpr int kMaxFibres = 1024;  // the largest block that CUDA allows
 
+// Threads that ThreadSanitizer can tell apart. Its runtime since LLVM 14 and GCC 13 has 256 slots
+// and goes silently blind beyond; GCC 12's is seen to find races among 4096.
+#if defined(__clang__) || __GNUC__ > 12
+inline constexpr int kTsanFibres = 250;
+#else
+inline constexpr int kTsanFibres = 4 * kMaxFibres;
+#endif
+
 struct Fibre {
   Context context;
   char* stack = nullptr;

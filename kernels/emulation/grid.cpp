@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "kernels/emulation/architecture.hpp"
 #include "kernels/emulation/block.hpp"
+#include "kernels/emulation/control.hpp"
 #include "kernels/emulation/finding.hpp"
 #include "kernels/emulation/launch.hpp"
 #include "kernels/emulation/report.hpp"
@@ -64,8 +66,19 @@ void run_blocks(const Launch& launch, const Schedule& schedule) {
 
 }  // namespace
 
+// Two blocks have to fit, or a race between them is not seen.
+int watched_threads() {
+  return kTsan ? std::min(kTsanFibres / 2, kMaxFibres) : kMaxFibres;
+}
+
 void run_grid(const Launch& launch) {
   if (block.current >= 0) throw Finding("posetape emulation: a launch from within a kernel");
+  if (static_cast<int>(launch.block.x * launch.block.y * launch.block.z) > watched_threads()) {
+    throw Finding(
+        "posetape emulation: this compiler's ThreadSanitizer sees no races in blocks of " +
+        std::to_string(watched_threads() + 1) + " threads or more, and kernel " + launch.kernel +
+        " was launched with more at " + to_string(launch.site));
+  }
   gridDim = launch.grid;
   blockDim = launch.block;
   block.body = launch.body;

@@ -60,9 +60,9 @@ TEST_CASE("a tail guard that is off by one") {
   }
   reset();
   DeviceArray<float> x(100);
-  CHECK(finding([&] { POSETAPE_LAUNCH(scale<true>, 1, 128, 0, nullptr, x.data(), 100); }) == "");
+  CHECK(finding([&] { POSETAPE_LAUNCH(scale<true>, 4, 32, 0, nullptr, x.data(), 100); }) == "");
   const auto text =
-      finding([&] { POSETAPE_LAUNCH(scale<false>, 1, 128, 0, nullptr, x.data(), 100); });
+      finding([&] { POSETAPE_LAUNCH(scale<false>, 4, 32, 0, nullptr, x.data(), 100); });
   CAPTURE(text);
   CHECK(contains(text,
                  "written 0 bytes past the end of the allocation of 400 bytes by cudaMalloc "
