@@ -1,5 +1,7 @@
 #include "kernels/emulation/launch.hpp"
 
+#include <sys/mman.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -43,7 +45,18 @@ std::string place(const Launch& launch) {
   return std::string(launch.kernel) + " launched at " + to_string(launch.site);
 }
 
-void run(const Launch& launch) {
+// Is this word of a struct the address of something on the host? Numbers are not: sizes are below
+// 4 GiB, and where real numbers, seen as addresses, could lie, nothing is mapped.
+bool is_host_address(const void* word) {
+  const auto address = reinterpret_cast<std::uintptr_t>(word);
+  if (address < (std::uintptr_t{1} << 32) || is_device(word) || is_pinned(word)) return false;
+  constexpr std::uintptr_t kPage = 4096;
+  unsigned char resident = 0;
+  return mincore(reinterpret_cast<void*>(address & ~(kPage - 1)), 1, &resident) == 0;
+}
+
+// A GPU cannot read the host's memory, and the emulation would not notice.
+void check_arguments(const Launch& launch) {
   for (std::size_t i = 0; i < launch.pointers.size(); ++i) {
     const void* pointer = launch.pointers[i];
     if (pointer == nullptr || is_pinned(pointer)) continue;
@@ -51,6 +64,16 @@ void run(const Launch& launch) {
         pointer, 0,
         "pointer argument number " + std::to_string(i + 1) + " of kernel " + place(launch));
   }
+  for (std::size_t i = 0; i < launch.words.size(); ++i) {
+    if (!is_host_address(launch.words[i])) continue;
+    throw Finding("posetape emulation: the struct arguments of kernel " + place(launch) +
+                  " hold an address of the host's memory, at byte " +
+                  std::to_string(i * sizeof(void*)));
+  }
+}
+
+void run(const Launch& launch) {
+  check_arguments(launch);
   ++ran;
   {
     const DeviceAccess access;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
+#include <iterator>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -22,7 +24,8 @@ struct Launch {
   std::size_t dynamic_shared = 0;
   void (*body)(const void*) = nullptr;
   std::shared_ptr<const void> arguments;
-  std::vector<const void*> pointers;  // among the arguments
+  std::vector<const void*> pointers;  // arguments that are pointers
+  std::vector<const void*> words;     // what may be pointers in arguments that are structs
 };
 
 // Checks the launch's limits and puts it into the stream. The result is what cudaGetLastError gives
@@ -54,13 +57,20 @@ cudaError_t launch(const char* name, const Site& site, void (*kernel)(P...), dim
                   std::apply(a.kernel, a.values);
                 },
                 nullptr,
+                {},
                 {}};
   auto stored = std::make_shared<const Arguments>(
       Arguments{kernel, std::tuple<P...>(std::forward<A>(arguments)...)});
   std::apply(
       [&](const auto&... value) {
         [[maybe_unused]] const auto note = [&](const auto& v) {
-          if constexpr (std::is_pointer_v<std::decay_t<decltype(v)>>) launch.pointers.push_back(v);
+          using V = std::decay_t<decltype(v)>;
+          if constexpr (std::is_pointer_v<V>) launch.pointers.push_back(v);
+          if constexpr (std::is_class_v<V> && alignof(V) >= sizeof(void*)) {
+            const void* words[sizeof(V) / sizeof(void*)];
+            std::memcpy(words, static_cast<const void*>(&v), sizeof words);
+            launch.words.insert(launch.words.end(), std::begin(words), std::end(words));
+          }
         };
         (note(value), ...);
       },

@@ -52,6 +52,16 @@ inline void sincos_f32(float x, float* sine, float* cosine) {
 #define __powf(x, y) ::posetape::emulation::pow_f32(x, y)
 #define __sincosf(x, s, c) ::posetape::emulation::sincos_f32(x, s, c)
 
+// CUDA has these for every pair of numbers; here both are of one type.
+template <class T>
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
+}
+
 inline float __fmaf_rn(float a, float b, float c) {
   return std::fma(a, b, c);
 }

@@ -2,6 +2,7 @@
 
   includes   who may include whom: tools -> tests/cases -> diffusion, data -> model -> engine
              -> kernels, and nothing back
+  cuda       kernels go through kernels/cuda/port.hpp, which two compilers understand
   threads    no threads but the pool of kernels/cpu/parallel.hpp
   symbols    nothing in a kernel library of one instruction set that the linker could pick for
              machines without it
@@ -89,6 +90,26 @@ def check_includes(path, lines):
             )
 
 
+# What g++ cannot compile, or the emulation cannot see, and what stands for it in the port.
+CUDA_ONLY = [
+    (re.compile(r"<<<"), "a raw launch; use POSETAPE_LAUNCH"),
+    (re.compile(r"\b__shared__\b"), "raw shared memory; use POSETAPE_SHARED or POSETAPE_DYNAMIC_SHARED"),
+    (re.compile(r"\basm\b"), "inline assembly; write it in kernels/cuda/port_nvcc.hpp with its twin for g++"),
+    (re.compile(r"#\s*include\s*<cuda(_runtime|_runtime_api|_bf16|_fp16)\.h>"), "a CUDA header; include kernels/cuda/port.hpp"),
+]
+CUDA_PORT = ("kernels/cuda/port", "kernels/emulation/")
+
+
+def check_cuda(path, lines):
+    if path.startswith(CUDA_PORT):
+        return
+    for number, line in enumerate(lines, 1):
+        code = line.split("//")[0]
+        for pattern, message in CUDA_ONLY:
+            if pattern.search(code):
+                yield f"{path}:{number}: {message}, so that kernels run without a GPU, too"
+
+
 def check_threads(path, lines):
     for number, line in enumerate(lines, 1):
         if OPENMP_THREADS.search(line):
@@ -137,6 +158,7 @@ def main():
     for path, lines in sources(arguments.root):
         files += 1
         violations += check_includes(path, lines)
+        violations += check_cuda(path, lines)
         violations += check_threads(path, lines)
     for archive in arguments.archives:
         listing = subprocess.run(

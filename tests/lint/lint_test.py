@@ -71,6 +71,26 @@ class Includes(unittest.TestCase):
         self.assertEqual(self.check("kernels/emulation/a.cpp", line), ["kernels/emulation/a.cpp:1"])
 
 
+class Cuda(unittest.TestCase):
+    LINES = [
+        "  add<<<blocks, threads>>>(a, b);",
+        "  __shared__ float tile[32];",
+        '  asm volatile("bar.sync 0;");',
+        "#include <cuda_runtime.h>",
+    ]
+
+    def test_what_one_compiler_alone_knows(self):
+        for line in self.LINES:
+            path = "kernels/add/add.cu"
+            self.assertEqual(places(lint.check_cuda(path, [line])), [f"{path}:1"], line)
+
+    def test_the_port_and_comments_may(self):
+        for line in self.LINES:
+            self.assertEqual(list(lint.check_cuda("kernels/cuda/port_nvcc.hpp", [line])), [])
+            self.assertEqual(list(lint.check_cuda("kernels/add/add.cu", ["// " + line])), [])
+        self.assertEqual(list(lint.check_cuda("kernels/a.cu", ["a << b; asmx = __shared__x;"])), [])
+
+
 class Threads(unittest.TestCase):
     def check(self, path, line):
         return places(lint.check_threads(path, [line]))

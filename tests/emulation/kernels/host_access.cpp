@@ -11,6 +11,18 @@ __global__ void fill(int* x, int value) {
   x[threadIdx.x] = value;
 }
 
+struct Sum {
+  const double* a;
+  const double* b;
+  double* out;
+  std::int64_t n;
+  double scale;
+  int rows, width;
+};
+__global__ void sum(Sum s) {
+  s.out[threadIdx.x] = s.scale * (s.a[threadIdx.x] + s.b[threadIdx.x]);
+}
+
 }  // namespace
 
 TEST_CASE("the host in device memory") {
@@ -39,6 +51,19 @@ TEST_CASE("a kernel in host memory") {
   CHECK(finding([&] { POSETAPE_LAUNCH(fill, 1, 4, 0, nullptr, pinned, 5); }) == "");
   CHECK(pinned[3] == 5);
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
+}
+
+TEST_CASE("a struct of pointers with one to the host among them") {
+  reset();
+  DeviceArray<double> a(4, 1), b(4, 2), out(4);
+  const std::vector<double> host(4);
+  const auto run = [&](const double* second) {
+    const Sum s{a.data(), second, out.data(), 1 << 30, 1e-5, 21845, 32767};
+    return finding([&] { POSETAPE_LAUNCH(sum, 1, 4, 0, nullptr, s); });
+  };
+  CHECK(run(b.data()) == "");
+  CHECK(out.values() == std::vector<double>(4, 1e-5 * 3));
+  CHECK(contains(run(host.data()), "hold an address of the host's memory, at byte 8"));
 }
 
 TEST_CASE("a double free, and frees of what cannot be freed") {
