@@ -32,6 +32,10 @@ cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shar
 
 #define POSETAPE_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
   ::posetape::cuda::launch(kernel, grid, block, shared_bytes, stream __VA_OPT__(, ) __VA_ARGS__)
+
+// What follows is for the device, so not for a .cpp file that only launches or copies.
+#ifdef __CUDACC__
+
 #define POSETAPE_SHARED(type, name, count) __shared__ type name[count]
 // One array for all types: two extern arrays of one name must have one type.
 #define POSETAPE_DYNAMIC_SHARED(type, name)                                \
@@ -91,3 +95,5 @@ __device__ inline posetape::bf16x2 __shfl_down_sync(unsigned mask, posetape::bf1
                                                     unsigned delta, int width = 32) {
   return posetape_bf16x2_of(__shfl_down_sync(mask, posetape_bits_of(value), delta, width));
 }
+
+#endif

@@ -61,7 +61,14 @@ void fill(char* data, std::size_t bytes, unsigned short pattern) {
 
 // The first byte that is not the pattern, or `bytes`.
 std::size_t first_change(const char* data, std::size_t bytes, unsigned short pattern) {
-  for (std::size_t i = 0; i < bytes; ++i) {
+  const std::uint64_t word = pattern * std::uint64_t{0x0001000100010001};
+  std::size_t i = 0;
+  for (; i + 8 <= bytes; i += 8) {
+    std::uint64_t found;
+    std::memcpy(&found, data + i, 8);
+    if (found != word) break;
+  }
+  for (; i < bytes; ++i) {
     if (data[i] != static_cast<char>(pattern >> (i % 2 * 8))) return i;
   }
   return bytes;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/emulation/control.hpp"
+#include "kernels/emulation/device_memory.hpp"
 
 namespace posetape::emulation {
 namespace {
@@ -81,11 +82,16 @@ bool is_pending(WorkId id) {
   return pending.contains(id);
 }
 
+// Switching access costs time by the page, so it happens once for all the work.
 void run_until(WorkId id) {
+  if (!is_pending(id)) return;
+  const DeviceAccess access;
   while (is_pending(id)) run(choose(id));
 }
 
 void run_everything() {
+  if (pending.empty()) return;
+  const DeviceAccess access;
   while (!pending.empty()) run(choose(pending.rbegin()->first));
 }
 
