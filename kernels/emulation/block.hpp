@@ -64,6 +64,7 @@ struct Block {
   Meeting* meeting = nullptr;  // of the barrier that is filling
   void (*body)(const void*) = nullptr;
   const void* arguments = nullptr;
+  const char* kernel = "";  // its name
 
   Failure failure = Failure::none;  // and what it is about:
   int culprit = -1;

@@ -98,6 +98,7 @@ void grow(std::size_t top) {
   pool.top = top;
   const std::size_t mapped = std::min(round_up(top, kPages), pool.total);
   if (mapped <= pool.mapped) return;
+  poison(pool.base + pool.mapped, mapped - pool.mapped);
   pool.mapped = mapped;
   protect(PROT_READ | PROT_WRITE);  // only ever called with access
 }
@@ -189,6 +190,7 @@ void* allocate_device(std::size_t bytes) {
   pool.regions[offset] = {size, bytes, true, ++pool.allocations};
   pool.used += size;
   char* data = pool.base + offset;
+  unpoison(data, size);
   fill(data, kRed, kDeviceRedZone);
   fill(data + kRed, bytes, kDevicePoison);
   fill(data + kRed + bytes, size - kRed - bytes, kDeviceRedZone);
@@ -287,7 +289,8 @@ void reset_device_memory() {
 bool describe_device_address(const void* address, char* text, std::size_t size) {
   if (!is_device(address)) return false;
   const auto it = region_of(address);
-  if (it == pool.regions.end() || !it->second.allocated) {
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(address) - pool.base);
+  if (it == pool.regions.end() || !it->second.allocated || offset - it->first >= it->second.size) {
     std::snprintf(text, size, "no allocation");
     return true;
   }

@@ -82,6 +82,7 @@ void run_grid(const Launch& launch) {
   gridDim = launch.grid;
   blockDim = launch.block;
   block.body = launch.body;
+  block.kernel = launch.kernel;
   block.arguments = launch.arguments.get();
   const Schedule now = schedule();
   prepare_threads(launch.block, now.order);

@@ -21,16 +21,20 @@ void say(const char* text) {
 }
 
 void on_fault(int signal, siginfo_t* info, void*) {
-  char text[256], place[128];
-  if (describe_device_address(info->si_addr, place, sizeof place)) {
+  char text[512], place[128] = "no device memory";
+  const bool device = describe_device_address(info->si_addr, place, sizeof place);
+  if (block.current >= 0) {
+    const bool overflow = is_stack_overflow(info->si_addr);
+    std::snprintf(text, sizeof text, "posetape emulation: thread %d of block (%u,%u,%u) of %s %s",
+                  block.current, blockIdx.x, blockIdx.y, blockIdx.z, block.kernel,
+                  overflow ? "overflowed its stack\n" : "faulted");
+    say(text);
+    std::snprintf(text, sizeof text, " at %p (%s)\n", info->si_addr, place);
+    if (!overflow) say(text);
+  } else if (device) {
     std::snprintf(text, sizeof text,
                   "posetape emulation: host access to device memory at %p (%s)\n", info->si_addr,
                   place);
-    say(text);
-  } else if (block.current >= 0 && is_stack_overflow(info->si_addr)) {
-    std::snprintf(text, sizeof text,
-                  "posetape emulation: thread %d of block (%u,%u,%u) overflowed its stack\n",
-                  block.current, blockIdx.x, blockIdx.y, blockIdx.z);
     say(text);
   }
   // The access is tried again on return, and now fails as it would have without this handler.

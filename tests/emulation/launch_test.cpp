@@ -1,4 +1,7 @@
 // Launches, their limits and their shared memory.
+#include <algorithm>
+#include <future>
+
 #include "tests/emulation/support.hpp"
 
 #include "kernels/emulation/architecture.hpp"
@@ -69,6 +72,24 @@ __global__ void deep(int n) {
   frame[0] = static_cast<char>(n);
   if (n > 0) deep(n - 1);
   frame[1] = frame[0];
+}
+
+__global__ void far_away(int* x) {
+  x[threadIdx.x << 28] = 1;
+}
+
+__global__ void note_order(int* order, int* next) {
+  const int t = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  order[atomicAdd(next, 1)] = t;
+}
+
+std::vector<int> order_of(const Schedule& schedule) {
+  set_schedule(schedule);
+  DeviceArray<int> order(128), next(1);
+  POSETAPE_LAUNCH(note_order, 2, 64, 0, nullptr, order.data(), next.data());
+  auto result = order.values();
+  set_schedule({});
+  return result;
 }
 
 cudaError_t launch_nothing(dim3 grid, dim3 block, std::size_t shared = 0) {
@@ -188,12 +209,70 @@ TEST_CASE("shared memory written past its end") {
 TEST_CASE("a thread whose stack overflows") {
   if (const auto child = in_child()) {
     CAPTURE(child->output);
-    CHECK(contains(child->output, "thread 0 of block (0,0,0) overflowed its stack"));
+    CHECK(contains(child->output, "thread 0 of block (0,0,0) of deep overflowed its stack"));
     CHECK(child->exit_code != 0);
     return;
   }
   POSETAPE_LAUNCH(deep, 1, 1, 0, nullptr, 100);
   cudaDeviceSynchronize();
+}
+
+TEST_CASE("a thread that is far out of bounds") {
+  if (const auto child = in_child()) {
+    CAPTURE(child->output);
+    CHECK(contains(child->output, "thread 1 of block (0,0,0) of far_away faulted at 0x"));
+    CHECK(contains(child->output, "(no allocation)"));
+    CHECK(child->exit_code != 0);
+    return;
+  }
+  DeviceArray<int> x(4);
+  POSETAPE_LAUNCH(far_away, 1, 2, 0, nullptr, x.data());
+  cudaDeviceSynchronize();
+}
+
+TEST_CASE("the orders of threads and blocks") {
+  reset();
+  using Order = Schedule::Order;
+  const auto ascending = order_of({Order::ascending});
+  const auto descending = order_of({Order::descending});
+  const auto interleaved = order_of({Order::interleaved});
+  for (int i = 0; i < 128; ++i) {
+    CHECK(ascending[i] == i);
+    CHECK(descending[i] == 127 - i);
+    CHECK(interleaved[i] == i / 64 * 64 + i % 2 * 32 + i % 64 / 2);
+  }
+  const auto random = order_of({Order::random, 1});
+  CHECK(random == order_of({Order::random, 1}));
+  CHECK(random != order_of({Order::random, 2}));
+  std::vector<int> sorted = random;
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(sorted == ascending);
+}
+
+// One at a time is let in, so results are right; and ThreadSanitizer finds nothing.
+TEST_CASE("two host threads") {
+  reset();
+  const auto work = [] {
+    cudaStream_t stream;
+    int* x = nullptr;
+    cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    cudaMalloc(&x, 128 * sizeof(int));
+    std::vector<int> result(128);
+    bool good = true;
+    for (int i = 0; i < 10; ++i) {
+      cudaMemsetAsync(x, 0, 128 * sizeof(int), stream);
+      POSETAPE_LAUNCH(note_order, 2, 32, 0, stream, x + 1, x);
+      cudaMemcpyAsync(result.data(), x, 128 * sizeof(int), cudaMemcpyDeviceToHost, stream);
+      cudaStreamSynchronize(stream);
+      good = good && result[0] == 64 && result[64] == 63;
+    }
+    cudaFree(x);
+    cudaStreamDestroy(stream);
+    return good;
+  };
+  auto other = std::async(std::launch::async, work);
+  CHECK(work());
+  CHECK(other.get());
 }
 
 TEST_CASE("a schedule that changes the result is reported") {
