@@ -33,11 +33,10 @@ enum class Failure : std::uint8_t {
   none,
   barrier_sites,     // threads at different barriers
   barrier_exited,    // some threads returned, the rest wait at a barrier
-  deadlock,          // nobody can go on
+  deadlock,          // nobody can go on; perhaps lanes name each other at different calls or masks
   caller_not_named,  // a lane is not in its own mask
   exited_named,      // a mask names a lane that returned
   absent_named,      // a mask names a lane that the block does not have
-  warp_sites,        // lanes that name each other are at different calls or masks
   source_not_named,  // a shuffle reads a lane outside its mask
   misaligned,
   shared_limit,     // too much shared memory

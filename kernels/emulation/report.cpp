@@ -129,8 +129,6 @@ std::string headline() {
     case Failure::absent_named:
       return "wrong mask: the mask " + mask_of(block.culprit) + " of " + who +
              " names lanes that the block does not have";
-    case Failure::warp_sites:
-      return disagreement(block.culprit, block.other);
     case Failure::source_not_named:
       return "wrong mask: " + other + " reads lane " +
              std::to_string(block.threads[block.other].source) + ", which is not in the mask " +

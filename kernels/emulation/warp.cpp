@@ -61,13 +61,11 @@ bool is_shuffle(Primitive primitive) {
 void try_complete(int warp, const Thread& self) {
   Thread* lanes = block.threads + warp * 32;
   const unsigned mask = self.mask;
-  const unsigned bit = 1u << (block.current % 32);
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
-    if (same_call(lanes[lane], self)) continue;
-    // A lane that meets others first may still come here; one that waits for this one cannot.
-    if (lanes[lane].mask & bit) fail(Failure::warp_sites, self.site, warp * 32 + lane);
-    return;
+    // A lane that meets others first may still come here. If it waits for this one, nobody can go
+    // on in the end, and the report of that says why.
+    if (!same_call(lanes[lane], self)) return;
   }
   const bool shuffle = is_shuffle(self.primitive);
   const std::uint64_t common =

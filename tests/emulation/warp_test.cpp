@@ -99,6 +99,11 @@ __global__ void exited_lane(float* out) {
   out[threadIdx.x] = __shfl_xor_sync(kFull, 1.0f, 1);
 }
 
+__global__ void first_exits(float* out) {
+  if (threadIdx.x == 0) return;
+  out[threadIdx.x] = __shfl_xor_sync(kFull, 1.0f, 1);
+}
+
 __global__ void absent_lanes(float* out) {
   out[threadIdx.x] = __shfl_xor_sync(kFull, 1.0f, 1);
 }
@@ -200,6 +205,14 @@ TEST_CASE("a mask that names an exited lane") {
     CHECK(contains(text, "exited lane: the mask 0xffffffff of thread "));
     CHECK(contains(text, "lanes 9: exited\n"));
     CHECK(contains(text, "in __shfl_xor_sync(0xffffffff), "));
+  }
+  set_schedule({});
+}
+
+TEST_CASE("a mask that names a lane which exited before any other came") {
+  for (const Schedule& schedule : all_schedules()) {
+    set_schedule(schedule);
+    CHECK(contains(run(first_exits, 32), "exited lane: the mask 0xffffffff of thread "));
   }
   set_schedule({});
 }
