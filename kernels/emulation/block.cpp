@@ -112,7 +112,11 @@ void thread_main() {
   check_exit(self);
   if (block.live > 0 && block.arrived == block.live) complete_barrier();
   const int next = block.live == 0 ? -1 : next_thread();
-  if (next < 0 && block.live > 0) fail(Failure::deadlock, Site::current());
+  if (next < 0 && block.live > 0) {
+    int waiting = 0;
+    while (block.threads[waiting].at == At::exited) ++waiting;
+    fail(Failure::deadlock, block.threads[waiting].site);
+  }
   leave_for(next);
 }
 

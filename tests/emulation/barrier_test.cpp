@@ -55,6 +55,17 @@ __global__ void barrier_and_warp() {
   }
 }
 
+// Lane 31 returns, perhaps last, and leaves lanes that wait for each other.
+__global__ void leave_a_deadlock() {
+  if (threadIdx.x == 31) return;
+  if (threadIdx.x < 2) {
+    __syncwarp(0x3u);
+    __syncthreads();
+  } else {
+    __syncwarp(threadIdx.x == 2 ? 0xCu : 0x7FFFFFFCu);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a block reduction under every schedule") {
@@ -127,6 +138,18 @@ TEST_CASE("threads that wait for each other at different primitives") {
     CHECK(contains(text, "deadlock: every thread waits for another"));
     CHECK(contains(text, "lanes 0-2,4-31: in __syncwarp(0xffffffff), "));
     CHECK(contains(text, "lanes 3: in __syncthreads, "));
+  }
+  set_schedule({});
+}
+
+TEST_CASE("a deadlock is told at a thread that waits") {
+  for (const Schedule& schedule : all_schedules()) {
+    set_schedule(schedule);
+    const std::string text = finding([] { POSETAPE_LAUNCH(leave_a_deadlock, 1, 32, 0, nullptr); });
+    CAPTURE(text);
+    CHECK(contains(text, "wrong mask: thread 2 (warp 0, lane 2) and thread 3 (warp 0, lane 3)"));
+    CHECK(!contains(text, "block.cpp"));
+    CHECK(contains(text, "barrier_test.cpp:"));
   }
   set_schedule({});
 }
