@@ -21,10 +21,7 @@ static void run(const SoftmaxForward<T>& a) {
 #pragma omp simd reduction(max : most)
       for (Index i = 0; i < a.width; ++i) most = std::max<A>(most, load(x[i]));
       for (Index i = 0; i < a.width; ++i) e[i] = exp_(load(x[i]) - most);
-      A sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (Index i = 0; i < a.width; ++i) sum += e[i];
-      const A scale = A(1) / sum;
+      const A scale = A(1) / static_cast<A>(sum_of<A>(a.width, [&](Index i) { return e[i]; }));
       for (Index i = 0; i < a.width; ++i) y[i] = store<T>(e[i] * scale);
     }
   });
@@ -38,9 +35,8 @@ static void run(const SoftmaxBackward<T>& a) {
     for (Index r = begin; r < end; ++r) {
       const T* y = a.y + r * a.width;
       const T* dy = a.dy + r * a.width;
-      A dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (Index i = 0; i < a.width; ++i) dot += load(y[i]) * load(dy[i]);
+      const A dot =
+          static_cast<A>(sum_of<A>(a.width, [&](Index i) { return load(y[i]) * load(dy[i]); }));
       for (Index i = 0; i < a.width; ++i) {
         a.dx.put(r * a.width + i, load(y[i]) * (load(dy[i]) - dot));
       }
