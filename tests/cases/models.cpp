@@ -39,22 +39,6 @@ Tensor poses(const Sizes& s, Index channels, std::uint64_t seed, DType dtype) {
   return input({s.batch, s.frames, kJoints, channels}, seed, 0.4, dtype);
 }
 
-// Errors of about 5 cm that depend on the condition, the root joint always zero.
-ConditionalNoise some_noise() {
-  return ConditionalNoise::fit(51, 85, 4, [](Index s) {
-    Random random(9, Stream::test, static_cast<std::uint64_t>(s));
-    diffusion::NoiseSequence rows;
-    for (int f = 0; f < 60; ++f) {
-      for (int i = 0; i < 85; ++i) rows.b.push_back(i >= 34 && i < 37 ? 0 : random.normal());
-      for (int i = 0; i < 51; ++i) {
-        const double b = rows.b[rows.b.size() - 51 + static_cast<std::size_t>(i)];
-        rows.a.push_back(i < 3 ? 0 : 0.02 * b + 0.05 * random.normal());
-      }
-    }
-    return rows;
-  });
-}
-
 ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& change) {
   return {
       "model:refiner", std::move(name), [change](DType dtype, ModelSize size) {
@@ -204,6 +188,21 @@ class ModelCheck {
 };
 
 }  // namespace
+
+diffusion::ConditionalNoise some_noise() {
+  return ConditionalNoise::fit(51, 85, 4, [](Index s) {
+    Random random(9, Stream::test, static_cast<std::uint64_t>(s));
+    diffusion::NoiseSequence rows;
+    for (int f = 0; f < 60; ++f) {
+      for (int i = 0; i < 85; ++i) rows.b.push_back(i >= 34 && i < 37 ? 0 : random.normal());
+      for (int i = 0; i < 51; ++i) {
+        const double b = rows.b[rows.b.size() - 51 + static_cast<std::size_t>(i)];
+        rows.a.push_back(i < 3 ? 0 : 0.02 * b + 0.05 * random.normal());
+      }
+    }
+    return rows;
+  });
+}
 
 const std::vector<ModelCase>& model_cases() {
   using diffusion::ErrorSource;

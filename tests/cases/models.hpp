@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "diffusion/conditional_noise.hpp"
 #include "engine/parameters.hpp"
 #include "tests/cases/suite.hpp"
 
@@ -30,6 +31,9 @@ struct ModelCase {
 };
 
 const std::vector<ModelCase>& model_cases();
+
+// Errors of about 5 cm that depend on the condition, the root joint always zero.
+diffusion::ConditionalNoise some_noise();
 
 // The rows of one: its whole gradient along random directions by differences and by dual numbers,
 // and the coverage of its calls by the ops' cases.

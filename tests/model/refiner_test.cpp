@@ -1,10 +1,9 @@
 #include "diffusion/refiner.hpp"
 
-#include "engine/rng.hpp"
+#include "tests/cases/models.hpp"
 #include "tests/model/whole_model.hpp"
 
 using namespace posetape;
-using diffusion::ConditionalNoise;
 using diffusion::Refiner;
 using diffusion::RefinerConfig;
 
@@ -15,22 +14,6 @@ RefinerConfig tiny() {
   config.network = {16, 1, 2, 2, true};
   config.frames = 4;
   return config;
-}
-
-// Errors of about 5 cm that depend on the condition, the root joint always zero.
-ConditionalNoise some_noise() {
-  return ConditionalNoise::fit(51, 85, 4, [](Index s) {
-    Random random(9, Stream::test, static_cast<std::uint64_t>(s));
-    diffusion::NoiseSequence rows;
-    for (int f = 0; f < 60; ++f) {
-      for (int i = 0; i < 85; ++i) rows.b.push_back(i >= 34 && i < 37 ? 0 : random.normal());
-      for (int i = 0; i < 51; ++i) {
-        const double b = rows.b[rows.b.size() - 51 + static_cast<std::size_t>(i)];
-        rows.a.push_back(i < 3 ? 0 : 0.02 * b + 0.05 * random.normal());
-      }
-    }
-    return rows;
-  });
 }
 
 Refiner make(const RefinerConfig& config, DType dtype) {
