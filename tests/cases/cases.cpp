@@ -1,6 +1,7 @@
 #include "tests/cases/cases.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/ops.hpp"
 
@@ -26,6 +27,17 @@ std::vector<bool> differentiated(const Case& c) {
     result.push_back(x.defined() && x.dtype() != DType::i32 && !constant);
   }
   return result;
+}
+
+Index input_size(const Case& c) {
+  Index size = 0;
+  for (const Tensor& x : c.inputs) size += x.defined() ? x.size() : 0;
+  return size;
+}
+
+bool same_bytes(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
 Tensor converted(const Tensor& t, DType dtype) {

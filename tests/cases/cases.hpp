@@ -18,8 +18,14 @@ std::vector<Case> cases(Op op);
 // The inputs of a case that need a gradient.
 std::vector<bool> differentiated(const Case& c);
 
+// Elements of all inputs of a case.
+Index input_size(const Case& c);
+
 // Undefined tensors and i32 stay what they are.
 Tensor converted(const Tensor& t, DType dtype);
+
+// Shape, type and every bit are equal.
+bool same_bytes(const Tensor& a, const Tensor& b);
 
 // f(x) + f(x): every input is used twice, so its gradient has to be added up.
 TensorFunction used_twice(const TensorFunction& f);

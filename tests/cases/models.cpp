@@ -114,8 +114,6 @@ class ModelCheck {
     return r;
   }
 
-  void put(SuiteRow r) { rows_.push_back(std::move(r)); }
-
   // <gradient, direction> against `derivative(direction)`, relative to the gradient's length: one
   // direction's derivative may be small by chance.
   void along(const char* check, double tolerance,
@@ -140,7 +138,7 @@ class ModelCheck {
                                           : Verdict::agree;
     r.passed = r.verdict == Verdict::agree;
     r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    put(std::move(r));
+    rows_.push_back(std::move(r));
   }
 
   // The gaps between parameters move too and change nothing.
@@ -176,7 +174,7 @@ class ModelCheck {
     }
     r.verdict = r.note.empty() ? Verdict::agree : Verdict::disagree;
     r.passed = r.note.empty();
-    put(std::move(r));
+    rows_.push_back(std::move(r));
   }
 
   const ModelCase& case_;

@@ -94,12 +94,6 @@ std::string notice(const Case& c, const TensorFunction& f, const Intercept& inte
   return {};
 }
 
-bool is_large(const Case& c) {
-  Index size = 0;
-  for (const Tensor& x : c.inputs) size += x.defined() ? x.size() : 0;
-  return size > kSmall;
-}
-
 bool fails_anyway(const Case& c) {
   return !notice(c, c.f, {}, Oracle::adjoint).empty() ||
          !notice(c, c.f, {}, Oracle::differences).empty();
@@ -186,7 +180,7 @@ std::vector<Mutant> run_mutants(const SuiteOptions& options,
   std::vector<Mutant> mutants;
   auto selected = selected_cases(options);
   for (auto& [op, small] : selected) {
-    std::erase_if(small, [](const Case& c) { return is_large(c) || fails_anyway(c); });
+    std::erase_if(small, [](const Case& c) { return input_size(c) > kSmall || fails_anyway(c); });
     const int inputs = inputs_of(op, small);
     for (int input = 0; input < inputs; ++input) {
       for (int m = 0; m < kMutations; ++m) {

@@ -11,12 +11,6 @@ namespace {
 
 constexpr Index kFastSize = 2000;  // elements of a case's inputs
 
-bool is_fast(const Case& c) {
-  Index size = 0;
-  for (const Tensor& t : c.inputs) size += t.defined() ? t.size() : 0;
-  return size <= kFastSize;
-}
-
 // The cases and models that `options` selects, before the choice of what is fast.
 struct Selection {
   std::vector<std::pair<Op, std::vector<Case>>> ops;
@@ -119,7 +113,7 @@ std::vector<SuiteRow> run_suite(const SuiteOptions& options) {
   };
   Selection selection = select(options);
   for (auto& [op, some] : selection.ops) {
-    if (options.fast) std::erase_if(some, [](const Case& c) { return !is_fast(c); });
+    if (options.fast) std::erase_if(some, [](const Case& c) { return input_size(c) > kFastSize; });
     for (const Case& c : some) {
       try {
         for (const Finding& f : gradcheck(c.f, c.inputs, c.options).findings) put(row_of(op, c, f));

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -16,11 +15,6 @@
 using namespace posetape;
 
 namespace {
-
-bool same_bytes(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-}
 
 Tensor cotangent_for(const Tensor& output, std::uint64_t seed) {
   return converted(random_normal(output.shape(), seed), output.dtype());

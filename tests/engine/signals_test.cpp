@@ -6,12 +6,12 @@
 #include <sys/time.h>
 
 #include <csignal>
-#include <cstring>
 
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "tests/cases/cases.hpp"
 
 using namespace posetape;
 
@@ -38,10 +38,6 @@ class Alarms {
   }
   void (*old_)(int);
 };
-
-bool same_bytes(const Tensor& a, const Tensor& b) {
-  return std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-}
 
 Tensor input(const Shape& shape, std::uint64_t seed) {
   const Tensor values = random_normal(shape, seed);

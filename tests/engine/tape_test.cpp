@@ -2,13 +2,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
+#include "tests/cases/cases.hpp"
 
 using namespace posetape;
 
@@ -20,11 +20,6 @@ Tensor numbers(std::vector<double> values, DType dtype = DType::f64) {
 
 std::vector<double> values(const Tensor& t) {
   return t.to_doubles();
-}
-
-bool same_bytes(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
 
 using Doubles = std::vector<double>;
