@@ -17,8 +17,13 @@ class Adam {
  public:
   explicit Adam(const ParameterList& parameters, AdamOptions options = {});
 
-  // One update of all parameters from their gradients at learning rate `lr`.
+  // One update of all parameters from their gradients at learning rate `lr`: prepare(lr) and
+  // update().
   void step(double lr);
+  // What depends on the number of the step, and the update itself, whose work is the same each time
+  // and can be recorded (engine/replay.hpp).
+  void prepare(double lr);
+  void update();
 
   // The state that a checkpoint keeps: first and second moments, and the steps taken.
   Tensor m;
@@ -26,6 +31,7 @@ class Adam {
   std::int64_t steps = 0;
 
  private:
+  Tensor rates_;  // f64, see AdamUpdate
   Tensor values_;
   Tensor gradients_;
   AdamOptions options_;

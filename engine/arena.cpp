@@ -3,29 +3,43 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "engine/error.hpp"
+#include "kernels/cuda/runtime.hpp"
 
 namespace posetape {
 namespace {
 
 constexpr std::size_t kAlign = 64;
+constexpr std::size_t kCudaAlign = 256;
 // A free block may be used for a request down to this fraction of its size.
 constexpr double kSlack = 0.75;
 
-// All bits set is a NaN in every floating type, and an impossible index in i32.
-void poison_bytes(const Storage& block) {
-  std::memset(block.data, 0xFF, block.bytes);
+thread_local Arena* innermost[2] = {};
+
+Arena*& innermost_of(Device device) {
+  return innermost[static_cast<std::size_t>(device)];
 }
 
 }  // namespace
+
+Arena::Arena(Device device) : device_(device) {
+  if (device == Device::cuda) {
+    cuda::set_scratch([](std::size_t bytes) -> std::shared_ptr<void> {
+      auto storage = Arena::current(Device::cuda).allocate(bytes);
+      return {storage, storage->data};
+    });
+  }
+}
 
 Arena::~Arena() {
   trim();
 }
 
 std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
-  const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign;
+  const std::size_t align = device_ == Device::cuda ? kCudaAlign : kAlign;
+  const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + align - 1) / align * align;
   Storage block{nullptr, wanted};
   {
     const std::lock_guard lock(mutex_);
@@ -35,26 +49,48 @@ std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
       block = {fit->second, fit->first};
       free_.erase(fit);
     } else {
-      block.data =
-          static_cast<std::byte*>(::operator new (wanted, std::align_val_t{kAlign}, std::nothrow));
+      block.data = allocate_block(wanted);
       if (block.data == nullptr) {
-        fail("out of memory: {} MB wanted with {} MB in use; use a smaller batch or fewer frames",
-             wanted >> 20, in_use_ >> 20);
+        // What lies free may be enough in other pieces.
+        free_all();
+        block.data = allocate_block(wanted);
+      }
+      if (block.data == nullptr) {
+        fail(
+            "out of memory on {}: {} MB wanted with {} MB in use; use a smaller batch or fewer "
+            "frames",
+            name(device_), wanted >> 20, in_use_ >> 20);
       }
       reserved_ += block.bytes;
     }
     in_use_ += block.bytes;
     peak_ = std::max(peak_, in_use_);
   }
-  if (poison_) poison_bytes(block);
+  if (poison_) poison(block);
   return {new Storage(block), [this](Storage* storage) {
             release(*storage);
             delete storage;
           }};
 }
 
+std::byte* Arena::allocate_block(std::size_t bytes) {
+  if (device_ == Device::cuda) return static_cast<std::byte*>(cuda::allocate(bytes));
+  return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}, std::nothrow));
+}
+
+void Arena::free_block(std::byte* data) {
+  if (device_ == Device::cuda) return cuda::release(data);
+  ::operator delete (data, std::align_val_t{kAlign});
+}
+
+// All bits set is a NaN in every floating type, and an impossible index in i32.
+void Arena::poison(const Storage& block) {
+  if (device_ == Device::cuda) return cuda::fill_bytes(block.data, 0xFF, block.bytes);
+  std::memset(block.data, 0xFF, block.bytes);
+}
+
 void Arena::release(Storage block) {
-  if (poison_) poison_bytes(block);
+  if (poison_) poison(block);
   const std::lock_guard lock(mutex_);
   in_use_ -= block.bytes;
   free_.emplace(block.bytes, block.data);
@@ -62,17 +98,33 @@ void Arena::release(Storage block) {
 
 void Arena::trim() {
   const std::lock_guard lock(mutex_);
+  free_all();
+}
+
+void Arena::free_all() {
   for (const auto& [bytes, data] : free_) {
     reserved_ -= bytes;
-    ::operator delete (data, std::align_val_t{kAlign});
+    free_block(data);
   }
   free_.clear();
 }
 
-Arena& Arena::cpu() {
+Arena& Arena::of(Device device) {
   // Never destroyed: tensors with static lifetime may outlive every other static object.
-  static auto* arena = new Arena;
-  return *arena;
+  static auto* cpu = new Arena(Device::cpu);
+  static auto* cuda = new Arena(Device::cuda);
+  return device == Device::cpu ? *cpu : *cuda;
+}
+
+Arena& Arena::current(Device device) {
+  Arena* arena = innermost_of(device);
+  return arena != nullptr ? *arena : of(device);
+}
+
+ArenaScope::ArenaScope(Arena& arena)
+    : device_(arena.device_), outer_(std::exchange(innermost_of(arena.device_), &arena)) {}
+ArenaScope::~ArenaScope() {
+  innermost_of(device_) = outer_;
 }
 
 }  // namespace posetape

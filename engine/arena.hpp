@@ -6,11 +6,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <vector>
+#include "engine/dtype.hpp"
 
 namespace posetape {
-
-class Arena;
 
 // One tensor's memory. Goes back to its arena when the last handle lets go.
 struct Storage {
@@ -20,12 +18,13 @@ struct Storage {
 
 class Arena {
  public:
-  Arena() = default;
+  explicit Arena(Device device);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();
 
-  // At least `bytes` bytes, aligned to 64. Contents are undefined (NaN in poison mode).
+  // At least `bytes` bytes, aligned to 64 on the CPU and to 256 on a GPU. Contents are undefined
+  // (NaN in poison mode).
   std::shared_ptr<Storage> allocate(std::size_t bytes);
 
   // Debugging: `poison` fills every block with NaN bit patterns when it is handed out and when it
@@ -41,11 +40,22 @@ class Arena {
   // Gives every free block back to the system.
   void trim();
 
-  // The arena of this process's CPU tensors.
-  static Arena& cpu();
+  // The arena of this process's tensors on `device`.
+  static Arena& of(Device device);
+  static Arena& cpu() { return of(Device::cpu); }
+  // The one that new tensors of this thread come from: the innermost ArenaScope's, or else that of
+  // the process.
+  static Arena& current(Device device);
 
  private:
+  friend class ArenaScope;
+  std::byte* allocate_block(std::size_t bytes);
+  void free_block(std::byte* data);
+  void poison(const Storage& block);
+  void free_all();
   void release(Storage block);
+
+  Device device_;
 
   std::mutex mutex_;
   std::multimap<std::size_t, std::byte*> free_;
@@ -54,6 +64,20 @@ class Arena {
   std::size_t reserved_ = 0;
   bool poison_ = false;
   bool reuse_ = true;
+};
+
+// While it lives, this thread's new tensors on the arena's device lie in `arena`, which must
+// outlive them.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena);
+  ~ArenaScope();
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  Device device_;
+  Arena* outer_;
 };
 
 }  // namespace posetape

@@ -12,7 +12,11 @@ namespace posetape {
 // dual and complex are f64 with a derivative: for gradient checks (engine/jvp.hpp), on the CPU
 // alone.
 enum class DType : std::uint8_t { f64, f32, bf16, i32, dual, complex };
-enum class Device : std::uint8_t { cpu };
+enum class Device : std::uint8_t { cpu, cuda };
+
+constexpr const char* name(Device device) {
+  return device == Device::cpu ? "cpu" : "cuda";
+}
 
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {

@@ -1,20 +1,13 @@
-// The one exception type of the project, and the helper that throws it.
+// The helper that throws the project's one exception type.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <stdexcept>
-#include <string>
 #include <utility>
 
-namespace posetape {
+#include "kernels/error.hpp"
 
-// What went wrong, where, and what to do about it, in one line without a trailing full stop.
-// Thrown by every host API; only the command line turns it into an exit code.
-class Error : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+namespace posetape {
 
 // Throws Error with a formatted message.
 template <class... Args>

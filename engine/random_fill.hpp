@@ -13,5 +13,9 @@ namespace posetape {
 // and e: not on shape, type (up to rounding) or thread count. Element e is what the e-th call of
 // Random(seed, stream, step).normal() returns.
 void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint64_t step = 0);
+// The same with the step read from memory when the numbers are drawn: f64, one element, a whole
+// number below 2^48. So work that is recorded once draws anew each time it runs
+// (engine/replay.hpp).
+void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& step);
 
 }  // namespace posetape

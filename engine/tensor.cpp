@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "engine/dispatch.hpp"
+#include "kernels/cuda/runtime.hpp"
 #include "kernels/fill/fill.hpp"
 
 namespace posetape {
@@ -14,6 +16,9 @@ std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
 }
+
+// The device that kernels are being launched on, -1 outside of a dispatch.
+thread_local int dispatching = -1;
 
 void check_equal_size(const char* what, const Tensor& a, const Tensor& b) {
   if (a.size() != b.size()) {
@@ -44,7 +49,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   t.dtype_ = dtype;
   t.device_ = device;
   t.id_ = next_id();
-  t.storage_ = Arena::cpu().allocate(t.bytes());
+  t.storage_ = Arena::current(device).allocate(t.bytes());
   return t;
 }
 
@@ -54,15 +59,16 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   return t;
 }
 
-Tensor Tensor::of(const Shape& shape, std::span<const double> values, DType dtype) {
+Tensor Tensor::of(const Shape& shape, std::span<const double> values, DType dtype, Device device) {
   const Tensor source = of<double>(shape, values);
-  if (dtype == DType::f64) return source;
+  if (dtype == DType::f64) return source.to(device);
   Tensor t = empty(shape, dtype);
   copy(source, t);
-  return t;
+  return t.to(device);
 }
 
 std::vector<double> Tensor::to_doubles() const {
+  if (device_ != Device::cpu) return to(Device::cpu).to_doubles();
   std::vector<double> out(static_cast<std::size_t>(size()));
   if (dtype_ == DType::i32) {
     std::copy_n(data<std::int32_t>(), size(), out.data());
@@ -99,7 +105,14 @@ Tensor Tensor::alias(const Shape& shape, Index offset) const {
 
 Tensor Tensor::clone() const {
   Tensor t = empty(shape_, dtype_, device_);
-  std::memcpy(t.raw(), raw(), bytes());
+  copy(*this, t);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (!defined() || device_ == device) return *this;
+  Tensor t = empty(shape_, dtype_, device);
+  copy(*this, t);
   return t;
 }
 
@@ -109,15 +122,57 @@ void Tensor::check_size(std::size_t count) const {
   }
 }
 
-void Tensor::wrong_type(DType wanted) const {
-  fail("tensor of shape {} holds {}, not {}", shape_.text(), name(dtype_), name(wanted));
+void Tensor::check_access(DType wanted) const {
+  if (dtype_ != wanted) {
+    fail("tensor of shape {} holds {}, not {}", shape_.text(), name(dtype_), name(wanted));
+  }
+  if (dispatching >= 0 && static_cast<Device>(dispatching) != device_) {
+    fail("tensor of shape {} is on {}, and other operands on {}; move it with to()", shape_.text(),
+         name(device_), name(static_cast<Device>(dispatching)));
+  }
 }
+
+void Tensor::not_on_host() const {
+  fail("tensor of shape {} is on {}; move it with to(Device::cpu) before its values are read",
+       shape_.text(), name(device_));
+}
+
+OnDevice::OnDevice(Device device) : outer_(std::exchange(dispatching, static_cast<int>(device))) {}
+OnDevice::~OnDevice() {
+  dispatching = outer_;
+}
+
+void synchronize(Device device) {
+  if (device == Device::cuda) cuda::synchronize();
+}
+
+namespace {
+
+void copy_bytes(const Tensor& src, const Tensor& dst) {
+  const bool from_host = src.device() == Device::cpu;
+  if (dst.device() == Device::cpu) {
+    if (from_host) {
+      std::memmove(dst.raw(), src.raw(), src.bytes());
+    } else {
+      cuda::download(dst.raw(), src.raw(), src.bytes());
+    }
+  } else if (from_host) {
+    cuda::upload(dst.raw(), src.raw(), src.bytes());
+  } else {
+    cuda::copy(dst.raw(), src.raw(), src.bytes());
+  }
+}
+
+}  // namespace
 
 void copy(const Tensor& src, const Tensor& dst) {
   check_equal_size("copy", src, dst);
-  if (src.dtype() == dst.dtype()) {
-    std::memmove(dst.raw(), src.raw(), src.bytes());
-    return;
+  if (src.dtype() == dst.dtype()) return copy_bytes(src, dst);
+  if (src.device() != dst.device()) {
+    // Converted where it comes from.
+    const Tensor converted = Tensor::empty(src.shape(), dst.dtype(), src.device());
+    copy(src, converted);
+    return copy_bytes(converted, dst);
   }
   dispatch(dst, [&]<class T>(auto where) {
     if constexpr (carries_derivative<T>) {
@@ -139,6 +194,9 @@ void accumulate(const Tensor& src, const Tensor& dst) {
 
 void fill(const Tensor& dst, double value) {
   if (dst.dtype() == DType::i32) {
+    if (dst.device() != Device::cpu) {
+      return copy(Tensor::full(dst.shape(), value, DType::i32), dst);
+    }
     std::fill_n(dst.data<std::int32_t>(), dst.size(), static_cast<std::int32_t>(value));
     return;
   }

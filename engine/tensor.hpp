@@ -27,7 +27,8 @@ class Tensor {
     return full(shape, 0.0, dtype, device);
   }
   // A copy of `values`, converted to `dtype`.
-  static Tensor of(const Shape& shape, std::span<const double> values, DType dtype);
+  static Tensor of(const Shape& shape, std::span<const double> values, DType dtype,
+                   Device device = Device::cpu);
   template <class T>
   static Tensor of(const Shape& shape, std::span<const T> values) {
     Tensor t = empty(shape, dtype_of<T>);
@@ -45,17 +46,20 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
 
   void* raw() const { return storage_ ? storage_->data + offset_ : nullptr; }
-  // The elements; null where the tensor is undefined. Throws where T is not the element type.
+  // The elements, in the memory of this tensor's device; null where the tensor is undefined. Throws
+  // where T is not the element type, and inside a dispatch for another device.
   template <class T>
   T* data() const {
-    if (defined() && dtype_ != dtype_of<T>) wrong_type(dtype_of<T>);
+    if (defined()) check_access(dtype_of<T>);
     return static_cast<T*>(raw());
   }
+  // The same for the host; throws where the tensor is not there.
   template <class T>
   std::span<T> values() const {
+    if (device_ != Device::cpu) not_on_host();
     return {data<T>(), static_cast<std::size_t>(size())};
   }
-  // Copied out, converted to f64.
+  // Copied out from any device, converted to f64.
   std::vector<double> to_doubles() const;
   // The value of a tensor with one element.
   double item() const;
@@ -63,14 +67,17 @@ class Tensor {
   // The same memory under another shape of equal size, or a part of it that starts at `offset`
   // elements: a new value with an identity of its own. Neither is seen by a tape; ops::reshape is.
   Tensor alias(const Shape& shape, Index offset = 0) const;
-  // New memory with the same contents.
+  // New memory with the same contents, on the same device.
   Tensor clone() const;
+  // The same contents on `device`: this tensor where it is there already, or undefined.
+  Tensor to(Device device) const;
   // True where no other handle, alias or tape holds this memory.
   bool sole_owner() const { return storage_.use_count() == 1; }
 
  private:
   void check_size(std::size_t count) const;
-  [[noreturn]] void wrong_type(DType wanted) const;
+  void check_access(DType wanted) const;
+  [[noreturn]] void not_on_host() const;
 
   std::shared_ptr<Storage> storage_;
   std::size_t offset_ = 0;  // bytes
@@ -80,8 +87,25 @@ class Tensor {
   Device device_ = Device::cpu;
 };
 
+// While it lives, kernels of `device` are being given their operands on this thread: asking for the
+// memory of a tensor that lies elsewhere is an error.
+class OnDevice {
+ public:
+  explicit OnDevice(Device device);
+  ~OnDevice();
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int outer_;
+};
+
+// Waits until `device` has done everything it was asked for.
+void synchronize(Device device);
+
 // Elementwise dst = src converted to dst's type (to a number that carries a derivative from f64,
-// with the derivative zero), and dst += src (equal types). Shapes must hold equally many elements.
+// with the derivative zero), also from one device to another, and dst += src (equal types, one
+// device). Shapes must hold equally many elements.
 void copy(const Tensor& src, const Tensor& dst);
 void accumulate(const Tensor& src, const Tensor& dst);
 void fill(const Tensor& dst, double value);

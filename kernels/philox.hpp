@@ -7,13 +7,16 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/scalar.hpp"
+
 namespace posetape {
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
 
 // Four random words. The counter layout is cuRAND's: words 0-1 hold the block of four draws
 // (offset / 4), words 2-3 the subsequence; the key is the seed, low word first.
-inline PhiloxBlock philox4x32(std::uint64_t seed, std::uint64_t subsequence, std::uint64_t block) {
+POSETAPE_FUNCTION inline PhiloxBlock philox4x32(std::uint64_t seed, std::uint64_t subsequence,
+                                                std::uint64_t block) {
   auto k0 = static_cast<std::uint32_t>(seed);
   auto k1 = static_cast<std::uint32_t>(seed >> 32);
   auto c0 = static_cast<std::uint32_t>(block);
@@ -36,12 +39,12 @@ inline PhiloxBlock philox4x32(std::uint64_t seed, std::uint64_t subsequence, std
 }
 
 // A word as a number in (0, 1): the middle of its interval, so neither end is ever returned.
-inline double unit_interval(std::uint32_t word) {
+POSETAPE_FUNCTION inline double unit_interval(std::uint32_t word) {
   return (static_cast<double>(word) + 0.5) * 0x1p-32;
 }
 
 // Two independent standard normal numbers from two words (Box and Muller).
-inline std::array<double, 2> box_muller(std::uint32_t a, std::uint32_t b) {
+POSETAPE_FUNCTION inline std::array<double, 2> box_muller(std::uint32_t a, std::uint32_t b) {
   const double radius = std::sqrt(-2.0 * std::log(unit_interval(a)));
   const double angle = 6.283185307179586476925 * unit_interval(b);
   return {radius * std::sin(angle), radius * std::cos(angle)};

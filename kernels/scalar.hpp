@@ -6,6 +6,14 @@
 #include <cmath>
 #include <cstdint>
 
+// Before a function that CPU and CUDA kernels share. It is always inlined, since each device and
+// each instruction set compiles its own.
+#ifdef __CUDACC__
+#define POSETAPE_FUNCTION __host__ __device__
+#else
+#define POSETAPE_FUNCTION [[gnu::always_inline]]
+#endif
+
 namespace posetape {
 
 using Index = std::int64_t;
@@ -59,8 +67,10 @@ constexpr T store(Accumulator<T> value) {
 }
 
 // Where a gradient goes: `write` overwrites what is there, `add` accumulates onto it.
-// The engine decides, kernels obey. A null pointer means that the gradient is not wanted.
-enum class Into : bool { write = false, add = true };
+// The engine decides, kernels obey. A null pointer means that the gradient is not wanted. As wide
+// as the pointer: arguments of CUDA kernels have no padding, where the emulation would take what
+// lies there for addresses.
+enum class Into : std::int64_t { write, add };
 
 template <class T>
 struct GradientOut {

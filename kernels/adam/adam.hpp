@@ -13,13 +13,11 @@ struct AdamUpdate {
   const T* g;
   T* m;
   T* v;
+  const double* rates;  // lr, 1 - beta1^t, 1 - beta2^t: what changes from step to step
   Index size;
-  double lr;
   double beta1;
   double beta2;
   double eps;
-  double correction1;  // 1 - beta1^t
-  double correction2;  // 1 - beta2^t
 };
 
 }  // namespace posetape

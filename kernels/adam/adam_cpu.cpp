@@ -11,8 +11,8 @@ static void run(const AdamUpdate<T>& a) {
   const auto beta2 = static_cast<A>(a.beta2);
   const auto rest1 = static_cast<A>(1 - a.beta1);
   const auto rest2 = static_cast<A>(1 - a.beta2);
-  const auto rate = static_cast<A>(a.lr / a.correction1);
-  const auto scale2 = static_cast<A>(1 / a.correction2);
+  const auto rate = static_cast<A>(a.rates[0] / a.rates[1]);
+  const auto scale2 = static_cast<A>(1 / a.rates[2]);
   const auto eps = static_cast<A>(a.eps);
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {

@@ -1,24 +1,9 @@
 #include "kernels/add/add.hpp"
 
+#include "kernels/add/add_function.hpp"
 #include "kernels/cpu/broadcast.hpp"
 
 namespace posetape {
-
-struct Add {
-  static constexpr bool kLinear = true;
-  template <class A>
-  static A value(A a, A b) {
-    return a + b;
-  }
-  template <class A>
-  static A da(A dy) {
-    return dy;
-  }
-  template <class A>
-  static A db(A dy) {
-    return dy;
-  }
-};
 
 template <class T>
 static void run(const AddForward<T>& a) {

@@ -8,8 +8,9 @@
 #pragma once
 
 #include "kernels/cpu/dispatch.hpp"
-#include "kernels/cpu/math.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/math.hpp"
+#include "kernels/numbers_math.hpp"
 #include "kernels/scalar.hpp"
 
 namespace posetape {

@@ -1,25 +1,9 @@
 #include "kernels/div/div.hpp"
 
 #include "kernels/cpu/broadcast.hpp"
+#include "kernels/div/div_function.hpp"
 
 namespace posetape {
-
-struct Div {
-  static constexpr bool kLinear = false;
-  template <class A>
-  static A value(A a, A b) {
-    return a / b;
-  }
-  template <class A>
-  static A da(A dy, A, A b) {
-    return dy / b;
-  }
-  // b twice in a quotient, as b * b may overflow where the result does not.
-  template <class A>
-  static A db(A dy, A a, A b) {
-    return -dy * (a / b) / b;
-  }
-};
 
 template <class T>
 static void run(const DivForward<T>& a) {

@@ -1,19 +1,9 @@
 #include "kernels/exp/exp.hpp"
 
 #include "kernels/cpu/unary.hpp"
+#include "kernels/exp/exp_function.hpp"
 
 namespace posetape {
-
-struct Exp {
-  template <class A>
-  static A value(A x) {
-    return exp_(x);
-  }
-  template <class A>
-  static A slope(A, A y) {
-    return y;
-  }
-};
 
 template <class T>
 static void run(const ExpForward<T>& a) {

@@ -1,6 +1,6 @@
 #include "kernels/gelu/gelu.hpp"
 
-#include "kernels/cpu/activation.hpp"
+#include "kernels/activation.hpp"
 #include "kernels/cpu/unary.hpp"
 
 namespace posetape {

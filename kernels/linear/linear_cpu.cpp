@@ -1,6 +1,6 @@
 #include "kernels/linear/linear.hpp"
 
-#include "kernels/cpu/activation.hpp"
+#include "kernels/activation.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/kernel.hpp"
 

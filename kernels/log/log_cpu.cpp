@@ -1,19 +1,9 @@
 #include "kernels/log/log.hpp"
 
 #include "kernels/cpu/unary.hpp"
+#include "kernels/log/log_function.hpp"
 
 namespace posetape {
-
-struct Log {
-  template <class A>
-  static A value(A x) {
-    return log_(x);
-  }
-  template <class A>
-  static A slope(A x, A) {
-    return A(1) / x;
-  }
-};
 
 template <class T>
 static void run(const LogForward<T>& a) {

@@ -1,24 +1,9 @@
 #include "kernels/mul/mul.hpp"
 
 #include "kernels/cpu/broadcast.hpp"
+#include "kernels/mul/mul_function.hpp"
 
 namespace posetape {
-
-struct Mul {
-  static constexpr bool kLinear = false;
-  template <class A>
-  static A value(A a, A b) {
-    return a * b;
-  }
-  template <class A>
-  static A da(A dy, A, A b) {
-    return dy * b;
-  }
-  template <class A>
-  static A db(A dy, A a, A) {
-    return dy * a;
-  }
-};
 
 template <class T>
 static void run(const MulForward<T>& a) {

@@ -1,19 +1,9 @@
 #include "kernels/relu/relu.hpp"
 
 #include "kernels/cpu/unary.hpp"
+#include "kernels/relu/relu_function.hpp"
 
 namespace posetape {
-
-struct Relu {
-  template <class A>
-  static A value(A x) {
-    return x < A(0) ? A(0) : x;  // a NaN stays a NaN
-  }
-  template <class A>
-  static A slope(A x, A) {
-    return x > A(0) ? A(1) : A(0);
-  }
-};
 
 template <class T>
 static void run(const ReluForward<T>& a) {

@@ -1,19 +1,9 @@
 #include "kernels/sigmoid/sigmoid.hpp"
 
 #include "kernels/cpu/unary.hpp"
+#include "kernels/sigmoid/sigmoid_function.hpp"
 
 namespace posetape {
-
-struct Sigmoid {
-  template <class A>
-  static A value(A x) {
-    return sigmoid_(x);
-  }
-  template <class A>
-  static A slope(A x, A) {
-    return sigmoid_(x) * sigmoid_(-x);  // of y alone, 1 - y would have lost its digits near 1
-  }
-};
 
 template <class T>
 static void run(const SigmoidForward<T>& a) {

@@ -1,19 +1,9 @@
 #include "kernels/sqrt/sqrt.hpp"
 
 #include "kernels/cpu/unary.hpp"
+#include "kernels/sqrt/sqrt_function.hpp"
 
 namespace posetape {
-
-struct Sqrt {
-  template <class A>
-  static A value(A x) {
-    return sqrt_(x);
-  }
-  template <class A>
-  static A slope(A, A y) {
-    return A(0.5) / y;
-  }
-};
 
 template <class T>
 static void run(const SqrtForward<T>& a) {

@@ -1,24 +1,9 @@
 #include "kernels/sub/sub.hpp"
 
 #include "kernels/cpu/broadcast.hpp"
+#include "kernels/sub/sub_function.hpp"
 
 namespace posetape {
-
-struct Sub {
-  static constexpr bool kLinear = true;
-  template <class A>
-  static A value(A a, A b) {
-    return a - b;
-  }
-  template <class A>
-  static A da(A dy) {
-    return dy;
-  }
-  template <class A>
-  static A db(A dy) {
-    return -dy;
-  }
-};
 
 template <class T>
 static void run(const SubForward<T>& a) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/ops.hpp"
+#include "engine/tape.hpp"
 
 namespace posetape {
 
@@ -42,9 +43,34 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 
 Tensor converted(const Tensor& t, DType dtype) {
   if (!t.defined() || t.dtype() == DType::i32) return t;
-  const Tensor other = Tensor::empty(t.shape(), dtype);
+  const Tensor other = Tensor::empty(t.shape(), dtype, t.device());
   copy(t, other);
   return other;
+}
+
+CaseResults results(const Case& c, std::span<const Tensor> inputs, DType rounded) {
+  CaseResults all;
+  Tape tape;
+  const std::vector<bool> wanted = differentiated(c);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (wanted[i]) tape.watch(inputs[i]);
+  }
+  {
+    const Recording on(tape);
+    all.outputs = c.f(inputs);
+  }
+  for (std::size_t o = 0; o < all.outputs.size(); ++o) {
+    const Tensor& y = all.outputs[o];
+    if (!y.defined()) continue;
+    Tape::Options options;
+    options.cotangent =
+        converted(converted(random_normal(y.shape(), 4000 + o), rounded), y.dtype()).to(y.device());
+    const Gradients g = tape.backward(y, options);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (wanted[i]) all.gradients.emplace_back(static_cast<int>(i), g.of(inputs[i]).clone());
+    }
+  }
+  return all;
 }
 
 TensorFunction used_twice(const TensorFunction& f) {

@@ -7,7 +7,6 @@
 #include <limits>
 #include <map>
 
-#include "engine/tape.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
@@ -20,7 +19,7 @@ constexpr double kFactor = 1.5;
 constexpr double kSlack = 0.5;
 // A figure that is this many times too large hides the next change.
 constexpr double kTooLarge = 16;
-// Kernels may return 0 below the smallest normal number, 2^-126 (kernels/cpu/math.hpp), so a
+// Kernels may return 0 below the smallest normal number, 2^-126 (kernels/math.hpp), so a
 // product with such a factor has no digits up to some 100 times that.
 constexpr double kSmallest = 0x1p-119;
 
@@ -43,48 +42,17 @@ double ulp(DType dtype, double x) {
   return std::ldexp(1.0, exponent);
 }
 
-// f's outputs, and for each output the gradients of the inputs, in the type of the inputs.
-struct Results {
-  Tensors outputs;
-  std::vector<std::pair<int, Tensor>> gradients;
-};
-
-Results results(const Case& c, const Tensors& inputs, DType rounded) {
-  Results all;
-  Tape tape;
-  const std::vector<bool> wanted = differentiated(c);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (wanted[i]) tape.watch(inputs[i]);
-  }
-  {
-    const Recording on(tape);
-    all.outputs = c.f(inputs);
-  }
-  for (std::size_t o = 0; o < all.outputs.size(); ++o) {
-    const Tensor& y = all.outputs[o];
-    if (!y.defined()) continue;
-    Tape::Options options;
-    options.cotangent =
-        converted(converted(random_normal(y.shape(), 4000 + o), rounded), y.dtype());
-    const Gradients g = tape.backward(y, options);
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (wanted[i]) all.gradients.emplace_back(static_cast<int>(i), g.of(inputs[i]).clone());
-    }
-  }
-  return all;
-}
-
 class Ladder {
  public:
-  void add(const Case& c, DType dtype) {
+  void add(const Case& c, DType dtype, Device device) {
     Tensors narrow;
     Tensors wide;
     for (const Tensor& t : c.inputs) {
-      narrow.push_back(converted(t, dtype));
-      wide.push_back(converted(narrow.back(), DType::f64));
+      narrow.push_back(converted(t, dtype).to(device));
+      wide.push_back(converted(narrow.back().to(Device::cpu), DType::f64));
     }
-    const Results got = results(c, narrow, dtype);
-    const Results expected = results(c, wide, dtype);
+    const CaseResults got = results(c, narrow, dtype);
+    const CaseResults expected = results(c, wide, dtype);
     for (std::size_t o = 0; o < got.outputs.size(); ++o) {
       if (got.outputs[o].defined()) compare(c, -1, dtype, got.outputs[o], expected.outputs[o]);
     }
@@ -124,10 +92,10 @@ class Ladder {
 
 }  // namespace
 
-std::vector<Loss> measure_precision(const std::vector<Case>& all) {
+std::vector<Loss> measure_precision(const std::vector<Case>& all, Device device) {
   Ladder ladder;
   for (const Case& c : all) {
-    for (const DType dtype : {DType::f32, DType::bf16}) ladder.add(c, dtype);
+    for (const DType dtype : {DType::f32, DType::bf16}) ladder.add(c, dtype, device);
   }
   return ladder.losses();
 }

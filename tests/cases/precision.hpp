@@ -21,7 +21,8 @@ struct Loss {
   std::string where;      // "element 17"
 };
 
-std::vector<Loss> measure_precision(const std::vector<Case>& cases);
+// On the CPU, or with kernels of another device.
+std::vector<Loss> measure_precision(const std::vector<Case>& cases, Device device = Device::cpu);
 
 // The figure that precision.def commits for it; negative where it has none.
 double expected_ulp(Op op, int input, DType dtype);

@@ -170,7 +170,7 @@ TEST_CASE("broadcasting of shapes follows numpy") {
 }
 
 TEST_CASE("the arena reuses blocks of about the size and counts bytes") {
-  Arena arena;
+  Arena arena(Device::cpu);
   auto a = arena.allocate(1000);
   CHECK(a->bytes >= 1000);
   CHECK(reinterpret_cast<std::uintptr_t>(a->data) % 64 == 0);
@@ -203,7 +203,7 @@ TEST_CASE("the arena reuses blocks of about the size and counts bytes") {
 }
 
 TEST_CASE("the arena without reuse hands out fresh memory, and poison is NaN") {
-  Arena arena;
+  Arena arena(Device::cpu);
   arena.set_reuse(false);
   auto a = arena.allocate(256);
   const std::byte* first = a->data;

@@ -1,12 +1,12 @@
-// Elementary functions that a compiler can vectorise: branch-free f32 versions by polynomials
-// fitted for this project, and the C library's for f64, which is there to be right, not fast.
+// Elementary functions of kernels, for every device. On the CPU the f32 ones can be vectorised:
+// branch-free, by polynomials fitted for this project. f64 is the C library's, which is there to be
+// right, not fast. On a GPU e^x is the device library's, which has an instruction for it.
 #pragma once
 
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/numbers.hpp"
 #include "kernels/scalar.hpp"
 
 namespace posetape {
@@ -14,7 +14,10 @@ namespace posetape {
 // e^x. Relative error below 2 ULP; 0 below -87.3 (where f32 turns subnormal), infinity above 88.7,
 // NaN stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r), q of degree 4
 // (least maximum relative error, 3.1e-9).
-[[gnu::always_inline]] static inline float exp_(float x) {
+POSETAPE_FUNCTION static inline float exp_(float x) {
+#ifdef POSETAPE_CUDA_KERNELS
+  return expf(x);
+#else
   constexpr float kShift = 0x1.8p23f;  // adding it rounds to the nearest integer
   const float shifted = x * 1.44269504088896341f + kShift;
   const float n = shifted - kShift;
@@ -35,52 +38,33 @@ namespace posetape {
   y = x < -87.33654f ? 0.0f : y;
   y = x > 88.722839f ? HUGE_VALF : y;
   return x != x ? x : y;
+#endif
 }
-static inline double exp_(double x) {
+POSETAPE_FUNCTION static inline double exp_(double x) {
   return std::exp(x);
 }
-static inline Dual exp_(Dual x) {
-  const double e = std::exp(x.value);
-  return {e, e * x.slope};
-}
-static inline Complex exp_(Complex x) {
-  return std::exp(std::complex<double>(x));
-}
 
-static inline float log_(float x) {
+POSETAPE_FUNCTION static inline float log_(float x) {
   return std::log(x);
 }
-static inline double log_(double x) {
+POSETAPE_FUNCTION static inline double log_(double x) {
   return std::log(x);
 }
-static inline Dual log_(Dual x) {
-  return {std::log(x.value), x.slope / x.value};
-}
-static inline Complex log_(Complex x) {
-  return std::log(std::complex<double>(x));
-}
 
-[[gnu::always_inline]] static inline float sqrt_(float x) {
+POSETAPE_FUNCTION static inline float sqrt_(float x) {
   return std::sqrt(x);
 }
-[[gnu::always_inline]] static inline double sqrt_(double x) {
+POSETAPE_FUNCTION static inline double sqrt_(double x) {
   return std::sqrt(x);
-}
-static inline Dual sqrt_(Dual x) {
-  const double root = std::sqrt(x.value);
-  return {root, x.slope / (2 * root)};
-}
-static inline Complex sqrt_(Complex x) {
-  return std::sqrt(std::complex<double>(x));
 }
 
 template <class A>
-static inline A sigmoid_(A x) {
+POSETAPE_FUNCTION static inline A sigmoid_(A x) {
   return A(1) / (A(1) + exp_(-x));
 }
 
 // tanh by (1 - e^-2a) / (1 + e^-2a), with a series near zero where that loses digits.
-[[gnu::always_inline]] static inline float tanh_(float x) {
+POSETAPE_FUNCTION static inline float tanh_(float x) {
   const float a = std::fabs(x);
   const float e = exp_(-2.0f * a);
   const float large = (1.0f - e) / (1.0f + e);
@@ -90,15 +74,8 @@ static inline A sigmoid_(A x) {
       (1.0f + s * (-0.333333333f + s * (0.133333333f + s * (-0.0539682540f + s * 0.0218694885f))));
   return std::copysign(a < 0.25f ? series : large, x);
 }
-static inline double tanh_(double x) {
+POSETAPE_FUNCTION static inline double tanh_(double x) {
   return std::tanh(x);
-}
-static inline Dual tanh_(Dual x) {
-  const double c = std::cosh(x.value);  // 1 - tanh^2 has lost its digits in saturation
-  return {std::tanh(x.value), x.slope / (c * c)};
-}
-static inline Complex tanh_(Complex x) {
-  return std::tanh(std::complex<double>(x));
 }
 
 // Phi(x), the cumulative normal distribution, and phi(x), its density. With a = |x| and
@@ -109,7 +86,7 @@ struct Normal {
   A cdf;
   A density;
 };
-[[gnu::always_inline]] static inline Normal<float> normal_(float x) {
+POSETAPE_FUNCTION static inline Normal<float> normal_(float x) {
   const float a = std::fabs(x);
   const float t = 1.0f / (1.0f + 0.26f * a);
   float p = 0.03392565137584303f;
@@ -126,18 +103,9 @@ struct Normal {
   const float tail = gauss * p;
   return {x < 0.0f ? tail : 1.0f - tail, gauss * 0.398942280401432678f};
 }
-static inline Normal<double> normal_(double x) {
+POSETAPE_FUNCTION static inline Normal<double> normal_(double x) {
   return {0.5 * std::erfc(-x * 0.707106781186547524401),
           0.398942280401432677940 * std::exp(-0.5 * x * x)};
-}
-static inline Normal<Dual> normal_(Dual x) {
-  const Normal<double> n = normal_(x.value);
-  return {{n.cdf, n.density * x.slope}, {n.density, -x.value * n.density * x.slope}};
-}
-// By the series about the real axis, which ends after its first term for a step that small.
-static inline Normal<Complex> normal_(Complex x) {
-  const Normal<double> n = normal_(x.value);
-  return {{n.cdf, n.density * x.step}, {n.density, -x.value * n.density * x.step}};
 }
 
 }  // namespace posetape

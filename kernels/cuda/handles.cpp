@@ -1,0 +1,7 @@
+#include "kernels/cuda/handles.hpp"
+
+namespace posetape::cuda {
+
+void destroy_handles() {}
+
+}  // namespace posetape::cuda

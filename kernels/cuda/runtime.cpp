@@ -1,0 +1,252 @@
+#include "kernels/cuda/runtime.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "kernels/cuda/device.hpp"
+#include "kernels/cuda/handles.hpp"
+#include "kernels/error.hpp"
+
+namespace posetape::cuda {
+namespace {
+
+// What kernels are built for at least: sm_75 (Turing).
+constexpr int kOldestMajor = 7;
+constexpr int kOldestMinor = 5;
+
+struct State {
+  bool open = false;
+  DeviceInfo info;
+  cudaStream_t stream = nullptr;
+  ScratchSource scratch = nullptr;
+  const char* entry = "";  // being launched
+  const char* last_kernel = "none";
+  const char* last_entry = "";
+  long long launches = 0;
+  bool synchronous = false;
+};
+State state;
+
+constexpr const char* kWayOut = "use --device cpu";
+
+std::string version(int number) {
+  return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
+
+std::string text(cudaError_t error) {
+  return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+}
+
+// What may be wrong with a device that a call found unusable, and what to do.
+std::string advice(cudaError_t error) {
+  switch (error) {
+    case cudaErrorNoDevice:
+      return "no GPU was found";
+    case cudaErrorInsufficientDriver:
+      return "the driver is older than this build's CUDA " + version(state.info.runtime) +
+             "; update it";
+    case cudaErrorNoKernelImageForDevice:
+      return "this build has no code for " + state.info.name + "; configure with -Dgpu_arch for it";
+    default:
+      return text(error);
+  }
+}
+
+// Errors that are reported where the host next looks: any kernel since may be the one.
+bool asynchronous(cudaError_t error) {
+  return error == cudaErrorIllegalAddress || error == cudaErrorLaunchFailure ||
+         error == cudaErrorUnknown;
+}
+
+void check_version() {
+  int driver = 0;
+  cudaRuntimeGetVersion(&state.info.runtime);
+  const cudaError_t error = cudaDriverGetVersion(&driver);
+  if (error != cudaSuccess || driver == 0) {
+    throw Error(std::string("cuda: no NVIDIA driver is installed; ") + kWayOut);
+  }
+  state.info.driver = driver;
+  if (driver / 1000 < state.info.runtime / 1000) {
+    throw Error("cuda: the driver supports CUDA " + version(driver) + " and this build needs " +
+                version(state.info.runtime) + "; update the driver or " + kWayOut);
+  }
+}
+
+void check_device() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess || count == 0) {
+    throw Error("cuda: " + advice(error == cudaSuccess ? cudaErrorNoDevice : error) + "; " +
+                kWayOut);
+  }
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
+  DeviceInfo& info = state.info;
+  info.name = properties.name;
+  info.major = properties.major;
+  info.minor = properties.minor;
+  info.multiprocessors = properties.multiProcessorCount;
+  info.memory = properties.totalGlobalMem;
+#ifdef POSETAPE_CUDA_EMULATED
+  info.emulated = true;
+#endif
+  if (info.major < kOldestMajor || (info.major == kOldestMajor && info.minor < kOldestMinor)) {
+    throw Error("cuda: " + info.name + " has compute capability " + std::to_string(info.major) +
+                "." + std::to_string(info.minor) + "; 7.5 or later is needed, so " + kWayOut);
+  }
+}
+
+}  // namespace
+
+bool built() {
+  return true;
+}
+
+const DeviceInfo& open() {
+  if (state.open) return state.info;
+  check_version();
+  check_device();
+  check(cudaSetDevice(0), "choosing the device");
+  check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking), "making a stream");
+  const char* synchronous = std::getenv("POSETAPE_CUDA_SYNC");
+  state.synchronous = synchronous != nullptr && *synchronous == '1';
+  state.open = true;
+  return state.info;
+}
+
+void close() {
+  if (!state.open) return;
+  cudaStreamSynchronize(state.stream);
+  destroy_handles();
+  cudaStreamDestroy(state.stream);
+  const ScratchSource scratch = state.scratch;
+  state = State{};
+  state.scratch = scratch;
+}
+
+cudaStream_t stream() {
+  return state.stream;
+}
+
+void check(cudaError_t error, const char* doing) {
+  if (error == cudaSuccess) return;
+  std::string message = std::string("cuda: ") + doing + " failed: " + text(error);
+  if (asynchronous(error)) {
+    message += std::string("; the last kernel launched was ") + state.last_kernel + " of " +
+               state.last_entry + ", run again with POSETAPE_CUDA_SYNC=1 to find the one";
+  }
+  throw Error(message);
+}
+
+Entry::Entry(const char* name) : outer_(std::exchange(state.entry, name)) {}
+Entry::~Entry() {
+  state.entry = outer_;
+}
+
+void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
+                  std::size_t shared_bytes) {
+  state.last_kernel = kernel;
+  state.last_entry = state.entry;
+  ++state.launches;
+  if (error == cudaSuccess && state.synchronous) error = cudaStreamSynchronize(state.stream);
+  if (error == cudaSuccess) return;
+  const auto size = [](dim3 d) {
+    return std::to_string(d.x) + "x" + std::to_string(d.y) + "x" + std::to_string(d.z);
+  };
+  throw Error("cuda: kernel " + std::string(kernel) + " of " + state.entry + " (grid " +
+              size(grid) + ", block " + size(block) + ", shared memory " +
+              std::to_string(shared_bytes) + " bytes) failed: " + advice(error));
+}
+
+long long launches() {
+  return state.launches;
+}
+
+void* allocate(std::size_t bytes) {
+  open();
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is answered for
+    return nullptr;
+  }
+  check(error, "allocating memory");
+  return memory;
+}
+
+void release(void* memory) {
+  cudaFree(memory);
+}
+
+void upload(void* device, const void* host, std::size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, state.stream),
+        "copying to the device");
+}
+
+void download(void* host, const void* device, std::size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, state.stream),
+        "copying to the host");
+  synchronize();
+}
+
+void copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state.stream), "copying");
+}
+
+void fill_bytes(void* device, int value, std::size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemsetAsync(device, value, bytes, state.stream), "filling memory");
+}
+
+void synchronize() {
+  check(cudaStreamSynchronize(state.stream), "waiting for the device");
+}
+
+void set_scratch(ScratchSource source) {
+  state.scratch = source;
+}
+
+std::shared_ptr<void> scratch(std::size_t bytes) {
+  return state.scratch(bytes);
+}
+
+Graph::~Graph() {
+  if (executable_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable_));
+}
+
+void Graph::begin() {
+  // Relaxed: memory may be allocated meanwhile.
+  check(cudaStreamBeginCapture(state.stream, cudaStreamCaptureModeRelaxed), "recording a graph");
+  recording_ = true;
+}
+
+void Graph::end() {
+  recording_ = false;
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(state.stream, &graph), "ending the recording of a graph");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(error, "making a graph");
+  executable_ = executable;
+}
+
+void Graph::abandon() noexcept {
+  if (!recording_) return;
+  recording_ = false;
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(state.stream, &graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void Graph::launch() {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable_), state.stream),
+        "launching a graph");
+}
+
+}  // namespace posetape::cuda

@@ -1,0 +1,79 @@
+// Every op's gradient-check cases on the CUDA device: the results of the CPU's kernels.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "kernels/cuda/runtime.hpp"
+#include "tests/cases/cases.hpp"
+#include "tests/cases/precision.hpp"
+
+using namespace posetape;
+
+namespace {
+
+// Both in f64 and far apart in their order of additions.
+constexpr double kTolerance = 1e-12;
+
+// The worst difference, relative to the largest entry.
+double difference(const Tensor& got, const Tensor& expected) {
+  const std::vector<double> g = got.to_doubles();
+  const std::vector<double> e = expected.to_doubles();
+  double scale = 0;
+  for (const double x : e) {
+    if (std::isfinite(x)) scale = std::max(scale, std::fabs(x));
+  }
+  double worst = 0;
+  for (std::size_t i = 0; i < e.size(); ++i) {
+    if (g[i] == e[i] || (std::isnan(g[i]) && std::isnan(e[i]))) continue;
+    const double d = std::fabs(g[i] - e[i]) / std::max(scale, 1e-300);
+    worst = std::isnan(d) ? HUGE_VAL : std::max(worst, d);
+  }
+  return worst;
+}
+
+void check_f64(const Case& c, const std::string& label) {
+  std::vector<Tensor> moved;
+  for (const Tensor& x : c.inputs) moved.push_back(x.to(Device::cuda));
+  const CaseResults expected = results(c, c.inputs, DType::f64);
+  const CaseResults got = results(c, moved, DType::f64);
+  REQUIRE(got.outputs.size() == expected.outputs.size());
+  for (std::size_t o = 0; o < got.outputs.size(); ++o) {
+    if (!got.outputs[o].defined()) continue;
+    CHECK(got.outputs[o].device() == Device::cuda);
+    const double d = difference(got.outputs[o], expected.outputs[o]);
+    CHECK_MESSAGE(d <= kTolerance, label, ": output ", o, " differs by ", d);
+  }
+  REQUIRE(got.gradients.size() == expected.gradients.size());
+  for (std::size_t g = 0; g < got.gradients.size(); ++g) {
+    const double d = difference(got.gradients[g].second, expected.gradients[g].second);
+    CHECK_MESSAGE(d <= kTolerance, label, ": gradient of input ", got.gradients[g].first,
+                  " differs by ", d);
+  }
+}
+
+// A sum in another order rounds differently: at most three times what the CPU's kernels lose, and
+// 2 ULP.
+void check_precision(Op op) {
+  for (const Loss& loss : measure_precision(cases(op), Device::cuda)) {
+    const double allowed = 3 * expected_ulp(op, loss.input, loss.dtype) + 2;
+    CHECK_MESSAGE(loss.ulp <= allowed, loss.case_name, " in ", std::string(name(loss.dtype)),
+                  ": input ", loss.input, ", ", loss.where, " loses ", loss.ulp,
+                  " ULP, allowed are ", allowed);
+  }
+}
+
+void check(Op op) {
+  for (const Case& c : cases(op)) check_f64(c, c.name);
+  check_precision(op);
+}
+
+}  // namespace
+
+#define POSETAPE_OP(op)                                \
+  TEST_CASE("cuda: " #op " gives the CPU's results") { \
+    check(Op::op);                                     \
+  }
+#include "kernels/ops.def"
+#undef POSETAPE_OP
