@@ -20,6 +20,7 @@ void check_parts(const Tensor& table, const Tensor& part, Index joints) {
     fail("structure_embedding: table is {}, part {}; they must be [P, W] and [J] = [{}]",
          shape.text(), part.shape().text(), joints);
   }
+  if (part.device() != Device::cpu) return;  // the kernel gives NaN
   for (const std::int32_t p : part.values<std::int32_t>()) {
     if (p < 0 || p >= shape[0]) {
       fail("structure_embedding: part {} is out of range, table {} has {} parts", p, shape.text(),
@@ -72,10 +73,11 @@ Tensor structure_embedding(const Tensor& qkv, const Tensor& weight, const Tensor
   check_parts(table, part, shape[2]);
   const Tensor out = Tensor::empty(shape, qkv.dtype(), qkv.device());
   dispatch(qkv, [&]<class T>(auto where) {
-    launch(where, StructureEmbeddingForward<T>{
-                      qkv.data<T>(), weight.data<T>(), bias.data<T>(), table.data<T>(),
-                      part.data<std::int32_t>(), out.data<T>(), shape[0], shape[1], shape[2],
-                      shape[3], table.defined() ? table.shape()[1] : 0, scale});
+    launch(where, StructureEmbeddingForward<T>{qkv.data<T>(), weight.data<T>(), bias.data<T>(),
+                                               table.data<T>(), part.data<std::int32_t>(),
+                                               out.data<T>(), shape[0], shape[1], shape[2],
+                                               shape[3], table.defined() ? table.shape()[0] : 0,
+                                               table.defined() ? table.shape()[1] : 0, scale});
   });
   record(Op::structure_embedding, {qkv, weight, bias, table, part}, {out}, {qkv, weight, part},
          scale);

@@ -28,6 +28,7 @@ struct StructureEmbeddingForward {
   Index frames;
   Index joints;
   Index width;        // D
+  Index parts;        // P
   Index table_width;  // W
   double scale;
 };

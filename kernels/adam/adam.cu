@@ -1,0 +1,34 @@
+#include "kernels/adam/adam.hpp"
+
+#include "kernels/cuda/kernel.hpp"
+
+namespace posetape {
+
+template <class T>
+static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<T> a) {
+  using A = Accumulator<T>;
+  // Divisions in f64, one a block.
+  POSETAPE_SHARED(A, shared, 2);
+  if (threadIdx.x == 0) {
+    shared[0] = static_cast<A>(a.rates[0] / a.rates[1]);
+    shared[1] = static_cast<A>(1 / a.rates[2]);
+  }
+  __syncthreads();
+  const Index i = Index{blockIdx.x} * cuda::kThreads + threadIdx.x;
+  if (i >= a.size) return;
+  const A g = load(a.g[i]);
+  const A m = static_cast<A>(a.beta1) * load(a.m[i]) + static_cast<A>(1 - a.beta1) * g;
+  const A v = static_cast<A>(a.beta2) * load(a.v[i]) + static_cast<A>(1 - a.beta2) * g * g;
+  a.m[i] = store<T>(m);
+  a.v[i] = store<T>(v);
+  const A step = shared[0] * m / (sqrt_(v * shared[1]) + static_cast<A>(a.eps));
+  a.p[i] = store<T>(load(a.p[i]) - step);
+}
+
+template <class T>
+static void run(const AdamUpdate<T>& a) {
+  POSETAPE_RUN(adam_update<T>, cuda::blocks_for(a.size, cuda::kThreads), cuda::kThreads, 0, a);
+}
+POSETAPE_CUDA_KERNEL(AdamUpdate);
+
+}  // namespace posetape

@@ -1,0 +1,1 @@
+#include "kernels/reshape/reshape.hpp"
