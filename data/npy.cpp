@@ -36,20 +36,14 @@ const TypeEntry& entry(NpyType type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-struct Header {
-  std::string descr;  // empty for a structured type
-  bool fortran_order = false;
-  std::vector<std::int64_t> shape;
-};
-
 // Reads the header's Python dictionary, e.g. "{'descr': '<f4', 'fortran_order': False,
 // 'shape': (3, 4), }". Only what numpy writes is understood; all else is a bad header.
 class HeaderReader {
  public:
   HeaderReader(std::string_view text, const std::string& where) : text_(text), where_(where) {}
 
-  Header read() {
-    Header header;
+  NpyHeader read() {
+    NpyHeader header;
     int found = 0;
     expect('{');
     while (!accept('}')) {
@@ -152,8 +146,8 @@ struct TypeAndOrder {
 TypeAndOrder parse_descr(const std::string& descr, const std::string& where) {
   if (descr.find('O') != std::string::npos) {
     fail(
-        "{}: holds Python objects (a pickle), which are never read; save plain number arrays, "
-        "one a name, with numpy.savez",
+        "{}: holds Python objects (a pickle), which only 'posetape prepare h36m' reads; save plain "
+        "number arrays, one a name, with numpy.savez",
         where);
   }
   const bool has_order =
@@ -224,7 +218,7 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
 }
 
-NpyArray parse_npy(std::span<const std::byte> file, const std::string& where) {
+NpyHeader parse_npy_header(std::span<const std::byte> file, const std::string& where) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
     fail("{}: not an array in npy format; write it with numpy.save or numpy.savez", where);
@@ -243,25 +237,35 @@ NpyArray parse_npy(std::span<const std::byte> file, const std::string& where) {
     fail("{}: is cut off in the header; copy or write it again", where);
   }
 
-  const Header header = HeaderReader(text.substr(start, length), where).read();
+  NpyHeader header = HeaderReader(text.substr(start, length), where).read();
+  header.size = start + length;
+  return header;
+}
+
+NpyArray make_array(const NpyHeader& header, std::span<const std::byte> elements,
+                    const std::string& where) {
   const TypeAndOrder element = parse_descr(header.descr, where);
   const std::size_t size = item_size(element.type);
   const std::size_t expected = element_count(header.shape, size, where) * size;
-  const std::span<const std::byte> data = file.subspan(start + length);
-  if (data.size() != expected) {
+  if (elements.size() != expected) {
     fail("{}: {}: shape {} of {} takes {} bytes, found {}; copy or write it again", where,
-         data.size() < expected ? "is cut off" : "has bytes left over", shape_text(header.shape),
-         type_name(element.type), expected, data.size());
+         elements.size() < expected ? "is cut off" : "has bytes left over",
+         shape_text(header.shape), type_name(element.type), expected, elements.size());
   }
 
   NpyArray array{element.type, header.shape, {}};
   if (header.fortran_order && header.shape.size() > 1) {
-    array.bytes = from_fortran(data, header.shape, size);
+    array.bytes = from_fortran(elements, header.shape, size);
   } else {
-    array.bytes.assign(data.begin(), data.end());
+    array.bytes.assign(elements.begin(), elements.end());
   }
   if (element.swap) swap_bytes(array.bytes, size);
   return array;
+}
+
+NpyArray parse_npy(std::span<const std::byte> file, const std::string& where) {
+  const NpyHeader header = parse_npy_header(file, where);
+  return make_array(header, file.subspan(header.size), where);
 }
 
 std::string npy_header(NpyType type, std::span<const std::int64_t> shape) {

@@ -63,10 +63,24 @@ inline NpyView npy_view(const NpyArray& array) {
 // "(100, 17, 2)", "(5,)", "()".
 std::string shape_text(std::span<const std::int64_t> shape);
 
+// What stands before the elements of an npy file. `descr` is the type as numpy writes it, e.g.
+// "<f4"; empty for a structured type.
+struct NpyHeader {
+  std::string descr;
+  bool fortran_order = false;
+  std::vector<std::int64_t> shape;
+  std::size_t size = 0;  // bytes from the start of the file to the elements
+};
+NpyHeader parse_npy_header(std::span<const std::byte> file, const std::string& where);
+
 // The array in the bytes of an npy file of version 1, 2 or 3, of any byte order, C or Fortran
 // order. `where` starts the message of every Error: not npy, bad header, unsupported type, Python
 // objects, impossible shape, cut off.
 NpyArray parse_npy(std::span<const std::byte> file, const std::string& where);
+
+// The array with these elements (the header's size does not matter). Throws as parse_npy does.
+NpyArray make_array(const NpyHeader& header, std::span<const std::byte> elements,
+                    const std::string& where);
 
 // The header of a version 1 file, to be followed by the elements.
 std::string npy_header(NpyType type, std::span<const std::int64_t> shape);

@@ -209,8 +209,16 @@ std::vector<std::byte> NpzReader::read_bytes(const std::string& name) const {
     damaged(zip_strerror(archive_.get()));
   }
   // Deflate gains a factor of 1032 at most (zlib's technical notes), so that a greater size is a
-  // lie that would only exhaust the memory.
-  if (status.size / 1032 > file_size_) damaged("impossible size");
+  // lie that would only exhaust the memory. Large arrays that gain as much are no poses, either.
+  const std::uint64_t stored = (status.valid & ZIP_STAT_COMP_SIZE) != 0
+                                   ? std::min(status.comp_size, file_size_)
+                                   : file_size_;
+  if (status.size / 1032 > stored) damaged("impossible size");
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 28;
+  if (status.size > kLarge && status.size / 100 > stored) {
+    fail("{}: {} bytes that unpack to {} are refused; write the file again with numpy.savez",
+         where(name), stored, status.size);
+  }
 
   std::vector<std::byte> bytes(status.size);
   const std::unique_ptr<zip_file_t, CloseEntry> file(zip_fopen_index(archive_.get(), entry, 0));

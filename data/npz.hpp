@@ -18,7 +18,8 @@ namespace posetape::data {
 // An open npz file. The arrays are read one at a time, when asked for.
 //
 // Every function throws Error with the file, the array and a hint: missing file, not a zip, cut
-// off or damaged, no such array, and all that parse_npy refuses.
+// off or damaged, an array that claims to be larger than numbers can be deflated to what is there,
+// no such array, and all that parse_npy refuses.
 class NpzReader {
  public:
   explicit NpzReader(const std::string& path);
@@ -32,11 +33,13 @@ class NpzReader {
   // The bytes of the npy file inside, for a format that parse_npy refuses.
   std::vector<std::byte> read_bytes(const std::string& name) const;
 
+  // File and array, the start of a message about it.
+  std::string where(const std::string& name) const;
+
  private:
   struct Close {
     void operator()(zip* archive) const;
   };
-  std::string where(const std::string& name) const;
 
   std::string path_;
   std::uint64_t file_size_ = 0;

@@ -1,0 +1,100 @@
+// Python pickles, read as inert data. Source: Python's Lib/pickletools.py, protocols 0 to 4.
+//
+// A pickle is a program that may call any function of Python. Here nothing is called: a global is
+// a name from a list, a call is a node that holds the function's name and its arguments, and what
+// it means is the business of whoever reads the tree (numpy_pickle.hpp). A name that is not on the
+// list is refused.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace posetape::data {
+
+// `bytes` is also a str of Python 2. `global` is a name alone; `call` a function's name with
+// arguments, and where the pickle has them the state and the entries that the result got;
+// `persistent` an object that is stored elsewhere, known by its id.
+enum class PickleKind {
+  none,
+  boolean,
+  integer,
+  long_integer,
+  real,
+  text,
+  bytes,
+  list,
+  tuple,
+  dict,
+  global,
+  call,
+  persistent
+};
+
+std::string_view kind_name(PickleKind kind);  // "a list", "an integer", ...
+
+struct PickleOptions {
+  // The globals that may occur, as "module.name".
+  std::span<const std::string_view> globals;
+  bool persistent_ids = false;
+  // Values, and links between them. One takes some 64 bytes.
+  std::size_t most_values = std::size_t{1} << 22;
+};
+
+struct PickleDocument;
+
+// A value in a pickle: a cheap handle that keeps the tree alive. A tree may hold a value twice, and
+// a list may even hold itself, so who walks it bounds the depth. The functions that want a kind
+// throw Error where the value is of another.
+class PickleValue {
+ public:
+  PickleValue(std::shared_ptr<const PickleDocument> document, std::uint32_t node)
+      : document_(std::move(document)), node_(node) {}
+
+  PickleKind kind() const;
+  bool boolean() const;
+  std::int64_t integer() const;
+  double real() const;
+  std::string_view text() const;             // text (UTF-8) or bytes
+  std::span<const std::byte> bytes() const;  // the same, and of a long_integer, which is
+                                             // little-endian in two's complement
+
+  // Elements of a list or a tuple, entries of a dict or a call.
+  std::size_t size() const;
+  PickleValue operator[](std::size_t i) const;  // list, tuple
+  PickleValue key(std::size_t i) const;         // dict, call; i < size()
+  PickleValue value(std::size_t i) const;
+  std::optional<PickleValue> find(std::string_view key) const;  // by a key that is text
+
+  std::string_view function() const;         // "module.name" of a global or a call
+  PickleValue arguments() const;             // of a call; the id of a persistent
+  std::optional<PickleValue> state() const;  // of a call
+  const std::string& where() const;          // for messages
+
+ private:
+  std::shared_ptr<const PickleDocument> document_;
+  std::uint32_t node_;
+};
+
+struct Pickle {
+  PickleValue value;
+  std::size_t length;  // bytes that it takes
+};
+
+// Reads the pickle at the start of `bytes`, which must outlive all values. `where` starts every
+// message. Throws Error on other globals, opcodes of protocol 5, persistent ids and extensions
+// where not allowed, and on anything damaged or cut off. Time and memory are bounded by the bytes
+// and by `most_values`; nothing recurses.
+Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& where,
+                    const PickleOptions& options);
+
+// Text from a file that may hold anything, for a message: one line, printable, at most 60 bytes.
+std::string printable(std::string_view text);
+
+}  // namespace posetape::data
