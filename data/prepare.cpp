@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/choice.hpp"
 #include "engine/error.hpp"
 #include "engine/rng.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -25,47 +26,6 @@ std::uint64_t name_hash(std::string_view name) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   }
   return hash;
-}
-
-bool contains(const std::vector<std::string>& names, std::string_view name) {
-  return std::ranges::find(names, name) != names.end();
-}
-
-// Keeps the chosen subjects; a chosen one that is not there is an error.
-std::vector<std::string> choose(const std::vector<std::string>& present,
-                                const std::vector<std::string>& chosen, std::string_view what) {
-  for (const std::string& name : chosen) {
-    if (!contains(present, name)) {
-      fail("{} '{}' is not in the data, which has {}", what, name, fmt::join(present, ", "));
-    }
-  }
-  std::vector<std::string> kept;
-  std::ranges::copy_if(present, std::back_inserter(kept), [&](const std::string& name) {
-    return chosen.empty() || contains(chosen, name);
-  });
-  return kept;
-}
-
-std::vector<std::string> choose_tests(const std::vector<std::string>& present,
-                                      const PrepareOptions& options,
-                                      const std::vector<std::string>& defaults) {
-  if (options.test_subjects) {
-    if (options.test_subjects->empty()) return {};
-    return choose(present, *options.test_subjects, "test subject");
-  }
-  std::vector<std::string> tests;
-  std::ranges::copy_if(defaults, std::back_inserter(tests),
-                       [&](const std::string& name) { return contains(present, name); });
-  return tests;
-}
-
-// The chosen cameras of the rig. The capture volume is always that of the whole rig.
-void check_cameras(const std::vector<int>& chosen, std::size_t rig) {
-  if (chosen.empty()) fail("no cameras chosen: give some of 0 to {}", rig - 1);
-  for (const int c : chosen) {
-    if (c < 0 || c >= static_cast<int>(rig)) fail("no camera {}: there are 0 to {}", c, rig - 1);
-    if (std::ranges::count(chosen, c) > 1) fail("camera {} is chosen more than once", c);
-  }
 }
 
 // Films `count` motions and lets the detector look at them. Motions are made in parallel, each
@@ -150,7 +110,7 @@ Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, Hi
          directory.string());
   }
   const auto subjects = choose(present, options.subjects, "subject");
-  const auto tests = choose_tests(subjects, options, {"127", "131", "17"});
+  const auto tests = choose_tests(subjects, options.test_subjects, {"127", "131", "17"});
 
   struct Trial {
     std::size_t skeleton;
@@ -190,7 +150,7 @@ Dataset prepare_synthetic(const PrepareOptions& options, SyntheticOptions motion
   const auto subjects = choose(present, options.subjects, "subject");
   const std::vector<std::string> last(present.end() - std::min<std::ptrdiff_t>(2, motion.subjects),
                                       present.end());
-  const auto tests = choose_tests(subjects, options, last);
+  const auto tests = choose_tests(subjects, options.test_subjects, last);
   std::erase_if(motions, [&](const Motion& m) { return !contains(subjects, m.subject); });
 
   Dataset dataset;

@@ -1,10 +1,10 @@
 // posetape prepare: datasets from motion capture, or from the embedded generator.
-#include "data/prepare.hpp"
-
 #include <fmt/format.h>
 
 #include <memory>
 
+#include "data/h36m.hpp"
+#include "data/prepare.hpp"
 #include "tools/commands.hpp"
 
 namespace posetape::tools {
@@ -58,11 +58,64 @@ void settle(Options& options) {
   if (!options.test_subjects.empty()) options.prepare.test_subjects = options.test_subjects;
 }
 
+struct H36mFiles {
+  Common common;
+  data::H36mOptions prepare;
+  std::string positions, keypoints, output;
+  std::vector<std::string> test_subjects;
+};
+
+void print_total(const char* name, const data::H36mTotal& found, const data::H36mTotal& whole) {
+  fmt::print("  {:<6} {:>4} sequences {:>9} frames (the whole data set: {} and {})\n", name,
+             found.sequences, found.frames, whole.sequences, whole.frames);
+}
+
+void write_h36m(H36mFiles& files) {
+  files.common.apply();
+  if (!files.test_subjects.empty()) files.prepare.test_subjects = files.test_subjects;
+  data::H36mReport report;
+  const data::Dataset dataset =
+      data::prepare_h36m(files.positions, files.keypoints, files.prepare, report);
+  data::write_dataset(files.output, dataset);
+  for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
+  fmt::print("wrote {}; test subjects: {}\n", files.output, fmt::join(dataset.test_subjects, ", "));
+  print_total("train", report.train, data::H36mReport::kTrain);
+  print_total("test", report.test, data::H36mReport::kTest);
+  fmt::print("  {}; 2D poses are {:.2f} pixels from the exact projections on average\n",
+             report.complete ? "complete" : "not the whole data set", report.pixels);
+}
+
+void add_h36m(CLI::App& prepare) {
+  auto files = std::make_shared<H36mFiles>();
+  CLI::App* command = prepare.add_subcommand(
+      "h36m", "From Human3.6M in VideoPose3D's files, which hold pickles: no code in them is run");
+  files->common.add_to(*command);
+  command->add_option("positions", files->positions, "3D poses: data_3d_h36m.npz")->required();
+  command->add_option("keypoints", files->keypoints,
+                      "2D poses: data_2d_h36m_cpn_ft_h36m_dbb.npz, data_2d_h36m_gt.npz or the "
+                      "like (default: exact projections)");
+  command->add_option("-o,--output", files->output, "Dataset to write (.npz)")->required();
+  command->add_option("--cameras", files->prepare.cameras, "Which of the four cameras, 0 to 3")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 3))
+      ->capture_default_str();
+  command->add_option("--subjects", files->prepare.subjects, "Only these subjects")->delimiter(',');
+  command
+      ->add_option("--test-subjects", files->test_subjects,
+                   "Subjects that no training may see (default: S9,S11)")
+      ->delimiter(',');
+  command->footer(
+      "Example: posetape prepare h36m data_3d_h36m.npz data_2d_h36m_cpn_ft_h36m_dbb.npz -o "
+      "h36m.npz");
+  command->callback([files] { write_h36m(*files); });
+}
+
 }  // namespace
 
 void add_prepare(CLI::App& app) {
   CLI::App* prepare = app.add_subcommand("prepare", "Make a dataset of 2D and true 3D poses");
   prepare->require_subcommand(1);
+  add_h36m(*prepare);
 
   auto cmu = std::make_shared<Options>();
   CLI::App* from_cmu = prepare->add_subcommand("cmu", "From ASF/AMC files of the CMU database");
