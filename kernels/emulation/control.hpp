@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/emulation/cublas_lt.hpp"
 #include "kernels/emulation/runtime_api.hpp"
 #include "kernels/emulation/same_results.hpp"
 
@@ -17,9 +18,14 @@ namespace posetape::emulation {
 // Every function of runtime_api.hpp that returns an error, and "cudaLaunchKernel" for launches.
 const std::vector<std::string_view>& runtime_functions();
 
+// Every function of cublas_lt.hpp that returns a status.
+const std::vector<std::string_view>& blas_functions();
+
 // Makes call number `number` of `function`, the next one being number 1, fail with `code` and do
-// nothing else. Throws std::invalid_argument for a name that runtime_functions() does not have.
+// nothing else. Throws std::invalid_argument for a name that runtime_functions() (blas_functions())
+// does not have.
 void fail_call(std::string_view function, int number, cudaError_t code);
+void fail_call(std::string_view function, int number, cublasStatus_t code);
 
 // Calls of `function` since the last reset(), failed ones among them.
 std::int64_t calls(std::string_view function);
@@ -60,8 +66,8 @@ auto same_under_all_stream_orders(F&& run) {
 // synchronisation and every kernel's end.
 void check_device_memory();
 
-// Allocations, streams, events and graphs that nobody gave back, one a line; empty where there are
-// none.
+// Allocations, streams, events, graphs and what cuBLASLt made that nobody gave back, one a line;
+// empty where there are none.
 std::string leaks();
 
 // Device memory as cudaMemGetInfo shows it; the default is 8 GiB. Throws std::logic_error while

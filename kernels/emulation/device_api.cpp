@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/emulation/architecture.hpp"
+#include "kernels/emulation/blas.hpp"
 #include "kernels/emulation/call.hpp"
 #include "kernels/emulation/control.hpp"
 #include "kernels/emulation/device_memory.hpp"
@@ -77,7 +78,7 @@ void check_device_memory() {
 }
 
 std::string leaks() {
-  return device_leaks() + pinned_leaks() + stream_leaks() + graph_leaks();
+  return device_leaks() + pinned_leaks() + stream_leaks() + graph_leaks() + blas_leaks();
 }
 
 void set_device_memory(std::size_t bytes) {
@@ -86,6 +87,7 @@ void set_device_memory(std::size_t bytes) {
 
 void reset() {
   drop_work();
+  reset_blas();
   reset_graphs();
   reset_streams();
   reset_pinned();
