@@ -31,6 +31,9 @@ class Entry {
 void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
                   std::size_t shared_bytes);
 
+// Counts work that a library launched; `call` is named where an error shows later.
+void check_library_call(const char* call);
+
 // Threads of a block where nothing speaks for another number.
 inline constexpr int kThreads = 256;
 

@@ -144,12 +144,22 @@ Entry::~Entry() {
   state.entry = outer_;
 }
 
-void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
-                  std::size_t shared_bytes) {
+// Of a kernel or of a library, which `error` is about; what its work does shows at once where
+// everything is synchronous.
+static cudaError_t launched(cudaError_t error, const char* kernel) {
   state.last_kernel = kernel;
   state.last_entry = state.entry;
   ++state.launches;
-  if (error == cudaSuccess && state.synchronous) error = cudaStreamSynchronize(state.stream);
+  return error == cudaSuccess && state.synchronous ? cudaStreamSynchronize(state.stream) : error;
+}
+
+void check_library_call(const char* call) {
+  check(launched(cudaSuccess, call), call);
+}
+
+void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
+                  std::size_t shared_bytes) {
+  error = launched(error, kernel);
   if (error == cudaSuccess) return;
   const auto size = [](dim3 d) {
     return std::to_string(d.x) + "x" + std::to_string(d.y) + "x" + std::to_string(d.z);

@@ -88,6 +88,9 @@ class Cuda(unittest.TestCase):
         for line in self.LINES:
             self.assertEqual(list(lint.check_cuda("kernels/cuda/port_nvcc.hpp", [line])), [])
             self.assertEqual(list(lint.check_cuda("kernels/add/add.cu", ["// " + line])), [])
+        line = "#include <cublasLt.h>"
+        self.assertEqual(places(lint.check_cuda("kernels/cuda/gemm.cpp", [line])), ["kernels/cuda/gemm.cpp:1"])
+        self.assertEqual(list(lint.check_cuda("kernels/cuda/blas_port.hpp", [line])), [])
         self.assertEqual(list(lint.check_cuda("kernels/a.cu", ["a << b; asmx = __shared__x;"])), [])
 
 
