@@ -1,0 +1,96 @@
+#include "kernels/linear/linear.hpp"
+
+#include "kernels/activation.hpp"
+#include "kernels/cuda/elementwise.hpp"
+#include "kernels/cuda/gemm.hpp"
+#include "kernels/cuda/reduce.hpp"
+
+namespace posetape {
+
+template <class T>
+static void add_bias(const LinearForward<T>& a, T* z) {
+  cuda::for_each(a.rows * a.out, [z, b = a.b, out = a.out] __device__(Index i) {
+    z[i] = store<T>(load(z[i]) + load(b[i % out]));
+  });
+}
+
+template <class F, class T>
+static void activate(const LinearForward<T>& a, const T* z) {
+  cuda::for_each(a.rows * a.out,
+                 [z, y = a.y] __device__(Index i) { y[i] = store<T>(F::value(load(z[i]))); });
+}
+
+template <class F, class T>
+static void add_bias_and_activate(const LinearForward<T>& a, T* z) {
+  cuda::for_each(a.rows * a.out, [z, y = a.y, b = a.b, out = a.out] __device__(Index i) {
+    const T sum = store<T>(load(z[i]) + load(b[i % out]));
+    z[i] = sum;
+    y[i] = store<T>(F::value(load(sum)));
+  });
+}
+
+template <class T>
+static void run(const LinearForward<T>& a) {
+  T* z = a.z != nullptr ? a.z : a.y;
+  const bool has_bias = cuda::gemm<T>(
+      {a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, true}, {z, Into::write}, 1, a.b});
+  const bool needs_bias = a.b != nullptr && !has_bias;
+  switch (a.activation) {
+    case Activation::gelu:
+      return needs_bias ? add_bias_and_activate<Gelu>(a, z) : activate<Gelu>(a, z);
+    case Activation::silu:
+      return needs_bias ? add_bias_and_activate<Silu>(a, z) : activate<Silu>(a, z);
+    case Activation::none:
+      if (needs_bias) add_bias(a, z);
+  }
+}
+POSETAPE_CUDA_KERNEL(LinearForward);
+
+// dz[i], which it leaves in its place as well.
+template <class F, class T>
+struct Slope {
+  const T* dy;
+  const T* z;
+  T* dz;
+
+  __device__ Accumulator<T> operator()(Index i) const {
+    const auto x = load(z[i]);
+    dz[i] = store<T>(load(dy[i]) * F::slope(x, x));
+    return load(dz[i]);
+  }
+};
+
+// put(sum of dz over the rows), where dz(i) is asked for once for every element.
+template <class T, class F>
+static void sum_rows_of(const LinearBackward<T>& a, const F& dz) {
+  cuda::sum_columns<Accumulator<T>>(
+      a.rows, a.out, [dz, out = a.out] __device__(Index r, Index i) { return dz(r * out + i); },
+      [db = a.db] __device__(Index i, Accumulator<T> sum) { db.put(i, sum); });
+}
+
+template <class F, class T>
+static void activation_backward(const LinearBackward<T>& a) {
+  const Slope<F, T> slope{a.dy, a.z, a.dz};
+  if (a.db.wanted()) return sum_rows_of(a, slope);
+  cuda::for_each(a.rows * a.out, [slope] __device__(Index i) { slope(i); });
+}
+
+template <class T>
+static void run(const LinearBackward<T>& a) {
+  const T* dz = a.activation == Activation::none ? a.dy : a.dz;
+  switch (a.activation) {
+    case Activation::gelu:
+      activation_backward<Gelu>(a);
+      break;
+    case Activation::silu:
+      activation_backward<Silu>(a);
+      break;
+    case Activation::none:
+      if (a.db.wanted()) sum_rows_of(a, [dz] __device__(Index i) { return load(dz[i]); });
+  }
+  if (a.dx.wanted()) cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
+  if (a.dw.wanted()) cuda::gemm<T>({a.out, a.in, a.rows, {dz, a.out, true}, {a.x, a.in}, a.dw});
+}
+POSETAPE_CUDA_KERNEL(LinearBackward);
+
+}  // namespace posetape
