@@ -5,8 +5,7 @@
 // the most memory that tensors held at a time.
 #include <benchmark/benchmark.h>
 
-#include "engine/adam.hpp"
-#include "engine/gradcheck.hpp"
+#include "bench/training_step.hpp"
 #include "model/pose_denoiser.hpp"
 #include "model/stcformer.hpp"
 
@@ -15,9 +14,7 @@ namespace {
 using namespace posetape;
 
 Tensor input(const benchmark::State& state, Index channels) {
-  const Shape shape{state.range(0), state.range(1), 17, channels};
-  const Tensor values = random_normal(shape, 1);
-  return Tensor::of(shape, std::span<const double>(values.values<double>()), DType::f32);
+  return noise({state.range(0), state.range(1), 17, channels}, 1);
 }
 
 Index heads(Index width) {
@@ -33,27 +30,12 @@ void count(benchmark::State& state, const ParameterList& list, double passes) {
   state.counters["peak MB"] = static_cast<double>(Arena::cpu().peak_bytes()) / 1e6;
 }
 
-// One training step: forward, loss, backward, Adam.
 template <class Network>
 void train(benchmark::State& state, Network& network, const std::function<Tensor()>& forward) {
-  const Tensor target = input(state, 3);
-  Adam adam(network.parameters());
+  TrainingStep training(network.parameters(), forward, input(state, 3));
   Arena::cpu().trim();
   Arena::cpu().reset_peak();
-  for (auto _ : state) {
-    Tape tape;
-    network.parameters().watch(tape);
-    Tensor loss;
-    {
-      Recording on(tape);
-      loss = joint_distance_loss(forward(), target);
-    }
-    Tape::Options options;
-    options.destinations = network.parameters().destinations();
-    options.release = true;
-    tape.backward(loss, options);
-    adam.step(1e-4);
-  }
+  for (auto _ : state) training.step();
   count(state, network.parameters(), 3);
 }
 
