@@ -96,9 +96,10 @@ CUDA_ONLY = [
     (re.compile(r"\b__shared__\b"), "raw shared memory; use POSETAPE_SHARED or POSETAPE_DYNAMIC_SHARED"),
     (re.compile(r"\basm\b"), "inline assembly; write it in kernels/cuda/port_nvcc.hpp with its twin for g++"),
     (re.compile(r"#\s*include\s*<cuda(_runtime|_runtime_api|_bf16|_fp16)\.h>"), "a CUDA header; include kernels/cuda/port.hpp"),
+    (re.compile(r"#\s*include\s*<curand_\w+\.h>"), "cuRAND's device code; include kernels/cuda/random_port.hpp"),
     (re.compile(r"#\s*include\s*<cublas\w*\.h>"), "a header of cuBLAS; include kernels/cuda/blas_port.hpp"),
 ]
-CUDA_PORT = ("kernels/cuda/port", "kernels/cuda/blas_port.hpp", "kernels/emulation/")
+CUDA_PORT = ("kernels/cuda/port", "kernels/cuda/blas_port", "kernels/cuda/random_port", "kernels/emulation/")
 
 
 def check_cuda(path, lines):
