@@ -324,7 +324,7 @@ const char* cublasLtGetStatusName(cublasStatus_t status) {
     case CUBLAS_STATUS_LICENSE_ERROR:
       return "CUBLAS_STATUS_LICENSE_ERROR";
   }
-  return "CUBLAS_STATUS_UNKNOWN";
+  return "unrecognized status";
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
