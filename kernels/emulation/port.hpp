@@ -40,7 +40,7 @@ inline V load_vector(const T* pointer,
                      const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   emulation::check_alignment(pointer, sizeof(V), site);
   V value;
-  __builtin_memcpy(&value, pointer, sizeof(V));
+  __builtin_memcpy(static_cast<void*>(&value), pointer, sizeof(V));
   return value;
 }
 template <class T, class V>
@@ -48,7 +48,7 @@ inline void store_vector(
     T* pointer, const V& value,
     const posetape::emulation::Site site = posetape::emulation::Site::current()) {
   emulation::check_alignment(pointer, sizeof(V), site);
-  __builtin_memcpy(pointer, &value, sizeof(V));
+  __builtin_memcpy(static_cast<void*>(pointer), &value, sizeof(V));
 }
 
 inline bf16 to_bf16(float value) {

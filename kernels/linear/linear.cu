@@ -1,8 +1,8 @@
 #include "kernels/linear/linear.hpp"
 
 #include "kernels/activation.hpp"
-#include "kernels/cuda/elementwise.hpp"
 #include "kernels/cuda/gemm.hpp"
+#include "kernels/cuda/map.hpp"
 #include "kernels/cuda/reduce.hpp"
 
 namespace posetape {
@@ -16,8 +16,7 @@ static void add_bias(const LinearForward<T>& a, T* z) {
 
 template <class F, class T>
 static void activate(const LinearForward<T>& a, const T* z) {
-  cuda::for_each(a.rows * a.out,
-                 [z, y = a.y] __device__(Index i) { y[i] = store<T>(F::value(load(z[i]))); });
+  cuda::map(a.rows * a.out, z, a.y, [] __device__(T x) { return store<T>(F::value(load(x))); });
 }
 
 template <class F, class T>
