@@ -5,8 +5,10 @@
 #include <cmath>
 #include <exception>
 
+#include "engine/dispatch.hpp"
 #include "engine/ops.hpp"
 #include "engine/random_fill.hpp"
+#include "kernels/ar1/ar1.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/parallel.hpp"
 
@@ -95,11 +97,11 @@ Tensor tensor(std::span<const double> v) {
   return Tensor::of<double>({static_cast<Index>(v.size())}, v);
 }
 
-Tensor as(const Tensor& t, DType dtype) {
-  if (t.dtype() == dtype) return t;
-  const Tensor converted = Tensor::empty(t.shape(), dtype);
+Tensor as(const Tensor& t, DType dtype, Device device) {
+  if (t.dtype() == dtype) return t.to(device);
+  const Tensor converted = Tensor::empty(t.shape(), dtype, t.device());
   copy(t, converted);
-  return converted;
+  return converted.to(device);
 }
 
 // Calls f(i) for each i in [0, count), in parallel, and throws what the first of them threw.
@@ -220,45 +222,12 @@ double lag_correlation(const ConditionalNoise& noise, Index sequences, const Noi
   return total.square > 0 ? std::clamp(total.product / total.square, -1.0, 1.0) : 0;
 }
 
-// n_i = rho n_{i-1} + sqrt(1 - rho^2) w_i along the frames of every window, in place. The first
-// frame stays as drawn, so that every frame is N(0, I).
-template <class T>
-void correlate(T* n, Index windows, Index frames, Index width, double rho) {
-  const auto keep = static_cast<T>(rho);
-  const auto fresh = static_cast<T>(std::sqrt(1 - rho * rho));
-  parallel_for(windows, 1, [&](Index begin, Index end) {
-    for (Index w = begin; w < end; ++w) {
-      T* window = n + w * frames * width;
-      for (Index i = width; i < frames * width; ++i) {
-        window[i] = keep * window[i - width] + fresh * window[i];
-      }
-    }
-  });
-}
-
 void check_condition(const char* what, const Tensor& b, Index b_width) {
   const bool narrow = b.dtype() == DType::bf16 || b.dtype() == DType::i32;
   if (!b.defined() || narrow || b.shape().rank() < 1 || b.shape().back() != b_width) {
     fail("noise {}: condition is {} {}; f32 or f64 with {} as the last dimension is expected", what,
          b.shape().text(), name(b.dtype()), b_width);
   }
-}
-
-// mu(b) + L n, without the second term where n is undefined.
-Tensor evaluate(const ConditionalNoise& noise, const Tensor& b, const Tensor& n) {
-  const Index n_width = n.defined() ? n.shape().back() : 0;
-  const Index width = noise.b_width() + n_width;
-  Tensor input = sub(b, as(noise.mu_b, b.dtype()));
-  if (n.defined()) input = concat({input, as(n, b.dtype())}, -1);
-
-  const Dense gain = matrix(noise.gain);
-  const Dense factor = matrix(noise.factor);
-  Dense weight(noise.a_width(), width);
-  for (Index i = 0; i < weight.rows; ++i) {
-    std::copy_n(gain.row(i), gain.columns, weight.row(i));
-    std::copy_n(factor.row(i), n_width, weight.row(i) + gain.columns);
-  }
-  return linear(input, as(tensor(weight), b.dtype()), as(noise.mu_a, b.dtype()));
 }
 
 }  // namespace
@@ -384,28 +353,57 @@ ConditionalNoise ConditionalNoise::fit(Index a_width, Index b_width, Index seque
   return noise;
 }
 
+NoiseSampler::NoiseSampler(const ConditionalNoise& noise, DType dtype, Device device)
+    : mu_a_(as(noise.mu_a, dtype, device)),
+      mu_b_(as(noise.mu_b, dtype, device)),
+      gain_(as(noise.gain, dtype, device)),
+      rho_(noise.rho) {
+  const Dense gain = matrix(noise.gain);
+  const Dense factor = matrix(noise.factor);
+  Dense weight(gain.rows, gain.columns + factor.columns);
+  for (Index i = 0; i < weight.rows; ++i) {
+    std::copy_n(gain.row(i), gain.columns, weight.row(i));
+    std::copy_n(factor.row(i), factor.columns, weight.row(i) + gain.columns);
+  }
+  weight_ = as(tensor(weight), dtype, device);
+}
+
+Tensor NoiseSampler::mean(const Tensor& b) const {
+  check_condition("mean", b, mu_b_.size());
+  return linear(sub(b, mu_b_), gain_, mu_a_);
+}
+
+Tensor NoiseSampler::sample(const Tensor& b, NoiseKind kind, std::uint64_t seed,
+                            const Tensor& step) const {
+  check_condition("sample", b, mu_b_.size());
+  if (b.shape().rank() != 3) {
+    fail("noise sample: condition is {}; [windows, frames, {}] is expected", b.shape().text(),
+         mu_b_.size());
+  }
+  const Index rank = weight_.shape()[1] - mu_b_.size();
+  // Numbers that carry derivatives are drawn as f64.
+  const DType drawn = b.dtype() == DType::f32 ? DType::f32 : DType::f64;
+  const Tensor n = Tensor::empty(b.shape().with(-1, rank), drawn, b.device());
+  fill_normal(n, seed, Stream::noise, step);
+  if (kind == NoiseKind::ar1) {
+    dispatch_real(n, [&]<class T>(auto where) {
+      launch(where, Ar1<T>{n.data<T>(), b.shape()[0], b.shape()[1], rank, rho_,
+                           std::sqrt(1 - rho_ * rho_)});
+    });
+  }
+  return linear(concat({sub(b, mu_b_), as(n, b.dtype(), b.device())}, -1), weight_, mu_a_);
+}
+
 Tensor ConditionalNoise::mean(const Tensor& b) const {
   check_condition("mean", b, b_width());
-  return evaluate(*this, b, {});
+  return NoiseSampler(*this, b.dtype(), b.device()).mean(b);
 }
 
 Tensor ConditionalNoise::sample(const Tensor& b, NoiseKind kind, std::uint64_t seed,
                                 std::uint64_t step) const {
   check_condition("sample", b, b_width());
-  if (b.shape().rank() != 3) {
-    fail("noise sample: condition is {}; [windows, frames, {}] is expected", b.shape().text(),
-         b_width());
-  }
-  const DType drawn = b.dtype() == DType::f32 ? DType::f32 : DType::f64;
-  const Tensor n = Tensor::empty(b.shape().with(-1, rank()), drawn);
-  fill_normal(n, seed, Stream::noise, step);
-  if (kind == NoiseKind::ar1) {
-    const auto run = [&]<class T>() {
-      correlate(n.data<T>(), b.shape()[0], b.shape()[1], rank(), rho);
-    };
-    drawn == DType::f64 ? run.operator()<double>() : run.operator()<float>();
-  }
-  return evaluate(*this, b, n);
+  const Tensor number = Tensor::full({}, static_cast<double>(step), DType::f64, b.device());
+  return NoiseSampler(*this, b.dtype(), b.device()).sample(b, kind, seed, number);
 }
 
 void ConditionalNoise::save(TensorFile& file) const {

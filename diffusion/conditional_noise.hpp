@@ -75,6 +75,27 @@ struct NoiseFitOptions {
   double cutoff = 1e-8;
 };
 
+struct ConditionalNoise;
+
+// The distribution's constants on one device and in one type (f32 or f64), for many calls.
+class NoiseSampler {
+ public:
+  NoiseSampler(const ConditionalNoise& noise, DType dtype, Device device);
+
+  // As ConditionalNoise's. `step` is read where the numbers are drawn: f64, one element.
+  Tensor mean(const Tensor& b) const;
+  Tensor sample(const Tensor& b, NoiseKind kind, std::uint64_t seed, const Tensor& step) const;
+  // The mean error [A] over all conditions.
+  const Tensor& mu_a() const { return mu_a_; }
+
+ private:
+  Tensor mu_a_;
+  Tensor mu_b_;
+  Tensor gain_;    // [A, B]
+  Tensor weight_;  // [A, B + r], the gain and L side by side
+  double rho_;
+};
+
 // The fitted constants, in f64 on the CPU. A is the width of a, B that of b, r the rank of Sigma.
 struct ConditionalNoise {
   Tensor mu_a;         // [A]

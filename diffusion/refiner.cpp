@@ -43,8 +43,8 @@ E parse_in(const char* what, const Names<E, n>& names, std::string_view text) {
   fail("{} \"{}\" is unknown; choose one of: {}", what, text, choices);
 }
 
-Tensor per_joint(const std::vector<double>& values, DType dtype) {
-  return Tensor::of({kJoints, 3}, std::span<const double>(values), dtype);
+Tensor per_joint(const std::vector<double>& values, DType dtype, Device device) {
+  return Tensor::of({kJoints, 3}, std::span<const double>(values), dtype, device);
 }
 
 Tensor column(const std::vector<double>& values, DType dtype) {
@@ -53,10 +53,13 @@ Tensor column(const std::vector<double>& values, DType dtype) {
 
 // p x + q y, with the same p and q for every sequence.
 Tensor combine(double p, const Tensor& x, double q, const Tensor& y) {
-  const auto count = static_cast<std::size_t>(x.shape()[0]);
-  return blend(column(std::vector<double>(count, p), x.dtype()), x,
-               column(std::vector<double>(count, q), x.dtype()), y);
+  const Shape count{x.shape()[0]};
+  return blend(Tensor::full(count, p, x.dtype(), x.device()), x,
+               Tensor::full(count, q, x.dtype(), x.device()), y);
 }
+
+// Of Prepared::inputs.
+enum Input { kTruth, kNoisy, kScreen, kTimestep, kIsReal, kStep };
 
 std::vector<double> reciprocal(std::vector<double> values) {
   for (double& v : values) v = 1 / v;
@@ -165,26 +168,48 @@ ErrorScale fit_error_scale(Normalization kind, double mean_abs, const std::vecto
 }
 
 Refiner::Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale scale, DType dtype,
-                 std::uint64_t seed)
+                 std::uint64_t seed, Device device)
     : config_(config),
       schedule_(make_schedule(config.schedule, config.steps)),
       noise_(std::move(noise)),
+      sampler_(noise_, accumulator_of(dtype), device),
       scale_(std::move(scale)),
-      network_(config.network, dtype, seed) {
+      network_(config.network, dtype, seed, device) {
   check_scale(scale_);
-  error_shift_ = per_joint(scale_.shift, dtype);
-  error_scale_ = per_joint(scale_.scale, dtype);
-  inverse_scale_ = per_joint(reciprocal(scale_.scale), dtype);
-  not_root_ = Tensor::full({kJoints, 1}, 1.0, dtype);
-  fill(not_root_.alias({1}), 0.0);
+  const DType poses = accumulator_of(dtype);
+  error_shift_ = per_joint(scale_.shift, poses, device);
+  error_scale_ = per_joint(scale_.scale, poses, device);
+  inverse_scale_ = per_joint(reciprocal(scale_.scale), poses, device);
+  const Tensor not_root = Tensor::full({kJoints, 1}, 1.0, poses);
+  fill(not_root.alias({1}), 0.0);
+  not_root_ = not_root.to(device);
+
+  std::vector<int> t;
+  std::vector<double> clean;
+  std::vector<double> noised;
+  for (int k = 0; k <= config.steps; ++k) {
+    t.push_back(k);
+    clean.push_back(schedule_.forward(k).x0);
+    noised.push_back(schedule_.forward(k).noise);
+  }
+  const Shape rows{config.steps + 1, 1};
+  embeddings_ = model::sinusoidal_embedding(t, config.network.width, poses).to(device);
+  clean_ = column(clean, poses).alias(rows).to(device);
+  noised_ = column(noised, poses).alias(rows).to(device);
 }
 
 Tensor Refiner::normalized(const Tensor& error) const {
   return mul(sub(error, error_shift_), inverse_scale_);
 }
 
-Tensor Refiner::predict_error(const Tensor& x, const Tensor& y, std::span<const int> t) const {
-  return add(mul(network_(x, y, t), error_scale_), error_shift_);
+Tensor Refiner::predict_error(const Tensor& x, const Tensor& y, const Tensor& embedding) const {
+  return add(mul(network_(x, y, embedding), error_scale_), error_shift_);
+}
+
+Tensor Refiner::embedding(int k, Index count) const {
+  if (!config_.network.timestep) return {};
+  const Index width = config_.network.width;
+  return broadcast_to(embeddings_.alias({1, width}, k * width), {count, width});
 }
 
 Tensor Refiner::noise_condition(const Tensor& noisy, const Tensor& y) const {
@@ -194,75 +219,92 @@ Tensor Refiner::noise_condition(const Tensor& noisy, const Tensor& y) const {
       {reshape(y, {batch, frames, 2 * kJoints}), reshape(noisy, {batch, frames, kErrorWidth})}, -1);
 }
 
-Refiner::Example Refiner::forward_example(const RefinerBatch& batch, std::uint64_t seed,
-                                          std::uint64_t step) const {
-  const Index count = batch.truth.shape()[0];
-  const DType dtype = batch.truth.dtype();
+Refiner::Prepared Refiner::prepare(const RefinerBatch& batch, std::uint64_t seed,
+                                   std::uint64_t step) const {
+  const auto count = static_cast<std::size_t>(batch.truth.shape()[0]);
   Random random(seed, Stream::timestep, step);
-  Example example;
-  std::vector<double> clean;
-  std::vector<double> noise;
-  for (Index i = 0; i < count; ++i) {
-    const int t = 1 + static_cast<int>(random.below(static_cast<std::uint32_t>(config_.steps)));
-    const ForwardCoefficients c = schedule_.forward(t);
-    example.t.push_back(t);
-    clean.push_back(c.x0);
-    noise.push_back(c.noise);
+  Prepared prepared;
+  std::vector<std::int32_t> t(count, 0);
+  std::vector<double> is_real(count, 0);
+  if (config_.objective == Objective::diffusion && config_.states == States::forward) {
+    for (std::int32_t& k : t) {
+      k = 1 + static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(config_.steps)));
+    }
+    if (config_.source == ErrorSource::mixed) {
+      for (double& real : is_real) real = random.below(2);
+    }
+  } else if (config_.objective == Objective::diffusion) {
+    prepared.moves =
+        static_cast<int>(random.below(static_cast<std::uint32_t>(config_.rollout_steps)));
   }
-  const Tensor real = sub(batch.noisy, batch.truth);
+  prepared.inputs = {batch.truth,
+                     batch.noisy,
+                     batch.y,
+                     Tensor::of<std::int32_t>({static_cast<Index>(count)}, t),
+                     column(is_real, batch.truth.dtype()),
+                     Tensor::full({}, static_cast<double>(step), DType::f64)};
+  return prepared;
+}
+
+Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint64_t seed) const {
+  const Tensor& truth = in[kTruth];
+  const Tensor& t = in[kTimestep];
+  const Shape count{truth.shape()[0]};
+  Example example;
+  if (config_.network.timestep) example.embedding = gather(embeddings_, t);
+  const Tensor real = sub(in[kNoisy], truth);
   example.error = real;
   if (config_.source != ErrorSource::real) {
     const Tensor drawn =
-        noise_.sample(noise_condition(batch.noisy, batch.y), config_.noise, seed, step);
-    example.error = mul(reshape(drawn, batch.truth.shape()), not_root_);
+        sampler_.sample(noise_condition(in[kNoisy], in[kScreen]), config_.noise, seed, in[kStep]);
+    example.error = mul(reshape(drawn, truth.shape()), not_root_);
   }
   if (config_.source == ErrorSource::mixed) {
-    std::vector<double> is_real;
-    std::vector<double> is_drawn;
-    for (Index i = 0; i < count; ++i) {
-      is_real.push_back(random.below(2));
-      is_drawn.push_back(1 - is_real.back());
-    }
-    example.error = blend(column(is_drawn, dtype), example.error, column(is_real, dtype), real);
+    const Tensor is_drawn = scale(in[kIsReal], -1, 1);
+    example.error = blend(is_drawn, example.error, in[kIsReal], real);
   }
-  example.x = blend(column(clean, dtype), batch.truth, column(noise, dtype),
-                    add(batch.truth, example.error));
+  example.x = blend(reshape(gather(clean_, t), count), truth, reshape(gather(noised_, t), count),
+                    add(truth, example.error));
   return example;
 }
 
-Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, std::uint64_t seed,
-                                          std::uint64_t step) const {
-  const auto count = static_cast<std::size_t>(batch.truth.shape()[0]);
+Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) const {
   const std::vector<int> tau = ddim_steps(config_.steps, config_.rollout_steps);
-  Random random(seed, Stream::timestep, step);
-  const auto moves = random.below(static_cast<std::uint32_t>(config_.rollout_steps));
   const NoRecording off;
   Tensor x = batch.noisy;
-  for (std::size_t i = 0; i < moves; ++i) x = move_to(denoise(x, batch.y, tau[i]), tau[i + 1]);
+  for (int i = 0; i < moves; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    x = move_to(denoise(x, batch.y, tau[at]), tau[at + 1]);
+  }
   // The e that solves x_k = (sqrt(alpha_bar) + sqrt(1 - alpha_bar)) x0 + sqrt(1 - alpha_bar) e.
-  const int k = tau[moves];
+  const int k = tau[static_cast<std::size_t>(moves)];
   const X0Coefficients c = schedule_.predict_x0(k);
-  return {x, std::vector<int>(count, k), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
+  return {x, embedding(k, x.shape()[0]), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
 }
 
-Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const {
+Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) const {
   Example example;
   if (config_.objective == Objective::regression) {
-    example = {batch.noisy, std::vector<int>(static_cast<std::size_t>(batch.truth.shape()[0])),
-               sub(batch.noisy, batch.truth)};
+    example = {in[kNoisy], embedding(0, in[kNoisy].shape()[0]), sub(in[kNoisy], in[kTruth])};
+  } else if (config_.states == States::forward) {
+    example = forward_example(in, seed);
   } else {
-    example = config_.states == States::forward ? forward_example(batch, seed, step)
-                                                : rollout_example(batch, seed, step);
+    example = rollout_example({in[kTruth], in[kNoisy], in[kScreen]}, moves);
   }
-  const Tensor estimate = network_(example.x, batch.y, example.t);
+  const Tensor estimate = network_(example.x, in[kScreen], example.embedding);
   const Tensor target = normalized(example.error);
   return config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
                                       : mse_loss(estimate, target);
 }
 
+Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const {
+  Prepared prepared = prepare(batch, seed, step);
+  for (Tensor& x : prepared.inputs) x = x.to(parameters().device());
+  return loss(prepared.inputs, prepared.moves, seed);
+}
+
 Refiner::Step Refiner::denoise(const Tensor& x, const Tensor& y, int k) const {
-  const auto count = static_cast<std::size_t>(x.shape()[0]);
-  const Tensor error = predict_error(x, y, std::vector<int>(count, k));
+  const Tensor error = predict_error(x, y, embedding(k, x.shape()[0]));
   const X0Coefficients c = schedule_.predict_x0(k);
   return {k, x, error, combine(c.x, x, c.e, error)};
 }
@@ -275,8 +317,7 @@ Tensor Refiner::move_to(const Step& step, int j) const {
 Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps,
                        std::vector<Step>* taps) const {
   if (config_.objective == Objective::regression) {
-    const auto count = static_cast<std::size_t>(noisy.shape()[0]);
-    const Tensor error = predict_error(noisy, y, std::vector<int>(count));
+    const Tensor error = predict_error(noisy, y, embedding(0, noisy.shape()[0]));
     const Tensor x0 = mul(sub(noisy, error), not_root_);
     if (taps != nullptr) taps->push_back({0, noisy, error, x0});
     return x0;
@@ -292,27 +333,26 @@ Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps,
 }
 
 Tensor Refiner::linear_correction(const Tensor& noisy, const Tensor& y) const {
-  const Tensor mean = noise_.mean(noise_condition(noisy, y));
+  const Tensor mean = sampler_.mean(noise_condition(noisy, y));
   return mul(sub(noisy, reshape(mean, noisy.shape())), not_root_);
 }
 
 Tensor Refiner::bias_correction(const Tensor& noisy) const {
-  const Tensor mean = cast(reshape(noise_.mu_a, {kJoints, 3}), noisy.dtype());
-  return mul(sub(noisy, mean), not_root_);
+  return mul(sub(noisy, reshape(sampler_.mu_a(), {kJoints, 3})), not_root_);
 }
 
 void Refiner::save(TensorFile& file) const {
   file.metadata["format"] = "posetape refiner 1";
   file.metadata["config"] = to_json(config_);
   for (const auto& entry : parameters().entries()) {
-    file.tensors.emplace_back("network." + entry.name, entry.value);
+    file.tensors.emplace_back("network." + entry.name, entry.master);
   }
   file.tensors.emplace_back("error.shift", Tensor::of<double>({kErrorWidth}, scale_.shift));
   file.tensors.emplace_back("error.scale", Tensor::of<double>({kErrorWidth}, scale_.scale));
   noise_.save(file);
 }
 
-Refiner Refiner::load(const TensorFile& file, const std::string& path) {
+Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dtype, Device device) {
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || !format->second.starts_with("posetape refiner")) {
     fail(
@@ -328,7 +368,7 @@ Refiner Refiner::load(const TensorFile& file, const std::string& path) {
   if (config == file.metadata.end()) fail("{}: the refiner's configuration is missing", path);
   const auto vector_of = [&](const char* key) { return file.at(key).to_doubles(); };
   Refiner refiner(parse_refiner_config(config->second, path), ConditionalNoise::load(file),
-                  {vector_of("error.shift"), vector_of("error.scale")}, DType::f32, 0);
+                  {vector_of("error.shift"), vector_of("error.scale")}, dtype, 0, device);
   refiner.parameters().load(
       [&](const std::string& name) {
         return file.contains("network." + name) ? file.at("network." + name) : Tensor();

@@ -97,10 +97,24 @@ struct RefinerBatch {
 
 class Refiner {
  public:
+  // `dtype` is the network's, poses are in the type that it computes in (f32 for bf16). Tensors
+  // that the functions below take and give lie on `device`, and nothing comes from the host unless
+  // they say so.
   Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale scale, DType dtype,
-          std::uint64_t seed);
+          std::uint64_t seed, Device device = Device::cpu);
 
-  // The training loss of a batch: timesteps and noise are drawn by (seed, step).
+  // One training step's data and what is drawn for it by (seed, step), on the host.
+  struct Prepared {
+    // truth, noisy, y; t: i32 [B]; is_real [B], 1 where a mixed source takes the real error;
+    // the step's number, f64 [].
+    std::vector<Tensor> inputs;
+    int moves = 0;  // denoising steps before the state that a rollout trains on
+  };
+  Prepared prepare(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
+  // The training loss. `inputs` are Prepared's on the refiner's device; noise is drawn by (seed,
+  // step).
+  Tensor loss(std::span<const Tensor> inputs, int moves, std::uint64_t seed) const;
+  // Both, of a batch on the host.
   Tensor loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
 
   // What a tap sees of one denoising step.
@@ -127,29 +141,38 @@ class Refiner {
 
   // Parameters, config and every constant that refine() needs.
   void save(TensorFile& file) const;
-  static Refiner load(const TensorFile& file, const std::string& path);
+  static Refiner load(const TensorFile& file, const std::string& path, DType dtype = DType::f32,
+                      Device device = Device::cpu);
 
  private:
   // What the network is asked, and what it should answer.
   struct Example {
-    Tensor x;            // the state
-    std::vector<int> t;  // its timestep, one a sequence
-    Tensor error;        // the error at this state, metres
+    Tensor x;          // the state
+    Tensor embedding;  // of its timestep [B, D]
+    Tensor error;      // the error at this state, metres
   };
-  Example forward_example(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
-  Example rollout_example(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
+  Example forward_example(std::span<const Tensor> inputs, std::uint64_t seed) const;
+  Example rollout_example(const RefinerBatch& batch, int moves) const;
   // One DDIM step from x at timestep k to timestep j.
   Step denoise(const Tensor& x, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;
-  Tensor predict_error(const Tensor& x, const Tensor& y, std::span<const int> t) const;
+  Tensor predict_error(const Tensor& x, const Tensor& y, const Tensor& embedding) const;
+  // Row k of the embeddings, for every one of `count` sequences.
+  Tensor embedding(int k, Index count) const;
   Tensor normalized(const Tensor& error) const;
   Tensor noise_condition(const Tensor& noisy, const Tensor& y) const;
 
   RefinerConfig config_;
   Schedule schedule_;
   ConditionalNoise noise_;
+  NoiseSampler sampler_;
   ErrorScale scale_;
   model::PoseDenoiser network_;
+  // Tables over t = 0 ... T: sinusoidal embeddings [T + 1, D] and the forward process's two
+  // coefficients, [T + 1, 1] each.
+  Tensor embeddings_;
+  Tensor clean_;
+  Tensor noised_;
   Tensor error_shift_;    // [17, 3]
   Tensor error_scale_;    // [17, 3]
   Tensor inverse_scale_;  // [17, 3]

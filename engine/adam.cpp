@@ -16,9 +16,10 @@ Tensor zeros_like(const Tensor& t) {
 }  // namespace
 
 Adam::Adam(const ParameterList& parameters, AdamOptions options)
-    : m(zeros_like(parameters.values())),
-      v(zeros_like(parameters.values())),
+    : m(zeros_like(parameters.masters())),
+      v(zeros_like(parameters.masters())),
       rates_(Tensor::zeros({3}, DType::f64, parameters.values().device())),
+      masters_(parameters.masters()),
       values_(parameters.values()),
       gradients_(parameters.gradients()),
       options_(options) {}
@@ -38,15 +39,18 @@ void Adam::prepare(double lr) {
 void Adam::update() {
   Profile* profile = Profile::current();
   if (profile != nullptr) profile->begin();
-  dispatch_real(values_, [&]<class T>(auto where) {
-    launch(where, AdamUpdate<T>{values_.data<T>(), gradients_.data<T>(), m.data<T>(), v.data<T>(),
-                                rates_.data<double>(), values_.size(), options_.beta1,
-                                options_.beta2, options_.eps});
+  dispatch_real(gradients_, [&]<class T>(auto where) {
+    using A = Accumulator<T>;
+    launch(where,
+           AdamUpdate<T>{masters_.data<A>(), std::is_same_v<A, T> ? nullptr : values_.data<T>(),
+                         gradients_.data<T>(), m.data<A>(), v.data<A>(), rates_.data<double>(),
+                         masters_.size(), options_.beta1, options_.beta2, options_.eps});
   });
   if (profile != nullptr) {
-    // Reads p, g, m, v and writes all but g.
+    // Reads p, g, m, v and writes p, m, v.
     profile->end("adam", {12.0 * static_cast<double>(values_.size()),
-                          7.0 * static_cast<double>(values_.bytes())});
+                          6.0 * static_cast<double>(masters_.bytes()) +
+                              static_cast<double>(gradients_.bytes())});
   }
 }
 

@@ -32,6 +32,7 @@ class Adam {
 
  private:
   Tensor rates_;  // f64, see AdamUpdate
+  Tensor masters_;
   Tensor values_;
   Tensor gradients_;
   AdamOptions options_;

@@ -12,12 +12,14 @@ constexpr Index kAlign = 16;
 
 }  // namespace
 
-ParameterList::ParameterList(Index size, DType dtype, std::uint64_t seed)
+ParameterList::ParameterList(Index size, DType dtype, std::uint64_t seed, Device device)
     : measuring_(false),
       seed_(seed),
       capacity_(size),
-      values_(Tensor::zeros({size}, dtype)),
-      gradients_(Tensor::zeros({size}, dtype)) {}
+      device_(device),
+      values_(Tensor::zeros({size}, dtype, device)),
+      masters_(dtype == DType::bf16 ? Tensor::zeros({size}, DType::f32, device) : values_),
+      gradients_(Tensor::zeros({size}, dtype, device)) {}
 
 Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init) {
   const Index offset = size_;
@@ -29,6 +31,7 @@ Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init
   if (known) fail("parameter {} exists already", name);
   const Tensor value = values_.alias(shape, offset);
   const Tensor gradient = gradients_.alias(shape, offset);
+  const Tensor master = masters_.alias(shape, offset);
   std::vector<double> start(static_cast<std::size_t>(shape.size()), init.amount);
   if (init.kind != Init::constant) {
     Random random(seed_, Stream::init, entries_.size());
@@ -37,10 +40,16 @@ Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init
                                     : random.uniform(-init.amount, init.amount);
     }
   }
-  copy(Tensor::of<double>(shape, start), value);
-  entries_.push_back({name, value, gradient});
+  const Tensor initial = Tensor::of(shape, std::span<const double>(start), masters_.dtype());
+  copy(initial, master);
+  copy(initial, value);
+  entries_.push_back({name, value, gradient, master});
   destinations_.emplace_back(value, gradient);
   return value;
+}
+
+void ParameterList::masters_changed() const {
+  if (values_.dtype() != masters_.dtype()) copy(masters_, values_);
 }
 
 void ParameterList::watch(Tape& tape) const {

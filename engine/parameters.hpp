@@ -25,22 +25,30 @@ class ParameterList {
   // A list that only counts: add() returns undefined tensors. A model's constructor runs on one of
   // these first, to learn the size of the block.
   ParameterList() = default;
-  // A list with memory for `size` elements; parameter number i draws from (seed, init, i).
-  ParameterList(Index size, DType dtype, std::uint64_t seed);
+  // A list with memory for `size` elements; parameter number i draws from (seed, init, i). Where
+  // dtype is bf16, the optimiser works on f32 masters and the network on their rounded copies.
+  ParameterList(Index size, DType dtype, std::uint64_t seed, Device device = Device::cpu);
 
   // The next parameter, initialised. The name is unique.
   Tensor add(const std::string& name, const Shape& shape, Init init);
 
   struct Entry {
     std::string name;
-    Tensor value;
-    Tensor gradient;
+    Tensor value;     // what the network computes with
+    Tensor gradient;  // of the value's type
+    Tensor master;    // what the optimiser moves and checkpoints hold
   };
   std::span<const Entry> entries() const { return entries_; }
   Index size() const { return size_; }
-  // All values, and all gradients, as one vector each (with the gaps of alignment, always zero).
+  Device device() const { return device_; }
+  // All values, masters and gradients, as one vector each (with the gaps of alignment, always
+  // zero). Values and masters are the same memory but for bf16.
   const Tensor& values() const { return values_; }
+  const Tensor& masters() const { return masters_; }
   const Tensor& gradients() const { return gradients_; }
+
+  // Brings the values into line after something else than the optimiser has written to masters.
+  void masters_changed() const;
 
   void watch(Tape& tape) const;
   // For Tape::Options: every gradient goes to its place in gradients().
@@ -57,8 +65,9 @@ class ParameterList {
         fail("{}: tensor {} is {}, this model needs {}", source, e.name, from.shape().text(),
              e.value.shape().text());
       }
-      copy(from, e.value);
+      copy(from, e.master);
     }
+    masters_changed();
   }
 
  private:
@@ -66,7 +75,9 @@ class ParameterList {
   std::uint64_t seed_ = 0;
   Index size_ = 0;
   Index capacity_ = 0;
+  Device device_ = Device::cpu;
   Tensor values_;
+  Tensor masters_;
   Tensor gradients_;
   std::vector<Entry> entries_;
   std::vector<std::pair<Tensor, Tensor>> destinations_;
@@ -74,10 +85,11 @@ class ParameterList {
 
 // Layers are built from (list, config): first on a counting list, then on the real one.
 template <class Layers, class Config>
-ParameterList make_parameters(const Config& config, DType dtype, std::uint64_t seed) {
+ParameterList make_parameters(const Config& config, DType dtype, std::uint64_t seed,
+                              Device device = Device::cpu) {
   ParameterList counting;
   Layers(counting, config);
-  return ParameterList(counting.size(), dtype, seed);
+  return ParameterList(counting.size(), dtype, seed, device);
 }
 
 }  // namespace posetape

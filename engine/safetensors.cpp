@@ -308,7 +308,7 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   out.write(std::as_bytes(std::span(&length, 1)));
   out.write(text);
   for (const std::size_t i : order) {
-    const Tensor& t = file.tensors[i].second;
+    const Tensor t = file.tensors[i].second.to(Device::cpu);
     out.write({static_cast<const std::byte*>(t.raw()), t.bytes()});
   }
   out.commit();

@@ -21,28 +21,37 @@ double Trainer::lr() const {
   return options_.lr * std::pow(options_.decay, state_.epoch);
 }
 
-double Trainer::train_step(const Hooks& hooks) {
+Tensor Trainer::loss_and_update(const Hooks& hooks, std::span<const Tensor> inputs, int variant) {
   tape_.clear();
   parameters_->watch(tape_);
   Tensor loss;
   {
     Recording on(tape_);
-    loss = hooks.loss(state_.epoch, state_.step);
-  }
-  const double value = loss.item();
-  if (!std::isfinite(value)) {
-    fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
-         value, state_.epoch + 1, state_.step + 1, lr());
+    loss = hooks.loss(inputs, variant);
   }
   Tape::Options backward;
   backward.destinations = parameters_->destinations();
   backward.release = true;
   tape_.backward(loss, backward);
-  adam_.step(lr());
+  adam_.update();
+  return loss;
+}
+
+double Trainer::train_step(const Hooks& hooks, Replay& replay) {
+  const Batch batch = hooks.batch(state_.epoch, state_.step);
+  adam_.prepare(lr());
+  const double value = replay(batch.inputs, batch.variant).item();
+  if (!std::isfinite(value)) {
+    fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
+         value, state_.epoch + 1, state_.step + 1, lr());
+  }
   return value;
 }
 
 TrainOutcome Trainer::run(const Hooks& hooks) {
+  Replay replay(parameters_->device(), [&](std::span<const Tensor> inputs, int variant) {
+    return loss_and_update(hooks, inputs, variant);
+  });
   while (state_.epoch < options_.epochs) {
     if (options_.patience > 0 && state_.best_epoch >= 0 &&
         state_.epoch - state_.best_epoch > options_.patience) {
@@ -50,7 +59,7 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     }
     const auto start = Clock::now();
     while (state_.step < options_.steps_per_epoch) {
-      const double loss = train_step(hooks);
+      const double loss = train_step(hooks, replay);
       state_.loss_sum += loss;
       ++state_.step;
       if (hooks.on_step) hooks.on_step(state_, loss);

@@ -1,6 +1,7 @@
-// The training loop: epochs of Adam steps on a loss, validation after each, exact resume.
+// The training loop: epochs of Adam steps on a loss, validation after each, exact resume. On a GPU
+// a step is one graph: forward, backward and update.
 //
-// Everything random is drawn by (seed, epoch, step) in the caller's `loss`, so the state of a run
+// Everything random is drawn by (seed, epoch, step) in the caller's `batch`, so the state of a run
 // is the parameters, Adam's moments and the counters below. A run that was stopped anywhere, saved,
 // loaded and continued gives the same losses, bit for bit, as one that was not.
 #pragma once
@@ -9,6 +10,7 @@
 #include <limits>
 
 #include "engine/adam.hpp"
+#include "engine/replay.hpp"
 #include "engine/safetensors.hpp"
 
 namespace posetape {
@@ -44,9 +46,18 @@ enum class TrainOutcome { finished, interrupted };
 
 class Trainer {
  public:
+  // A step's data, on the host, and which kind of work it is (see Replay).
+  struct Batch {
+    std::vector<Tensor> inputs;
+    int variant = 0;
+  };
+
   struct Hooks {
-    // The batch's loss, one element; called under a recording.
-    std::function<Tensor(int epoch, int step)> loss;
+    // The batch of a step, with everything random in it already drawn.
+    std::function<Batch(int epoch, int step)> batch;
+    // Its loss, one element, from the batch's inputs on the parameters' device; called under a
+    // recording of the tape, and as Replay::Function says.
+    Replay::Function loss;
     // The figure that decides which epoch is best.
     std::function<double()> validate;
     // After each step, with the step's loss.
@@ -71,7 +82,8 @@ class Trainer {
   void load(const TensorFile& file, const std::string& path);
 
  private:
-  double train_step(const Hooks& hooks);
+  double train_step(const Hooks& hooks, Replay& replay);
+  Tensor loss_and_update(const Hooks& hooks, std::span<const Tensor> inputs, int variant);
 
   const ParameterList* parameters_;
   TrainOptions options_;

@@ -11,6 +11,12 @@ namespace posetape::model {
 
 enum class Bias : bool { no = false, yes = true };
 
+// x in another type, where it has another one; differentiable. What carries derivatives stays as it
+// is.
+inline Tensor as(const Tensor& x, DType dtype) {
+  return x.dtype() == dtype ? x : cast(x, dtype);
+}
+
 // y = f(x W^T + b). W and b start uniform in +-1/sqrt(in).
 struct Linear {
   Linear(ParameterList& list, const std::string& name, Index in, Index out, Bias with = Bias::yes) {

@@ -36,28 +36,37 @@ PoseDenoiserLayers::PoseDenoiserLayers(ParameterList& list, const PoseDenoiserCo
   }
 }
 
-PoseDenoiser::PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed)
+PoseDenoiser::PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed,
+                           Device device)
     : config_(config),
-      parameters_(make_parameters<PoseDenoiserLayers>(config, dtype, seed)),
+      parameters_(make_parameters<PoseDenoiserLayers>(config, dtype, seed, device)),
       layers_(parameters_, config) {}
 
 Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const {
+  if (!config_.timestep) return (*this)(x_t, y, Tensor());
+  const Tensor embedding =
+      sinusoidal_embedding(t, config_.width, accumulator_of(parameters_.values().dtype()));
+  return (*this)(x_t, y, embedding.to(parameters_.device()));
+}
+
+Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
   const Shape& shape = x_t.shape();
   if (shape.rank() != 4 || shape[3] != 3 || y.shape() != shape.with(3, 2)) {
     fail("pose denoiser: x_t is {} and y {}; expected [B, N, J, 3] and [B, N, J, 2]", shape.text(),
          y.shape().text());
   }
+  const DType dtype = parameters_.values().dtype();
   Tensor temb;
   if (config_.timestep) {
-    if (static_cast<Index>(t.size()) != shape[0]) {
-      fail("pose denoiser: {} timesteps for {} sequences", t.size(), shape[0]);
+    if (embedding.shape() != Shape{shape[0], config_.width}) {
+      fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected [{}, {}]",
+           embedding.shape().text(), shape[0], shape[0], config_.width);
     }
-    temb = sinusoidal_embedding(t, config_.width, x_t.dtype());
-    temb = layers_.timestep[1](layers_.timestep[0](temb, Activation::silu));
+    temb = layers_.timestep[1](layers_.timestep[0](as(embedding, dtype), Activation::silu));
   }
 
   // Each sum of the residual stream happens inside the layer norm that follows it.
-  Tensor h = layers_.input(concat({x_t, y}, -1));
+  Tensor h = layers_.input(as(concat({x_t, y}, -1), dtype));
   Tensor update;
   for (const DenoisingBlock& block : layers_.blocks) {
     const Normalized n1 = block.norm1(h, update);
@@ -67,7 +76,8 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<co
     update = block.mlp(n3.y);
     h = n3.s;
   }
-  return layers_.output(update.defined() ? add(h, update) : h);
+  const Tensor out = layers_.output(update.defined() ? add(h, update) : h);
+  return as(out, accumulator_of(out.dtype()));
 }
 
 Tensor sinusoidal_embedding(std::span<const int> t, Index width, DType dtype) {

@@ -41,11 +41,17 @@ struct PoseDenoiserLayers {
 
 class PoseDenoiser {
  public:
-  PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed);
+  // Computes in `dtype`; inputs are converted to it, and the result is in the type that dtype
+  // computes in (f32 for bf16).
+  PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed,
+               Device device = Device::cpu);
 
   // The normalised error: x_t [B, N, J, 3], y [B, N, J, 2], one t a sequence (B of them; ignored
   // without timestep) -> [B, N, J, 3].
   Tensor operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const;
+  // The same with sinusoidal_embedding(t) [B, D] given, on the network's device (undefined without
+  // timestep): nothing then comes from the host.
+  Tensor operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const;
 
   const PoseDenoiserConfig& config() const { return config_; }
   ParameterList& parameters() { return parameters_; }
@@ -59,6 +65,8 @@ class PoseDenoiser {
 
 // [B, width]: cos and sin of t at width/2 frequencies from 1 down to 1/10000 (Vaswani et al.,
 // arXiv 1706.03762, with the two halves side by side).
+// cos(t w_i), then sin(t w_i), w_i = 10000^(-i / (width / 2)), one row for each t: [t, width], on
+// the CPU.
 Tensor sinusoidal_embedding(std::span<const int> t, Index width, DType dtype);
 
 }  // namespace posetape::model

@@ -27,6 +27,7 @@ Stc::Stc(ParameterList& list, const std::string& name, const StcOptions& o)
       local_bias(list.add(name + ".local.bias", {o.width}, {Init::uniform, 1.0 / 3})),
       part(list.add(name + ".part", {kPartCount, head_width(o)}, {Init::normal, o.part_spread})),
       proj(list, name + ".proj", o.width, o.width),
+      body_part(Tensor::of<std::int32_t>({17}, kBodyParts).to(list.device())),
       options(o) {}
 
 Tensor Stc::operator()(const Tensor& x) const {
@@ -36,8 +37,7 @@ Tensor Stc::operator()(const Tensor& x) const {
   }
   const Tensor values = qkv(x);
   const Tensor local =
-      structure_embedding(values, local_weight, local_bias, part,
-                          Tensor::of<std::int32_t>({17}, kBodyParts), options.part_scale);
+      structure_embedding(values, local_weight, local_bias, part, body_part, options.part_scale);
   return proj(axial_attention(values, Axis::cross, options.heads, options.scale, local));
 }
 

@@ -30,6 +30,7 @@ struct Stc {
   // One row for each of the five body parts, shared by the spatial heads: [5, head width].
   Tensor part;
   Linear proj;
+  Tensor body_part;  // i32 [17], of each joint
   StcOptions options;
 };
 

@@ -32,9 +32,9 @@ StcformerLayers::StcformerLayers(ParameterList& list, const StcformerConfig& con
   }
 }
 
-Stcformer::Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed)
+Stcformer::Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed, Device device)
     : config_(config),
-      parameters_(make_parameters<StcformerLayers>(config, dtype, seed)),
+      parameters_(make_parameters<StcformerLayers>(config, dtype, seed, device)),
       layers_(parameters_, config) {}
 
 Tensor Stcformer::operator()(const Tensor& y) const {
@@ -42,7 +42,7 @@ Tensor Stcformer::operator()(const Tensor& y) const {
     fail("stcformer: y is {}; expected [B, N, J, 2]", y.shape().text());
   }
   // Each sum of the residual stream happens inside the layer norm that follows it.
-  Tensor h = layers_.pose_emb(y, Activation::gelu);
+  Tensor h = layers_.pose_emb(as(y, parameters_.values().dtype()), Activation::gelu);
   Tensor update;
   for (const StcformerBlock& block : layers_.blocks) {
     const Normalized n1 = block.norm1(h, update);
@@ -50,7 +50,8 @@ Tensor Stcformer::operator()(const Tensor& y) const {
     update = block.mlp(n2.y);
     h = n2.s;
   }
-  return layers_.regress_head(update.defined() ? add(h, update) : h);
+  const Tensor out = layers_.regress_head(update.defined() ? add(h, update) : h);
+  return as(out, accumulator_of(out.dtype()));
 }
 
 }  // namespace posetape::model

@@ -39,7 +39,10 @@ struct StcformerLayers {
 
 class Stcformer {
  public:
-  Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed);
+  // Computes in `dtype`; inputs are converted to it, and the result is in the type that dtype
+  // computes in (f32 for bf16).
+  Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed,
+            Device device = Device::cpu);
 
   // y [B, N, J, 2], normalised screen coordinates -> [B, N, J, 3], root-relative metres. The root
   // joint's output is a free output of the network; callers set it to zero.

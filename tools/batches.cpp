@@ -88,7 +88,7 @@ std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<con
   const auto batch = static_cast<std::size_t>(options.batch);
   for (std::size_t begin = 0; begin < windows.size(); begin += batch) {
     const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
-    const Tensor out = f(part);
+    const Tensor out = f(part).to(Device::cpu);
     const std::span<float> values = out.values<float>();
     for (std::size_t i = 0; i < values.size(); i += 3 * data::kJoints) {
       values[i] = values[i + 1] = values[i + 2] = 0;

@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 
+#include "engine/dtype.hpp"
+
 namespace posetape::tools {
 
 void add_prepare(CLI::App& app);
@@ -22,8 +24,9 @@ struct Common {
   std::string device = "cpu";
 
   void add_to(CLI::App& command);
-  // Acts on threads and device.
+  // Acts on threads and opens the device.
   void apply() const;
+  Device where() const { return device == "cuda" ? Device::cuda : Device::cpu; }
 };
 
 }  // namespace posetape::tools

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 
+#include "engine/replay.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
@@ -26,7 +27,8 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
-  const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint);
+  const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint,
+                                     options.common.where());
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
   std::map<const Lifter*, std::vector<int>> work;
@@ -41,7 +43,12 @@ void run(const Options& options) {
           data::make_windows(dataset, data::all_sequences(dataset), set.frames).size()));
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
-    const PoseFunction network = [&](std::span<const Tensor> in) { return lifter->network(in[0]); };
+    Replay replay(options.common.where(), [&, lifter = lifter](std::span<const Tensor> in, int) {
+      return lifter->network(in[0]);
+    });
+    const PoseFunction network = [&](std::span<const Tensor> in) {
+      return replay(in).to(Device::cpu);
+    };
     auto poses = predict(
         dataset, sequences, {set.frames, set.frames, options.batch},
         [&](std::span<const data::Window> windows) {

@@ -58,7 +58,7 @@ void save(const LifterSet& set, TensorFile& file) {
   for (const Lifter& lifter : set.lifters) {
     lifters.push_back({{"name", lifter.name}, {"held_out", lifter.held_out}});
     for (const auto& entry : lifter.network.parameters().entries()) {
-      file.tensors.emplace_back(lifter.name + "." + entry.name, entry.value);
+      file.tensors.emplace_back(lifter.name + "." + entry.name, entry.master);
     }
   }
   file.metadata["format"] = kFormat;
@@ -68,7 +68,7 @@ void save(const LifterSet& set, TensorFile& file) {
       {"lifters", lifters}}.dump();
 }
 
-LifterSet load_lifters(const TensorFile& file, const std::string& path) {
+LifterSet load_lifters(const TensorFile& file, const std::string& path, Device device) {
   const auto format = file.metadata.find("format");
   const std::string found = format == file.metadata.end() ? "none" : format->second;
   if (!found.starts_with("posetape lifter")) {
@@ -88,7 +88,7 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path) {
     for (const auto& lifter : j.at("lifters")) {
       set.lifters.push_back({lifter.at("name").get<std::string>(),
                              lifter.at("held_out").get<std::vector<std::string>>(),
-                             model::Stcformer(set.config, DType::f32, 0)});
+                             model::Stcformer(set.config, DType::f32, 0, device)});
     }
   } catch (const std::exception& error) {
     fail("{}: the lifter's configuration is not readable ({}); was it written by another version?",

@@ -34,6 +34,7 @@ LifterSet make_lifters(const model::StcformerConfig& config, int frames, int fol
 
 void save(const LifterSet& set, TensorFile& file);
 // Throws where the file is no lifter of this version, or its tensors do not fit.
-LifterSet load_lifters(const TensorFile& file, const std::string& path);
+LifterSet load_lifters(const TensorFile& file, const std::string& path,
+                       Device device = Device::cpu);
 
 }  // namespace posetape::tools

@@ -6,6 +6,7 @@
 
 #include "engine/error.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cuda/runtime.hpp"
 #include "tools/commands.hpp"
 
 namespace posetape::tools {
@@ -20,8 +21,12 @@ void Common::add_to(CLI::App& command) {
 }
 
 void Common::apply() const {
-  if (device == "cuda") fail("--device cuda: this build has no CUDA backend; use --device cpu");
   if (threads > 0) set_threads(threads);
+  if (device != "cuda") return;
+  const cuda::DeviceInfo& info = cuda::open();
+  fmt::print(stderr, "device: {}, compute capability {}.{}, {:.1f} GB{}\n", info.name, info.major,
+             info.minor, static_cast<double>(info.memory) / 1e9,
+             info.emulated ? ", emulated on the CPU" : "");
 }
 
 }  // namespace posetape::tools

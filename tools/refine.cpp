@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "diffusion/refiner.hpp"
+#include "engine/replay.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
@@ -28,8 +29,8 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
-  const diffusion::Refiner refiner =
-      diffusion::Refiner::load(read_safetensors(options.checkpoint), options.checkpoint);
+  const diffusion::Refiner refiner = diffusion::Refiner::load(
+      read_safetensors(options.checkpoint), options.checkpoint, DType::f32, options.common.where());
   const int frames = refiner.config().frames;
   if (options.frames != 0 && options.frames != frames) {
     fail(
@@ -51,10 +52,13 @@ void run(const Options& options) {
   const std::vector<int> all = data::all_sequences(dataset);
   Progress progress("refine", "windows",
                     static_cast<double>(data::make_windows(dataset, all, frames, stride).size()));
-  const PoseFunction refine = [&](std::span<const Tensor> in) {
+  Replay replay(options.common.where(), [&](std::span<const Tensor> in, int) {
     if (options.control == "bias") return refiner.bias_correction(in[0]);
     if (options.control == "linear") return refiner.linear_correction(in[0], in[1]);
     return refiner.refine(in[0], in[1], options.steps);
+  });
+  const PoseFunction refine = [&](std::span<const Tensor> in) {
+    return replay(in).to(Device::cpu);
   };
   double done = 0;
   auto poses = predict(

@@ -55,6 +55,7 @@ void run(const Options& options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
+  const Device device = options.common.where();
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
 
@@ -91,35 +92,39 @@ void run(const Options& options) {
 
   for (std::size_t index = first; index < set.lifters.size(); ++index) {
     Lifter& lifter = set.lifters[index];
-    model::Stcformer network(options.config, DType::f32, seed + index);
+    model::Stcformer network(options.config, flags.dtype(), seed + index, device);
     const std::vector<int> train = visible(dataset, parts.train, lifter);
     EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed);
     const int steps = batches.steps();
     Trainer trainer(network.parameters(), flags.options(steps));
     if (flags.resume && index == first) {
-      copy(resumed.at("resume.weights"), network.parameters().values());
+      copy(resumed.at("resume.weights"), network.parameters().masters());
+      network.parameters().masters_changed();
       trainer.load(resumed, flags.last_path());
     }
 
     Trainer::Hooks hooks;
-    hooks.loss = [&](int epoch, int step) {
+    hooks.batch = [&](int epoch, int step) {
       const auto [windows, flips] = batches.at(epoch, step);
-      return joint_distance_loss(
-          network(gather(dataset, windows, flips, flags.frames, Field::screen_2d)),
-          gather(dataset, windows, flips, flags.frames, Field::truth));
+      return Trainer::Batch{{gather(dataset, windows, flips, flags.frames, Field::screen_2d),
+                             gather(dataset, windows, flips, flags.frames, Field::truth)}};
     };
+    hooks.loss = [&](std::span<const Tensor> in, int) {
+      return joint_distance_loss(network(in[0]), in[1]);
+    };
+    Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
     hooks.validate = [&] {
       const auto poses =
           predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
                   [&](std::span<const data::Window> w) {
-                    return network(gather(dataset, w, {}, flags.frames, Field::screen_2d));
+                    return lift({{gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
                   });
       return mpjpe_mm(dataset, parts.validation, poses);
     };
     const RunOptions run_options{lifter.name, flags.epochs, steps, flags.batch, flags.log_path()};
     const TrainOutcome outcome = run_training(trainer, run_options, hooks, [&](bool best) {
-      if (best) copy(network.parameters().values(), lifter.network.parameters().values());
-      save_state(set, index, network.parameters().values(), trainer, flags.last_path());
+      if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
+      save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
     });
     if (outcome == TrainOutcome::interrupted) return;
   }

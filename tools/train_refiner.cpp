@@ -103,6 +103,7 @@ void run(Options options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
+  const Device device = options.common.where();
   RefinerConfig& config = options.config;
   config.frames = flags.frames;
   config.schedule = diffusion::parse_schedule(options.schedule);
@@ -124,7 +125,7 @@ void run(Options options) {
   TensorFile resumed;
   if (flags.resume) {
     resumed = read_safetensors(flags.last_path());
-    refiner = Refiner::load(resumed, flags.last_path());
+    refiner = Refiner::load(resumed, flags.last_path(), flags.dtype(), device);
     if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            diffusion::to_json(refiner->config()));
@@ -135,7 +136,7 @@ void run(Options options) {
         kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
         [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
     refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
-                    DType::f32, seed);
+                    flags.dtype(), seed, device);
   }
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();
@@ -150,20 +151,28 @@ void run(Options options) {
       refiner->noise().rho, refiner->noise().count);
 
   Trainer::Hooks hooks;
-  hooks.loss = [&](int epoch, int step) {
+  hooks.batch = [&](int epoch, int step) {
     const auto [windows, flips] = batches.at(epoch, step);
     const auto field = [&](Field f) { return gather(dataset, windows, flips, flags.frames, f); };
-    return refiner->loss({field(Field::truth), field(Field::noisy), field(Field::screen_2d)}, seed,
-                         static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
-                             static_cast<std::uint64_t>(step));
+    const std::uint64_t number =
+        static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
+        static_cast<std::uint64_t>(step);
+    Refiner::Prepared prepared = refiner->prepare(
+        {field(Field::truth), field(Field::noisy), field(Field::screen_2d)}, seed, number);
+    return Trainer::Batch{std::move(prepared.inputs), prepared.moves};
   };
+  hooks.loss = [&](std::span<const Tensor> inputs, int moves) {
+    return refiner->loss(inputs, moves, seed);
+  };
+  Replay refine(device, [&](std::span<const Tensor> in, int) {
+    return refiner->refine(in[0], in[1], options.inference_steps);
+  });
   hooks.validate = [&] {
     const auto poses =
         predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
                 [&](std::span<const data::Window> w) {
-                  return refiner->refine(gather(dataset, w, {}, flags.frames, Field::noisy),
-                                         gather(dataset, w, {}, flags.frames, Field::screen_2d),
-                                         options.inference_steps);
+                  return refine({{gather(dataset, w, {}, flags.frames, Field::noisy),
+                                  gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
                 });
     return mpjpe_mm(dataset, parts.validation, poses);
   };

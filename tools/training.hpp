@@ -22,6 +22,7 @@ struct TrainFlags {
   double lr = 1e-3;
   double decay = 0.96;
   int patience = 0;
+  std::string precision = "f32";
   bool flip = true;
   bool resume = false;
   bool drop_invalid = false;
@@ -29,6 +30,7 @@ struct TrainFlags {
 
   void add_to(CLI::App& command);
   TrainOptions options(int steps_per_epoch) const;
+  DType dtype() const { return precision == "bf16" ? DType::bf16 : DType::f32; }
   // "x.safetensors" -> "x.last.safetensors", "x.log.jsonl"
   std::string last_path() const;
   std::string log_path() const;

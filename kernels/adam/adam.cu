@@ -17,12 +17,13 @@ static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<
   const Index i = Index{blockIdx.x} * cuda::kThreads + threadIdx.x;
   if (i >= a.size) return;
   const A g = load(a.g[i]);
-  const A m = static_cast<A>(a.beta1) * load(a.m[i]) + static_cast<A>(1 - a.beta1) * g;
-  const A v = static_cast<A>(a.beta2) * load(a.v[i]) + static_cast<A>(1 - a.beta2) * g * g;
-  a.m[i] = store<T>(m);
-  a.v[i] = store<T>(v);
-  const A step = shared[0] * m / (sqrt_(v * shared[1]) + static_cast<A>(a.eps));
-  a.p[i] = store<T>(load(a.p[i]) - step);
+  const A m = static_cast<A>(a.beta1) * a.m[i] + static_cast<A>(1 - a.beta1) * g;
+  const A v = static_cast<A>(a.beta2) * a.v[i] + static_cast<A>(1 - a.beta2) * g * g;
+  a.m[i] = m;
+  a.v[i] = v;
+  const A p = a.p[i] - shared[0] * m / (sqrt_(v * shared[1]) + static_cast<A>(a.eps));
+  a.p[i] = p;
+  if (a.copy != nullptr) a.copy[i] = store<T>(p);
 }
 
 template <class T>

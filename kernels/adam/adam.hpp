@@ -7,12 +7,15 @@
 
 namespace posetape {
 
+// Parameters and moments are held in the type that T computes in: bf16's eight bits could not take
+// up a small update.
 template <class T>
 struct AdamUpdate {
-  T* p;
+  Accumulator<T>* p;
+  T* copy;  // p rounded to T, for the network; null where p is what it uses
   const T* g;
-  T* m;
-  T* v;
+  Accumulator<T>* m;
+  Accumulator<T>* v;
   const double* rates;  // lr, 1 - beta1^t, 1 - beta2^t: what changes from step to step
   Index size;
   double beta1;

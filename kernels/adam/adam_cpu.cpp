@@ -17,11 +17,13 @@ static void run(const AdamUpdate<T>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const A g = load(a.g[i]);
-      const A m = beta1 * load(a.m[i]) + rest1 * g;
-      const A v = beta2 * load(a.v[i]) + rest2 * g * g;
-      a.m[i] = store<T>(m);
-      a.v[i] = store<T>(v);
-      a.p[i] = store<T>(load(a.p[i]) - rate * m / (sqrt_(v * scale2) + eps));
+      const A m = beta1 * a.m[i] + rest1 * g;
+      const A v = beta2 * a.v[i] + rest2 * g * g;
+      a.m[i] = m;
+      a.v[i] = v;
+      const A p = a.p[i] - rate * m / (sqrt_(v * scale2) + eps);
+      a.p[i] = p;
+      if (a.copy != nullptr) a.copy[i] = store<T>(p);
     }
   });
 }

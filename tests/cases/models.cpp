@@ -31,8 +31,10 @@ Sizes sizes(ModelSize size) {
   return {4, 27, 256, 1, 8, 4};
 }
 
+// Networks take poses in the type that theirs computes in.
 Tensor input(const Shape& shape, std::uint64_t seed, double scale, DType dtype) {
-  return Tensor::of(shape, random_normal(shape, seed, scale).values<double>(), dtype);
+  return Tensor::of(shape, random_normal(shape, seed, scale).values<double>(),
+                    accumulator_of(dtype));
 }
 
 Tensor poses(const Sizes& s, Index channels, std::uint64_t seed, DType dtype) {

@@ -26,15 +26,22 @@ struct Toy {
   explicit Toy(DType dtype, std::uint64_t seed)
       : parameters(make_parameters<Layers>(0, dtype, seed)), layers(parameters, 0), type(dtype) {}
 
-  Tensor loss(int epoch, int step) const {
+  Trainer::Batch batch(int epoch, int step) const {
     const auto seed = static_cast<std::uint64_t>(100 * epoch + step);
     const auto as = [&](const Tensor& t) {
       return Tensor::of(t.shape(), std::span<const double>(t.values<double>()), type);
     };
-    const Tensor x = as(random_normal({16, 4}, seed));
-    const Tensor y = as(random_normal({16, 3}, seed + 50));
-    return joint_distance_loss(linear(linear(x, layers.w1, layers.b1, Activation::gelu), layers.w2),
-                               y);
+    return {{as(random_normal({16, 4}, seed)), as(random_normal({16, 3}, seed + 50))}};
+  }
+  Tensor loss(std::span<const Tensor> in) const {
+    const Tensor hidden = linear(in[0], layers.w1, layers.b1, Activation::gelu);
+    return joint_distance_loss(linear(hidden, layers.w2), in[1]);
+  }
+  Trainer::Hooks hooks() const {
+    Trainer::Hooks hooks;
+    hooks.batch = [this](int epoch, int step) { return batch(epoch, step); };
+    hooks.loss = [this](std::span<const Tensor> in, int) { return loss(in); };
+    return hooks;
   }
 
   ParameterList parameters;
@@ -44,9 +51,8 @@ struct Toy {
 
 std::vector<double> run(Toy& toy, Trainer& trainer, int stop_after) {
   std::vector<double> losses;
-  Trainer::Hooks hooks;
-  hooks.loss = [&](int epoch, int step) { return toy.loss(epoch, step); };
-  hooks.validate = [&] { return toy.loss(99, 0).item(); };
+  Trainer::Hooks hooks = toy.hooks();
+  hooks.validate = [&] { return toy.loss(toy.batch(99, 0).inputs).item(); };
   hooks.on_step = [&](const TrainState&, double loss) { losses.push_back(loss); };
   hooks.stop = [&] { return static_cast<int>(losses.size()) == stop_after; };
   trainer.run(hooks);
@@ -112,8 +118,7 @@ TEST_CASE("the learning rate falls by its factor after every epoch, and patience
   Trainer trainer(toy.parameters, {50, 2, 1e-3, 0.96, 2});
   std::vector<double> rates;
   int validations = 0;
-  Trainer::Hooks hooks;
-  hooks.loss = [&](int epoch, int step) { return toy.loss(epoch, step); };
+  Trainer::Hooks hooks = toy.hooks();
   hooks.validate = [&] { return ++validations == 3 ? 1.0 : 1.0 + validations; };
   hooks.on_epoch = [&](const EpochResult& r) { rates.push_back(r.lr); };
   CHECK(trainer.run(hooks) == TrainOutcome::finished);
@@ -128,10 +133,10 @@ TEST_CASE("the learning rate falls by its factor after every epoch, and patience
 TEST_CASE("a loss that is not finite ends the run with its place") {
   Toy toy(DType::f32, 7);
   Trainer trainer(toy.parameters, {2, 3, 1e-3, 0.96, 0});
-  Trainer::Hooks hooks;
-  hooks.loss = [&](int epoch, int step) {
+  Trainer::Hooks hooks = toy.hooks();
+  hooks.batch = [&](int epoch, int step) {
     if (epoch == 1) fill(toy.layers.b1, std::numeric_limits<double>::quiet_NaN());
-    return toy.loss(epoch, step);
+    return toy.batch(epoch, step);
   };
   hooks.validate = [] { return 1.0; };
   CHECK_THROWS_WITH_AS(trainer.run(hooks), doctest::Contains("epoch 2, step 1"), Error);

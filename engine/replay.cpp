@@ -1,0 +1,76 @@
+#include "engine/replay.hpp"
+
+namespace posetape {
+
+struct Replay::Recorded {
+  // Of its own: what lies in it must not be handed out to others between two launches. It outlives
+  // the tensors.
+  Arena arena{Device::cuda};
+  std::vector<Tensor> inputs;
+  Tensor output;
+  cuda::Graph graph;
+  bool warm = false;
+};
+
+Replay::Replay(Device device, Function function)
+    : device_(device), function_(std::move(function)) {}
+Replay::Replay(Replay&&) noexcept = default;
+Replay::~Replay() = default;
+
+Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
+  if (device_ == Device::cpu) return function_(inputs, variant);
+  Key key{variant};
+  for (const Tensor& x : inputs) {
+    key.push_back(x.defined() ? static_cast<Index>(x.dtype()) : -1);
+    for (int i = 0; i < x.shape().rank(); ++i) key.push_back(x.shape()[i]);
+    key.push_back(-1);
+  }
+  std::unique_ptr<Recorded>& recorded = by_key_[key];
+  if (!recorded) {
+    recorded = std::make_unique<Recorded>();
+    const ArenaScope scope(recorded->arena);
+    for (const Tensor& x : inputs) recorded->inputs.push_back(x.to(device_));
+  } else {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].defined()) copy(inputs[i], recorded->inputs[i]);
+    }
+  }
+  return run(*recorded, variant);
+}
+
+Tensor Replay::run(Recorded& r, int variant) {
+  if (r.graph.recorded()) {
+    r.graph.launch();
+    return r.output;
+  }
+  const ArenaScope scope(r.arena);
+  r.output = Tensor();
+  if (!r.warm) {
+    // Libraries set themselves up and the arena fills, so that recording allocates nothing.
+    r.output = function_(r.inputs, variant);
+    r.warm = true;
+    return r.output;
+  }
+  r.graph.begin();
+  try {
+    r.output = function_(r.inputs, variant);
+    r.graph.end();
+  } catch (...) {
+    r.graph.abandon();
+    throw;
+  }
+  r.graph.launch();
+  return r.output;
+}
+
+void Replay::clear() {
+  by_key_.clear();
+}
+
+int Replay::recorded() const {
+  int count = 0;
+  for (const auto& [key, r] : by_key_) count += r->graph.recorded() ? 1 : 0;
+  return count;
+}
+
+}  // namespace posetape
