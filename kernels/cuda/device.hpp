@@ -42,6 +42,28 @@ inline unsigned blocks_for(Index n, Index each) {
   return static_cast<unsigned>((n + each - 1) / each);
 }
 
+// Work that goes on beside the stream, on a stream of its own. What comes before the Fork is done
+// before it, and what comes after join() waits for it.
+class Fork {
+ public:
+  Fork();
+  // Launches of f go aside; the first call begins there.
+  template <class F>
+  void aside(const F& f) {
+    begin();
+    f();
+    end();
+  }
+  void join();
+
+ private:
+  void begin();
+  void end();
+
+  cudaStream_t main_;
+  bool used_ = false;
+};
+
 // Uninitialised device memory that lives until the end of the scope; kernels launched before then
 // may use it.
 std::shared_ptr<void> scratch(std::size_t bytes);

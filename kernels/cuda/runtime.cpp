@@ -18,7 +18,10 @@ constexpr int kOldestMinor = 5;
 struct State {
   bool open = false;
   DeviceInfo info;
-  cudaStream_t stream = nullptr;
+  cudaStream_t stream = nullptr;  // where work goes now
+  cudaStream_t side = nullptr;
+  cudaEvent_t forked = nullptr;
+  cudaEvent_t joined = nullptr;
   ScratchSource scratch = nullptr;
   const char* entry = "";  // being launched
   const char* last_kernel = "none";
@@ -109,6 +112,9 @@ const DeviceInfo& open() {
   check_device();
   check(cudaSetDevice(0), "choosing the device");
   check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithFlags(&state.side, cudaStreamNonBlocking), "making a stream");
+  check(cudaEventCreateWithFlags(&state.forked, cudaEventDisableTiming), "making an event");
+  check(cudaEventCreateWithFlags(&state.joined, cudaEventDisableTiming), "making an event");
   const char* synchronous = std::getenv("POSETAPE_CUDA_SYNC");
   state.synchronous = synchronous != nullptr && *synchronous == '1';
   state.open = true;
@@ -119,6 +125,9 @@ void close() {
   if (!state.open) return;
   cudaStreamSynchronize(state.stream);
   destroy_handles();
+  cudaEventDestroy(state.forked);
+  cudaEventDestroy(state.joined);
+  cudaStreamDestroy(state.side);
   cudaStreamDestroy(state.stream);
   const ScratchSource scratch = state.scratch;
   state = State{};
@@ -137,6 +146,27 @@ void check(cudaError_t error, const char* doing) {
                state.last_entry + ", run again with POSETAPE_CUDA_SYNC=1 to find the one";
   }
   throw Error(message);
+}
+
+Fork::Fork() : main_(state.stream) {}
+
+void Fork::begin() {
+  if (!used_) {
+    check(cudaEventRecord(state.forked, main_), "forking a stream");
+    check(cudaStreamWaitEvent(state.side, state.forked, 0), "forking a stream");
+    used_ = true;
+  }
+  state.stream = state.side;
+}
+
+void Fork::end() {
+  state.stream = main_;
+}
+
+void Fork::join() {
+  if (!used_) return;
+  check(cudaEventRecord(state.joined, state.side), "joining a stream");
+  check(cudaStreamWaitEvent(main_, state.joined, 0), "joining a stream");
 }
 
 Entry::Entry(const char* name) : outer_(std::exchange(state.entry, name)) {}

@@ -1,0 +1,107 @@
+// Whole networks on the device: the CPU's losses and poses, one graph a step.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "diffusion/refiner.hpp"
+#include "engine/gradcheck.hpp"
+#include "engine/trainer.hpp"
+#include "kernels/cuda/runtime.hpp"
+#include "model/stcformer.hpp"
+#include "tests/model/whole_model.hpp"
+
+using namespace posetape;
+using diffusion::Refiner;
+
+namespace {
+
+constexpr Index kJoints = 17;
+constexpr int kSteps = 50;
+
+diffusion::RefinerConfig tiny() {
+  diffusion::RefinerConfig config;
+  config.network = {8, 1, 2, 2, true};
+  config.frames = 5;
+  return config;
+}
+
+Tensor poses(Index channels, std::uint64_t seed, DType dtype) {
+  return Tensor::of({2, 5, kJoints, channels},
+                    random_normal({2, 5, kJoints, channels}, seed, 0.3).values<double>(), dtype);
+}
+
+diffusion::RefinerBatch batch(int step, DType dtype) {
+  const auto seed = static_cast<std::uint64_t>(10 * step);
+  return {poses(3, seed + 1, dtype), poses(3, seed + 2, dtype), poses(2, seed + 3, dtype)};
+}
+
+Refiner make(const diffusion::RefinerConfig& config, DType dtype, Device device) {
+  const diffusion::ErrorScale scale{std::vector<double>(51, 0.0), std::vector<double>(51, 0.4)};
+  return Refiner(config, some_noise(), scale, dtype, 11, device);
+}
+
+struct Run {
+  std::vector<double> losses;
+  std::vector<double> refined;
+  long long launches = 0;  // of kernels by the host, in the last step
+};
+
+Run train(const diffusion::RefinerConfig& config, DType dtype, Device device) {
+  Refiner refiner = make(config, dtype, device);
+  Trainer trainer(refiner.parameters(), {1, kSteps, 1e-3, 1, 0});
+  Run run;
+  const DType type = accumulator_of(dtype);
+  long long before = 0;
+  Trainer::Hooks hooks;
+  hooks.batch = [&](int, int step) {
+    before = cuda::launches();
+    Refiner::Prepared p =
+        refiner.prepare(batch(step, type), 3, static_cast<std::uint64_t>(step));
+    return Trainer::Batch{std::move(p.inputs), p.moves};
+  };
+  hooks.loss = [&](std::span<const Tensor> in, int moves) { return refiner.loss(in, moves, 3); };
+  hooks.validate = [] { return 1.0; };
+  hooks.on_step = [&](const TrainState&, double loss) {
+    run.losses.push_back(loss);
+    run.launches = cuda::launches() - before;
+  };
+  trainer.run(hooks);
+  Replay refine(device, [&](std::span<const Tensor> in, int) {
+    return refiner.refine(in[0], in[1], 3);
+  });
+  const diffusion::RefinerBatch b = batch(99, type);
+  for (int i = 0; i < 3; ++i) run.refined = refine({{b.noisy, b.y}}).to_doubles();
+  return run;
+}
+
+void check_close(const std::vector<double>& got, const std::vector<double>& expected,
+                 double tolerance) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    CHECK_MESSAGE(std::fabs(got[i] - expected[i]) <= tolerance * std::fabs(expected[i]) + 1e-9,
+                  "number ", i, ": ", got[i], " instead of ", expected[i]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cuda: 50 training steps give the CPU's losses, and the refined poses are the CPU's") {
+  std::vector<diffusion::RefinerConfig> configs(4, tiny());
+  configs[1].noise = diffusion::NoiseKind::ar1;
+  configs[1].source = diffusion::ErrorSource::mixed;
+  configs[2].states = diffusion::States::rollout;
+  configs[3].objective = diffusion::Objective::regression;
+  configs[3].network.timestep = false;
+  for (const auto& config : configs) {
+    const Run cpu = train(config, DType::f32, Device::cpu);
+    const Run device = train(config, DType::f32, Device::cuda);
+    REQUIRE(cpu.losses.size() == kSteps);
+    CHECK(cpu.losses.back() < cpu.losses.front());
+    check_close(device.losses, cpu.losses, 1e-5);
+    check_close(device.refined, cpu.refined, 1e-3);
+    // Replayed: the host launches no kernel of its own.
+    CHECK(device.launches == 0);
+  }
+}
