@@ -10,7 +10,7 @@
 #include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "model/stcformer.hpp"
-#include "tests/model/whole_model.hpp"
+#include "tests/cases/models.hpp"
 
 using namespace posetape;
 using diffusion::Refiner;
@@ -57,8 +57,7 @@ Run train(const diffusion::RefinerConfig& config, DType dtype, Device device) {
   Trainer::Hooks hooks;
   hooks.batch = [&](int, int step) {
     before = cuda::launches();
-    Refiner::Prepared p =
-        refiner.prepare(batch(step, type), 3, static_cast<std::uint64_t>(step));
+    Refiner::Prepared p = refiner.prepare(batch(step, type), 3, static_cast<std::uint64_t>(step));
     return Trainer::Batch{std::move(p.inputs), p.moves};
   };
   hooks.loss = [&](std::span<const Tensor> in, int moves) { return refiner.loss(in, moves, 3); };
@@ -68,9 +67,8 @@ Run train(const diffusion::RefinerConfig& config, DType dtype, Device device) {
     run.launches = cuda::launches() - before;
   };
   trainer.run(hooks);
-  Replay refine(device, [&](std::span<const Tensor> in, int) {
-    return refiner.refine(in[0], in[1], 3);
-  });
+  Replay refine(device,
+                [&](std::span<const Tensor> in, int) { return refiner.refine(in[0], in[1], 3); });
   const diffusion::RefinerBatch b = batch(99, type);
   for (int i = 0; i < 3; ++i) run.refined = refine({{b.noisy, b.y}}).to_doubles();
   return run;
