@@ -22,7 +22,7 @@ struct TypeOf<double> {
   static constexpr cudaDataType_t kType = CUDA_R_64F;
   static constexpr cudaDataType_t kScale = CUDA_R_64F;
   static constexpr cublasComputeType_t kCompute = CUBLAS_COMPUTE_64F;
-  static constexpr bool kBias = false;  // no epilogues in f64
+  static constexpr bool kEpilogues = false;
 };
 template <>
 struct TypeOf<float> {
@@ -30,7 +30,7 @@ struct TypeOf<float> {
   static constexpr cudaDataType_t kType = CUDA_R_32F;
   static constexpr cudaDataType_t kScale = CUDA_R_32F;
   static constexpr cublasComputeType_t kCompute = CUBLAS_COMPUTE_32F;
-  static constexpr bool kBias = true;
+  static constexpr bool kEpilogues = true;
 };
 template <>
 struct TypeOf<bf16> {
@@ -38,7 +38,7 @@ struct TypeOf<bf16> {
   static constexpr cudaDataType_t kType = CUDA_R_16BF;
   static constexpr cudaDataType_t kScale = CUDA_R_32F;
   static constexpr cublasComputeType_t kCompute = CUBLAS_COMPUTE_32F;
-  static constexpr bool kBias = true;
+  static constexpr bool kEpilogues = true;
 };
 
 // Objects of cuBLASLt that destroy themselves.
@@ -71,7 +71,7 @@ std::string text(const Gemm<T>& g) {
          (g.a.transpose ? " (transposed)" : "") + " and " + size(g.k, g.n) +
          (g.b.transpose ? " (transposed)" : "") +
          (g.batch > 1 ? ", batch of " + std::to_string(g.batch) : "") +
-         (g.bias != nullptr ? ", with bias" : "");
+         (g.bias != nullptr ? ", with bias" : "") + (g.a_sums != nullptr ? ", with sums" : "");
 }
 
 // Completes the name of a failed call.
@@ -87,6 +87,17 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm;
   bool found = false;
 };
+
+// What the library does beside the product, and with which vector.
+template <class T>
+std::uint32_t epilogue(const Gemm<T>& g) {
+  if (g.bias != nullptr) return CUBLASLT_EPILOGUE_BIAS;
+  return g.a_sums != nullptr ? CUBLASLT_EPILOGUE_BGRADB : CUBLASLT_EPILOGUE_DEFAULT;
+}
+template <class T>
+const void* vector(const Gemm<T>& g) {
+  return g.bias != nullptr ? g.bias : g.a_sums;
+}
 
 // All of a product but its addresses, of which the alignment matters.
 using Key = std::array<Index, 16>;
@@ -106,8 +117,8 @@ Key key(const Gemm<T>& g) {
           alignment(g.a.data),
           alignment(g.b.data),
           alignment(g.c.data),
-          g.bias != nullptr,
-          alignment(g.bias)};
+          epilogue(g),
+          alignment(vector(g))};
 }
 
 // Not destroyed when the process ends: the driver may be gone by then.
@@ -162,12 +173,9 @@ Description describe(const Gemm<T>& g) {
   };
   set(description, CUBLASLT_MATMUL_DESC_TRANSA, operation(g.b));
   set(description, CUBLASLT_MATMUL_DESC_TRANSB, operation(g.a));
-  if (g.bias != nullptr) {
-    set(description, CUBLASLT_MATMUL_DESC_EPILOGUE,
-        static_cast<std::uint32_t>(CUBLASLT_EPILOGUE_BIAS));
-    // The search looks at its alignment.
-    set(description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(g.bias));
-  }
+  set(description, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue(g));
+  // The search looks at its alignment.
+  set(description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector(g));
   return description;
 }
 
@@ -202,8 +210,8 @@ Plan make_plan(const Gemm<T>& g) {
       preference(g).get(), 1, &result, &found);
   plan.found =
       status == CUBLAS_STATUS_SUCCESS && found > 0 && result.state == CUBLAS_STATUS_SUCCESS;
-  // Without the bias there may be one.
-  if (!plan.found && g.bias == nullptr) {
+  // Without the epilogue there may be one.
+  if (!plan.found && vector(g) == nullptr) {
     check(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
           in("cublasLtMatmulAlgoGetHeuristic", g));
   }
@@ -238,15 +246,20 @@ bool gemm(const Gemm<T>& g) {
     return false;
   }
   Gemm<T> asked = g;
-  if (!TypeOf<T>::kBias) asked.bias = nullptr;
+  const auto drop_epilogue = [&] {
+    asked.bias = nullptr;
+    asked.a_sums = nullptr;
+  };
+  if (!TypeOf<T>::kEpilogues) drop_epilogue();
   check_sizes(asked);
   const Plan* plan = &plan_of(asked);
   if (!plan->found) {
-    asked.bias = nullptr;
+    drop_epilogue();
     plan = &plan_of(asked);
   }
-  if (asked.bias != nullptr) {
-    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(asked.bias));
+  const bool has_epilogue = vector(asked) != nullptr;
+  if (has_epilogue) {
+    set(plan->description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector(asked));
   }
   const Accumulator<T> alpha = 1;
   const Accumulator<T> beta = g.c.into == Into::add ? 1 : 0;
@@ -255,7 +268,7 @@ bool gemm(const Gemm<T>& g) {
                        plan->c.get(), &plan->algorithm, blas_workspace(), kBlasWorkspace, stream()),
         in("cublasLtMatmul", asked));
   check_library_call("cublasLtMatmul");
-  return asked.bias != nullptr;
+  return has_epilogue;
 }
 
 template bool gemm(const Gemm<double>&);

@@ -25,11 +25,13 @@ struct Gemm {
   Matrix<T> a, b;
   GradientOut<T> c;
   Index batch = 1;
-  const T* bias = nullptr;  // [n], added to every row; null for none
+  // One of these, or none:
+  const T* bias = nullptr;  // [n], added to every row
+  T* a_sums = nullptr;      // [m], where the sums of A's rows are put; for a batch of one
 };
 
-// A k of zero gives C = 0 (or leaves C). Returns whether the bias was added on the way: cuBLASLt
-// cannot in f64, nor for k = 0. Where it was not, the caller adds it.
+// A k of zero gives C = 0 (or leaves C). Returns whether the bias was added, or the sums put, on
+// the way: cuBLASLt cannot in f64, nor for k = 0, nor everywhere else. Where not, the caller does.
 template <class T>
 bool gemm(const Gemm<T>& g);
 

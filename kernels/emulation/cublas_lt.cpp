@@ -104,6 +104,8 @@ struct Problem {
 
   bool transposes_a() const { return op.transpose_a == CUBLAS_OP_T; }
   bool transposes_b() const { return op.transpose_b == CUBLAS_OP_T; }
+  // Whether the bias's pointer is used.
+  bool has_vector() const { return op.epilogue != CUBLASLT_EPILOGUE_DEFAULT; }
   std::uint64_t inner() const { return transposes_a() ? a.rows : a.columns; }
 };
 
@@ -113,7 +115,8 @@ bool has_kernels(const Problem& p) {
   const cudaDataType_t type = p.d.type;
   if (p.a.type != type || p.b.type != type || p.c.type != type) return false;
   const bool known = p.op.epilogue == CUBLASLT_EPILOGUE_DEFAULT ||
-                     p.op.epilogue == CUBLASLT_EPILOGUE_BIAS;
+                     p.op.epilogue == CUBLASLT_EPILOGUE_BIAS ||
+                     (p.op.epilogue == CUBLASLT_EPILOGUE_BGRADB && p.d.batch == 1);
   if (!known || p.op.transpose_a > CUBLAS_OP_T || p.op.transpose_b > CUBLAS_OP_T) return false;
   if (type == CUDA_R_64F) {
     return p.op.compute == CUBLAS_COMPUTE_64F && p.op.scale == CUDA_R_64F &&
@@ -260,9 +263,12 @@ cublasStatus_t enqueue_product(const Problem& p, const void* alpha, const void* 
                          p.transposes_a(),
                          p.transposes_b(),
                          nullptr,
+                         nullptr,
                          scalar<Accumulator<T>>(alpha),
                          scalar<Accumulator<T>>(beta)};
-  if (p.op.epilogue == CUBLASLT_EPILOGUE_BIAS) product.bias = static_cast<const T*>(p.op.bias);
+  T* const vector = const_cast<T*>(static_cast<const T*>(p.op.bias));
+  if (p.op.epilogue == CUBLASLT_EPILOGUE_BIAS) product.bias = vector;
+  if (p.op.epilogue == CUBLASLT_EPILOGUE_BGRADB) product.b_sums = vector;
   const auto run = [product, workspace, workspace_bytes, a = p.a, b = p.b, c = p.c, d = p.d] {
     check_matrix(product.a.data, a, "A");
     check_matrix(product.b.data, b, "B");
@@ -271,6 +277,10 @@ cublasStatus_t enqueue_product(const Problem& p, const void* alpha, const void* 
     if (product.bias != nullptr) {
       check_device_range(product.bias, static_cast<std::size_t>(product.m) * sizeof(T),
                          "the bias of cublasLtMatmul");
+    }
+    if (product.b_sums != nullptr) {
+      check_device_range(product.b_sums, static_cast<std::size_t>(product.n) * sizeof(T),
+                         "the bias's gradient of cublasLtMatmul");
     }
     const DeviceAccess access;
     if (workspace_bytes > 0) {
@@ -468,9 +478,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     }
     const Problem p{*description, *a_layout, *b_layout, *c_layout, *d_layout};
     if (const cublasStatus_t status = check_problem(p)) return status;
-    if (p.op.epilogue == CUBLASLT_EPILOGUE_BIAS && p.op.bias == nullptr) {
-      return CUBLAS_STATUS_INVALID_VALUE;
-    }
+    if (p.has_vector() && p.op.bias == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
     // In place, C has D's layout.
     if (c == d && (p.c.ld != p.d.ld || p.c.step != p.d.step)) return CUBLAS_STATUS_INVALID_VALUE;
     if (algo == nullptr) return CUBLAS_STATUS_INVALID_VALUE;

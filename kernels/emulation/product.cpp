@@ -34,6 +34,12 @@ void multiply_one(const ProductArgs<T>& p, const T* a, const T* b, const T* c, T
       strips<A>(a, p.m, p.transpose_a ? p.a.ld : 1, p.k, p.transpose_a ? 1 : p.a.ld, kTileRows);
   const auto right =
       strips<A>(b, p.n, p.transpose_b ? 1 : p.b.ld, p.k, p.transpose_b ? p.b.ld : 1, kTileColumns);
+  for (Index j = 0; j < p.n && p.b_sums != nullptr; ++j) {
+    const A* column = right.data() + (j / kTileColumns * kTileColumns) * p.k + j % kTileColumns;
+    A sum = 0;
+    for (Index k = 0; k < p.k; ++k) sum += column[k * kTileColumns];
+    p.b_sums[j] = store<T>(sum);
+  }
   for (Index j = 0; j < p.n; j += kTileColumns) {
     for (Index i = 0; i < p.m; i += kTileRows) {
       const A* l = left.data() + i * p.k;

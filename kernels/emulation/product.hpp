@@ -21,7 +21,8 @@ struct ProductArgs {
   ColumnMajor<const T> a, b, c;
   ColumnMajor<T> d;
   bool transpose_a, transpose_b;
-  const T* bias;  // or null
+  const T* bias;  // [m], or null
+  T* b_sums;      // [n], where the sums of op(B)'s columns are put, or null
   Accumulator<T> alpha, beta;
 };
 

@@ -45,50 +45,29 @@ static void run(const LinearForward<T>& a) {
 }
 POSETAPE_CUDA_KERNEL(LinearForward);
 
-// dz[i], which it leaves in its place as well.
-template <class F, class T>
-struct Slope {
-  const T* dy;
-  const T* z;
-  T* dz;
-
-  __device__ Accumulator<T> operator()(Index i) const {
-    const auto x = load(z[i]);
-    dz[i] = store<T>(load(dy[i]) * F::slope(x, x));
-    return load(dz[i]);
-  }
-};
-
-// put(sum of dz over the rows), where dz(i) is asked for once for every element.
-template <class T, class F>
-static void sum_rows_of(const LinearBackward<T>& a, const F& dz) {
-  cuda::sum_columns<Accumulator<T>>(
-      a.rows, a.out, [dz, out = a.out] __device__(Index r, Index i) { return dz(r * out + i); },
-      [db = a.db] __device__(Index i, Accumulator<T> sum) { db.put(i, sum); });
-}
-
 template <class F, class T>
 static void activation_backward(const LinearBackward<T>& a) {
-  const Slope<F, T> slope{a.dy, a.z, a.dz};
-  if (a.db.wanted()) return sum_rows_of(a, slope);
-  cuda::for_each(a.rows * a.out, [slope] __device__(Index i) { slope(i); });
+  cuda::map(a.rows * a.out, a.dy, a.z, a.dz,
+            [] __device__(T dy, T z) { return store<T>(load(dy) * F::slope(load(z), load(z))); });
 }
 
 template <class T>
 static void run(const LinearBackward<T>& a) {
   const T* dz = a.activation == Activation::none ? a.dy : a.dz;
-  switch (a.activation) {
-    case Activation::gelu:
-      activation_backward<Gelu>(a);
-      break;
-    case Activation::silu:
-      activation_backward<Silu>(a);
-      break;
-    case Activation::none:
-      if (a.db.wanted()) sum_rows_of(a, [dz] __device__(Index i) { return load(dz[i]); });
-  }
+  if (a.activation == Activation::gelu) activation_backward<Gelu>(a);
+  if (a.activation == Activation::silu) activation_backward<Silu>(a);
   if (a.dx.wanted()) cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
-  if (a.dw.wanted()) cuda::gemm<T>({a.out, a.in, a.rows, {dz, a.out, true}, {a.x, a.in}, a.dw});
+  bool has_db = !a.db.wanted();
+  if (a.dw.wanted()) {
+    cuda::Gemm<T> dw{a.out, a.in, a.rows, {dz, a.out, true}, {a.x, a.in}, a.dw};
+    if (a.db.into == Into::write) dw.a_sums = a.db.data;
+    has_db |= cuda::gemm(dw);
+  }
+  if (has_db) return;
+  cuda::sum_columns<Accumulator<T>>(
+      a.rows, a.out,
+      [dz, out = a.out] __device__(Index r, Index i) { return load(dz[r * out + i]); },
+      [db = a.db] __device__(Index i, Accumulator<T> sum) { db.put(i, sum); });
 }
 POSETAPE_CUDA_KERNEL(LinearBackward);
 

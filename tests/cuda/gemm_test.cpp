@@ -32,6 +32,7 @@ struct Problem {
   bool shared_b = false;
   Into into = Into::write;
   bool bias = false;
+  bool sums = false;
   Index offset = 0;  // of all matrices, in elements
 };
 
@@ -48,6 +49,7 @@ void check(const Problem& p) {
   const auto c = numbers<T>(p.batch * c_size + p.offset, 3);
   const auto bias = numbers<T>(p.n + p.offset, 4);
   const DeviceArray<T> da(a), db(b), dbias(bias);
+  const DeviceArray<T> dsums(std::vector<T>(static_cast<std::size_t>(p.m)));
   DeviceArray<T> dc(c);
   const bool added = cuda::gemm<T>(
       {p.m,
@@ -57,8 +59,9 @@ void check(const Problem& p) {
        {db.data() + p.offset, p.transpose_b ? p.k : p.n, p.transpose_b, p.shared_b ? 0 : b_size},
        {dc.data() + p.offset, p.into},
        p.batch,
-       p.bias ? dbias.data() + p.offset : nullptr});
-  CHECK_FALSE((added && !p.bias));
+       p.bias ? dbias.data() + p.offset : nullptr,
+       p.sums ? dsums.data() : nullptr});
+  CHECK_FALSE((added && !p.bias && !p.sums));
   const std::vector<T> got = dc.values();
   int wrong = 0;
   for (Index s = 0; s < p.batch; ++s) {
@@ -72,10 +75,19 @@ void check(const Problem& p) {
           sum += load(as[p.transpose_a ? k * p.m + i : i * p.k + k]) *
                  load(bs[p.transpose_b ? j * p.k + k : k * p.n + j]);
         }
-        if (added) sum += load(bias[static_cast<std::size_t>(p.offset + j)]);
+        if (added && p.bias) sum += load(bias[static_cast<std::size_t>(p.offset + j)]);
         wrong += load(got[at]) != sum;
       }
     }
+  }
+  const std::vector<T> sums = dsums.values();
+  for (Index i = 0; i < p.m && p.sums && added; ++i) {
+    Accumulator<T> sum = 0;
+    for (Index k = 0; k < p.k; ++k) {
+      sum +=
+          load(a[static_cast<std::size_t>(p.offset + (p.transpose_a ? k * p.m + i : i * p.k + k))]);
+    }
+    wrong += load(sums[static_cast<std::size_t>(i)]) != sum;
   }
   CHECK(wrong == 0);
 }
@@ -94,11 +106,15 @@ void check_all() {
   }
   check<T>({4, 6, 8, false, true, 5, true});
   for (const Index offset : {0, 1, 2, 3, 8}) {  // alignments
-    check<T>({8, 16, 24, false, true, 1, false, Into::write, true, offset});
+    check<T>({8, 16, 24, false, true, 1, false, Into::write, true, false, offset});
+  }
+  for (const bool ta : {false, true}) {
+    check<T>({9, 6, 40, ta, false, 1, false, Into::add, false, true});
   }
   check<T>({2, 3, 0});
   check<T>({2, 3, 0, false, false, 2, false, Into::add});
   check<T>({2, 3, 0, false, false, 1, false, Into::write, true});
+  check<T>({2, 3, 0, true, false, 1, false, Into::write, false, true});
   check<T>({0, 3, 2});
   check<T>({3, 0, 2});
 }

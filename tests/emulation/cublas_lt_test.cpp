@@ -134,6 +134,24 @@ TEST_CASE("transpositions and the bias of a product") {
   CHECK(p.d_data.values() == std::vector<float>{119, 243, 122, 250});
 }
 
+TEST_CASE("the gradient of a bias, beside a product") {
+  reset();
+  Product p;
+  CHECK(p.describe(CUBLASLT_MATMUL_DESC_EPILOGUE, std::uint32_t{CUBLASLT_EPILOGUE_BGRADB}) ==
+        CUBLAS_STATUS_SUCCESS);
+  CHECK(p.run() == CUBLAS_STATUS_INVALID_VALUE);  // where to?
+  CHECK(p.describe(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias.data()) == CUBLAS_STATUS_SUCCESS);
+  CHECK(p.run() == CUBLAS_STATUS_SUCCESS);
+  CHECK(p.d_data.values() == std::vector<float>{23, 34, 31, 46});
+  CHECK(p.bias.values() == std::vector<float>{11, 15});
+  CHECK(p.describe(CUBLASLT_MATMUL_DESC_TRANSB, std::int32_t{CUBLAS_OP_T}) ==
+        CUBLAS_STATUS_SUCCESS);
+  CHECK(p.run() == CUBLAS_STATUS_SUCCESS);
+  CHECK(p.bias.values() == std::vector<float>{12, 14});
+  for (const auto layout : {p.a, p.b, p.c, p.d}) p.batch(layout, 2, 4);
+  CHECK(p.search() == CUBLAS_STATUS_NOT_SUPPORTED);
+}
+
 TEST_CASE("batches may share a matrix") {
   reset();
   Product p;
@@ -169,6 +187,7 @@ TEST_CASE("products of sizes beside the tiles") {
                           {d.data(), m, 0},
                           false,
                           true,
+                          nullptr,
                           nullptr,
                           1,
                           0});
@@ -275,6 +294,12 @@ TEST_CASE("matrices outside of their memory are found") {
                    p.describe(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias.data() + 1);
                  }),
                  "the bias of cublasLtMatmul (bytes 4 to 12) is not all inside of"));
+  CHECK(contains(found([](Product& p) {
+                   p.describe(CUBLASLT_MATMUL_DESC_EPILOGUE,
+                              std::uint32_t{CUBLASLT_EPILOGUE_BGRADB});
+                   p.describe(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias.data() + 1);
+                 }),
+                 "the bias's gradient of cublasLtMatmul (bytes 4 to 12) is not all inside of"));
 }
 
 TEST_CASE("attributes that are unknown or of another size") {
