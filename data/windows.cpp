@@ -23,7 +23,7 @@ const Sequence& sequence_of(const Dataset& dataset, const Window& window) {
   return dataset.sequences.at(static_cast<std::size_t>(window.sequence));
 }
 
-// Calls transform(source pose, target pose) for each frame, with the last real frame repeated.
+// Calls transform(source pose, target pose) for each frame of the window.
 template <class Transform>
 void gather(const PoseArray& source, const Window& window, bool flip, std::span<float> out,
             Transform transform) {
@@ -36,7 +36,7 @@ void gather(const PoseArray& source, const Window& window, bool flip, std::span<
         window.start, window.start + window.length, source.frames(), out.size());
   }
   for (std::size_t k = 0; k < out.size() / size; ++k) {
-    const int frame = window.start + std::min(static_cast<int>(k), window.length - 1);
+    const int frame = frame_at(window, static_cast<int>(k), source.frames());
     transform(source.frame(frame), out.data() + k * size);
   }
   if (flip) mirror(out, source.channels);
@@ -49,6 +49,10 @@ const PoseArray& need(const Sequence& sequence, const std::optional<PoseArray>& 
 }
 
 }  // namespace
+
+int frame_at(const Window& window, int k, int total) {
+  return std::clamp(window.start + k * window.step, 0, total - 1);
+}
 
 std::vector<int> all_sequences(const Dataset& dataset) {
   return select(dataset, [](const Sequence&) { return true; });
@@ -82,6 +86,31 @@ std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> se
     }
   }
   return windows;
+}
+
+std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                 const WindowCut& cut) {
+  const bool centre = cut.rule == WindowRule::centre_frame;
+  if (cut.step < 1 || (!centre && cut.step != 1)) {
+    fail("windows with frames {} apart; only windows around a centre frame may skip frames",
+         cut.step);
+  }
+  if (!centre) return make_windows(dataset, sequences, cut.frames, cut.stride);
+  if (cut.frames < 1) fail("windows of {} frames have no centre frame", cut.frames);
+  const int before = (cut.frames - 1) / 2;
+  std::vector<Window> windows;
+  for (const int index : sequences) {
+    const int total = dataset.sequences.at(static_cast<std::size_t>(index)).frames();
+    for (int frame = 0; frame < total; ++frame) {
+      windows.push_back({index, frame - before * cut.step, before + 1, before, cut.step});
+    }
+  }
+  return windows;
+}
+
+Merge merge_of(const WindowCut& cut) {
+  return cut.rule == WindowRule::every_stride && cut.stride < cut.frames ? Merge::average
+                                                                         : Merge::owned;
 }
 
 std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,
@@ -152,7 +181,7 @@ void WindowMerger::add(const Window& window, std::span<const float> values, int 
 
   const int first = merge_ == Merge::owned ? window.first_valid : 0;
   for (int k = first; k < window.length; ++k) {
-    const std::size_t frame = std::size_t(window.start + k);
+    const std::size_t frame = std::size_t(frame_at(window, k, total));
     const auto from = values.subspan(std::size_t(k) * size, size);
     ++partial.count[frame];
     if (merge_ == Merge::owned) {

@@ -10,16 +10,21 @@
 
 namespace posetape::data {
 
-// N frames of one sequence, from `start` on. Of these `length` are real; if the sequence is
-// shorter than N, its last frame is repeated to fill the rest. Frames of the sequence in more than
-// one window are owned by the earliest: this one owns [first_valid, length), counted from its own
-// start, so that the windows of a list own every frame exactly once.
+// N frames of one sequence, `step` apart from `start` on; before and beyond the sequence its first
+// and its last frame are repeated. Results are taken from the window's frames [0, length). Frames
+// of the sequence in more than one window are owned by the earliest: this one owns
+// [first_valid, length), counted from its own start, so that the windows of a list own every frame
+// exactly once.
 struct Window {
   int sequence = 0;  // index in Dataset::sequences
   int start = 0;
   int length = 0;
   int first_valid = 0;
+  int step = 1;
 };
+
+// The frame of a sequence of `total` frames that is at place k of the window.
+int frame_at(const Window& window, int k, int total);
 
 // Indices of sequences.
 std::vector<int> all_sequences(const Dataset& dataset);
@@ -36,6 +41,23 @@ inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const 
                                         int frames) {
   return make_windows(dataset, sequences, frames, frames);
 }
+
+enum class WindowRule {
+  every_stride,  // as above
+  centre_frame,  // one around each frame, of which the middle frame is taken
+};
+
+// How sequences are cut into windows. A centre frame's window may skip frames (`step`, STCFormer's
+// tds: 3 for T = 27 and 81, 2 for T = 243), and the stride is 1.
+struct WindowCut {
+  WindowRule rule = WindowRule::every_stride;
+  int frames = 27;
+  int stride = 27;
+  int step = 1;
+};
+// Throws Error unless step is 1 (or above it for centre frames) and the stride as above.
+std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                 const WindowCut& cut);
 
 // The windows in the random order of one epoch: a function of (seed, epoch) and nothing else.
 std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,
@@ -57,6 +79,8 @@ enum class Merge {
   owned,    // take it from the window that owns it
   average,  // average over all windows that have it
 };
+// What the windows of a cut are for: overlaps that its stride makes are averaged.
+Merge merge_of(const WindowCut& cut);
 
 // Puts the outputs of a list of windows together to whole sequences.
 class WindowMerger {

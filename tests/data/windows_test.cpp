@@ -74,6 +74,34 @@ TEST_CASE("a stride that would leave frames out is refused") {
   CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, 0), "windows of 0 frames");
 }
 
+TEST_CASE("a window around each frame, with both ends repeated, gives its middle frame") {
+  const Dataset dataset = dataset_of({7, 1});
+  for (const int step : {1, 2, 3}) {
+    CAPTURE(step);
+    const WindowCut cut{WindowRule::centre_frame, 5, 1, step};
+    const auto windows = make_windows(dataset, all_sequences(dataset), cut);
+    REQUIRE(windows.size() == 8);
+    WindowMerger merger(dataset, merge_of(cut));
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const PoseArray& noisy = *dataset.sequences[i / 7].noisy_3d;
+      std::vector<float> values(5 * 51);
+      gather_noisy(dataset, windows[i], false, values);
+      for (int k = 0; k < 5; ++k) {
+        const int frame =
+            std::clamp(static_cast<int>(i % 7) + (k - 2) * step, 0, noisy.frames() - 1);
+        CHECK(values[std::size_t(51 * k + 5)] == noisy.frame(frame)[5]);
+      }
+      merger.add(windows[i], values);
+    }
+    for (const int s : {0, 1}) {
+      CHECK(merger.take(s).values == dataset.sequences[std::size_t(s)].noisy_3d->values);
+    }
+  }
+  const WindowCut skipping{.frames = 5, .stride = 5, .step = 2};
+  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, skipping), "2 apart",
+                      "centre frame");
+}
+
 TEST_CASE("sequences are chosen by the split of the file") {
   Dataset dataset = dataset_of({1, 1, 1});
   dataset.test_subjects = {"S1"};
