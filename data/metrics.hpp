@@ -1,93 +1,68 @@
-// Errors of estimated poses, and how sure a difference between two estimates is.
+// Errors of estimated poses, frame by frame, and the distribution of many.
 //
-// Every error is in millimetres, over all 17 joints of poses relative to the root: joint 0 of the
-// truth is subtracted, joint 0 of the estimate is set to zero (as the network sees it,
-// gather_noisy), and both roots count in the mean, as they do in VideoPose3D and its descendants.
-// Velocities and accelerations are differences of consecutive frames, per frame and not per
-// second, and never cross from one sequence to another.
+// In the equations x_j is joint j of the truth and y_j of the estimate, j = 0 ... J - 1 with
+// J = 17, both relative to the root; |.| is the length of a vector. Poses are in metres, errors in
+// millimetres. data/evaluation.hpp averages over frames, sequences and actions.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "data/dataset.hpp"
 
 namespace posetape::data {
 
-// Means. A mean over nothing (the velocity of a single frame) is NaN.
-struct Scores {
-  double mpjpe = 0;                      // mm
-  double p_mpjpe = 0;                    // mm, after a similarity transform of each frame
-  double n_mpjpe = 0;                    // mm, after scaling each frame
-  double mpjve = 0;                      // mm/frame, of first differences
-  double acceleration = 0;               // mm/frame^2, of second differences
-  std::array<double, kJoints> joints{};  // mm, MPJPE of each joint
-};
-
-struct SequenceScores {
-  int index = 0;  // in Dataset::sequences
-  std::string name;
-  std::string clip;    // Sequence::clip()
-  std::string action;  // action_class()
-  std::int64_t frames = 0;
-  Scores mean;
-};
-
-struct ActionScores {
-  std::string action;
-  std::int64_t frames = 0;
-  Scores mean;  // frame-weighted over the action's sequences
-};
-
-struct Evaluation {
-  std::vector<SequenceScores> sequences;  // in the order they were given
-  std::vector<ActionScores> actions;      // by name
-  std::int64_t frames = 0;
-  Scores average;  // unweighted mean over the actions, the figure papers report
-};
-
-// The action up to its first space: Human3.6M's "Directions 1" is a take of "Directions".
-std::string action_class(const Sequence& sequence);
-
-// Scores the estimate, e.g. &Sequence::noisy_3d, of the sequences with these indices. The result
-// does not depend on the number of threads. Throws Error if there is no sequence, or one lacks
-// the estimate or the truth.
-Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
-                    std::optional<PoseArray> Sequence::*estimate);
-
 // One pose in [17][3].
 using Pose = std::array<double, 3 * kJoints>;
+using JointErrors = std::array<double, kJoints>;  // mm
 
-// The similarity transform of `estimate` that is closest to `truth` in squared distance, without
-// reflection (Procrustes). A pose with all joints in one point is moved onto the truth's centre.
+// e_j = 1000 (y_j - x_j), mm.
+Pose error_vectors(const Pose& estimate, const Pose& truth);
+
+// |e_j| of every joint. Their mean is the pose's MPJPE = 1/J sum_j |e_j|.
+JointErrors joint_errors(const Pose& error);
+
+// 1/J sum_j |v_j|. Of e it is the MPJPE. Of e(f) - e(f-1) it is the velocity error (MPJVE,
+// mm/frame), because the difference of velocities is the velocity of the difference; of
+// e(f) - 2 e(f-1) + e(f-2) the acceleration error (mm/frame^2).
+double mean_length(const Pose& vectors);
+
+// P-MPJPE: 1/J sum_j |s R y_j + t - x_j| with the scale s, the rotation R and the translation t
+// that minimise sum_j |s R y_j + t - x_j|^2.
+double p_mpjpe(const Pose& estimate, const Pose& truth);
+
+// N-MPJPE: 1/J sum_j |s y_j - x_j| with s = <x, y> / <y, y>.
+double n_mpjpe(const Pose& estimate, const Pose& truth);
+
+// The estimate under the similarity transform of p_mpjpe (Procrustes; no reflection). A pose with
+// all joints in one point is moved onto the truth's centre.
 Pose procrustes(const Pose& estimate, const Pose& truth);
 
-// A quantity in percent with its central 95 % interval; NaN where there is no interval.
-struct Interval {
-  double median = 0;
-  double low = 0;
-  double high = 0;
-};
+// 1/B sum_b | |y_c - y_p| - |x_c - x_p| | over the B = 16 bones b from p to c (kBones).
+double bone_length_error(const Pose& estimate, const Pose& truth);
 
-struct Gains {
-  int clips = 0;  // that were resampled
-  Interval mpjpe;
-  Interval p_mpjpe;
-};
+// 1/P sum_b | |y_c - y_p| - |y_c' - y_p'| | over the P = 6 bones on the left, with c' and p' the
+// joints on the other side: how unequal the halves of the estimated body are.
+double symmetry_error(const Pose& estimate);
 
-// How much lower the second evaluation's average errors are, in percent of the first's, by a
-// paired bootstrap: clips are drawn with replacement, the same for both evaluations.
-//
-// The unit is the clip `<subject>/<action>` with all of its cameras. The cameras of a clip film
-// the same motion, so they are not independent, and drawing them one by one would make the
-// interval too narrow. A clip carries the weight that it has in Evaluation::average.
-//
-// Throws Error if the evaluations are not of the same sequences. One clip alone has no interval.
-Gains bootstrap_gains(const Evaluation& base, const Evaluation& refined, std::uint64_t seed,
-                      int resamples = 2000);
+// PCK of MPI-INF-3DHP: the share of joints with |e_j| < threshold, in percent, over 14 joints:
+// without pelvis, spine and neck/nose (that data set's "head", the 17th beside the head's top).
+double pck(const JointErrors& errors, double threshold_mm = 150);
+
+// AUC: the mean of PCK over the 31 thresholds 0, 5, ..., 150 mm, in percent.
+double auc(const JointErrors& errors);
+
+// The q-quantile, q in [0, 1], of sorted values, linear between two of them (numpy's default).
+// NaN where there are none.
+double quantile(std::span<const double> sorted, double q);
+
+// How many values are in [0, 5), [5, 10), ..., [145, 150) mm, and last from 150 mm on: the
+// distribution of the poses' MPJPE that D3PRefiner's Fig. 4 shows.
+inline constexpr double kBinWidth = 5;  // mm
+inline constexpr std::size_t kBins = 31;
+using Histogram = std::array<std::int64_t, kBins>;
+Histogram histogram(std::span<const double> values);
 
 }  // namespace posetape::data

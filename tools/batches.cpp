@@ -77,20 +77,23 @@ void EpochBatches::draw(int epoch) {
   drawn_ = epoch;
 }
 
+PredictOptions disjoint(int frames, int batch) {
+  return {{.frames = frames, .stride = frames}, batch};
+}
+
 std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
                                      const PredictOptions& options, const WindowFunction& f,
                                      const std::function<void(std::size_t)>& on_windows) {
-  const std::vector<data::Window> windows =
-      data::make_windows(dataset, sequences, options.frames, options.stride);
-  data::WindowMerger merger(
-      dataset, options.stride < options.frames ? data::Merge::average : data::Merge::owned);
-  const std::size_t each = static_cast<std::size_t>(options.frames * data::kJoints * 3);
+  const std::vector<data::Window> windows = data::make_windows(dataset, sequences, options.windows);
+  data::WindowMerger merger(dataset, data::merge_of(options.windows));
+  const std::size_t each = static_cast<std::size_t>(options.windows.frames * data::kJoints * 3);
   const auto batch = static_cast<std::size_t>(options.batch);
   for (std::size_t begin = 0; begin < windows.size(); begin += batch) {
     const auto part = std::span(windows).subspan(begin, std::min(batch, windows.size() - begin));
     const Tensor out = f(part).to(Device::cpu);
     const std::span<float> values = out.values<float>();
-    for (std::size_t i = 0; i < values.size(); i += 3 * data::kJoints) {
+    for (std::size_t i = 0; i < values.size() && options.root == data::RootRule::zero;
+         i += 3 * data::kJoints) {
       values[i] = values[i + 1] = values[i + 2] = 0;
     }
     for (std::size_t i = 0; i < part.size(); ++i)

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/protocol.hpp"
 #include "data/windows.hpp"
 #include "engine/tensor.hpp"
 
@@ -51,14 +52,16 @@ class EpochBatches {
   std::vector<std::uint8_t> flips_;
 };
 
-// Runs f on the windows of `sequences` in batches and puts its outputs [B, frames, 17, 3] together,
-// the root joint exactly zero. Result i belongs to sequences[i].
+// Runs f on the windows of `sequences` in batches and puts its outputs [B, frames, 17, 3] together.
+// Result i belongs to sequences[i].
 using WindowFunction = std::function<Tensor(std::span<const data::Window>)>;
 struct PredictOptions {
-  int frames = 27;
-  int stride = 27;  // below `frames`: overlapping windows are averaged
+  data::WindowCut windows;  // of f's frames
   int batch = 32;
+  data::RootRule root = data::RootRule::zero;  // exactly zero, or as f gives it
 };
+// Disjoint windows of this many frames, the root zero.
+PredictOptions disjoint(int frames, int batch);
 std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
                                      const PredictOptions& options, const WindowFunction& f,
                                      const std::function<void(std::size_t)>& on_windows = {});

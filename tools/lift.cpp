@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/replay.hpp"
 #include "tools/batches.hpp"
@@ -10,6 +11,7 @@
 #include "tools/input.hpp"
 #include "tools/lifters.hpp"
 #include "tools/progress.hpp"
+#include "tools/window_options.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -20,7 +22,7 @@ struct Options {
   std::string input;
   std::string output;
   int batch = 32;
-  bool flip_average = false;
+  WindowOptions windows;
   bool in_sample = false;
   bool drop_invalid = false;
 };
@@ -29,6 +31,7 @@ void run(const Options& options) {
   options.common.apply();
   const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint,
                                      options.common.where());
+  const auto [protocol, cut, flip] = options.windows.choose(set.frames);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
   std::map<const Lifter*, std::vector<int>> work;
@@ -39,8 +42,7 @@ void run(const Options& options) {
   }
   Progress progress(
       "lift", "windows",
-      static_cast<double>(
-          data::make_windows(dataset, data::all_sequences(dataset), set.frames).size()));
+      static_cast<double>(data::make_windows(dataset, data::all_sequences(dataset), cut).size()));
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
     Replay replay(options.common.where(), [&, lifter = lifter](std::span<const Tensor> in, int) {
@@ -50,10 +52,10 @@ void run(const Options& options) {
       return replay(in).to(Device::cpu);
     };
     auto poses = predict(
-        dataset, sequences, {set.frames, set.frames, options.batch},
-        [&](std::span<const data::Window> windows) {
+        dataset, sequences, {cut, options.batch, protocol.root},
+        [&, average = flip](std::span<const data::Window> windows) {
           const Tensor y = gather(dataset, windows, {}, set.frames, Field::screen_2d);
-          return options.flip_average ? flip_average(network, {{y}}) : network({{y}});
+          return average ? flip_average(network, {{y}}) : network({{y}});
         },
         [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
     for (std::size_t i = 0; i < sequences.size(); ++i) {
@@ -61,6 +63,7 @@ void run(const Options& options) {
     }
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
+  data::set_making(dataset, "noisy_3d", data::making(protocol, cut, flip));
   data::write_dataset(options.output, dataset);
   progress.line(fmt::format("wrote {}", options.output));
 }
@@ -78,8 +81,7 @@ void add_lift(CLI::App& app) {
   command->add_option("--batch", options->batch, "Windows at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--flip-average", options->flip_average,
-                    "Average with the prediction for the mirror image");
+  options->windows.add_to(*command);
   command->add_flag("--in-sample", options->in_sample,
                     "Lift everything with the full lifter, training sequences too");
   command->add_flag("--drop-invalid", options->drop_invalid,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
@@ -9,6 +10,7 @@
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
+#include "tools/window_options.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -20,10 +22,9 @@ struct Options {
   std::string output;
   int steps = 2;
   int frames = 0;
-  int stride = 0;
   int batch = 32;
   std::string control;
-  bool flip_average = false;
+  WindowOptions windows;
   bool drop_invalid = false;
 };
 
@@ -38,9 +39,7 @@ void run(const Options& options) {
         "refiner",
         options.frames, options.checkpoint, frames);
   }
-  const int stride = options.stride == 0 ? frames : options.stride;
-  if (stride > frames)
-    fail("--stride {}: windows have {} frames; it must not exceed that", stride, frames);
+  const auto [protocol, cut, flip] = options.windows.choose(frames);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
   for (const data::Sequence& s : dataset.sequences) {
     if (!s.noisy_3d) {
@@ -51,7 +50,7 @@ void run(const Options& options) {
 
   const std::vector<int> all = data::all_sequences(dataset);
   Progress progress("refine", "windows",
-                    static_cast<double>(data::make_windows(dataset, all, frames, stride).size()));
+                    static_cast<double>(data::make_windows(dataset, all, cut).size()));
   Replay replay(options.common.where(), [&](std::span<const Tensor> in, int) {
     if (options.control == "bias") return refiner.bias_correction(in[0]);
     if (options.control == "linear") return refiner.linear_correction(in[0], in[1]);
@@ -62,11 +61,11 @@ void run(const Options& options) {
   };
   double done = 0;
   auto poses = predict(
-      dataset, all, {frames, stride, options.batch},
-      [&](std::span<const data::Window> windows) {
+      dataset, all, {cut, options.batch},
+      [&, average = flip](std::span<const data::Window> windows) {
         const Tensor noisy = gather(dataset, windows, {}, frames, Field::noisy);
         const Tensor y = gather(dataset, windows, {}, frames, Field::screen_2d);
-        return options.flip_average ? flip_average(refine, {{noisy, y}}) : refine({{noisy, y}});
+        return average ? flip_average(refine, {{noisy, y}}) : refine({{noisy, y}});
       },
       [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
   std::int64_t count = 0;
@@ -74,6 +73,9 @@ void run(const Options& options) {
     count += poses[i].frames();
     dataset.sequences[i].refined_3d = std::move(poses[i]);
   }
+  data::Protocol made = protocol;
+  made.root = data::RootRule::zero;  // a refined root is zero under every protocol
+  data::set_making(dataset, "refined_3d", data::making(made, cut, flip));
   data::write_dataset(options.output, dataset);
   progress.line(fmt::format("refined {} frames of {} sequences; wrote {}", count, poses.size(),
                             options.output));
@@ -97,10 +99,6 @@ void add_refine(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
       ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--stride", options->stride,
-                   "Frames from window to window; overlaps are averaged (default: no overlap)")
-      ->check(CLI::PositiveNumber);
   command->add_option("--batch", options->batch, "Windows at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -109,8 +107,7 @@ void add_refine(CLI::App& app) {
                    "Corrections without a network, to compare with: bias (each joint's mean error "
                    "is subtracted) or linear (x_noisy - mu(y, x_noisy))")
       ->check(CLI::IsMember({"bias", "linear"}));
-  command->add_flag("--flip-average", options->flip_average,
-                    "Average with the result for the mirror image");
+  options->windows.add_to(*command);
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
   command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");

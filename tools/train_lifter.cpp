@@ -115,7 +115,7 @@ void run(const Options& options) {
     Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
     hooks.validate = [&] {
       const auto poses =
-          predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
+          predict(dataset, parts.validation, disjoint(flags.frames, flags.batch),
                   [&](std::span<const data::Window> w) {
                     return lift({{gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
                   });

@@ -169,7 +169,7 @@ void run(Options options) {
   });
   hooks.validate = [&] {
     const auto poses =
-        predict(dataset, parts.validation, {flags.frames, flags.frames, flags.batch},
+        predict(dataset, parts.validation, disjoint(flags.frames, flags.batch),
                 [&](std::span<const data::Window> w) {
                   return refine({{gather(dataset, w, {}, flags.frames, Field::noisy),
                                   gather(dataset, w, {}, flags.frames, Field::screen_2d)}});

@@ -6,6 +6,7 @@ bad input, which must end with exit code 1 and one line that says what, where an
 Needs numpy to make and read pose files; without it the test is skipped (exit code 77).
 """
 
+import csv
 import json
 import os
 import pty
@@ -99,8 +100,74 @@ class WholeJob(unittest.TestCase):
         run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "bias.npz",
             "--control", "bias")
         out, _ = run("evaluate", WORK / "refined.npz", WORK / "bias.npz")
-        rows = [line.split("|")[1].strip() for line in out.splitlines()]
+        rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
         self.assertEqual(rows[2:], ["base", "refined", "bias"])
+
+    def test_protocols_make_other_windows_and_the_file_says_so(self):
+        clip = "P4/walk_1/0/noisy_3d"
+
+        def lift(name, *options):
+            path = WORK / f"lift_{name}.npz"
+            run("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", path, *options)
+            file = arrays(path)
+            return file[clip], json.loads(bytes(file["metadata"]))["noisy_3d"]
+
+        plain, made = lift("sequence")
+        self.assertEqual(plain.tobytes(), arrays(WORK / "lifted.npz")[clip].tobytes())
+        self.assertEqual((made["protocol"], made["flip_average"]), ("sequence", "no"))
+        mixste, made = lift("mixste", "--protocol", "mixste-seq2seq", "--no-flip-average")
+        np.testing.assert_array_equal(mixste[:, 1:], plain[:, 1:])
+        self.assertTrue((mixste[:, 0] != 0).any())
+        self.assertEqual((made["root"], made["window_frames"]), ("as estimated", 9))
+        centre, made = lift("centre", "--protocol", "stcformer-centre")
+        self.assertTrue((centre[:, 0] == 0).all())
+        self.assertEqual(made["flip_average"], "yes")
+        vp3d, _ = lift("vp3d", "--protocol", "vp3d")
+        np.testing.assert_array_equal(vp3d[:, 1:], centre[:, 1:])
+        # Where a window of ours has its middle, frame 4, both see the same nine frames.
+        alone, _ = lift("alone", "--protocol", "stcformer-centre", "--no-flip-average")
+        np.testing.assert_allclose(alone[4], plain[4], atol=1e-5)
+        self.assertGreater(np.abs(alone[0] - plain[0]).max(), 1e-4)
+        apart, made = lift("apart", "--protocol", "stcformer-centre", "--step", 2)
+        self.assertGreater(np.abs(apart - centre).max(), 1e-4)
+        self.assertIn("2 frames apart", made["windows"])
+        out, _ = run("evaluate", WORK / "lift_mixste.npz", "--protocol", "mixste-seq2seq")
+        self.assertIn("frames: each window of 9 whole", out)
+        self.assertIn("base: protocol: mixste-seq2seq; window_frames: 9", out)
+
+    def test_refine_under_a_protocol_keeps_the_root_at_zero(self):
+        run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "r.npz",
+            "--protocol", "vp3d")
+        file = arrays(WORK / "r.npz")
+        self.assertTrue((file["P4/walk_1/0/refined_3d"][:, 0] == 0).all())
+        made = json.loads(bytes(file["metadata"]))
+        self.assertEqual(made["refined_3d"]["root"], "set to zero")
+        self.assertEqual(made["noisy_3d"]["protocol"], "sequence")
+
+    def test_reports_in_every_format_have_the_same_figures(self):
+        refined = WORK / "refined.npz"
+        report = {}
+        for form in ("text", "markdown", "csv", "json"):
+            report[form], _ = run("evaluate", refined, "--format", form)
+            out, _ = run("evaluate", refined, "--format", form, "-o", WORK / "report")
+            self.assertEqual(out, f"wrote {WORK / 'report'}\n")
+            self.assertEqual((WORK / "report").read_text(), report[form])
+        scores = json.loads(report["json"])
+        rows = {tuple(row[:4]): row for row in csv.reader(report["csv"].splitlines())}
+        mpjpe = scores["refined"]["average"]["mpjpe_mm"]
+        row = rows["refined", "MPJPE", "mm", "Average"]
+        self.assertEqual(float(row[4]), mpjpe)
+        interval = scores["refined"]["average_interval_95"]["mpjpe_mm"]
+        self.assertEqual((float(row[5]), float(row[6])), (interval["low"], interval["high"]))
+        text = f"{mpjpe:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+        self.assertIn(text, report["text"])
+        self.assertIn(text, report["markdown"])
+        self.assertEqual({len(row) for row in csv.reader(report["csv"].splitlines())}, {9})
+        # Another seed draws other clips, the same one the same.
+        again, _ = run("evaluate", refined, "--format", "csv", "--seed", 1, "--threads", 1)
+        self.assertEqual(again, report["csv"])
+        other, _ = run("evaluate", refined, "--format", "csv", "--seed", 2)
+        self.assertNotEqual(other, report["csv"])
 
     def test_training_twice_gives_the_same_bytes_with_any_threads(self):
         for threads in (1, 3):
@@ -292,11 +359,63 @@ class BadInput(unittest.TestCase):
         self.assertEqual(path.read_bytes(), b"old")
         self.assertEqual([p.name for p in WORK.glob("*keep.npz*")], ["keep.npz"])
 
+    def evaluation(self, name, change, *options):
+        """Changes the arrays of a refined file, and returns how `evaluate` refuses it."""
+        file = arrays(WORK / "refined.npz")
+        change(file)
+        path = WORK / f"{name}.npz"
+        np.savez(path, **file)
+        line = refused("evaluate", path, *options)
+        self.assertIn(str(path), line)
+        return line
+
+    def test_evaluation_without_ground_truth(self):
+        line = self.evaluation("truth", lambda file: file.pop("P4/walk_1/0/pose_3d"))
+        self.assertIn("'P4/walk_1/0'", line)
+        self.assertIn("'pose_3d'", line)
+        self.assertIn("add it", line)
+
+    def test_evaluation_of_mixed_frame_rates(self):
+        line = self.evaluation(
+            "fps", lambda file: file.update({"P4/walk_1/1/fps": np.float32(25)}))
+        self.assertIn("'P4/walk_1/1' 25", line)
+        self.assertIn("one rate", line)
+
+    def test_evaluation_of_partly_refined_sequences(self):
+        line = self.evaluation("partly", lambda file: file.pop("P4/walk_1/1/refined_3d"))
+        self.assertIn("'P4/walk_1/1' has no 'refined_3d'", line)
+        line = refused("evaluate", WORK / "refined.npz", WORK / "lifted.npz")
+        self.assertIn("lifted.npz: has no 'refined_3d'", line)
+
+    def test_evaluation_of_refinements_of_different_bases(self):
+        file = arrays(WORK / "refined.npz")
+        file["P4/walk_1/0/noisy_3d"][0, 1, 0] += 0.1
+        np.savez(WORK / "base.npz", **file)
+        line = refused("evaluate", WORK / "refined.npz", WORK / "base.npz")
+        self.assertIn("base.npz", line)
+        self.assertIn("one base", line)
+
+    def test_protocols_that_do_not_exist_or_do_not_fit(self):
+        for command in (("evaluate", WORK / "refined.npz"),
+                        ("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", "o.npz"),
+                        ("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", "o.npz")):
+            line = refused(*command, "--protocol", "mixste")
+            self.assertIn("unknown protocol 'mixste'", line)
+            self.assertIn("mixste-seq2seq", line)
+        lift = ("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "o.npz")
+        self.assertIn("--stride 3", refused(*lift, "--protocol", "vp3d", "--stride", 3))
+        self.assertIn("--step 3", refused(*lift, "--step", 3))
+        self.assertIn("--stride 10", refused(*lift, "--stride", 10))
+        line = self.evaluation("frames", lambda file: file.pop("metadata"), "--protocol",
+                               "mixste-seq2seq")
+        self.assertIn("--frames", line)
+
     def test_wrong_usage_is_exit_code_2(self):
         run(expect=2)
         run("refine", expect=2)
         run("train", "lifter", WORK / "data.npz", expect=2)
         run("evaluate", WORK / "refined.npz", "--subjects", "some", expect=2)
+        run("evaluate", WORK / "refined.npz", "--format", "xml", expect=2)
         for command in ("prepare", "train", "lift", "refine", "evaluate", "info", "gradcheck"):
             out, _ = run(command, "--help")
             self.assertIn(command, out)

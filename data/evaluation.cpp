@@ -1,0 +1,234 @@
+#include "data/evaluation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string_view>
+
+#include "engine/error.hpp"
+#include "kernels/cpu/parallel.hpp"
+
+namespace posetape::data {
+namespace {
+
+constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+
+// As the columns of tables on Human3.6M are ordered.
+constexpr std::array<std::string_view, 15> kH36mActions{
+    "Directions", "Discussion", "Eating",    "Greeting", "Phoning",
+    "Photo",      "Posing",     "Purchases", "Sitting",  "SittingDown",
+    "Smoking",    "Waiting",    "WalkDog",   "Walking",  "WalkTogether"};
+
+std::ptrdiff_t action_rank(const std::string& action) {
+  return std::ranges::find(kH36mActions, action) - kH36mActions.begin();
+}
+
+Pose relative_truth(const PoseArray& truth, int frame) {
+  const float* p = truth.frame(frame);
+  Pose pose;
+  for (std::size_t i = 0; i < pose.size(); ++i) {
+    pose[i] = static_cast<double>(p[i]) - static_cast<double>(p[i % 3]);
+  }
+  return pose;
+}
+
+Pose rooted_estimate(const PoseArray& estimate, int frame, RootRule root) {
+  const float* p = estimate.frame(frame);
+  Pose pose;
+  for (std::size_t i = 0; i < pose.size(); ++i) {
+    pose[i] = i < 3 && root == RootRule::zero ? 0 : static_cast<double>(p[i]);
+  }
+  return pose;
+}
+
+// The frames of sequence `index` in the order in which they are scored.
+std::vector<int> scored_frames(const Dataset& dataset, int index, const Protocol& protocol,
+                               int frames) {
+  const int total = dataset.sequences[static_cast<std::size_t>(index)].frames();
+  std::vector<int> order;
+  if (protocol.counting == Counting::once) {
+    for (int f = 0; f < total; ++f) order.push_back(f);
+    return order;
+  }
+  for (const Window& window : make_windows(dataset, std::span(&index, 1), frames)) {
+    for (int k = 0; k < frames; ++k) order.push_back(frame_at(window, k, total));
+  }
+  return order;
+}
+
+// ---- Sums over frames ----
+
+// Numerators and denominators of Scores.
+struct Sums {
+  Scores sum;
+  std::int64_t frames = 0;
+  std::int64_t velocities = 0;
+  std::int64_t accelerations = 0;
+  std::vector<double> poses;
+};
+
+void add(Sums& total, const Sums& part) {
+  for (const Metric& metric : kMetrics) total.sum.*metric.value += part.sum.*metric.value;
+  for (std::size_t j = 0; j < kJoints; ++j) total.sum.joints[j] += part.sum.joints[j];
+  total.frames += part.frames;
+  total.velocities += part.velocities;
+  total.accelerations += part.accelerations;
+}
+
+Scores mean(const Sums& sums) {
+  const auto divide = [](double sum, std::int64_t count) {
+    return count > 0 ? sum / static_cast<double>(count) : kNothing;
+  };
+  Scores scores;
+  for (const Metric& metric : kMetrics) {
+    scores.*metric.value = divide(sums.sum.*metric.value, sums.frames);
+  }
+  scores.mpjve = divide(sums.sum.mpjve, sums.velocities);
+  scores.acceleration = divide(sums.sum.acceleration, sums.accelerations);
+  for (std::size_t j = 0; j < kJoints; ++j) {
+    scores.joints[j] = divide(sums.sum.joints[j], sums.frames);
+  }
+  return scores;
+}
+
+Sums score_sequence(const PoseArray& estimates, const PoseArray& truths, std::span<const int> order,
+                    const Protocol& protocol) {
+  Sums sums;
+  Pose error_1{};  // a frame ago
+  Pose error_2{};  // two frames ago
+  for (std::size_t f = 0; f < order.size(); ++f) {
+    const Pose truth = relative_truth(truths, order[f]);
+    const Pose estimate = rooted_estimate(estimates, order[f], protocol.root);
+    const Pose error = error_vectors(estimate, truth);
+    const JointErrors lengths = joint_errors(error);
+    sums.poses.push_back(mean_length(error));
+    sums.sum.mpjpe += sums.poses.back();
+    for (std::size_t j = 0; j < kJoints; ++j) sums.sum.joints[j] += lengths[j];
+    sums.sum.p_mpjpe += p_mpjpe(estimate, truth);
+    sums.sum.n_mpjpe += n_mpjpe(estimate, truth);
+    sums.sum.bone_length += bone_length_error(estimate, truth);
+    sums.sum.symmetry += symmetry_error(estimate);
+    sums.sum.pck += pck(lengths);
+    sums.sum.auc += auc(lengths);
+    Pose first;
+    Pose second;
+    for (std::size_t i = 0; i < error.size(); ++i) {
+      first[i] = error[i] - error_1[i];
+      second[i] = error[i] - 2 * error_1[i] + error_2[i];
+    }
+    if (f >= 1) sums.sum.mpjve += mean_length(first);
+    if (f >= 2) sums.sum.acceleration += mean_length(second);
+    error_2 = error_1;
+    error_1 = error;
+  }
+  sums.frames = static_cast<std::int64_t>(order.size());
+  // There is a velocity less than frames, and another acceleration less.
+  const auto weigh = [&](double& sum, std::int64_t missing) {
+    const std::int64_t count = std::max<std::int64_t>(0, sums.frames - missing);
+    if (count == 0 || protocol.velocity == VelocityRule::by_pair) return count;
+    sum *= static_cast<double>(sums.frames) / static_cast<double>(count);
+    return sums.frames;
+  };
+  sums.velocities = weigh(sums.sum.mpjve, 1);
+  sums.accelerations = weigh(sums.sum.acceleration, 2);
+  return sums;
+}
+
+// Unweighted over the actions. An action too short to have a velocity is left out of that mean.
+Scores average_over(const std::vector<ActionScores>& actions) {
+  const auto average = [&](auto value) {
+    double sum = 0;
+    int count = 0;
+    for (const ActionScores& action : actions) {
+      if (std::isnan(value(action.mean))) continue;
+      sum += value(action.mean);
+      ++count;
+    }
+    return count > 0 ? sum / count : kNothing;
+  };
+  Scores scores;
+  for (const Metric& metric : kMetrics) {
+    scores.*metric.value = average([&](const Scores& s) { return s.*metric.value; });
+  }
+  for (std::size_t j = 0; j < kJoints; ++j) {
+    scores.joints[j] = average([j](const Scores& s) { return s.joints[j]; });
+  }
+  return scores;
+}
+
+void check(const Dataset& dataset, std::span<const int> sequences,
+           std::optional<PoseArray> Sequence::*estimate, const Protocol& protocol, int frames) {
+  if (sequences.empty()) fail("there is no sequence to evaluate; check the test subjects");
+  if (protocol.counting == Counting::each_window && frames < 1) {
+    fail(
+        "protocol {} counts the frames of each window, whose length the file doesn't say; give it "
+        "with --frames",
+        protocol.name);
+  }
+  const Sequence& first = dataset.sequences.at(static_cast<std::size_t>(sequences[0]));
+  for (const int index : sequences) {
+    const Sequence& sequence = dataset.sequences.at(static_cast<std::size_t>(index));
+    if (!sequence.pose_3d || !(sequence.*estimate)) {
+      fail(
+          "sequence '{}' has no {}; an evaluation needs both for every sequence, so add it or "
+          "leave the sequence out",
+          sequence.name, sequence.pose_3d ? "estimated poses" : "ground truth ('pose_3d')");
+    }
+    if ((sequence.*estimate)->frames() != sequence.pose_3d->frames()) {
+      fail("sequence '{}' has {} estimated and {} true frames; cut both to the same frames",
+           sequence.name, (sequence.*estimate)->frames(), sequence.pose_3d->frames());
+    }
+    if (sequence.fps != first.fps) {
+      fail(
+          "sequence '{}' has {} frames a second, '{}' {}; velocity errors are per frame, so bring "
+          "all to one rate or evaluate them apart",
+          first.name, first.fps, sequence.name, sequence.fps);
+    }
+  }
+}
+
+}  // namespace
+
+std::string action_class(const Sequence& sequence) {
+  const std::string_view action = sequence.action();
+  return std::string(action.substr(0, action.find(' ')));
+}
+
+Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
+                    std::optional<PoseArray> Sequence::*estimate, const Protocol& protocol,
+                    int frames) {
+  check(dataset, sequences, estimate, protocol, frames);
+
+  // Each sequence is summed by one thread and the sums are added up in order.
+  std::vector<Sums> sums(sequences.size());
+  parallel_for(static_cast<Index>(sequences.size()), 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const Sequence& sequence = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+      sums[i] = score_sequence(*(sequence.*estimate), *sequence.pose_3d,
+                               scored_frames(dataset, sequences[i], protocol, frames), protocol);
+    }
+  });
+
+  Evaluation result;
+  std::map<std::string, Sums> actions;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const Sequence& sequence = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+    const std::string action = action_class(sequence);
+    result.sequences.push_back({sequences[i], sequence.name, std::string(sequence.clip()), action,
+                                sums[i].frames, sums[i].velocities, sums[i].accelerations,
+                                mean(sums[i])});
+    add(actions[action], sums[i]);
+    result.frames += sums[i].frames;
+    result.poses.insert(result.poses.end(), sums[i].poses.begin(), sums[i].poses.end());
+  }
+  for (const auto& [action, total] : actions) {
+    result.actions.push_back({action, total.frames, mean(total)});
+  }
+  std::ranges::stable_sort(result.actions, {},
+                           [](const ActionScores& a) { return action_rank(a.action); });
+  result.average = average_over(result.actions);
+  return result;
+}
+
+}  // namespace posetape::data

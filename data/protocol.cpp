@@ -1,0 +1,106 @@
+#include "data/protocol.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<Protocol, 4> kProtocols{{
+    {.name = "sequence"},
+    {.name = "mixste-seq2seq",
+     .flip_average = true,
+     .root = RootRule::as_estimated,
+     .counting = Counting::each_window,
+     .velocity = VelocityRule::by_frame},
+    {.name = "stcformer-centre", .windows = WindowRule::centre_frame, .flip_average = true},
+    {.name = "vp3d",
+     .windows = WindowRule::centre_frame,
+     .flip_average = true,
+     .root = RootRule::as_estimated,
+     .velocity = VelocityRule::by_frame},
+}};
+
+std::string windows_text(const WindowCut& cut) {
+  const std::string step = cut.step == 1 ? "" : fmt::format(", {} frames apart", cut.step);
+  if (cut.rule == WindowRule::centre_frame) {
+    return fmt::format("{} frames{} around each frame, the middle one kept", cut.frames, step);
+  }
+  const char* overlap = cut.stride < cut.frames
+                            ? "overlaps averaged"
+                            : "the last ends with the clip, where the window before has precedence";
+  return fmt::format("{} frames every {}, {}", cut.frames, cut.stride, overlap);
+}
+
+const char* root_text(RootRule rule) {
+  return rule == RootRule::zero ? "set to zero" : "as estimated";
+}
+
+// The metadata as an object; text of another kind becomes its "source".
+Json metadata_object(const std::string& text) {
+  if (text.empty()) return Json::object();
+  Json json = Json::parse(text, nullptr, false);
+  return json.is_object() ? json : Json{{"source", text}};
+}
+
+}  // namespace
+
+Protocol protocol_named(std::string_view name) {
+  for (const Protocol& protocol : kProtocols) {
+    if (protocol.name == name) return protocol;
+  }
+  fail("unknown protocol '{}'; choose one of {}", name, kProtocolNames);
+}
+
+Json making(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
+  return {{"protocol", protocol.name},
+          {"window_frames", cut.frames},
+          {"windows", windows_text(cut)},
+          {"padding", cut.rule == WindowRule::centre_frame
+                          ? "first and last frame repeated"
+                          : "last frame repeated, only in clips shorter than a window"},
+          {"root", root_text(protocol.root)},
+          {"flip_average", flip_average ? "yes" : "no"}};
+}
+
+Json scoring(const Protocol& protocol, int frames) {
+  return {{"protocol", protocol.name},
+          {"frames", protocol.counting == Counting::once
+                         ? "each once"
+                         : fmt::format("each window of {} whole, its padding too", frames)},
+          {"root", root_text(protocol.root)},
+          {"mean", "over an action's frames, then over actions"},
+          {"velocities", protocol.velocity == VelocityRule::by_pair ? "each pair of frames the same"
+                                                                    : "clips weigh by frames"},
+          {"poses", "17 joints, relative to the root"}};
+}
+
+std::string choices_text(const Json& choices) {
+  std::string text;
+  for (const auto& [choice, value] : choices.items()) {
+    if (!text.empty()) text += "; ";
+    text +=
+        fmt::format("{}: {}", choice, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return text;
+}
+
+void set_making(Dataset& dataset, const char* field, const Json& making) {
+  Json json = metadata_object(dataset.metadata);
+  json[field] = making;
+  dataset.metadata = json.dump();
+}
+
+Json made(const Dataset& dataset, const char* field) {
+  const Json json = metadata_object(dataset.metadata);
+  const auto found = json.find(field);
+  return found != json.end() && found->is_object() ? *found : Json();
+}
+
+}  // namespace posetape::data

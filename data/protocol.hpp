@@ -1,0 +1,65 @@
+// Evaluation protocols: the choices that published figures for the same network differ by.
+//
+// `lift` and `refine` make estimates under a protocol, `evaluate` scores them under one. Whatever
+// was chosen is stored beside the poses and printed beside the figures.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "data/dataset.hpp"
+#include "data/windows.hpp"
+
+namespace posetape::data {
+
+// The estimate's root joint before it is compared with the truth's, which is the origin.
+enum class RootRule { zero, as_estimated };
+
+// A frame that is in two windows, and one that pads a clip shorter than a window.
+enum class Counting {
+  once,         // every frame of a clip counts once, padding never
+  each_window,  // every frame of every window counts, padding too
+};
+
+// How the velocities (and accelerations) of an action's clips are averaged.
+enum class VelocityRule {
+  by_pair,   // every pair of consecutive frames weighs the same
+  by_frame,  // a clip's mean weighs with its frames, one more than it has pairs
+};
+
+struct Protocol {
+  std::string_view name;
+  WindowRule windows = WindowRule::every_stride;
+  bool flip_average = false;  // the estimates for a pose and its mirror image are averaged
+  RootRule root = RootRule::zero;
+  Counting counting = Counting::once;
+  VelocityRule velocity = VelocityRule::by_pair;
+  // In all of them the error of an action is the mean over the frames of its clips, and the final
+  // figure the unweighted mean over the actions; velocities never cross from one clip to another.
+};
+
+// The protocols by name. Throws Error, with the names, for any other:
+//   sequence          this project's own: every frame once
+//   mixste-seq2seq    MixSTE (and D3DP): disjoint windows, the last one counted as a whole; its
+//                     velocities run over the windows end to end, also across that last joint
+//   stcformer-centre  STCFormer: the middle frame of a window around each frame
+//   vp3d              VideoPose3D: the same by convolution
+Protocol protocol_named(std::string_view name);
+inline constexpr std::string_view kProtocolNames =
+    "sequence, mixste-seq2seq, stcformer-centre, vp3d";
+
+// What is stored and printed, as pairs of a choice and its value. `frames` is the window's T, which
+// only Counting::each_window needs.
+nlohmann::ordered_json making(const Protocol& protocol, const WindowCut& cut, bool flip_average);
+nlohmann::ordered_json scoring(const Protocol& protocol, int frames);
+
+// "choice: value; ..." of such pairs.
+std::string choices_text(const nlohmann::ordered_json& choices);
+
+// How the poses in `field` ("noisy_3d", "refined_3d") were made, kept in Dataset::metadata under
+// that name. Null where the file doesn't say.
+void set_making(Dataset& dataset, const char* field, const nlohmann::ordered_json& making);
+nlohmann::ordered_json made(const Dataset& dataset, const char* field);
+
+}  // namespace posetape::data

@@ -1,0 +1,49 @@
+#include "tools/window_options.hpp"
+
+#include <cstdint>
+
+#include "engine/error.hpp"
+
+namespace posetape::tools {
+
+void WindowOptions::add_to(CLI::App& command) {
+  command
+      .add_option("--protocol", protocol,
+                  "How windows are made: " + std::string(data::kProtocolNames) +
+                      " (data/README.md explains them)")
+      ->capture_default_str();
+  command
+      .add_option("--stride", stride,
+                  "Frames from window to window; overlaps are averaged (default: no overlap)")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option(
+          "--step", step,
+          "Frames from one frame of a window around a centre frame to the next: STCFormer's "
+          "tds (default: 1)")
+      ->check(CLI::PositiveNumber);
+  command.add_flag_function(
+      "--flip-average,!--no-flip-average", [this](std::int64_t count) { flip_average = count > 0; },
+      "Average with the result for the mirror image (default: the protocol's)");
+}
+
+WindowOptions::Choice WindowOptions::choose(int frames) const {
+  const data::Protocol chosen = data::protocol_named(protocol);
+  const bool centre = chosen.windows == data::WindowRule::centre_frame;
+  if (centre && stride) {
+    fail("--stride {}: protocol {} has a window for every frame; leave --stride out", *stride,
+         protocol);
+  }
+  if (!centre && step) {
+    fail("--step {}: protocol {} has windows of consecutive frames; leave --step out", *step,
+         protocol);
+  }
+  if (stride && *stride > frames) {
+    fail("--stride {}: windows have {} frames; it must not exceed that", *stride, frames);
+  }
+  return {chosen,
+          {chosen.windows, frames, centre ? 1 : stride.value_or(frames), step.value_or(1)},
+          flip_average.value_or(chosen.flip_average)};
+}
+
+}  // namespace posetape::tools
