@@ -1,9 +1,11 @@
 // posetape refine: denoise 3D poses with a trained refiner.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "data/smoothing.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
 #include "tools/batches.hpp"
@@ -24,12 +26,44 @@ struct Options {
   int frames = 0;
   int batch = 32;
   std::string control;
+  int window = 13;
+  int degree = 2;
+  data::OneEuro one_euro;
   WindowOptions windows;
   bool drop_invalid = false;
 };
 
-void run(const Options& options) {
-  options.common.apply();
+bool is_smoothing(const std::string& control) {
+  return control == "savitzky-golay" || control == "one-euro";
+}
+
+// Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
+
+nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
+  const bool one_euro = options.control == "one-euro";
+  for (data::Sequence& s : dataset.sequences) {
+    data::PoseArray poses = *s.noisy_3d;
+    for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0f);
+    s.refined_3d = one_euro ? data::one_euro(poses, s.fps, options.one_euro)
+                            : data::savitzky_golay(poses, options.window, options.degree);
+  }
+  nlohmann::ordered_json made{{"control", options.control}};
+  if (one_euro) {
+    made["min_cutoff_hz"] = options.one_euro.min_cutoff;
+    made["beta"] = options.one_euro.beta;
+    made["derivative_cutoff_hz"] = options.one_euro.derivative_cutoff;
+  } else {
+    made["smoothing_window"] = options.window;
+    made["smoothing_degree"] = options.degree;
+  }
+  made["windows"] = "none, whole clips";
+  made["padding"] = "none";
+  made["root"] = "set to zero";
+  made["flip_average"] = "no";
+  return made;
+}
+
+nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const diffusion::Refiner refiner = diffusion::Refiner::load(
       read_safetensors(options.checkpoint), options.checkpoint, DType::f32, options.common.where());
   const int frames = refiner.config().frames;
@@ -40,14 +74,6 @@ void run(const Options& options) {
         options.frames, options.checkpoint, frames);
   }
   const auto [protocol, cut, flip] = options.windows.choose(frames);
-  data::Dataset dataset = read_input(options.input, options.drop_invalid);
-  for (const data::Sequence& s : dataset.sequences) {
-    if (!s.noisy_3d) {
-      fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-           options.input, s.name);
-    }
-  }
-
   const std::vector<int> all = data::all_sequences(dataset);
   Progress progress("refine", "windows",
                     static_cast<double>(data::make_windows(dataset, all, cut).size()));
@@ -68,17 +94,33 @@ void run(const Options& options) {
         return average ? flip_average(refine, {{noisy, y}}) : refine({{noisy, y}});
       },
       [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
-  std::int64_t count = 0;
   for (std::size_t i = 0; i < poses.size(); ++i) {
-    count += poses[i].frames();
     dataset.sequences[i].refined_3d = std::move(poses[i]);
   }
   data::Protocol made = protocol;
   made.root = data::RootRule::zero;  // a refined root is zero under every protocol
-  data::set_making(dataset, "refined_3d", data::making(made, cut, flip));
+  nlohmann::ordered_json json = data::making(made, cut, flip);
+  if (!options.control.empty()) json["control"] = options.control;
+  return json;
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  data::Dataset dataset = read_input(options.input, options.drop_invalid);
+  std::int64_t frames = 0;
+  for (const data::Sequence& s : dataset.sequences) {
+    frames += s.frames();
+    if (!s.noisy_3d) {
+      fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
+           options.input, s.name);
+    }
+  }
+  const nlohmann::ordered_json made =
+      is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
+  data::set_making(dataset, "refined_3d", made);
   data::write_dataset(options.output, dataset);
-  progress.line(fmt::format("refined {} frames of {} sequences; wrote {}", count, poses.size(),
-                            options.output));
+  fmt::print("refined {} frames of {} sequences; wrote {}\n", frames, dataset.sequences.size(),
+             options.output);
 }
 
 }  // namespace
@@ -87,11 +129,12 @@ void add_refine(CLI::App& app) {
   CLI::App* command = app.add_subcommand("refine", "Refine 3D poses with a trained refiner");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("checkpoint", options->checkpoint, "Refiner (.safetensors)")->required();
   command
-      ->add_option("input", options->input,
-                   "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence")
+      ->add_option("checkpoint", options->checkpoint,
+                   "Refiner (.safetensors); left out where a smoothing control needs none")
       ->required();
+  command->add_option("input", options->input,
+                      "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
   command->add_option("-o,--output", options->output, "Dataset to write, with refined_3d")
       ->required();
   command->add_option("--steps", options->steps, "K, denoising steps")
@@ -105,13 +148,33 @@ void add_refine(CLI::App& app) {
   command
       ->add_option("--control", options->control,
                    "Corrections without a network, to compare with: bias (each joint's mean error "
-                   "is subtracted) or linear (x_noisy - mu(y, x_noisy))")
-      ->check(CLI::IsMember({"bias", "linear"}));
+                   "is subtracted), linear (x_noisy - mu(y, x_noisy)), or the filters over time "
+                   "savitzky-golay and one-euro, which need no checkpoint")
+      ->check(CLI::IsMember({"bias", "linear", "savitzky-golay", "one-euro"}));
+  command->add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")
+      ->capture_default_str();
+  command->add_option("--smoothing-degree", options->degree, "savitzky-golay: of the polynomial")
+      ->capture_default_str();
+  command->add_option("--min-cutoff", options->one_euro.min_cutoff, "one-euro: Hz at rest")
+      ->capture_default_str();
+  command->add_option("--beta", options->one_euro.beta, "one-euro: Hz more for each m/s")
+      ->capture_default_str();
+  command
+      ->add_option("--derivative-cutoff", options->one_euro.derivative_cutoff,
+                   "one-euro: Hz, of the speed")
+      ->capture_default_str();
   options->windows.add_to(*command);
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
   command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
-  command->callback([options] { run(*options); });
+  command->callback([options] {
+    if (options->input.empty()) {
+      // The one file given is the dataset, where that is enough.
+      if (!is_smoothing(options->control)) throw CLI::RequiredError("input");
+      options->input = options->checkpoint;
+    }
+    run(*options);
+  });
 }
 
 }  // namespace posetape::tools

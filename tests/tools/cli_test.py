@@ -144,6 +144,31 @@ class WholeJob(unittest.TestCase):
         self.assertEqual(made["refined_3d"]["root"], "set to zero")
         self.assertEqual(made["noisy_3d"]["protocol"], "sequence")
 
+    def test_smoothing_controls_need_no_checkpoint(self):
+        name = "P4/walk_1/0"
+        noisy = arrays(WORK / "lifted.npz")[name + "/noisy_3d"].astype(float)
+        for control, *options in (("one-euro", "--min-cutoff", 2, "--beta", 0),
+                                  ("savitzky-golay", "--smoothing-window", 5)):
+            run("refine", WORK / "lifted.npz", "-o", WORK / "smooth.npz", "--control", control,
+                *options)
+            file = arrays(WORK / "smooth.npz")
+            smooth = file[name + "/refined_3d"].astype(float)
+            self.assertTrue((smooth[:, 0] == 0).all())
+            self.assertLess(np.abs(np.diff(smooth, 2, 0)).mean(), np.abs(np.diff(noisy, 2, 0)).mean())
+            made = json.loads(bytes(file["metadata"]))["refined_3d"]
+            self.assertEqual(made["control"], control)
+            if control == "one-euro":
+                factor = 1 / (1 + 50 / (2 * np.pi * 2))
+                expected = noisy[0] + factor * (noisy[1] - noisy[0])
+                np.testing.assert_allclose(smooth[1, 1:], expected[1:], atol=1e-6)
+            else:
+                expected = np.tensordot(np.array([-3, 12, 17, 12, -3]) / 35, noisy[3:8], 1)
+                np.testing.assert_allclose(smooth[5, 1:], expected[1:], atol=1e-6)
+        self.assertIn("odd", refused("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", "--control",
+                                     "savitzky-golay", "--smoothing-window", 4))
+        run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", expect=2)
+        run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", "--control", "bias", expect=2)
+
     def test_reports_in_every_format_have_the_same_figures(self):
         refined = WORK / "refined.npz"
         report = {}

@@ -1,0 +1,78 @@
+#include "data/smoothing.hpp"
+
+#include <Eigen/QR>
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+// [window][window]: row k has the weights of a window's frames in the value at its frame k of the
+// polynomial that fits them. It is Q Q' of the polynomials' orthonormal basis Q.
+Eigen::MatrixXd fit_weights(int window, int degree) {
+  Eigen::MatrixXd powers(window, degree + 1);
+  for (int k = 0; k < window; ++k) {
+    // Within [-1, 1], where powers are well conditioned.
+    const double x = window == 1 ? 0 : 2.0 * k / (window - 1) - 1;
+    for (int d = 0; d <= degree; ++d) powers(k, d) = std::pow(x, d);
+  }
+  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(powers);
+  const Eigen::MatrixXd basis = qr.householderQ() * Eigen::MatrixXd::Identity(window, degree + 1);
+  return basis * basis.transpose();
+}
+
+double smoothing_factor(double cutoff, double fps) {
+  return 1 / (1 + fps / (2 * std::numbers::pi * cutoff));
+}
+
+}  // namespace
+
+PoseArray savitzky_golay(const PoseArray& poses, int window, int degree) {
+  if (window < 1 || window % 2 == 0 || degree < 0 || degree >= window) {
+    fail(
+        "a Savitzky-Golay filter of {} frames and degree {}; take an odd number of frames and a "
+        "degree below it",
+        window, degree);
+  }
+  const int frames = poses.frames();
+  window = std::min(window, frames);
+  const Eigen::MatrixXd weights = fit_weights(window, std::min(degree, window - 1));
+  const int values = kJoints * poses.channels;
+  PoseArray result = poses;
+  for (int f = 0; f < frames; ++f) {
+    const int start = std::clamp(f - window / 2, 0, frames - window);
+    for (int i = 0; i < values; ++i) {
+      double sum = 0;
+      for (int k = 0; k < window; ++k) sum += weights(f - start, k) * poses.frame(start + k)[i];
+      result.frame(f)[i] = static_cast<float>(sum);
+    }
+  }
+  return result;
+}
+
+PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter) {
+  if (!(fps > 0 && filter.min_cutoff > 0 && filter.derivative_cutoff > 0 && filter.beta >= 0)) {
+    fail(
+        "a 1 Euro filter at {} fps with cut-offs of {} and {} Hz and beta {}; all must be above "
+        "zero, beta may be zero",
+        fps, filter.min_cutoff, filter.derivative_cutoff, filter.beta);
+  }
+  PoseArray result = poses;
+  const double derivative_factor = smoothing_factor(filter.derivative_cutoff, fps);
+  for (int i = 0; i < kJoints * poses.channels; ++i) {
+    double y = poses.frames() > 0 ? poses.frame(0)[i] : 0;
+    double v = 0;
+    for (int f = 1; f < poses.frames(); ++f) {
+      const double step = poses.frame(f)[i] - y;
+      v += derivative_factor * (step * fps - v);
+      y += smoothing_factor(filter.min_cutoff + filter.beta * std::abs(v), fps) * step;
+      result.frame(f)[i] = static_cast<float>(y);
+    }
+  }
+  return result;
+}
+
+}  // namespace posetape::data

@@ -1,0 +1,35 @@
+// Filters over time that know nothing of bodies: what a refiner has to beat before its smoothness
+// counts for something. Each coordinate of each joint is filtered alone.
+#pragma once
+
+#include "data/dataset.hpp"
+
+namespace posetape::data {
+
+// Savitzky and Golay (Analytical Chemistry 36, 1964): frame f becomes the value at f of the
+// polynomial p of this degree that fits the window of frames around it best,
+//
+//   p = argmin sum_{k = -h ... h} (p(f + k) - x(f + k))^2,   h = (window - 1) / 2.
+//
+// The first and the last h frames take theirs from the first and the last whole window, so that a
+// polynomial of that degree stays as it is, at the ends too. In a clip shorter than the window the
+// window is the clip, and the degree at most what its frames determine. Throws Error unless window
+// is odd and 0 <= degree < window.
+PoseArray savitzky_golay(const PoseArray& poses, int window, int degree);
+
+// The 1 Euro filter (Casiez, Roussel and Vogel, CHI 2012), an exponential mean whose cut-off
+// frequency rises with speed: little jitter at rest, little lag in motion. It looks at the past
+// alone. With a(c) = 1 / (1 + fps / (2 pi c)), y(0) = x(0) and v(0) = 0,
+//
+//   v(f) = v(f-1) + a(derivative_cutoff) ((x(f) - y(f-1)) fps - v(f-1))
+//   y(f) = y(f-1) + a(min_cutoff + beta |v(f)|) (x(f) - y(f-1)).
+//
+// Throws Error unless fps and both cut-offs are above zero and beta is not below.
+struct OneEuro {
+  double min_cutoff = 1;         // Hz
+  double beta = 10;              // Hz for each m/s
+  double derivative_cutoff = 1;  // Hz
+};
+PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter);
+
+}  // namespace posetape::data
