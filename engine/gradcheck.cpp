@@ -58,6 +58,13 @@ double largest(const Tensor& t) {
   return most;
 }
 
+Tensors moved(std::span<const Tensor> tensors, Device device) {
+  Tensors all;
+  for (const Tensor& t : tensors) all.push_back(t.to(device));
+  return all;
+}
+
+// On the CPU.
 struct Evaluated {
   Tensors outputs;
   Tensors cotangents;
@@ -66,21 +73,24 @@ struct Evaluated {
 
 // f's outputs, random cotangents (the given ones where there are some), and the gradients of
 // <cotangents, outputs>: one backward for each output, added up.
-Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> inputs,
-                   const std::vector<bool>& checked, std::uint64_t seed,
+Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> on_host,
+                   const std::vector<bool>& checked, std::uint64_t seed, Device device,
                    const Intercept& intercept = {}, const Tensors& cotangents = {}) {
+  const Tensors inputs = moved(on_host, device);
   Evaluated e;
   Tape tape;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (checked[i]) tape.watch(inputs[i]);
   }
+  Tensors outputs;
   {
     Recording on(tape);
-    e.outputs = f(inputs);
+    outputs = f(inputs);
   }
+  e.outputs = moved(outputs, Device::cpu);
   e.gradients.resize(inputs.size());
-  for (std::size_t o = 0; o < e.outputs.size(); ++o) {
-    const Tensor& y = e.outputs[o];
+  for (std::size_t o = 0; o < outputs.size(); ++o) {
+    const Tensor& y = outputs[o];
     if (!y.defined()) {
       e.cotangents.emplace_back();
       continue;
@@ -88,12 +98,12 @@ Evaluated evaluate(const TensorFunction& f, std::span<const Tensor> inputs,
     e.cotangents.push_back(o < cotangents.size() ? cotangents[o]
                                                  : random_normal(y.shape(), seed * 1000 + o));
     Tape::Options options;
-    options.cotangent = e.cotangents[o];
+    options.cotangent = e.cotangents[o].to(device);
     options.intercept = intercept;
     const Gradients gradients = tape.backward(y, options);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!checked[i]) continue;
-      const Tensor g = gradients.of(inputs[i]);
+      const Tensor g = gradients.of(inputs[i]).to(Device::cpu);
       if (e.gradients[i].defined()) {
         accumulate(g, e.gradients[i]);
       } else {
@@ -200,7 +210,7 @@ class Checker {
                          !contains(options.constant, i));
       inputs_.push_back(floating(inputs[i]) ? inputs[i].clone() : inputs[i]);
     }
-    plain_ = evaluate(f_, inputs_, checked_, options_.seed, options_.intercept);
+    plain_ = evaluate(f_, inputs_, checked_, options_.seed, options_.device, options_.intercept);
     for (std::size_t o = 0; o < plain_.outputs.size(); ++o) {
       if (!plain_.outputs[o].defined()) continue;
       noise_ += kEpsilon * magnitude(plain_.outputs[o], plain_.cotangents[o]);
@@ -241,7 +251,8 @@ class Checker {
               origin.data<double>()[k] + h / p.length * p.direction.data<double>()[k];
         }
         const NoRecording off;
-        return weighted(f_(inputs_), plain_.cotangents);
+        const Tensors outputs = f_(moved(inputs_, options_.device));
+        return weighted(moved(outputs, Device::cpu), plain_.cotangents);
       };
       const Derivative d = ridders(along, options_.step * size);
       all.push_back({dot(plain_.gradients[i], p.direction), d.value * p.length,
@@ -278,8 +289,8 @@ class Checker {
 
   Finding composite(std::size_t i) {
     if (!composite_) {
-      composite_ =
-          evaluate(options_.composite, inputs_, checked_, options_.seed, {}, plain_.cotangents);
+      composite_ = evaluate(options_.composite, inputs_, checked_, options_.seed, Device::cpu, {},
+                            plain_.cotangents);
     }
     const Evaluated& other = *composite_;
     for (std::size_t o = 0; o < plain_.outputs.size(); ++o) {

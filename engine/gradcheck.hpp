@@ -60,6 +60,9 @@ struct GradcheckOptions {
   std::vector<Oracle> without;
   // The same function made of other ops.
   TensorFunction composite;
+  // Where the values and gradients under test are computed; numbers that carry derivatives and the
+  // composite stay on the CPU.
+  Device device = Device::cpu;
   // Plants errors in the gradients under test, to see whether they are noticed.
   Intercept intercept;
   // Why a tolerance is looser than the default, a gradient zero, or an oracle left out.

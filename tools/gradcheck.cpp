@@ -42,6 +42,7 @@ std::string command_of(const Options& options) {
   if (!options.suite.case_name.empty()) text += " --case " + options.suite.case_name;
   text += fmt::format(" --seed {}", options.common.seed);
   if (options.suite.fast) text += " --fast";
+  if (options.common.device != "cpu") text += " --device " + options.common.device;
   return text;
 }
 
@@ -68,6 +69,7 @@ SuiteRun run_with_progress(const Options& options, const Names& names) {
   std::size_t failed = 0;
   SuiteOptions suite = options.suite;
   suite.seed = options.common.seed;
+  suite.device = options.common.where();
   suite.on_row = [&](const SuiteRow& row) {
     failed += outcome(row) == Outcome::failed ? 1 : 0;
     if (!progress) return;
@@ -115,6 +117,9 @@ void write(const std::string& path, const std::string& text, bool quiet) {
 
 void gradcheck_command(const Options& options) {
   options.common.apply();
+  if (options.mutants && options.common.where() != Device::cpu) {
+    fail("gradcheck: --mutants plants errors on the CPU alone; leave --device out");
+  }
   const Names names = list_cases(options.suite);
   if (options.list) {
     for (const auto& [op, name] : names) fmt::print("{}/{}\n", op, name);

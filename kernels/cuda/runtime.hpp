@@ -69,7 +69,8 @@ class Graph {
   bool recording_ = false;
 };
 
-// Kernels launched since the process began, those of a graph counted when they are recorded.
+// Kernels and products launched since the device was opened; those of a graph count when they are
+// recorded.
 long long launches();
 
 }  // namespace posetape::cuda

@@ -43,7 +43,7 @@ Tensor poses(const Sizes& s, Index channels, std::uint64_t seed, DType dtype) {
 
 ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& change) {
   return {
-      "model:refiner", std::move(name), [change](DType dtype, ModelSize size) {
+      "model:refiner", std::move(name), [change](DType dtype, ModelSize size, Device device) {
         const Sizes s = sizes(size);
         RefinerConfig config;
         config.network = {s.width, s.depth, s.heads, s.mlp_ratio, true};
@@ -51,7 +51,8 @@ ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& c
         change(config);
         const diffusion::ErrorScale scale{std::vector<double>(51, 0.0),
                                           std::vector<double>(51, 0.04)};
-        const auto model = std::make_shared<Refiner>(config, some_noise(), scale, dtype, 11);
+        const auto model =
+            std::make_shared<Refiner>(config, some_noise(), scale, dtype, 11, device);
         const diffusion::RefinerBatch batch{poses(s, 3, 1, dtype), poses(s, 3, 2, dtype),
                                             poses(s, 2, 3, dtype)};
         return ModelStep{model, &model->parameters(), [=] { return model->loss(batch, 5, 17); }};
@@ -59,12 +60,12 @@ ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& c
 }
 
 ModelCase stcformer(std::string name, Index depth) {
-  return {"model:stcformer", std::move(name), [depth](DType dtype, ModelSize size) {
+  return {"model:stcformer", std::move(name), [depth](DType dtype, ModelSize size, Device device) {
             const Sizes s = sizes(size);
             const auto model = std::make_shared<model::Stcformer>(
-                model::StcformerConfig{s.width, depth, s.heads, s.mlp_ratio}, dtype, 3);
-            const Tensor y = poses(s, 2, 1, dtype);
-            const Tensor truth = poses(s, 3, 2, dtype);
+                model::StcformerConfig{s.width, depth, s.heads, s.mlp_ratio}, dtype, 3, device);
+            const Tensor y = poses(s, 2, 1, dtype).to(device);
+            const Tensor truth = poses(s, 3, 2, dtype).to(device);
             return ModelStep{model, &model->parameters(),
                              [=] { return joint_distance_loss((*model)(y), truth); }};
           }};
@@ -87,21 +88,21 @@ class ModelCheck {
   ModelCheck(const ModelCase& c, const SuiteOptions& options) : case_(c), options_(options) {}
 
   std::vector<SuiteRow> run() {
-    const ModelStep step = case_.make(DType::f64, ModelSize::tiny);
+    const ModelStep step = case_.make(DType::f64, ModelSize::tiny, options_.device);
     Tape tape;
     const Tensor loss = recorded(step, tape);
     Tape::Options backward;
     backward.destinations = step.parameters->destinations();
     tape.backward(loss, backward);
-    gradient_ = step.parameters->gradients().clone();
+    gradient_ = step.parameters->gradients().clone().to(Device::cpu);
     scale_ = std::sqrt(dot(gradient_, gradient_));
-    start_ = step.parameters->values().clone();
+    start_ = step.parameters->values().clone().to(Device::cpu);
 
-    const ModelStep dual = case_.make(DType::dual, ModelSize::tiny);
+    const ModelStep dual = case_.make(DType::dual, ModelSize::tiny, Device::cpu);
     along("differences", 1e-8,
           [&](const Tensor& direction) { return differences(step, direction); });
     along("adjoint", 1e-12, [&](const Tensor& direction) { return slope(dual, direction); });
-    coverage();
+    if (options_.device == Device::cpu) coverage();
     return std::move(rows_);
   }
 
@@ -112,7 +113,7 @@ class ModelCheck {
     r.case_name = case_.name;
     r.check = check;
     r.dtype = dtype;
-    r.device = "cpu";
+    r.device = name(options_.device);
     return r;
   }
 
@@ -145,16 +146,17 @@ class ModelCheck {
 
   // The gaps between parameters move too and change nothing.
   Derivative differences(const ModelStep& step, const Tensor& direction) const {
-    const Tensor values = step.parameters->values();
+    const Tensor moved = start_.clone();
     const Derivative d = ridders(
         [&](double h) {
           for (Index i = 0; i < start_.size(); ++i) {
-            values.data<double>()[i] = start_.data<double>()[i] + h * direction.data<double>()[i];
+            moved.data<double>()[i] = start_.data<double>()[i] + h * direction.data<double>()[i];
           }
+          copy(moved, step.parameters->values());
           return step.loss().item();
         },
         1e-3);
-    copy(start_, values);
+    copy(start_, step.parameters->values());
     return d;
   }
 
@@ -169,7 +171,7 @@ class ModelCheck {
   void coverage() {
     SuiteRow r = row("covered", "f32");
     Tape tape;
-    recorded(case_.make(DType::f32, ModelSize::training), tape);
+    recorded(case_.make(DType::f32, ModelSize::training, Device::cpu), tape);
     for (const std::string& s : signatures(tape)) {
       if (covered_signatures().contains(s)) continue;
       r.note += (r.note.empty() ? "no case for " : "; ") + s;

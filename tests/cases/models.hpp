@@ -27,7 +27,7 @@ enum class ModelSize {
 struct ModelCase {
   std::string model;  // "model:denoiser"
   std::string name;
-  std::function<ModelStep(DType, ModelSize)> make;
+  std::function<ModelStep(DType, ModelSize, Device)> make;
 };
 
 const std::vector<ModelCase>& model_cases();

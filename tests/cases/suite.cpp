@@ -34,6 +34,7 @@ Selection select(const SuiteOptions& options) {
     for (Case& c : cases(op)) {
       names.push_back(c.name);
       c.options.seed = options.seed;
+      c.options.device = options.device;
       if (chosen(options.case_name, c.name)) some.push_back(std::move(c));
     }
     if (!some.empty()) selection.ops.emplace_back(op, std::move(some));
@@ -58,7 +59,7 @@ SuiteRow row_of(Op op, const Case& c) {
   row.op = name(op);
   row.case_name = c.name;
   row.dtype = "f64";
-  row.device = "cpu";
+  row.device = name(c.options.device);
   return row;
 }
 
@@ -117,6 +118,7 @@ std::vector<SuiteRow> run_suite(const SuiteOptions& options) {
     for (const Case& c : some) {
       try {
         for (const Finding& f : gradcheck(c.f, c.inputs, c.options).findings) put(row_of(op, c, f));
+        if (options.device != Device::cpu) continue;
         for (const StructureFinding& f : check_structure(c)) put(row_of(op, c, f));
       } catch (const Error& error) {
         SuiteRow row = row_of(op, c);
@@ -127,7 +129,7 @@ std::vector<SuiteRow> run_suite(const SuiteOptions& options) {
       }
     }
     const bool all = options.case_name.empty() && !options.fast;
-    for (SuiteRow& row : check_precision(op, some, all)) put(std::move(row));
+    for (SuiteRow& row : check_precision(op, some, all, options.device)) put(std::move(row));
   }
   for (const ModelCase& c : selection.models) {
     for (SuiteRow& row : check_model(c, options)) put(std::move(row));

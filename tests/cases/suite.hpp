@@ -19,7 +19,7 @@ struct SuiteRow {
   // An oracle's name, a claim of structure.hpp ("structure/alone", ...), "ulp" or "covered".
   std::string check;
   std::string dtype;   // of the tensors: "f64", "f32", "bf16"
-  std::string device;  // "cpu"
+  std::string device;  // "cpu", "cuda"
   Verdict verdict{};
   double error = 0;     // worst: relative to the gradient's scale; in ULP where check is "ulp"
   double trust = 0;     // the oracle's own error, in the same unit
@@ -33,6 +33,8 @@ struct SuiteRow {
 
 struct SuiteOptions {
   std::uint64_t seed = 1;
+  // Of the values and gradients. Claims of structure and coverage are checked on the CPU alone.
+  Device device = Device::cpu;
   std::string op;         // only this op, or "model:<name>"; empty: all
   std::string case_name;  // only this case; empty: all
   // Only what takes seconds: the small cases.

@@ -53,20 +53,12 @@ void check_f64(const Case& c, const std::string& label) {
   }
 }
 
-// A sum in another order rounds differently: at most three times what the CPU's kernels lose, and
-// 2 ULP.
-void check_precision(Op op) {
-  for (const Loss& loss : measure_precision(cases(op), Device::cuda)) {
-    const double allowed = 3 * expected_ulp(op, loss.input, loss.dtype) + 2;
-    CHECK_MESSAGE(loss.ulp <= allowed, loss.case_name, " in ", std::string(name(loss.dtype)),
-                  ": input ", loss.input, ", ", loss.where, " loses ", loss.ulp,
-                  " ULP, allowed are ", allowed);
-  }
-}
-
 void check(Op op) {
   for (const Case& c : cases(op)) check_f64(c, c.name);
-  check_precision(op);
+  for (const SuiteRow& row : check_precision(op, cases(op), true, Device::cuda)) {
+    CHECK_MESSAGE(row.passed, row.case_name, " in ", row.dtype, ", input ", row.input, ", ",
+                  row.where, ": ", row.note);
+  }
 }
 
 }  // namespace
