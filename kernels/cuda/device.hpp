@@ -34,9 +34,6 @@ void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
 // Counts work that a library launched; `call` is named where an error shows later.
 void check_library_call(const char* call);
 
-// Adds a library's call to what launches() counts.
-void count_launch();
-
 // Threads of a block where nothing speaks for another number.
 inline constexpr int kThreads = 256;
 

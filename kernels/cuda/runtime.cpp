@@ -199,10 +199,6 @@ void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
               std::to_string(shared_bytes) + " bytes) failed: " + advice(error));
 }
 
-void count_launch() {
-  ++state.launches;
-}
-
 long long launches() {
   return state.launches;
 }

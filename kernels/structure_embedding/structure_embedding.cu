@@ -133,78 +133,87 @@ static __global__ void __launch_bounds__(kChannels)
   });
 }
 
-// A chunk of rows' sums of d v for the nine taps, partial[chunk][tap][channel].
+// What a channel's parameters get: nine taps, the bias, and the sum of d over each body part's
+// joints, of which kParts are taken at a time.
+static constexpr int kParts = 6;
+static constexpr int kSums = kTaps + 1 + kParts;
+
+// A chunk of rows' sums for the parts from `first_part` on, partial[chunk][sum][channel].
 template <class T>
 static __global__ void __launch_bounds__(kChannels)
-    structure_embedding_weight(StructureEmbeddingBackward<T> a, Index rows, Index chunk,
-                               Accumulator<T>* partial) {
+    structure_embedding_sums(StructureEmbeddingBackward<T> a, Index rows, Index chunk,
+                             Index first_part, Accumulator<T>* partial) {
   using A = Accumulator<T>;
   const Index c = Index{blockIdx.y} * kChannels + threadIdx.x;
   if (c >= a.width) return;
   const Index begin = Index{blockIdx.x} * chunk;
   const Index end = begin + chunk < rows ? begin + chunk : rows;
   const ChannelGrid<T> values{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints};
-  A sums[kTaps];
-  for (int t = 0; t < kTaps; ++t) sums[t] = A(0);
+  A sums[kSums];
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) sums[i] = A(0);
   for (Index row = begin; row < end; ++row) {
     along_joints(values, row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
       const A d = load(a.dout[(row * a.joints + j) * a.width + c]);
+      const Index part = a.part != nullptr ? a.part[j] - first_part : -1;
+#pragma unroll
       for (int t = 0; t < kTaps; ++t) {
         if (inside(w, t, left, right)) sums[t] += d * w.value[t];
       }
+      sums[kTaps] += d;
+#pragma unroll
+      for (int p = 0; p < kParts; ++p) sums[kTaps + 1 + p] += part == p ? d : A(0);
     });
   }
-  for (int t = 0; t < kTaps; ++t) {
-    partial[(Index{blockIdx.x} * kTaps + t) * a.width + c] = sums[t];
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) partial[(Index{blockIdx.x} * kSums + i) * a.width + c] = sums[i];
+}
+
+// The chunks' sums in order: a thread for each weight and bias of the first pass, and for each
+// element of the table, which adds up its channels.
+template <class T>
+static __global__ void __launch_bounds__(cuda::kThreads)
+    structure_embedding_finish(StructureEmbeddingBackward<T> a, Index chunks, Index first_part,
+                               const Accumulator<T>* partial) {
+  using A = Accumulator<T>;
+  const Index i = Index{blockIdx.x} * cuda::kThreads + threadIdx.x;
+  const auto total = [&](Index sum, Index c) {
+    A value = 0;
+    for (Index k = 0; k < chunks; ++k) value += partial[(k * kSums + sum) * a.width + c];
+    return value;
+  };
+  const Index shared = (kTaps + 1) * a.width;
+  if (i < shared) {
+    const Index c = i % a.width;
+    const Index t = i / a.width;
+    if (first_part > 0) return;
+    if (t < kTaps && a.dweight.wanted()) a.dweight.put(c * kTaps + t, total(t, c));
+    if (t == kTaps && a.dbias.wanted()) a.dbias.put(c, total(t, c));
+    return;
   }
+  if (!a.dtable.wanted()) return;
+  const Index p = (i - shared) / a.table_width;
+  if (p >= kParts || first_part + p >= a.parts) return;
+  const Index w = (i - shared) % a.table_width;
+  A sum = 0;
+  for (Index c = w; c < a.width / 2; c += a.table_width) sum += total(kTaps + 1 + p, c);
+  a.dtable.put((first_part + p) * a.table_width + w, static_cast<A>(a.scale) * sum);
 }
 
 template <class T>
-static void weight_backward(const StructureEmbeddingBackward<T>& a) {
+static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
   using A = Accumulator<T>;
   const Index rows = a.batch * a.frames;
   const Index chunk = cuda::chunk_size(rows, 8);
   const Index chunks = rows > 0 ? (rows + chunk - 1) / chunk : 0;
-  const cuda::Scratch<A> partial(chunks * kTaps * a.width);
-  POSETAPE_RUN(structure_embedding_weight<T>, rows_by_channels(chunks, a.width), kChannels, 0, a,
-               rows, chunk, partial.data());
-  const auto finish = [dweight = a.dweight, width = a.width] __device__(Index i, A sum) {
-    dweight.put(i % width * kTaps + i / width, sum);
-  };
-  POSETAPE_RUN((cuda::add_chunks<A, decltype(finish)>),
-               cuda::blocks_for(kTaps * a.width, cuda::kThreads), cuda::kThreads, 0, partial.data(),
-               chunks, kTaps * a.width, finish);
-}
-
-// Bias and table need no more than each joint's and channel's sum over the rows.
-template <class T>
-static void sums_backward(const StructureEmbeddingBackward<T>& a) {
-  using A = Accumulator<T>;
-  const Index cells = a.joints * a.width;
-  const cuda::Scratch<A> sums(cells);
-  cuda::sum_columns<A>(
-      a.batch * a.frames, cells,
-      [dout = a.dout, cells] __device__(Index row, Index i) { return load(dout[row * cells + i]); },
-      [sums = sums.data()] __device__(Index i, A sum) { sums[i] = sum; });
-  if (a.dbias.wanted()) {
-    cuda::for_each(a.width, [a, sums = sums.data()] __device__(Index c) {
-      A sum = 0;
-      for (Index j = 0; j < a.joints; ++j) sum += sums[j * a.width + c];
-      a.dbias.put(c, sum);
-    });
-  }
-  if (a.dtable.wanted()) {
-    cuda::for_each(a.parts * a.table_width, [a, sums = sums.data()] __device__(Index i) {
-      const Index p = i / a.table_width;
-      A sum = 0;
-      for (Index j = 0; j < a.joints; ++j) {
-        if (a.part[j] != p) continue;
-        for (Index c = i % a.table_width; c < a.width / 2; c += a.table_width) {
-          sum += sums[j * a.width + c];
-        }
-      }
-      a.dtable.put(i, static_cast<A>(a.scale) * sum);
-    });
+  const cuda::Scratch<A> partial(chunks * kSums * a.width);
+  const Index parts = a.dtable.wanted() ? a.parts : 0;
+  for (Index first = 0; first == 0 || first < parts; first += kParts) {
+    POSETAPE_RUN(structure_embedding_sums<T>, rows_by_channels(chunks, a.width), kChannels, 0, a,
+                 rows, chunk, first, partial.data());
+    const Index results = (kTaps + 1) * a.width + kParts * a.table_width;
+    POSETAPE_RUN(structure_embedding_finish<T>, cuda::blocks_for(results, cuda::kThreads),
+                 cuda::kThreads, 0, a, chunks, first, partial.data());
   }
 }
 
@@ -214,8 +223,7 @@ static void run(const StructureEmbeddingBackward<T>& a) {
     POSETAPE_RUN(structure_embedding_values<T>, rows_by_channels(a.batch * a.frames, a.width),
                  kChannels, 0, a);
   }
-  if (a.dweight.wanted()) weight_backward(a);
-  if (a.dbias.wanted() || a.dtable.wanted()) sums_backward(a);
+  if (a.dweight.wanted() || a.dbias.wanted() || a.dtable.wanted()) parameters_backward(a);
 }
 POSETAPE_CUDA_KERNEL(StructureEmbeddingBackward);
 
