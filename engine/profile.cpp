@@ -9,10 +9,15 @@ thread_local Profile* current_profile = nullptr;
 
 }  // namespace
 
-Profile::Profile() : outer_(std::exchange(current_profile, this)) {}
+Profile::Profile(Device device) : device_(device), outer_(std::exchange(current_profile, this)) {}
 
 Profile::~Profile() {
   current_profile = outer_;
+}
+
+Profile::Clock::time_point Profile::now() const {
+  synchronize(device_);
+  return Clock::now();
 }
 
 Profile* Profile::current() {
@@ -21,7 +26,7 @@ Profile* Profile::current() {
 
 void Profile::restart() {
   events_.clear();
-  start_ = last_ = Clock::now();
+  start_ = last_ = now();
 }
 
 void Profile::end(const Node& node, bool backward) {
@@ -43,11 +48,11 @@ void Profile::end(const std::string& name, const Cost& cost) {
 }
 
 void Profile::put(ProfileEvent event) {
-  const auto now = Clock::now();
+  const auto end = now();
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
   event.start = seconds(last_ - start_);
-  event.seconds = seconds(now - last_);
-  last_ = now;
+  event.seconds = seconds(end - last_);
+  last_ = end;
   events_.push_back(std::move(event));
 }
 

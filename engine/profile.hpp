@@ -28,7 +28,8 @@ struct ProfileEvent {
 // (allocation, checks of shapes) counts. Nests: the innermost counts.
 class Profile {
  public:
-  Profile();
+  // Waits for `device` before it looks at the clock, so that each op is timed with its kernels.
+  explicit Profile(Device device = Device::cpu);
   ~Profile();
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
@@ -43,12 +44,14 @@ class Profile {
   void end(const Node& node, bool backward);
   void end(const std::string& name, const Cost& cost);
   // What follows begins now.
-  void begin() { last_ = Clock::now(); }
+  void begin() { last_ = now(); }
 
  private:
   using Clock = std::chrono::steady_clock;
   void put(ProfileEvent event);
+  Clock::time_point now() const;
 
+  Device device_;
   Profile* outer_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;

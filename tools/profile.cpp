@@ -14,6 +14,7 @@
 #include "engine/random_fill.hpp"
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cuda/runtime.hpp"
 #include "model/pose_denoiser.hpp"
 #include "model/stcformer.hpp"
 #include "tools/commands.hpp"
@@ -32,13 +33,14 @@ struct Options {
   Index depth = 4;
   Index heads = 8;
   int steps = 5;
+  std::string precision = "f32";
   bool inference = false;
   std::string json;
   std::string trace;
 };
 
-Tensor random(const Shape& shape, std::uint64_t seed) {
-  const Tensor t = Tensor::empty(shape, DType::f32);
+Tensor random(const Shape& shape, std::uint64_t seed, Device device) {
+  const Tensor t = Tensor::empty(shape, DType::f32, device);
   fill_normal(t, seed, Stream::diagnostics, 0);
   return t;
 }
@@ -48,18 +50,21 @@ class Subject {
  public:
   explicit Subject(const Options& o) {
     const Shape poses{o.batch, o.frames, kJoints, 3};
-    const Tensor y = random(poses.with(3, 2), o.common.seed);
-    target_ = random(poses, o.common.seed + 1);
+    const Device device = o.common.where();
+    const DType dtype = o.precision == "bf16" ? DType::bf16 : DType::f32;
+    const Tensor y = random(poses.with(3, 2), o.common.seed, device);
+    target_ = random(poses, o.common.seed + 1, device);
     if (o.model == "denoiser") {
       const auto network = std::make_shared<model::PoseDenoiser>(
-          model::PoseDenoiserConfig{o.width, o.depth, o.heads, 4, true}, DType::f32, o.common.seed);
+          model::PoseDenoiserConfig{o.width, o.depth, o.heads, 4, true}, dtype, o.common.seed,
+          device);
       const std::vector<int> t(static_cast<std::size_t>(o.batch), 20);
-      const Tensor x = random(poses, o.common.seed + 2);
+      const Tensor x = random(poses, o.common.seed + 2, device);
       parameters_ = &network->parameters();
       forward_ = [=] { return (*network)(x, y, t); };
     } else {
       const auto network = std::make_shared<model::Stcformer>(
-          model::StcformerConfig{o.width, o.depth, o.heads, 4}, DType::f32, o.common.seed);
+          model::StcformerConfig{o.width, o.depth, o.heads, 4}, dtype, o.common.seed, device);
       parameters_ = &network->parameters();
       forward_ = [=] { return (*network)(y); };
     }
@@ -86,7 +91,7 @@ class Subject {
     adam_->step(1e-4);
   }
 
-  std::size_t parameter_bytes() const { return parameters_->values().bytes(); }
+  const ParameterList& parameters() const { return *parameters_; }
   std::size_t saved_bytes() const { return saved_bytes_; }
 
  private:
@@ -116,20 +121,24 @@ struct Limits {
   double bytes = 0;  // a second, of a sum of two long vectors
 };
 
-Limits measure_limits() {
-  const auto best = [](const std::function<void()>& f) {
+Limits measure_limits(Device device) {
+  const auto best = [device](const std::function<void()>& f) {
     double seconds = 1e9;
     for (int i = 0; i < 6; ++i) {
-      Profile profile;
+      Profile profile(device);
       f();
       seconds = std::min(seconds, profile.events().back().seconds);
     }
     return seconds;
   };
-  const Tensor a = random({2048, 1024}, 1);
-  const Tensor b = random({1024, 1024}, 2);
-  const Tensor x = random({32, 1024, 1024}, 3);
-  return {2.0 * 2048 * 1024 * 1024 / best([&] { matmul(a, b); }),
+  // A GPU needs more work than a CPU to be busy, and an emulated one gets little.
+  const bool emulated = device == Device::cuda && cuda::open().emulated;
+  const Index n = emulated ? 64 : device == Device::cuda ? 4096 : 1024;
+  const Tensor a = random({2 * n, n}, 1, device);
+  const Tensor b = random({n, n}, 2, device);
+  const Tensor x = random({emulated ? 1 : 32, n, n}, 3, device);
+  const auto size = static_cast<double>(n);
+  return {4 * size * size * size / best([&] { matmul(a, b); }),
           3.0 * static_cast<double>(x.bytes()) / best([&] { add(x, x); })};
 }
 
@@ -162,23 +171,35 @@ std::vector<Line> lines(const std::vector<ProfileEvent>& events, int steps) {
   return all;
 }
 
+std::string machine(Device device) {
+  if (device == Device::cuda) return cuda::open().name;
+  return fmt::format("{} threads, {}", threads(), posetape::name(cpu_isa()));
+}
+
 double percent_of_limit(const Line& line, const Limits& limits) {
   const double least = std::max(line.cost.flops / limits.flops, line.cost.bytes / limits.bytes);
   return line.seconds > 0 ? 100 * least / line.seconds : 0;
 }
 
 void print_table(const std::vector<Line>& all, const Limits& limits) {
-  double total = 0;
-  for (const Line& line : all) total += line.seconds;
+  Line total;
+  for (const Line& line : all) {
+    total.calls += line.calls;
+    total.seconds += line.seconds;
+    total.cost.flops += line.cost.flops;
+    total.cost.bytes += line.cost.bytes;
+  }
   fmt::print("{:<28} {:>6} {:>9} {:>7} {:>9} {:>9} {:>9} {:>7}\n", "op", "calls", "ms", "share",
              "GFLOP", "MB", "GFLOP/s", "limit");
   for (const Line& line : all) {
     fmt::print("{:<28} {:>6} {:>9.2f} {:>5.1f} % {:>9.3f} {:>9.1f} {:>9.1f} {:>5.0f} %\n",
                line.name + (line.backward ? " backward" : ""), line.calls, 1e3 * line.seconds,
-               100 * line.seconds / total, line.cost.flops / 1e9, line.cost.bytes / 1e6,
+               100 * line.seconds / total.seconds, line.cost.flops / 1e9, line.cost.bytes / 1e6,
                line.cost.flops / 1e9 / line.seconds, percent_of_limit(line, limits));
   }
-  fmt::print("{:<28} {:>6} {:>9.2f}\n", "all", "", 1e3 * total);
+  fmt::print("{:<28} {:>6} {:>9.2f} {:>7} {:>9.3f} {:>9.1f} {:>9.1f}\n", "all", total.calls,
+             1e3 * total.seconds, "", total.cost.flops / 1e9, total.cost.bytes / 1e6,
+             total.cost.flops / 1e9 / total.seconds);
 }
 
 std::string json_text(const Options& o, const std::vector<Line>& all, const Limits& limits,
@@ -192,11 +213,13 @@ std::string json_text(const Options& o, const std::vector<Line>& all, const Limi
          {"depth", o.depth},
          {"heads", o.heads},
          {"training", !o.inference},
+         {"precision", o.precision},
+         {"device", posetape::name(o.common.where())},
          {"threads", threads()},
          {"isa", posetape::name(cpu_isa())},
          {"limit_flops_per_second", limits.flops},
          {"limit_bytes_per_second", limits.bytes},
-         {"parameter_bytes", subject.parameter_bytes()},
+         {"parameter_bytes", subject.parameters().values().bytes()},
          {"saved_bytes", subject.saved_bytes()},
          {"peak_bytes", peak}};
   for (const Line& line : all) {
@@ -230,30 +253,44 @@ std::string trace_text(const std::vector<ProfileEvent>& events) {
 
 void run(const Options& o) {
   o.common.apply();
-  const Limits limits = measure_limits();
-  Arena::cpu().trim();
-  Arena::cpu().reset_peak();
-  const std::size_t before = Arena::cpu().bytes_in_use();
+  const Device device = o.common.where();
+  const Limits limits = measure_limits(device);
+  Arena& arena = Arena::of(device);
+  arena.trim();
+  arena.reset_peak();
+  const std::size_t before = arena.bytes_in_use();
   Subject subject(o);
   for (int i = 0; i < 2; ++i) subject.step();  // the arena fills, the pages become resident
-  Profile profile;
+  Profile profile(device);
   profile.restart();
+  const long long launches = cuda::launches();
   for (int i = 0; i < o.steps; ++i) subject.step();
+  const double launches_a_step =
+      static_cast<double>(cuda::launches() - launches) / static_cast<double>(o.steps);
   const std::vector<Line> all = lines(profile.events(), o.steps);
-  const std::size_t peak = Arena::cpu().peak_bytes() - before;
+  const std::size_t peak = arena.peak_bytes() - before;
 
-  fmt::print("{} {}: {} sequences of {} frames, width {}, depth {}, {} heads; {} threads, {}\n",
-             o.model, o.inference ? "inference" : "training step", o.batch, o.frames, o.width,
-             o.depth, o.heads, threads(), posetape::name(cpu_isa()));
+  fmt::print("{} {}, {}: {} sequences of {} frames, width {}, depth {}, {} heads; {}\n", o.model,
+             o.inference ? "inference" : "training step", o.precision, o.batch, o.frames, o.width,
+             o.depth, o.heads, machine(device));
   fmt::print("limits measured here: {:.0f} GFLOP/s, {:.1f} GB/s\n\n", limits.flops / 1e9,
              limits.bytes / 1e9);
   print_table(all, limits);
+  if (device == Device::cuda) {
+    fmt::print(
+        "\n{:.0f} launches a step, here one by one; in training they are one graph. Times are with "
+        "a "
+        "wait for the device after each op{}\n",
+        launches_a_step, cuda::open().emulated ? ", and of the emulation: they say nothing" : "");
+  }
   const auto mb = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e6; };
-  const double parameters = mb(subject.parameter_bytes());
-  fmt::print("\nmemory: {:.1f} MB at most; parameters {:.1f} MB", mb(peak), parameters);
+  const ParameterList& parameters = subject.parameters();
+  const double values = mb(parameters.values().bytes());
+  fmt::print("\nmemory: {:.1f} MB at most; parameters {:.1f} MB", mb(peak), values);
   if (!o.inference) {
-    fmt::print(", their gradients {:.1f}, Adam's moments {:.1f}, kept for the backward pass {:.1f}",
-               parameters, 2 * parameters, mb(subject.saved_bytes()));
+    if (o.precision == "bf16") fmt::print(", f32 masters {:.1f}", mb(parameters.masters().bytes()));
+    fmt::print(", gradients {:.1f}, Adam's moments {:.1f}, kept for the backward pass {:.1f}",
+               values, 2 * mb(parameters.masters().bytes()), mb(subject.saved_bytes()));
   }
   fmt::print("\n");
   if (!o.json.empty()) {
@@ -285,6 +322,9 @@ void add_profile(CLI::App& app) {
   size("--heads", options->heads, "Heads of each axis");
   command->add_option("--steps", options->steps, "Steps that are averaged")
       ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command->add_option("--precision", options->precision, "Type of weights and activations")
+      ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
   command->add_flag("--inference", options->inference, "A forward pass instead of a training step");
   command->add_option("--json", options->json, "Write the figures to this file");

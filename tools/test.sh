@@ -8,6 +8,7 @@
 #   BUILD=build             build directory
 #   TARGETS= TESTS=         only these targets and tests, e.g. TARGETS=test_engine TESTS=engine
 #   TIMEOUT_MULTIPLIER=1    for slow builds (sanitizers)
+#   CUDA=emulated           nvcc on a machine with a GPU, where the CUDA tests then run on it
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -23,7 +24,7 @@ tools/setup.sh || stop "the setup failed"
 
 reconfigure=()
 [[ -f $build/meson-private/coredata.dat ]] && reconfigure=(--reconfigure)
-meson setup "${reconfigure[@]}" "$build" "$@" || stop "meson setup failed"
+meson setup "${reconfigure[@]}" "$build" -Dcuda="${CUDA:-emulated}" "$@" || stop "meson setup failed"
 # shellcheck disable=SC2086  # lists of names
 meson compile -C "$build" ${TARGETS:-} || stop "the build failed"
 

@@ -64,6 +64,11 @@ class Fork {
   bool used_ = false;
 };
 
+// `count` counters of the device, zero, which a kernel must leave at zero. None of them is given
+// again before many other launches.
+inline constexpr Index kMostCounters = 1024;
+unsigned* take_counters(Index count);
+
 // Uninitialised device memory that lives until the end of the scope; kernels launched before then
 // may use it.
 std::shared_ptr<void> scratch(std::size_t bytes);

@@ -7,6 +7,8 @@
 //   POSETAPE_SHARED(type, name, count);          __shared__ type name[count];
 //   POSETAPE_DYNAMIC_SHARED(type, name);         extern __shared__ type name[], 16-byte aligned
 //   load_vector<float4>(p), store_vector(p, v)   one access of 16 (8, 4) bytes, aligned
+//   ordered_increment(counter, last)             atomicInc between two fences: what the thread (and
+//       whom it has met at a barrier) wrote before is seen by all who come to the counter later
 //   to_float2(bf16x2), to_bf16x2(float2), to_bf16(float)
 //
 // Errors in emulated kernels are thrown as posetape::emulation::Finding when the stream runs.

@@ -53,6 +53,13 @@ __device__ inline void store_vector(T* pointer, const V& value) {
   *reinterpret_cast<V*>(pointer) = value;
 }
 
+__device__ inline unsigned ordered_increment(unsigned* counter, unsigned last) {
+  __threadfence();
+  const unsigned old = atomicInc(counter, last);
+  __threadfence();
+  return old;
+}
+
 // The same rounding as bf16(float) in one instruction; a NaN becomes the canonical one.
 __device__ inline bf16 to_bf16(float value) {
   bf16 result;

@@ -26,10 +26,14 @@ struct State {
   const char* entry = "";  // being launched
   const char* last_kernel = "none";
   const char* last_entry = "";
+  unsigned* counters = nullptr;
+  Index next_counter = 0;
   long long launches = 0;
   bool synchronous = false;
 };
 State state;
+
+constexpr Index kCounters = 64 * kMostCounters;
 
 constexpr const char* kWayOut = "use --device cpu";
 
@@ -115,6 +119,10 @@ const DeviceInfo& open() {
   check(cudaStreamCreateWithFlags(&state.side, cudaStreamNonBlocking), "making a stream");
   check(cudaEventCreateWithFlags(&state.forked, cudaEventDisableTiming), "making an event");
   check(cudaEventCreateWithFlags(&state.joined, cudaEventDisableTiming), "making an event");
+  // More than are in flight at a time by far.
+  check(cudaMalloc(&state.counters, kCounters * sizeof(unsigned)), "allocating memory");
+  check(cudaMemsetAsync(state.counters, 0, kCounters * sizeof(unsigned), state.stream),
+        "filling memory");
   const char* synchronous = std::getenv("POSETAPE_CUDA_SYNC");
   state.synchronous = synchronous != nullptr && *synchronous == '1';
   state.open = true;
@@ -125,6 +133,7 @@ void close() {
   if (!state.open) return;
   cudaStreamSynchronize(state.stream);
   destroy_handles();
+  cudaFree(state.counters);
   cudaEventDestroy(state.forked);
   cudaEventDestroy(state.joined);
   cudaStreamDestroy(state.side);
@@ -197,6 +206,11 @@ void check_launch(cudaError_t error, const char* kernel, dim3 grid, dim3 block,
   throw Error("cuda: kernel " + std::string(kernel) + " of " + state.entry + " (grid " +
               size(grid) + ", block " + size(block) + ", shared memory " +
               std::to_string(shared_bytes) + " bytes) failed: " + advice(error));
+}
+
+unsigned* take_counters(Index count) {
+  if (state.next_counter + count > kCounters) state.next_counter = 0;
+  return state.counters + std::exchange(state.next_counter, state.next_counter + count);
 }
 
 long long launches() {

@@ -51,6 +51,14 @@ inline void store_vector(
   __builtin_memcpy(static_cast<void*>(pointer), &value, sizeof(V));
 }
 
+inline unsigned ordered_increment(unsigned* counter, unsigned last) {
+  unsigned old = __atomic_load_n(counter, __ATOMIC_RELAXED);
+  while (!__atomic_compare_exchange_n(counter, &old, old >= last ? 0 : old + 1, false,
+                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+  }
+  return old;
+}
+
 inline bf16 to_bf16(float value) {
   return bf16(value);
 }

@@ -112,14 +112,11 @@ static void run(const StructureEmbeddingForward<T>& a) {
 }
 POSETAPE_CUDA_KERNEL(StructureEmbeddingForward);
 
-// What reads v at (n, j) is the same neighbourhood with the taps in reverse.
+// dv of channel c of one row: what reads v at (n, j) is the same neighbourhood with the taps in
+// reverse.
 template <class T>
-static __global__ void __launch_bounds__(kChannels)
-    structure_embedding_values(StructureEmbeddingBackward<T> a) {
+__device__ inline void values_backward(const StructureEmbeddingBackward<T>& a, Index row, Index c) {
   using A = Accumulator<T>;
-  const Index c = Index{blockIdx.y} * kChannels + threadIdx.x;
-  if (c >= a.width) return;
-  const Index row = blockIdx.x;
   A weight[kTaps];
   for (int t = 0; t < kTaps; ++t) weight[t] = load(a.weight[c * kTaps + kTaps - 1 - t]);
   const ChannelGrid<T> cotangents{a.dout, a.width, a.frames, a.joints};
@@ -138,24 +135,25 @@ static __global__ void __launch_bounds__(kChannels)
 static constexpr int kParts = 6;
 static constexpr int kSums = kTaps + 1 + kParts;
 
-// A chunk of rows' sums for the parts from `first_part` on, partial[chunk][sum][channel].
+// How the rows are cut for the parameters: chunk k is the rows from k `chunk` on.
+struct ParameterSums {
+  Index rows, chunk, chunks;
+  Index first_part;    // of this launch
+  unsigned* counters;  // one for each block of channels, and one for all
+};
+
+// Channel c's sums over one chunk, into sums[kSums].
 template <class T>
-static __global__ void __launch_bounds__(kChannels)
-    structure_embedding_sums(StructureEmbeddingBackward<T> a, Index rows, Index chunk,
-                             Index first_part, Accumulator<T>* partial) {
+__device__ inline void add_up(const StructureEmbeddingBackward<T>& a, const ParameterSums& s,
+                              Index number, Index c, Accumulator<T>* sums) {
   using A = Accumulator<T>;
-  const Index c = Index{blockIdx.y} * kChannels + threadIdx.x;
-  if (c >= a.width) return;
-  const Index begin = Index{blockIdx.x} * chunk;
-  const Index end = begin + chunk < rows ? begin + chunk : rows;
+  const Index begin = number * s.chunk;
+  const Index end = begin + s.chunk < s.rows ? begin + s.chunk : s.rows;
   const ChannelGrid<T> values{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints};
-  A sums[kSums];
-#pragma unroll
-  for (int i = 0; i < kSums; ++i) sums[i] = A(0);
   for (Index row = begin; row < end; ++row) {
     along_joints(values, row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
       const A d = load(a.dout[(row * a.joints + j) * a.width + c]);
-      const Index part = a.part != nullptr ? a.part[j] - first_part : -1;
+      const Index part = a.part != nullptr ? a.part[j] - s.first_part : -1;
 #pragma unroll
       for (int t = 0; t < kTaps; ++t) {
         if (inside(w, t, left, right)) sums[t] += d * w.value[t];
@@ -165,65 +163,69 @@ static __global__ void __launch_bounds__(kChannels)
       for (int p = 0; p < kParts; ++p) sums[kTaps + 1 + p] += part == p ? d : A(0);
     });
   }
-#pragma unroll
-  for (int i = 0; i < kSums; ++i) partial[(Index{blockIdx.x} * kSums + i) * a.width + c] = sums[i];
 }
 
-// The chunks' sums in order: a thread for each weight and bias of the first pass, and for each
-// element of the table, which adds up its channels.
+// The first blocks take the chunks of the parameters' sums, partial[chunk][sum][channel], the
+// others a row of values each. The last block of some channels adds up their chunks, and the last
+// of all those the table's, which need all channels.
 template <class T>
-static __global__ void __launch_bounds__(cuda::kThreads)
-    structure_embedding_finish(StructureEmbeddingBackward<T> a, Index chunks, Index first_part,
-                               const Accumulator<T>* partial) {
+static __global__ void __launch_bounds__(kChannels)
+    structure_embedding_backward(StructureEmbeddingBackward<T> a, ParameterSums s,
+                                 Accumulator<T>* partial) {
   using A = Accumulator<T>;
-  const Index i = Index{blockIdx.x} * cuda::kThreads + threadIdx.x;
-  const auto total = [&](Index sum, Index c) {
-    A value = 0;
-    for (Index k = 0; k < chunks; ++k) value += partial[(k * kSums + sum) * a.width + c];
-    return value;
-  };
-  const Index shared = (kTaps + 1) * a.width;
-  if (i < shared) {
-    const Index c = i % a.width;
-    const Index t = i / a.width;
-    if (first_part > 0) return;
-    if (t < kTaps && a.dweight.wanted()) a.dweight.put(c * kTaps + t, total(t, c));
-    if (t == kTaps && a.dbias.wanted()) a.dbias.put(c, total(t, c));
+  const Index c = Index{blockIdx.y} * kChannels + threadIdx.x;
+  if (blockIdx.x >= s.chunks) {
+    if (c < a.width) values_backward(a, blockIdx.x - s.chunks, c);
     return;
   }
-  if (!a.dtable.wanted()) return;
-  const Index p = (i - shared) / a.table_width;
-  if (p >= kParts || first_part + p >= a.parts) return;
-  const Index w = (i - shared) % a.table_width;
-  A sum = 0;
-  for (Index c = w; c < a.width / 2; c += a.table_width) sum += total(kTaps + 1 + p, c);
-  a.dtable.put((first_part + p) * a.table_width + w, static_cast<A>(a.scale) * sum);
-}
-
-template <class T>
-static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
-  using A = Accumulator<T>;
-  const Index rows = a.batch * a.frames;
-  const Index chunk = cuda::chunk_size(rows, 8);
-  const Index chunks = rows > 0 ? (rows + chunk - 1) / chunk : 0;
-  const cuda::Scratch<A> partial(chunks * kSums * a.width);
-  const Index parts = a.dtable.wanted() ? a.parts : 0;
-  for (Index first = 0; first == 0 || first < parts; first += kParts) {
-    POSETAPE_RUN(structure_embedding_sums<T>, rows_by_channels(chunks, a.width), kChannels, 0, a,
-                 rows, chunk, first, partial.data());
-    const Index results = (kTaps + 1) * a.width + kParts * a.table_width;
-    POSETAPE_RUN(structure_embedding_finish<T>, cuda::blocks_for(results, cuda::kThreads),
-                 cuda::kThreads, 0, a, chunks, first, partial.data());
+  if (c < a.width) {
+    A sums[kSums];
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) sums[i] = A(0);
+    add_up(a, s, blockIdx.x, c, sums);
+#pragma unroll
+    for (int i = 0; i < kSums; ++i) {
+      partial[(Index{blockIdx.x} * kSums + i) * a.width + c] = sums[i];
+    }
+  }
+  const auto total = [&](Index sum, Index channel) {
+    A value = 0;
+    for (Index k = 0; k < s.chunks; ++k) value += partial[(k * kSums + sum) * a.width + channel];
+    return value;
+  };
+  const auto blocks = static_cast<unsigned>(s.chunks);
+  if (s.first_part == 0 && cuda::comes_last(s.counters + blockIdx.y, blocks) && c < a.width) {
+    for (Index t = 0; t < kTaps && a.dweight.wanted(); ++t)
+      a.dweight.put(c * kTaps + t, total(t, c));
+    if (a.dbias.wanted()) a.dbias.put(c, total(kTaps, c));
+  }
+  if (!a.dtable.wanted() || !cuda::comes_last(s.counters + gridDim.y, blocks * gridDim.y)) return;
+  for (Index i = threadIdx.x; i < kParts * a.table_width; i += kChannels) {
+    const Index p = i / a.table_width;
+    if (s.first_part + p >= a.parts) break;
+    A sum = 0;
+    for (Index k = i % a.table_width; k < a.width / 2; k += a.table_width) {
+      sum += total(kTaps + 1 + p, k);
+    }
+    a.dtable.put(s.first_part * a.table_width + i, static_cast<A>(a.scale) * sum);
   }
 }
 
 template <class T>
 static void run(const StructureEmbeddingBackward<T>& a) {
-  if (a.dqkv.wanted()) {
-    POSETAPE_RUN(structure_embedding_values<T>, rows_by_channels(a.batch * a.frames, a.width),
-                 kChannels, 0, a);
+  const bool parameters = a.dweight.wanted() || a.dbias.wanted() || a.dtable.wanted();
+  ParameterSums s{};
+  s.rows = a.batch * a.frames;
+  s.chunk = cuda::chunk_size(s.rows, 8);
+  s.chunks = parameters ? cuda::chunks_of(s.rows, s.chunk) : 0;
+  const cuda::Scratch<Accumulator<T>> partial(s.chunks * kSums * a.width);
+  const Index parts = a.dtable.wanted() ? a.parts : 0;
+  for (; s.first_part == 0 || s.first_part < parts; s.first_part += kParts) {
+    const Index values = a.dqkv.wanted() && s.first_part == 0 ? s.rows : 0;
+    const dim3 grid = rows_by_channels(s.chunks + values, a.width);
+    s.counters = cuda::take_counters(grid.y + 1);
+    POSETAPE_RUN(structure_embedding_backward<T>, grid, kChannels, 0, a, s, partial.data());
   }
-  if (a.dweight.wanted() || a.dbias.wanted() || a.dtable.wanted()) parameters_backward(a);
 }
 POSETAPE_CUDA_KERNEL(StructureEmbeddingBackward);
 

@@ -1,12 +1,14 @@
 // What goes wrong on a device is one line that says what to do, and loses nothing.
 #include <doctest/doctest.h>
 
+#include <cstdio>
 #include <string>
 
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "engine/replay.hpp"
 #include "engine/safetensors.hpp"
+#include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/emulation/control.hpp"
 
@@ -134,6 +136,50 @@ TEST_CASE("cuda: a failure while a step is recorded leaves the stream as it was"
                [](std::span<const Tensor> x, int) { return scale(x[0], x[0].to_doubles()[0]); });
   CHECK(reads(in).to_doubles()[0] == 9);
   CHECK(contains(error_of([&] { reads(in); }), "capturing"));
+}
+
+TEST_CASE("cuda: memory that runs out in the middle of training leaves the last checkpoint whole") {
+  const FreshDevice device;
+  const std::string path = "cuda_failure_test.safetensors";
+  struct Layers {
+    Layers(ParameterList& list, int) : w(list.add("w", {3, 4}, {Init::uniform, 0.5})) {}
+    Tensor w;
+  };
+  ParameterList parameters = make_parameters<Layers>(0, DType::f32, 1, Device::cuda);
+  const Layers layers(parameters, 0);
+  Trainer trainer(parameters, {3, 4, 1e-2, 1, 0});
+  std::vector<double> saved;
+  Trainer::Hooks hooks;
+  hooks.batch = [&](int epoch, int) {
+    // A larger batch, for which there is no memory, however often it is asked for.
+    const Index rows = epoch == 0 ? 5 : 50000;
+    if (epoch == 1) {
+      for (const int call : {1, 2}) {
+        emulation::fail_call("cudaMalloc", call, cudaErrorMemoryAllocation);
+      }
+    }
+    return Trainer::Batch{
+        {Tensor::full({rows, 4}, 1, DType::f32), Tensor::full({rows, 3}, 2, DType::f32)}};
+  };
+  hooks.loss = [&](std::span<const Tensor> in, int) {
+    return mse_loss(linear(in[0], layers.w, {}), in[1]);
+  };
+  hooks.validate = [] { return 1.0; };
+  hooks.on_epoch = [&](const EpochResult&) {
+    TensorFile file;
+    file.tensors.emplace_back("w", parameters.values());
+    trainer.save(file);
+    write_safetensors(path, file);
+    saved = parameters.values().to_doubles();
+  };
+  const std::string message = error_of([&] { trainer.run(hooks); });
+  CHECK_MESSAGE(contains(message, "out of memory on cuda"), message);
+  const TensorFile file = read_safetensors(path);
+  CHECK(file.at("w").to_doubles() == saved);
+  Trainer resumed(parameters, {3, 4, 1e-2, 1, 0});
+  resumed.load(file, path);
+  CHECK(resumed.state().epoch == 1);
+  std::remove(path.c_str());
 }
 
 TEST_CASE("cuda: operands on two devices are told apart before a kernel sees them") {

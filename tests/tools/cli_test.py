@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The posetape command line as its users meet it: cli_test.py PATH_OF_POSETAPE
+"""The posetape command line as its users meet it: cli_test.py PATH_OF_POSETAPE CUDA
+
+CUDA is how its CUDA backend was built: disabled, emulated or nvcc.
 
 Runs the whole job on a tiny synthetic dataset, stops and resumes training, and feeds every command
 bad input, which must end with exit code 1 and one line that says what, where and what to do.
@@ -26,6 +28,7 @@ except ImportError:
     sys.exit(77)
 
 POSETAPE = None
+CUDA = None
 WORK = None
 
 LIFTER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
@@ -278,6 +281,65 @@ class StopAndResume(unittest.TestCase):
         self.assertIn("resume with the same options", line)
 
 
+class OnTheDevice(unittest.TestCase):
+    """The whole job with --device cuda, in the emulation where that is what was built."""
+
+    def setUp(self):
+        if CUDA == "disabled":
+            self.skipTest("configure with -Dcuda=emulated, or nvcc and a GPU")
+        if CUDA == "nvcc" and not os.path.exists("/dev/nvidia0"):
+            self.skipTest("this machine has no GPU")
+
+    def log(self, path):
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def test_training_follows_the_cpu(self):
+        for kind, data, options in (("lifter", "data.npz", LIFTER + ["--folds", "0"]),
+                                    ("refiner", "lifted.npz", REFINER)):
+            logs = []
+            for device in ("cpu", "cuda"):
+                out = WORK / f"{kind}_{device}.safetensors"
+                run("train", kind, WORK / data, "-o", out, "--epochs", 2, "--device", device,
+                    *options)
+                logs.append(self.log(WORK / f"{kind}_{device}.log.jsonl"))
+            for cpu, cuda in zip(*logs, strict=True):
+                self.assertAlmostEqual(cuda["loss"], cpu["loss"], delta=1e-3 * cpu["loss"])
+                self.assertAlmostEqual(cuda["validation_mm"], cpu["validation_mm"], delta=0.5)
+
+    def test_a_checkpoint_gives_the_same_poses(self):
+        for command, checkpoint, data, field in (
+            ("lift", "lifter.safetensors", "data.npz", "noisy_3d"),
+            ("refine", "refiner.safetensors", "lifted.npz", "refined_3d"),
+        ):
+            results = []
+            for device in ("cpu", "cuda"):
+                out = WORK / f"{command}_{device}.npz"
+                run(command, WORK / checkpoint, WORK / data, "-o", out, "--device", device)
+                results.append(arrays(out))
+            for name in results[0]:
+                if name.endswith(field):
+                    np.testing.assert_allclose(results[1][name], results[0][name], atol=2e-5)
+
+    def test_bf16_training_and_resume(self):
+        whole, parts = WORK / "bf16.safetensors", WORK / "bf16_parts.safetensors"
+        options = [*REFINER, "--precision", "bf16", "--device", "cuda"]
+        run("train", "refiner", WORK / "lifted.npz", "-o", whole, "--epochs", 2, *options)
+        run("train", "refiner", WORK / "lifted.npz", "-o", parts, "--epochs", 1, *options)
+        run("train", "refiner", WORK / "lifted.npz", "-o", parts, "--epochs", 2, "--resume",
+            *options)
+        self.assertEqual(parts.read_bytes(), whole.read_bytes())
+
+    def test_gradients(self):
+        out, _ = run("gradcheck", "--fast", "--op", "layer_norm", "--device", "cuda")
+        self.assertIn("cuda", out)
+        self.assertIn(" 0 failed", out.splitlines()[-1])
+
+    def test_profile_counts_launches(self):
+        out, _ = run("profile", "--device", "cuda", "--width", 16, "--heads", 2, "--frames", 5,
+                     "--batch", 1, "--steps", 1)
+        self.assertRegex(out, r"\n\d+ launches a step")
+
+
 class BadInput(unittest.TestCase):
     def refine(self, name, **fields):
         """Refines a good clip with some fields replaced, and returns the refusal."""
@@ -446,6 +508,10 @@ class BadInput(unittest.TestCase):
             self.assertIn(command, out)
 
     def test_cuda_is_named_as_missing(self):
+        if CUDA == "emulated":
+            self.skipTest("this build has an emulated device")
+        if CUDA == "nvcc" and os.path.exists("/dev/nvidia0"):
+            self.skipTest("this machine has a GPU")
         line = refused("info", WORK / "data.npz", "--device", "cuda")
         self.assertIn("--device cpu", line)
 
@@ -555,7 +621,10 @@ class Gradcheck(unittest.TestCase):
         run("gradcheck", "--ops", "relu", expect=2)
         run("gradcheck", "--seed", "many", expect=2)
         run("gradcheck", "--device", "tpu", expect=2)
-        self.assertIn("--device cpu", refused("gradcheck", "--device", "cuda"))
+        if CUDA != "emulated":
+            return
+        line = run("gradcheck", "--mutants", "--device", "cuda", expect=1)[1].splitlines()[-1]
+        self.assertIn("leave --device out", line)
         self.assertIn("no/r.json", refused(*self.CHECK, "--json", WORK / "no" / "r.json"))
 
     def test_json_adds_up(self):
@@ -606,6 +675,7 @@ class Gradcheck(unittest.TestCase):
 
 if __name__ == "__main__":
     POSETAPE = os.path.abspath(sys.argv.pop(1))
+    CUDA = sys.argv.pop(1)
     with tempfile.TemporaryDirectory() as folder:
         WORK = Path(folder)
         unittest.main(verbosity=1)
