@@ -7,6 +7,7 @@
 #include "engine/adam.hpp"
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
+#include "engine/replay.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -16,14 +17,23 @@ inline Tensor noise(const Shape& shape, std::uint64_t seed, DType dtype = DType:
   return Tensor::of(shape, std::span<const double>(values.values<double>()), dtype);
 }
 
-// Forward, loss, backward and, in step(), Adam.
+// Forward, loss, backward and, in step(), Adam; on a GPU step() is one graph. `forward` makes the
+// network's output where its parameters are.
 class TrainingStep {
  public:
-  TrainingStep(const ParameterList& parameters, std::function<Tensor()> forward, Tensor target)
+  TrainingStep(const ParameterList& parameters, std::function<Tensor()> forward,
+               const Tensor& target)
       : parameters_(&parameters),
         forward_(std::move(forward)),
-        target_(std::move(target)),
-        adam_(parameters) {}
+        target_(target.to(parameters.device())),
+        adam_(parameters),
+        update_(parameters.device(), [this](std::span<const Tensor>, int) {
+          Tensor loss = gradients();
+          adam_.update();
+          return loss;
+        }) {}
+  TrainingStep(const TrainingStep&) = delete;
+  TrainingStep& operator=(const TrainingStep&) = delete;
 
   // The loss; the gradients stand in parameters.gradients().
   Tensor gradients() {
@@ -42,8 +52,8 @@ class TrainingStep {
   }
 
   void step() {
-    gradients();
-    adam_.step(1e-4);
+    adam_.prepare(1e-4);
+    update_({});
   }
 
  private:
@@ -51,6 +61,7 @@ class TrainingStep {
   std::function<Tensor()> forward_;
   Tensor target_;
   Adam adam_;
+  Replay update_;
 };
 
 }  // namespace posetape
