@@ -139,7 +139,7 @@ __device__ inline void add_scaled(A factor, const A* x, A (&sum)[channels]) {
 }
 
 template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads)
+static __global__ void __launch_bounds__(kAttentionThreads, 1)
     attention_forward(const T* qkv, const T* add, T* out, Accumulator<T>* lse, AttentionPlan p) {
   using A = Accumulator<T>;
   POSETAPE_DYNAMIC_SHARED(A, shared);
@@ -194,7 +194,7 @@ static __global__ void __launch_bounds__(kAttentionThreads)
 
 // dq, and delta_i = sum_j p_ij dp_ij for the pass over queries.
 template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads)
+static __global__ void __launch_bounds__(kAttentionThreads, 1)
     attention_backward_q(const T* qkv, const Accumulator<T>* lse, const T* dout,
                          GradientOut<T> dqkv, Accumulator<T>* deltas, AttentionPlan p) {
   using A = Accumulator<T>;
@@ -244,7 +244,7 @@ static __global__ void __launch_bounds__(kAttentionThreads)
 
 // dk and dv.
 template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads)
+static __global__ void __launch_bounds__(kAttentionThreads, 1)
     attention_backward_kv(const T* qkv, const Accumulator<T>* lse, const T* dout,
                           GradientOut<T> dqkv, const Accumulator<T>* deltas, AttentionPlan p) {
   using A = Accumulator<T>;

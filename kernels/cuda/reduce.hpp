@@ -63,7 +63,7 @@ __device__ inline bool comes_last(unsigned* counter, unsigned blocks) {
 inline constexpr int kColumnRows = 8;
 
 template <class A, class At, class F>
-static __global__ void __launch_bounds__(kWarp* kColumnRows)
+static __global__ void __launch_bounds__(kWarp* kColumnRows, 1)
     sum_columns_chunk(Index rows, Index chunk, Index width, A* partial, unsigned* counters, At at,
                       F finish) {
   POSETAPE_SHARED(A, parts, kWarp * kColumnRows);
@@ -110,7 +110,7 @@ static void sum_columns(Index rows, Index width, const At& at, const F& finish) 
 }
 
 template <class A, class At, class F>
-static __global__ void __launch_bounds__(kThreads)
+static __global__ void __launch_bounds__(kThreads, 1)
     sum_rows_chunk(Index terms, Index chunk, Index outputs, A* partial, unsigned* counter, At at,
                    F finish) {
   const Index begin = Index{blockIdx.y} * chunk;

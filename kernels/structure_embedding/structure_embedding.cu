@@ -75,7 +75,7 @@ __device__ inline A correlate(const TapWindow<A>& w, const A* weight, bool left,
 }
 
 template <class T>
-static __global__ void __launch_bounds__(kChannels)
+static __global__ void __launch_bounds__(kChannels, 1)
     structure_embedding_forward(StructureEmbeddingForward<T> a) {
   using A = Accumulator<T>;
   const Index c = Index{blockIdx.y} * kChannels + threadIdx.x;
@@ -169,7 +169,7 @@ __device__ inline void add_up(const StructureEmbeddingBackward<T>& a, const Para
 // others a row of values each. The last block of some channels adds up their chunks, and the last
 // of all those the table's, which need all channels.
 template <class T>
-static __global__ void __launch_bounds__(kChannels)
+static __global__ void __launch_bounds__(kChannels, 1)
     structure_embedding_backward(StructureEmbeddingBackward<T> a, ParameterSums s,
                                  Accumulator<T>* partial) {
   using A = Accumulator<T>;

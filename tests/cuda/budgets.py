@@ -1,0 +1,178 @@
+"""What every kernel takes of a multiprocessor, on every architecture, against a committed table:
+
+    python3 tests/cuda/budgets.py (--reports FILE... | --nvcc NVCC) [--write]
+
+A build by nvcc has ptxas's reports (build/kernels/cuda/*.ptxas); elsewhere --nvcc compiles the
+kernels, which needs no GPU. --write writes the table anew. Exits with 1 where a kernel is not in
+the table, takes more registers, shared memory or stack than the table allows, or spills registers
+that the table does not know of; with 77 (skipped) without nvcc.
+
+A line of the table is one kernel of one .cu file: the most of its instances. Registers are rounded
+up to 8, as they are given to a warp; they are those of one release of nvcc, and another release is
+held to stack and spills alone.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TABLE = pathlib.Path(__file__).with_name("budgets.txt")
+ARCHITECTURES = ["75", "80", "90", "120"]
+COLUMNS = ["registers", "shared", "stack", "spilled"]
+FLAGS = ["-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda"]
+SKIPPED = 77
+
+# What ptxas -v says of one kernel.
+ENTRY = re.compile(r"Compiling entry function '(\S+)' for 'sm_(\d+)'")
+STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+USED = re.compile(r"Used (\d+) registers")
+SHARED = re.compile(r"(\d+) bytes smem")
+# Template arguments that are numbers and types of the engine: they stay in the name.
+PLAIN = re.compile(r"I((?:L[bilm]\d+E|NS_4bf16E|[dfil])+)E")
+ARGUMENT = re.compile(r"L[bilm](\d+)E|(NS_4bf16E)|([dfil])")
+TYPES = {"d": "f64", "f": "f32", "i": "i32", "l": "i64"}
+
+
+def short_name(mangled):
+    """ "attention_forward<16,f32>"; arguments with lambdas in them are "...". """
+    rest = mangled.removeprefix("_Z").removeprefix("N")
+    name = mangled
+    while match := re.match(r"L?(\d+)", rest):
+        start, size = match.end(), int(match[1])
+        name, rest = rest[start : start + size], rest[start + size :]
+    if not rest.startswith("I"):
+        return name
+    plain = PLAIN.match(rest)
+    if not plain:
+        return name + "<...>"
+    arguments = [
+        number or ("bf16" if bf16 else TYPES[letter])
+        for number, bf16, letter in ARGUMENT.findall(plain[1])
+    ]
+    return f"{name}<{','.join(arguments)}>"
+
+
+def read_report(source, text):
+    """{(source, kernel, architecture): largest of each of COLUMNS}"""
+    kernels = {}
+    key = stack = spilled = None
+    for line in text.splitlines():
+        if match := ENTRY.search(line):
+            key = source, short_name(match[1]), match[2]
+        elif match := STACK.search(line):
+            stack, spilled = int(match[1]), int(match[2]) + int(match[3])
+        elif match := USED.search(line):
+            registers = (int(match[1]) + 7) // 8 * 8
+            shared = SHARED.search(line)
+            values = registers, int(shared[1]) if shared else 0, stack, spilled
+            kernels[key] = tuple(map(max, values, kernels.get(key, values)))
+    return kernels
+
+
+def compile_kernels(nvcc):
+    """(source, report) of every kernel file."""
+
+    def compile_one(path):
+        with tempfile.TemporaryDirectory() as folder:
+            gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+            run = subprocess.run(
+                [nvcc, *FLAGS, *gencode, "-DPOSETAPE_CUDA_KERNELS", "-I", ROOT, "-Xptxas", "-v"]
+                + ["-fatbin", path, "-o", os.path.join(folder, "kernels.fatbin")],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if run.returncode != 0:
+            sys.exit(f"budgets.py: nvcc failed on {path}:\n{run.stderr}")
+        return path.stem, run.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(compile_one, sorted(ROOT.glob("kernels/*/*.cu")))
+
+
+def release_of(nvcc):
+    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True)
+    return re.search(r"release ([\d.]+)", version.stdout)[1]
+
+
+def write_table(kernels, release):
+    names = [f"{source}.{kernel}" for source, kernel, _ in kernels]
+    width = max(map(len, names))
+    lines = [
+        f"# nvcc {release}: {', '.join(COLUMNS)} (bytes but for registers), at most",
+        "# python3 tests/cuda/budgets.py --nvcc NVCC --write",
+    ]
+    order = sorted(kernels, key=lambda key: (key[0], key[1], int(key[2])))
+    for key in order:
+        source, kernel, arch = key
+        values = "".join(f"{value:>6}" for value in kernels[key])
+        lines.append(f"{source + '.' + kernel:{width}}  sm_{arch:<3}{values}")
+    TABLE.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def read_table():
+    """(release, {(source, kernel, architecture): values})"""
+    lines = TABLE.read_text("utf-8").splitlines()
+    kernels = {}
+    for line in lines[2:]:
+        name, arch, *values = line.split()
+        source, kernel = name.split(".", 1)
+        kernels[source, kernel, arch.removeprefix("sm_")] = tuple(map(int, values))
+    return re.match(r"# nvcc ([\d.]+)", lines[0])[1], kernels
+
+
+def compare(kernels, allowed, release, table_release):
+    """What is wrong, a line each."""
+    for key, values in sorted(kernels.items()):
+        source, kernel, arch = key
+        where = f"kernels/{source}/{source}.cu: {kernel} on sm_{arch}"
+        if key not in allowed:
+            yield f"{where} is not in {TABLE.name}; add it with --write"
+            continue
+        for column, value, limit in zip(COLUMNS, values, allowed[key]):
+            if column in ("registers", "shared") and release != table_release:
+                continue
+            if value > limit:
+                yield f"{where}: {column} {value}, {TABLE.name} allows {limit}"
+    compiled = {(source, arch) for source, _, arch in kernels}
+    for source, kernel, arch in sorted(allowed.keys() - kernels.keys()):
+        if (source, arch) in compiled:
+            yield f"{TABLE.name}: {source}.{kernel} on sm_{arch} is no longer a kernel; use --write"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="resources of CUDA kernels against a table")
+    parser.add_argument("--nvcc", help="the compiler, whose release is noted in the table")
+    parser.add_argument("--reports", nargs="+", type=pathlib.Path, help="what ptxas has said")
+    parser.add_argument("--write", action="store_true", help="write the table anew")
+    args = parser.parse_args()
+    if not args.nvcc:
+        print("skipped: nvcc was not found (on the PATH, in CUDA_HOME or in /usr/local/cuda)")
+        return SKIPPED
+
+    if args.reports:
+        reports = [(p.stem.removesuffix("_cuda"), p.read_text("utf-8")) for p in args.reports]
+    else:
+        reports = compile_kernels(args.nvcc)
+    kernels = {}
+    for source, text in reports:
+        kernels |= read_report(source, text)
+    release = release_of(args.nvcc)
+    if args.write:
+        write_table(kernels, release)
+        return 0
+    table_release, allowed = read_table()
+    wrong = list(compare(kernels, allowed, release, table_release))
+    print("\n".join(wrong))
+    print(f"{len(kernels)} kernels and architectures, {len(wrong)} beyond their budget")
+    return 1 if wrong or not kernels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

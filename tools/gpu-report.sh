@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the CUDA backend, runs its tests and benchmarks, and prints one table to paste: device, every
+# test's result, times of whole steps, and what the kernels reach of what the device can do. Fails
+# where there is no GPU, and where a test fails.
+#
+#   tools/gpu-report.sh
+#
+#   BUILD=build-gpu         build directory
+#   CUDA=nvcc               emulated: on the CPU with tiny sizes, to test this script
+#   MIN_TIME=1              seconds of each benchmark
+set -uo pipefail
+cd "$(dirname "$0")/.."
+cuda=${CUDA:-nvcc}
+build=${BUILD:-build-gpu}
+
+stop() {
+  echo "gpu-report: $1" >&2
+  exit 1
+}
+
+if [[ $cuda == emulated ]]; then
+  steps='denoiser_.*/1/3/8/1/'
+  sizes=(--batch 1 --frames 3 --width 8 --depth 1 --heads 2 --steps 1)
+  cases=('-tc=cuda: relu*,cuda: layer_norm*,cuda: normal*')
+else
+  command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU ||
+    stop "no NVIDIA GPU was found; CUDA=emulated tries this script without one"
+  steps='denoiser_.*/256/4/'
+  sizes=(--batch 16 --frames 81)
+  cases=()
+fi
+
+# A build directory that is there is used as it stands.
+if [[ ! -f $build/build.ninja ]]; then
+  meson setup "$build" -Dcuda="$cuda" >&2 || stop "meson setup failed"
+fi
+ninja -C "$build" tools/posetape tests/cuda/test_cuda bench/bench_steps >&2 || stop "the build failed"
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$build/tests/cuda/test_cuda" "${cases[@]}" --reporters=junit --no-path-filenames \
+  >"$out/tests.xml" || true  # the table says what failed
+for dtype in f32 bf16; do
+  "$build/bench/bench_steps" --device cuda --dtype $dtype --benchmark_filter="$steps" \
+    --benchmark_min_time="${MIN_TIME:-1}" --benchmark_format=json >"$out/$dtype.json" ||
+    stop "the benchmarks failed"
+  "$build/tools/posetape" profile --device cuda --precision $dtype "${sizes[@]}" \
+    --json "$out/profile-$dtype.json" >&2 || stop "the profile failed"
+done
+python3 tools/gpu_report.py "$out"

@@ -1,0 +1,66 @@
+"""Prints the table of tools/gpu-report.sh: python3 tools/gpu_report.py FOLDER
+
+The folder holds tests.xml (doctest's junit reporter), and for f32 and bf16 <type>.json
+(bench_steps) and profile-<type>.json (posetape profile). Exits with 1 where a test failed or none ran.
+"""
+
+import json
+import pathlib
+import sys
+import xml.etree.ElementTree
+
+
+MAIN_OPS = 12  # those that take the longest
+
+
+def read_tests(path):
+    """(name, "passed" or "failed") of each test case."""
+    cases = xml.etree.ElementTree.parse(path).getroot().iter("testcase")
+    return [
+        (case.get("name"), "passed" if case.find("failure") is None and case.find("error") is None
+         else "failed")
+        for case in cases
+    ]
+
+
+def row(*cells):
+    print("| " + " | ".join(cells) + " |")
+
+
+def main(folder):
+    runs = {dtype: json.loads((folder / f"{dtype}.json").read_text()) for dtype in ("f32", "bf16")}
+    tests = read_tests(folder / "tests.xml")
+    context = runs["f32"]["context"]
+
+    if "emulated" in context["device"]:
+        print("EMULATED on the CPU: the times below mean nothing.\n")
+    row("what", "result", "", "")
+    row("---", "---", "---", "---")
+    row("device", context["device"], f"driver: CUDA {context['driver']}",
+        f"runtime: CUDA {context['runtime']}")
+    for name, result in tests:
+        row("test", name, result, "")
+    for dtype, run in runs.items():
+        for b in run["benchmarks"]:
+            name, batch, frames, width, depth = b["name"].split("/")[:5]
+            row(f"{name}, {dtype}", f"B {batch}, N {frames}, D {width}, L {depth}",
+                f"{b['real_time']:.3f} {b['time_unit']}", f"{b['frames/s']:.0f} frames/s")
+    for dtype in runs:
+        profile = json.loads((folder / f"profile-{dtype}.json").read_text())
+        row(f"measured here at most, {dtype}",
+            f"{profile['limit_flops_per_second'] / 1e12:.3f} TFLOP/s, a large product in f32",
+            f"{profile['limit_bytes_per_second'] / 1e9:.1f} GB/s, a long sum", "")
+        for op in sorted(profile["ops"], key=lambda op: -op["seconds"])[:MAIN_OPS]:
+            # Nothing was timed: the emulation.
+            seconds = op["seconds"] or float("inf")
+            row(f"{op['op']}{' backward' if op['backward'] else ''}, {dtype}",
+                f"{op['flops'] / seconds / 1e12:.3f} TFLOP/s",
+                f"{op['bytes'] / seconds / 1e9:.1f} GB/s",
+                f"{op['percent_of_limit']:.0f} % of the limit")
+    failed = sum(result == "failed" for _, result in tests)
+    print(f"\n{len(tests) - failed} tests passed, {failed} failed")
+    return 1 if failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
