@@ -8,9 +8,9 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string>
 
+#include "bench/device.hpp"
 #include "bench/training_step.hpp"
 #include "model/pose_denoiser.hpp"
 #include "model/stcformer.hpp"
@@ -112,18 +112,6 @@ BENCHMARK(stcformer_train)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-// Takes `flag`'s value out of the command line; empty where it is not given.
-std::string take(int& argc, char** argv, const std::string& flag) {
-  for (int i = 1; i + 1 < argc; ++i) {
-    if (argv[i] != flag) continue;
-    const std::string value = argv[i + 1];
-    std::copy(argv + i + 2, argv + argc, argv + i);
-    argc -= 2;
-    return value;
-  }
-  return {};
-}
-
 int run(int argc, char** argv) {
   const std::string where = take(argc, argv, "--device");
   const std::string type = take(argc, argv, "--dtype");
@@ -135,17 +123,7 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "bench_steps: --device is cpu or cuda, --dtype is f32 or bf16\n");
     return 2;
   }
-  if (where == "cuda") {
-    const cuda::DeviceInfo& info = cuda::open();
-    device = Device::cuda;
-    const auto version = [](int number) {
-      return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
-    };
-    benchmark::AddCustomContext("driver", version(info.driver));
-    benchmark::AddCustomContext("runtime", version(info.runtime));
-    benchmark::AddCustomContext(
-        "device", info.name + (info.emulated ? " (emulated: times mean nothing)" : ""));
-  }
+  if (where == "cuda") device = open_device();
   benchmark::AddCustomContext("dtype", name(dtype));
   benchmark::RunSpecifiedBenchmarks();
   return 0;
