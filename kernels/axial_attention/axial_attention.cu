@@ -1,370 +1,660 @@
-// A thread owns a query (in the pass over keys) or a key (in the pass over queries), with its
-// channels in registers, and walks over tiles of the other side in shared memory. All threads of a
-// group read the same address at a time, which is one access for the warp, and use each number for
-// two products: with vector reads, eight multiply-adds an access, so that arithmetic is the limit
-// and not shared memory. Where a head is wider than the registers, neighbouring lanes share a row
-// and add up their parts of a dot product.
+// A thread owns a row (a query, or in the second half of the backward pass a key) or two, whose
+// scores with a tile of the other side's rows it keeps in registers: no thread needs another's
+// scores. Both sides lie in shared memory, 16 channels (32 for wide heads) at a time. Sequences of
+// up to 32 tokens are one warp each, several to a block, longer ones a block for each 64 or 128
+// rows.
 //
-// Few tokens (the joints) are a group of one warp for each frame and head, many (the frames) one of
-// a block for each joint and head. Nothing of the size of the scores is stored.
+// All threads read the same row of the other side, which costs one of the 32 banks' cycles for 16
+// bytes, and their own rows, which cost four. With one row a thread and 16 others, 4 channels are
+// 64 multiplications and 16 + 4 cycles of loads beside 16 of arithmetic (an SM has 128 lanes); with
+// two rows they are 16 + 8 beside 32, so that arithmetic is what long sequences wait for. Short
+// ones do 4 * 17 multiplications for each number they read, half of them idle, and wait for memory.
 #include "kernels/axial_attention/axial_attention.hpp"
 
-#include <string>
+#include <type_traits>
 
-#include "kernels/cuda/kernel.hpp"
+#include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/reduce.hpp"
-#include "kernels/error.hpp"
 
 namespace posetape {
 
-static constexpr int kAttentionThreads = 128;  // of a block
-static constexpr int kScores = 4;              // that are computed before the maximum moves
-static constexpr std::size_t kSharedBytes = 48 * 1024;
-
-// One half of the channels, and how its work is cut.
-struct AttentionPlan {
-  Index frames, joints, width, heads;  // width: D
-  Index channels;                      // of a head
-  Index lanes;                         // that share a row
-  Index length;                        // tokens of a sequence
-  Index sequences;
-  Index space;       // 1 along the joints, 0 along the frames
-  Index first_head;  // of this half in [0, segments * heads)
-  Index all_heads;   // segments * heads
-  Index group;       // threads of a group: 32 or kAttentionThreads
-  Index tile;        // rows in shared memory
+// All sequences of one axis and its segment's heads.
+struct Sequences {
+  Index count;
+  Index length;
+  Index inner;  // sequence q's first token is q / inner * outer_step + q % inner
+  Index outer_step;
+  Index token_step;  // tokens from one to the next
+  Index heads;
+  Index channels;    // of a head
+  Index width;       // D
+  Index first_slot;  // of the first head in [0, slots)
+  Index slots;       // segments * heads
+  Index packed;      // whether heads' rows can be read in packs
   double scale;
+
+  __device__ Index token(Index sequence, Index i) const {
+    return sequence / inner * outer_step + sequence % inner + i * token_step;
+  }
 };
 
-// Where one group works.
-struct AttentionPlace {
-  Index first_token, token_step;
-  Index channel;  // of the head's first channel in [0, D)
-  Index head;     // in [0, segments * heads)
-  Index row;      // of this thread
-  Index part;     // this thread's channels of the row begin here
-  Index rank;     // in its group
-  bool inside;    // of the grid of sequences and heads; the row may still be beyond its end
-
-  __device__ Index token(Index i) const { return first_token + i * token_step; }
+template <class T>
+struct ForwardWork {
+  const T* qkv;
+  const T* add;
+  T* out;
+  Accumulator<T>* lse;
+  Sequences sequences;
 };
 
-template <int channels>
-__device__ inline AttentionPlace attention_place(const AttentionPlan& p) {
-  const Index groups = kAttentionThreads / p.group;
-  const Index number = Index{blockIdx.x} * groups + threadIdx.x / p.group;
-  const Index sequence = number / p.heads;
-  AttentionPlace at;
-  at.inside = sequence < p.sequences;
-  at.head = p.first_head + number % p.heads;
-  at.channel = at.head * p.channels;
-  at.rank = threadIdx.x % p.group;
-  at.row = Index{blockIdx.y} * (p.group / p.lanes) + at.rank / p.lanes;
-  at.part = at.rank % p.lanes * channels;
-  if (p.space != 0) {
-    at.first_token = sequence * p.joints;
-    at.token_step = 1;
-  } else {
-    at.first_token = sequence / p.joints * p.frames * p.joints + sequence % p.joints;
-    at.token_step = p.joints;
-  }
-  return at;
-}
+template <class T>
+struct BackwardWork {
+  const T* qkv;
+  const Accumulator<T>* lse;
+  const T* dout;
+  GradientOut<T> dqkv;
+  Accumulator<T>* delta;  // sum_j p_ij dp_ij, laid out as lse; of long sequences
+  Sequences sequences;
+};
 
-__device__ inline void sync_group(const AttentionPlan& p) {
-  if (p.group == cuda::kWarp) {
-    __syncwarp();
-  } else {
-    __syncthreads();
-  }
-}
+// How many threads own how many rows each, beside tiles of how many others.
+template <class A, int channels, int group, int own, int others, int own_tiles, int other_tiles>
+struct Plan {
+  using Number = A;
+  static constexpr int kChannels = channels;
+  static constexpr int kGroup = group;  // threads that work together
+  static constexpr int kOwn = own;      // rows of a thread
+  static constexpr int kOwnRows = own * group;
+  static constexpr int kOthers = others;
+  // One pack more than a row has: neighbouring threads' packs lie in different banks.
+  static constexpr int kStride = channels + cuda::kPack<A>;
+  static constexpr int kOwnTile = kOwnRows * kStride;
+  static constexpr int kOtherTile = kOthers * kStride;
+  // The last ones are for a number of each own row.
+  static constexpr int kShared = own_tiles * kOwnTile + other_tiles * kOtherTile + kOwnRows;
+  static constexpr int kMostShared = 48 * 1024 / static_cast<int>(sizeof(A));
+  // Warps can share a block, since they need not wait for each other.
+  static constexpr int kGroups = group > cuda::kWarp          ? 1
+                                 : 4 * kShared <= kMostShared ? 4
+                                 : 2 * kShared <= kMostShared ? 2
+                                                              : 1;
+  static constexpr int kThreads = kGroups * kGroup;
+  // Blocks that must fit: said, or ptxas spills registers to make room for more.
+  static constexpr int kBlocks = 1;
 
-// A group's tiles: two arrays of `tile` rows of padded channels, and two numbers a row.
+  __device__ static void wait() {
+    if constexpr (kGroup == cuda::kWarp) {
+      __syncwarp();
+    } else {
+      __syncthreads();
+    }
+  }
+};
+
+static constexpr int kShort = cuda::kWarp;  // tokens
+
+// As many others as registers have room for; 17 joints, and some, in one tile.
 template <class A>
-struct AttentionTile {
-  A* first;
-  A* second;
-  A* numbers;
-  Index padded;
+static constexpr bool kNarrow = std::is_same_v<A, float>;
+template <class A>
+static constexpr int kShortOthers = kNarrow<A> ? 24 : 8;
+template <class A>
+static constexpr int kLongOthers = kNarrow<A> ? 16 : 8;
+
+template <class A, int channels>
+using ShortForward = Plan<A, channels, cuda::kWarp, 1, kShortOthers<A>, 1, 2>;
+template <class A, int channels>
+using ShortBackward = Plan<A, channels, cuda::kWarp, 1, kShortOthers<A>, 2, 2>;
+template <class A, int channels>
+using LongForward = Plan<A, channels, 64, kNarrow<A> ? 2 : 1, kLongOthers<A>, 1, 2>;
+template <class A, int channels>
+using LongBackward =
+    Plan<A, channels, 64, kNarrow<A> && channels == 16 ? 2 : 1, kLongOthers<A>, 2, 2>;
+
+// What one group of threads does: some rows of one head of one sequence, and of the result some of
+// its channels (all of them, unless the head is wide).
+struct Task {
+  Index sequence;
+  Index head;
+  Index first;  // row
+  Index slice;  // of kChannels channels
+  Index slices;
 };
-template <int channels, class A>
-__device__ inline AttentionTile<A> attention_tile(const AttentionPlan& p, A* shared) {
-  const Index padded = channels * p.lanes;
-  A* own = shared + threadIdx.x / p.group * (2 * p.tile * (padded + 1));
-  return {own, own + p.tile * padded, own + 2 * p.tile * padded, padded};
+
+template <class P>
+static Index tasks(const Sequences& s) {
+  return s.count * s.heads * cuda::blocks_for(s.length, P::kOwnRows) *
+         cuda::blocks_for(s.channels, P::kChannels);
 }
 
-// rows[j] = `factor` times the head's channels of token first + j, zero beyond the head and the
-// sequence.
-template <class T, class A>
-__device__ inline void load_tile(const AttentionPlan& p, const AttentionPlace& at, const T* x,
-                                 Index stride, Index offset, Index first, A factor, Index padded,
-                                 A* rows) {
-  for (Index i = at.rank; i < p.tile * padded; i += p.group) {
-    const Index j = first + i / padded;
-    const Index c = i % padded;
-    const bool inside = at.inside && j < p.length && c < p.channels;
-    rows[i] = inside ? factor * load(x[at.token(j) * stride + offset + at.channel + c]) : A(0);
+template <class P>
+__device__ inline Task task(const Sequences& s, Index number) {
+  const Index slices = (s.channels + P::kChannels - 1) / P::kChannels;
+  const Index blocks = (s.length + P::kOwnRows - 1) / P::kOwnRows;
+  const Index rest = number / slices;
+  return {rest / blocks / s.heads, rest / blocks % s.heads, rest % blocks * P::kOwnRows,
+          number % slices, slices};
+}
+
+// One head's rows of q, k, v or a result.
+template <class T>
+struct HeadRows {
+  T* data;
+  Index step;
+};
+
+template <class T>
+__device__ inline HeadRows<T> head_rows(T* data, Index stride, const Sequences& s, const Task& t) {
+  return {data + s.token(t.sequence, 0) * stride + (s.first_slot + t.head) * s.channels,
+          s.token_step * stride};
+}
+
+// Calls f(row of the tile, channel of the tile, whether inside) for packs of n elements.
+template <class P, int rows, int n, class F>
+__device__ inline void each_pack(const Sequences& s, Index first, Index slice, int thread,
+                                 const F& f) {
+  constexpr int kPacks = P::kChannels / n;
+#pragma unroll 1
+  for (int i = thread; i < rows * kPacks; i += P::kGroup) {
+    const int row = i / kPacks;
+    const int c = i % kPacks * n;
+    f(row, c, first + row < s.length && slice * P::kChannels + c < s.channels);
   }
 }
 
-// This thread's channels of its own row.
-template <int channels, class T, class A>
-__device__ inline void load_row(const AttentionPlan& p, const AttentionPlace& at, const T* x,
-                                Index stride, Index offset, A factor, A (&row)[channels]) {
-  const bool inside = at.inside && at.row < p.length;
-  for (int c = 0; c < channels; ++c) {
-    const bool exists = inside && at.part + c < p.channels;
-    row[c] = exists
-                 ? factor * load(x[at.token(at.row) * stride + offset + at.channel + at.part + c])
-                 : A(0);
-  }
-}
-
-template <int channels, class A>
-__device__ inline A dot(const AttentionPlan& p, const A (&a)[channels], const A* b) {
-  A sum = 0;
-#pragma unroll
-  for (int c = 0; c < channels; ++c) sum += a[c] * b[c];
-  for (Index step = 1; step < p.lanes; step *= 2) {
-    sum += __shfl_xor_sync(cuda::kFullWarp, sum, static_cast<int>(step));
-  }
-  return sum;
-}
-
-template <int channels, class A>
-__device__ inline void add_scaled(A factor, const A* x, A (&sum)[channels]) {
-#pragma unroll
-  for (int c = 0; c < channels; ++c) sum[c] += factor * x[c];
-}
-
-template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads, 1)
-    attention_forward(const T* qkv, const T* add, T* out, Accumulator<T>* lse, AttentionPlan p) {
+// A slice of rows into shared memory, zero beyond the sequence and the head.
+template <class P, int rows, int n, class T>
+__device__ inline void load_packs(const Sequences& s, const HeadRows<const T>& from, Index first,
+                                  Index slice, Accumulator<T> scale, int thread,
+                                  Accumulator<T>* tile) {
   using A = Accumulator<T>;
-  POSETAPE_DYNAMIC_SHARED(A, shared);
-  const AttentionPlace at = attention_place<channels>(p);
-  const AttentionTile<A> tile = attention_tile<channels>(p, shared);
-  const Index stride = 3 * p.width;
-  A q[channels];
-  A sum[channels];
-  load_row(p, at, qkv, stride, 0, static_cast<A>(p.scale), q);
-  for (int c = 0; c < channels; ++c) sum[c] = A(0);
-  A most = -HUGE_VAL;
-  A total = 0;
-  for (Index first = 0; first < p.length; first += p.tile) {
-    load_tile(p, at, qkv, stride, p.width, first, A(1), tile.padded, tile.first);
-    load_tile(p, at, qkv, stride, 2 * p.width, first, A(1), tile.padded, tile.second);
-    sync_group(p);
-    const Index count = p.length - first < p.tile ? p.length - first : p.tile;
-    for (Index j = 0; j < count; j += kScores) {
-      A score[kScores];
-      A top = most;
+  each_pack<P, rows, n>(s, first, slice, thread, [&](int row, int c, bool inside) {
+    A values[n] = {};
+    if (inside) {
+      cuda::load_pack<n>(from.data + (first + row) * from.step + slice * P::kChannels + c, values);
+    }
 #pragma unroll
-      for (int k = 0; k < kScores; ++k) {
-        score[k] = -HUGE_VAL;
-        if (j + k >= count) continue;
-        score[k] = dot(p, q, tile.first + (j + k) * tile.padded + at.part);
-        top = score[k] > top ? score[k] : top;
+    for (int e = 0; e < n; ++e) tile[row * P::kStride + c + e] = scale * values[e];
+  });
+}
+template <class P, int rows, class T>
+__device__ inline void load_rows(const Sequences& s, const HeadRows<const T>& from, Index first,
+                                 Index slice, Accumulator<T> scale, int thread,
+                                 Accumulator<T>* tile) {
+  if (s.packed != 0) {
+    load_packs<P, rows, cuda::kPack<T>>(s, from, first, slice, scale, thread, tile);
+  } else {
+    load_packs<P, rows, 1>(s, from, first, slice, scale, thread, tile);
+  }
+}
+
+// And back, plus what `add` has there, unless that is null.
+template <class P, int n, class T>
+__device__ inline void store_packs(const Sequences& s, const HeadRows<T>& to, const T* add,
+                                   Index first, Index slice, int thread,
+                                   const Accumulator<T>* tile) {
+  using A = Accumulator<T>;
+  each_pack<P, P::kOwnRows, n>(s, first, slice, thread, [&](int row, int c, bool inside) {
+    if (!inside) return;
+    const Index at = (first + row) * to.step + slice * P::kChannels + c;
+    A values[n] = {};
+    if (add != nullptr) cuda::load_pack<n>(add + at, values);
+#pragma unroll
+    for (int e = 0; e < n; ++e) values[e] += tile[row * P::kStride + c + e];
+    cuda::store_pack<n>(to.data + at, values);
+  });
+}
+
+// The threads' own rows, through shared memory so that whole lines are written.
+template <class P, class T, class A>
+__device__ inline void store_own(const Sequences& s, const HeadRows<T>& to, const T* add,
+                                 const Task& t, A scale, int thread,
+                                 const A (&rows)[P::kOwn][P::kChannels], A* tile) {
+  P::wait();
+#pragma unroll
+  for (int r = 0; r < P::kOwn; ++r) {
+#pragma unroll
+    for (int c = 0; c < P::kChannels; ++c) {
+      tile[(thread + r * P::kGroup) * P::kStride + c] = scale * rows[r][c];
+    }
+  }
+  P::wait();
+  if (s.packed != 0) {
+    store_packs<P, cuda::kPack<T>>(s, to, add, t.first, t.slice, thread, tile);
+  } else {
+    store_packs<P, 1>(s, to, add, t.first, t.slice, thread, tile);
+  }
+}
+
+// Calls f(j) for the others that exist, and some up to the next multiple of 8.
+template <class P, class F>
+__device__ inline void each_other(int count, const F& f) {
+#pragma unroll
+  for (int j = 0; j < P::kOthers; j += 8) {
+    if (j < count) {
+#pragma unroll
+      for (int k = 0; k < 8; ++k) f(j + k);
+    }
+  }
+}
+
+// sums[r][j] += own row r . other row j
+template <class P, class A>
+__device__ inline void add_dots(const A* own, const A* others, int count, int channels, int thread,
+                                A (&sums)[P::kOwn][P::kOthers]) {
+  constexpr int n = cuda::kPack<A>;
+#pragma unroll 1
+  for (int c = 0; c < channels; c += n) {
+    A x[P::kOwn][n];
+#pragma unroll
+    for (int r = 0; r < P::kOwn; ++r) {
+      cuda::load_pack<n>(own + (thread + r * P::kGroup) * P::kStride + c, x[r]);
+    }
+    each_other<P>(count, [&](int j) {
+      A y[n];
+      cuda::load_pack<n>(others + j * P::kStride + c, y);
+#pragma unroll
+      for (int r = 0; r < P::kOwn; ++r) {
+#pragma unroll
+        for (int e = 0; e < n; ++e) sums[r][j] += x[r][e] * y[e];
       }
-      const A moved = exp_(most - top);
-      total *= moved;
-      for (int c = 0; c < channels; ++c) sum[c] *= moved;
-      most = top;
+    });
+  }
+}
+
+// result[r] += sum_j weight[r][j] other row j
+template <class P, class A>
+__device__ inline void add_weighted(const A (&weight)[P::kOwn][P::kOthers], const A* others,
+                                    int count, A (&result)[P::kOwn][P::kChannels]) {
+  constexpr int n = cuda::kPack<A>;
+  each_other<P>(count, [&](int j) {
 #pragma unroll
-      for (int k = 0; k < kScores; ++k) {
-        if (j + k >= count) continue;
-        const A e = exp_(score[k] - top);
-        total += e;
-        add_scaled(e, tile.second + (j + k) * tile.padded + at.part, sum);
+    for (int c = 0; c < P::kChannels; c += n) {
+      A y[n];
+      cuda::load_pack<n>(others + j * P::kStride + c, y);
+#pragma unroll
+      for (int r = 0; r < P::kOwn; ++r) {
+#pragma unroll
+        for (int e = 0; e < n; ++e) result[r][c + e] += weight[r][j] * y[e];
       }
     }
-    sync_group(p);
-  }
-  if (!at.inside || at.row >= p.length) return;
-  const Index token = at.token(at.row);
-  const A inverse = A(1) / total;
-  for (int c = 0; c < channels; ++c) {
-    if (at.part + c >= p.channels) break;
-    const Index i = token * p.width + at.channel + at.part + c;
-    out[i] = store<T>(sum[c] * inverse + (add != nullptr ? load(add[i]) : A(0)));
-  }
-  if (at.part == 0) lse[token * p.all_heads + at.head] = most + log_(total);
+  });
 }
 
-// dq, and delta_i = sum_j p_ij dp_ij for the pass over queries.
-template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads, 1)
-    attention_backward_q(const T* qkv, const Accumulator<T>* lse, const T* dout,
-                         GradientOut<T> dqkv, Accumulator<T>* deltas, AttentionPlan p) {
+// Channels of a head that a slice has.
+template <class P>
+__device__ inline int slice_channels(const Sequences& s, Index slice) {
+  const Index left = s.channels - slice * P::kChannels;
+  return static_cast<int>(left < P::kChannels ? left : P::kChannels);
+}
+
+template <class P>
+__device__ inline int others_from(const Sequences& s, Index first) {
+  const Index left = s.length - first;
+  return static_cast<int>(left < P::kOthers ? left : P::kOthers);
+}
+
+template <class T, class P>
+static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
+    attention_forward(ForwardWork<T> a) {
   using A = Accumulator<T>;
-  POSETAPE_DYNAMIC_SHARED(A, shared);
-  const AttentionPlace at = attention_place<channels>(p);
-  const AttentionTile<A> tile = attention_tile<channels>(p, shared);
-  const Index stride = 3 * p.width;
-  const bool own = at.inside && at.row < p.length;
-  A q[channels];
-  A d[channels];
-  A dq[channels];
-  load_row(p, at, qkv, stride, 0, static_cast<A>(p.scale), q);
-  load_row(p, at, dout, p.width, 0, A(1), d);
-  for (int c = 0; c < channels; ++c) dq[c] = A(0);
-  const A log_sum = own ? lse[at.token(at.row) * p.all_heads + at.head] : A(0);
-  A delta = 0;
-  // Delta first: it is subtracted from each dp before products, where their difference keeps its
-  // digits.
-  for (int pass = 0; pass < 2; ++pass) {
-    for (Index first = 0; first < p.length; first += p.tile) {
-      load_tile(p, at, qkv, stride, p.width, first, A(1), tile.padded, tile.first);
-      load_tile(p, at, qkv, stride, 2 * p.width, first, A(1), tile.padded, tile.second);
-      sync_group(p);
-      const Index count = p.length - first < p.tile ? p.length - first : p.tile;
-#pragma unroll 2
-      for (Index j = 0; j < count; ++j) {
-        const A* k = tile.first + j * tile.padded + at.part;
-        const A probability = exp_(dot(p, q, k) - log_sum);
-        const A dp = dot(p, d, tile.second + j * tile.padded + at.part);
-        if (pass == 0) {
-          delta += probability * dp;
-        } else {
-          add_scaled(probability * (dp - delta), k, dq);
+  POSETAPE_SHARED(A, shared, P::kGroups * P::kShared);
+  const Sequences& s = a.sequences;
+  const int thread = static_cast<int>(threadIdx.x) % P::kGroup;
+  const int group = static_cast<int>(threadIdx.x) / P::kGroup;
+  const Task t = task<P>(s, Index{blockIdx.x} * P::kGroups + group);
+  if (t.sequence >= s.count) return;
+  A* own = shared + group * P::kShared;
+  A* keys = own + P::kOwnTile;
+  A* values = keys + P::kOtherTile;
+  const HeadRows<const T> q = head_rows(a.qkv, 3 * s.width, s, t);
+  const HeadRows<const T> k = {q.data + s.width, q.step};
+  const HeadRows<const T> v = {k.data + s.width, q.step};
+  const auto scale = static_cast<A>(s.scale);
+
+  A result[P::kOwn][P::kChannels] = {};
+  A top[P::kOwn], sum[P::kOwn];
+#pragma unroll
+  for (int r = 0; r < P::kOwn; ++r) {
+    top[r] = -HUGE_VAL;
+    sum[r] = 0;
+  }
+#pragma unroll 1
+  for (Index first = 0; first < s.length; first += P::kOthers) {
+    const int count = others_from<P>(s, first);
+    A p[P::kOwn][P::kOthers] = {};
+#pragma unroll 1
+    for (Index i = 1; i <= t.slices; ++i) {
+      const Index slice = (t.slice + i) % t.slices;  // the result's comes last
+      P::wait();
+      if (first == 0 || t.slices > 1) {
+        load_rows<P, P::kOwnRows>(s, q, t.first, slice, scale, thread, own);
+      }
+      load_rows<P, P::kOthers>(s, k, first, slice, A(1), thread, keys);
+      if (i == t.slices) load_rows<P, P::kOthers>(s, v, first, slice, A(1), thread, values);
+      P::wait();
+      add_dots<P>(own, keys, count, slice_channels<P>(s, slice), thread, p);
+    }
+    // What has been added up so far moves to the new largest score.
+#pragma unroll
+    for (int r = 0; r < P::kOwn; ++r) {
+      A most = top[r];
+#pragma unroll
+      for (int j = 0; j < P::kOthers; ++j) most = j < count && p[r][j] > most ? p[r][j] : most;
+      const A reference = most == A(-HUGE_VAL) ? A(0) : most;  // -inf - -inf is no number
+      const A correction = exp_(top[r] - reference);
+      top[r] = most;
+      sum[r] *= correction;
+#pragma unroll
+      for (int j = 0; j < P::kOthers; ++j) {
+        p[r][j] = j < count ? exp_(p[r][j] - reference) : A(0);
+        sum[r] += p[r][j];
+      }
+#pragma unroll
+      for (int c = 0; c < P::kChannels; ++c) result[r][c] *= correction;
+    }
+    add_weighted<P>(p, values, count, result);
+  }
+#pragma unroll
+  for (int r = 0; r < P::kOwn; ++r) {
+    const A inverse = A(1) / sum[r];
+#pragma unroll
+    for (int c = 0; c < P::kChannels; ++c) result[r][c] *= inverse;
+    const Index row = t.first + thread + r * P::kGroup;
+    if (t.slice == 0 && row < s.length) {
+      a.lse[s.token(t.sequence, row) * s.slots + s.first_slot + t.head] = top[r] + log_(sum[r]);
+    }
+  }
+  const HeadRows<T> out = head_rows(a.out, s.width, s, t);
+  const T* add = a.add != nullptr ? head_rows(a.add, s.width, s, t).data : nullptr;
+  store_own<P>(s, out, add, t, A(1), thread, result, own);
+}
+
+// Two pairs of rows whose dot products a backward pass needs: (q, k) and (dout, v) of a query, the
+// other way round of a key.
+template <class T>
+struct RowPairs {
+  HeadRows<const T> own[2];
+  HeadRows<const T> other[2];
+  Accumulator<T> own_scale;  // of the first pair
+  Accumulator<T> other_scale;
+};
+
+// Shared memory of a group.
+template <class P>
+struct Tiles {
+  using A = typename P::Number;
+  A* own[2];
+  A* other[2];
+  A* delta;  // of a sequence that has one group
+
+  __device__ explicit Tiles(A* shared)
+      : own{shared, shared + P::kOwnTile},
+        other{shared + 2 * P::kOwnTile, shared + 2 * P::kOwnTile + P::kOtherTile},
+        delta{shared + 2 * (P::kOwnTile + P::kOtherTile)} {}
+};
+
+// s and dp of the others from `first`. Leaves the slice of the result in the tiles.
+template <class P, class T, class A>
+__device__ inline void pair_dots(const Sequences& s, const RowPairs<T>& rows, const Task& t,
+                                 Index first, bool own_loaded, int thread, const Tiles<P>& tiles,
+                                 A (&score)[P::kOwn][P::kOthers], A (&dp)[P::kOwn][P::kOthers]) {
+  const int count = others_from<P>(s, first);
+#pragma unroll 1
+  for (Index i = 1; i <= t.slices; ++i) {
+    const Index slice = (t.slice + i) % t.slices;
+    P::wait();
+    if (!own_loaded || t.slices > 1) {
+      load_rows<P, P::kOwnRows>(s, rows.own[0], t.first, slice, rows.own_scale, thread,
+                                tiles.own[0]);
+      load_rows<P, P::kOwnRows>(s, rows.own[1], t.first, slice, A(1), thread, tiles.own[1]);
+    }
+    load_rows<P, P::kOthers>(s, rows.other[0], first, slice, rows.other_scale, thread,
+                             tiles.other[0]);
+    load_rows<P, P::kOthers>(s, rows.other[1], first, slice, A(1), thread, tiles.other[1]);
+    P::wait();
+    const int channels = slice_channels<P>(s, slice);
+    add_dots<P>(tiles.own[0], tiles.other[0], count, channels, thread, score);
+    add_dots<P>(tiles.own[1], tiles.other[1], count, channels, thread, dp);
+  }
+}
+
+template <class T>
+__device__ inline HeadRows<const Accumulator<T>> lse_rows(const BackwardWork<T>& a, const Task& t) {
+  const Sequences& s = a.sequences;
+  return {a.lse + s.token(t.sequence, 0) * s.slots + s.first_slot + t.head, s.token_step * s.slots};
+}
+
+// Adds to a gradient that is there.
+template <class P, class T, class A>
+__device__ inline void store_gradient(const BackwardWork<T>& a, const Task& t, Index part, A scale,
+                                      int thread, const A (&rows)[P::kOwn][P::kChannels], A* tile) {
+  const Sequences& s = a.sequences;
+  const HeadRows<T> to = head_rows(a.dqkv.data + part * s.width, 3 * s.width, s, t);
+  store_own<P>(s, to, a.dqkv.into == Into::add ? to.data : nullptr, t, scale, thread, rows, tile);
+}
+
+// dq of a group's queries, and their delta: into shared memory where the sequence is short.
+template <class P, bool is_short, class T>
+__device__ inline void query_side(const BackwardWork<T>& a, const Task& t, int thread,
+                                  const Tiles<P>& tiles) {
+  using A = Accumulator<T>;
+  const Sequences& s = a.sequences;
+  const HeadRows<const T> q = head_rows(a.qkv, 3 * s.width, s, t);
+  const HeadRows<const T> k = {q.data + s.width, q.step};
+  const HeadRows<const T> v = {k.data + s.width, q.step};
+  const auto scale = static_cast<A>(s.scale);
+  const RowPairs<T> rows = {{q, head_rows(a.dout, s.width, s, t)}, {k, v}, scale, A(1)};
+  const HeadRows<const A> lse_of = lse_rows(a, t);
+  A lse[P::kOwn];
+#pragma unroll
+  for (int r = 0; r < P::kOwn; ++r) {
+    const Index row = t.first + thread + r * P::kGroup;
+    lse[r] = row < s.length ? lse_of.data[row * lse_of.step] : A(0);
+  }
+  // A pass for delta and one for dq, unless one tile has all the scores, which then are still
+  // there.
+  A delta[P::kOwn] = {};
+  A dq[P::kOwn][P::kChannels] = {};
+  const bool one_tile = s.length <= P::kOthers;
+  bool loaded = false;
+#pragma unroll 1
+  for (int pass = one_tile ? 1 : 0; pass < 2; ++pass) {
+#pragma unroll 1
+    for (Index first = 0; first < s.length; first += P::kOthers) {
+      const int count = others_from<P>(s, first);
+      A p[P::kOwn][P::kOthers] = {}, dp[P::kOwn][P::kOthers] = {};
+      pair_dots<P>(s, rows, t, first, loaded, thread, tiles, p, dp);
+      loaded = true;
+#pragma unroll
+      for (int r = 0; r < P::kOwn; ++r) {
+#pragma unroll
+        for (int j = 0; j < P::kOthers; ++j) p[r][j] = j < count ? exp_(p[r][j] - lse[r]) : A(0);
+        if (one_tile || pass == 0) {
+#pragma unroll
+          for (int j = 0; j < P::kOthers; ++j) delta[r] += p[r][j] * dp[r][j];
         }
+#pragma unroll
+        for (int j = 0; j < P::kOthers; ++j) dp[r][j] = p[r][j] * (dp[r][j] - delta[r]);
       }
-      sync_group(p);
+      if (pass == 1) add_weighted<P>(dp, tiles.other[0], count, dq);
     }
   }
-  if (!own) return;
-  const Index token = at.token(at.row);
-  for (int c = 0; c < channels; ++c) {
-    if (at.part + c >= p.channels) break;
-    dqkv.put(token * stride + at.channel + at.part + c, static_cast<A>(p.scale) * dq[c]);
+#pragma unroll
+  for (int r = 0; r < P::kOwn; ++r) {
+    const Index row = t.first + thread + r * P::kGroup;
+    if (row >= s.length) continue;
+    if constexpr (is_short) {
+      tiles.delta[row] = delta[r];
+    } else if (t.slice == 0) {
+      a.delta[lse_of.data - a.lse + row * lse_of.step] = delta[r];
+    }
   }
-  if (at.part == 0) deltas[token * p.all_heads + at.head] = delta;
+  store_gradient<P>(a, t, 0, scale, thread, dq, tiles.own[0]);
 }
 
-// dk and dv.
-template <int channels, class T>
-static __global__ void __launch_bounds__(kAttentionThreads, 1)
-    attention_backward_kv(const T* qkv, const Accumulator<T>* lse, const T* dout,
-                          GradientOut<T> dqkv, const Accumulator<T>* deltas, AttentionPlan p) {
+// dk and dv of a group's keys.
+template <class P, bool is_short, class T>
+__device__ inline void key_side(const BackwardWork<T>& a, const Task& t, int thread,
+                                const Tiles<P>& tiles) {
   using A = Accumulator<T>;
-  POSETAPE_DYNAMIC_SHARED(A, shared);
-  const AttentionPlace at = attention_place<channels>(p);
-  const AttentionTile<A> tile = attention_tile<channels>(p, shared);
-  const Index stride = 3 * p.width;
-  A k[channels];
-  A v[channels];
-  A dk[channels];
-  A dv[channels];
-  load_row(p, at, qkv, stride, p.width, A(1), k);
-  load_row(p, at, qkv, stride, 2 * p.width, A(1), v);
-  for (int c = 0; c < channels; ++c) dk[c] = dv[c] = A(0);
-  for (Index first = 0; first < p.length; first += p.tile) {
-    load_tile(p, at, qkv, stride, 0, first, static_cast<A>(p.scale), tile.padded, tile.first);
-    load_tile(p, at, dout, p.width, 0, first, A(1), tile.padded, tile.second);
-    for (Index i = at.rank; i < p.tile; i += p.group) {
-      const bool inside = at.inside && first + i < p.length;
-      const Index slot = inside ? at.token(first + i) * p.all_heads + at.head : 0;
-      tile.numbers[2 * i] = inside ? lse[slot] : A(0);
-      tile.numbers[2 * i + 1] = inside ? deltas[slot] : A(0);
+  const Sequences& s = a.sequences;
+  const HeadRows<const T> q = head_rows(a.qkv, 3 * s.width, s, t);
+  const HeadRows<const T> k = {q.data + s.width, q.step};
+  const HeadRows<const T> v = {k.data + s.width, q.step};
+  const RowPairs<T> rows = {
+      {k, v}, {q, head_rows(a.dout, s.width, s, t)}, A(1), static_cast<A>(s.scale)};
+  const HeadRows<const A> lse_of = lse_rows(a, t);
+  const HeadRows<const A> delta_of =
+      is_short ? HeadRows<const A>{tiles.delta, 1}
+               : HeadRows<const A>{a.delta + (lse_of.data - a.lse), lse_of.step};
+  A dk[P::kOwn][P::kChannels] = {};
+  A dv[P::kOwn][P::kChannels] = {};
+#pragma unroll 1
+  for (Index first = 0; first < s.length; first += P::kOthers) {
+    const int count = others_from<P>(s, first);
+    A p[P::kOwn][P::kOthers] = {}, ds[P::kOwn][P::kOthers] = {};
+    pair_dots<P>(s, rows, t, first, first > 0, thread, tiles, p, ds);
+#pragma unroll
+    for (int j = 0; j < P::kOthers; ++j) {
+      const bool exists = j < count;
+      const A lse = exists ? lse_of.data[(first + j) * lse_of.step] : A(0);
+      const A delta = exists ? delta_of.data[(first + j) * delta_of.step] : A(0);
+#pragma unroll
+      for (int r = 0; r < P::kOwn; ++r) {
+        p[r][j] = exists ? exp_(p[r][j] - lse) : A(0);
+        ds[r][j] = p[r][j] * (ds[r][j] - delta);
+      }
     }
-    sync_group(p);
-    const Index count = p.length - first < p.tile ? p.length - first : p.tile;
-#pragma unroll 2
-    for (Index i = 0; i < count; ++i) {
-      const A* q = tile.first + i * tile.padded + at.part;
-      const A* d = tile.second + i * tile.padded + at.part;
-      const A probability = exp_(dot(p, k, q) - tile.numbers[2 * i]);
-      const A dp = dot(p, v, d);
-      add_scaled(probability, d, dv);
-      add_scaled(probability * (dp - tile.numbers[2 * i + 1]), q, dk);
-    }
-    sync_group(p);
+    add_weighted<P>(ds, tiles.other[0], count, dk);  // q already carries the scale
+    add_weighted<P>(p, tiles.other[1], count, dv);
   }
-  if (!at.inside || at.row >= p.length) return;
-  for (int c = 0; c < channels; ++c) {
-    if (at.part + c >= p.channels) break;
-    const Index i = at.token(at.row) * stride + p.width + at.channel + at.part + c;
-    dqkv.put(i, dk[c]);
-    dqkv.put(i + p.width, dv[c]);
-  }
+  store_gradient<P>(a, t, 1, A(1), thread, dk, tiles.own[0]);
+  store_gradient<P>(a, t, 2, A(1), thread, dv, tiles.own[1]);
 }
 
-// Calls f(plan, channels of a thread, grid, bytes of shared memory) for each half.
-template <class T, class F>
-static void each_axis(const AttentionShape& s, const F& f) {
+template <class T, class P, class F>
+__device__ inline void backward_task(const BackwardWork<T>& a, const F& f) {
+  POSETAPE_SHARED(Accumulator<T>, shared, P::kGroups * P::kShared);
+  const int thread = static_cast<int>(threadIdx.x) % P::kGroup;
+  const int group = static_cast<int>(threadIdx.x) / P::kGroup;
+  const Task t = task<P>(a.sequences, Index{blockIdx.x} * P::kGroups + group);
+  if (t.sequence >= a.sequences.count) return;
+  f(t, thread, Tiles<P>(shared + group * P::kShared));
+}
+
+template <class T, class P>
+static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
+    attention_backward(BackwardWork<T> a) {
+  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
+    query_side<P, true>(a, t, thread, tiles);
+    P::wait();
+    key_side<P, true>(a, t, thread, tiles);
+  });
+}
+
+template <class T, class P>
+static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
+    attention_queries(BackwardWork<T> a) {
+  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
+    query_side<P, false>(a, t, thread, tiles);
+  });
+}
+
+template <class T, class P>
+static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
+    attention_keys(BackwardWork<T> a) {
+  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
+    key_side<P, false>(a, t, thread, tiles);
+  });
+}
+
+template <class P>
+static unsigned blocks(const Sequences& s) {
+  return cuda::blocks_for(tasks<P>(s), P::kGroups);
+}
+
+template <class T, int channels>
+static void forward(const ForwardWork<T>& a) {
   using A = Accumulator<T>;
-  for (Index segment = 0; segment < s.segments(); ++segment) {
-    const bool space = s.axis == Axis::space || (s.axis == Axis::cross && segment == 0);
-    AttentionPlan p{};
-    p.frames = s.frames;
-    p.joints = s.joints;
-    p.width = s.width;
-    p.heads = s.heads;
-    p.channels = s.head_width();
-    p.length = space ? s.joints : s.frames;
-    p.sequences = s.batch * (space ? s.frames : s.joints);
-    p.space = space ? 1 : 0;
-    p.first_head = segment * s.heads;
-    p.all_heads = s.segments() * s.heads;
-    p.scale = s.scale;
-    const Index each = p.channels <= 8 ? 8 : 16;  // four rows of more do not fit into registers
-    p.lanes = 1;
-    while (p.lanes * each < p.channels) p.lanes *= 2;
-    if (p.lanes > cuda::kWarp) {
-      throw Error("axial_attention on cuda: heads of " + std::to_string(p.channels) +
-                  " channels; at most " + std::to_string(cuda::kWarp * each) + " are possible");
-    }
-    p.group = p.length * p.lanes <= cuda::kWarp ? cuda::kWarp : kAttentionThreads;
-    const Index groups = kAttentionThreads / p.group;
-    const Index row_bytes = 2 * (each * p.lanes + 1) * static_cast<Index>(sizeof(A)) * groups;
-    p.tile = static_cast<Index>(kSharedBytes) / row_bytes;
-    const Index enough = p.length < 32 ? p.length : 32;
-    if (p.tile > enough) p.tile = enough > 0 ? enough : 1;
-    const dim3 grid(cuda::blocks_for(p.sequences * p.heads, groups),
-                    cuda::blocks_for(p.length, p.group / p.lanes));
-    f(p, each, grid, static_cast<std::size_t>(p.tile * row_bytes));
+  if (a.sequences.length <= kShort) {
+    using P = ShortForward<A, channels>;
+    POSETAPE_RUN((attention_forward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+  } else {
+    using P = LongForward<A, channels>;
+    POSETAPE_RUN((attention_forward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
   }
 }
 
-// The instance of `kernel` for a number of channels that each_axis() chose.
-#define POSETAPE_ATTENTION(kernel, T, channels, grid, shared, ...)               \
-  if (channels == 8) {                                                           \
-    POSETAPE_RUN((kernel<8, T>), grid, kAttentionThreads, shared, __VA_ARGS__);  \
-  } else {                                                                       \
-    POSETAPE_RUN((kernel<16, T>), grid, kAttentionThreads, shared, __VA_ARGS__); \
-  }                                                                              \
-  static_assert(true)
+template <class T, int channels>
+static void backward(const BackwardWork<T>& a) {
+  using A = Accumulator<T>;
+  if (a.sequences.length <= kShort) {
+    using P = ShortBackward<A, channels>;
+    POSETAPE_RUN((attention_backward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+  } else {
+    using P = LongBackward<A, channels>;
+    POSETAPE_RUN((attention_queries<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+    POSETAPE_RUN((attention_keys<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+  }
+}
+
+static Sequences sequences(const AttentionShape& shape, Index segment, bool packed) {
+  const bool space = shape.axis == Axis::space || (shape.axis == Axis::cross && segment == 0);
+  Sequences s{};
+  s.count = shape.batch * (space ? shape.frames : shape.joints);
+  s.length = space ? shape.joints : shape.frames;
+  s.inner = space ? 1 : shape.joints;
+  s.outer_step = space ? shape.joints : shape.frames * shape.joints;
+  s.token_step = space ? 1 : shape.joints;
+  s.heads = shape.heads;
+  s.channels = shape.head_width();
+  s.width = shape.width;
+  s.first_slot = segment * shape.heads;
+  s.slots = shape.segments() * shape.heads;
+  s.packed = packed ? 1 : 0;
+  s.scale = shape.scale;
+  return s;
+}
+
+// Calls f(sequences, std::integral_constant of channels of a slice) for each axis, side by side.
+template <class F>
+static void each_axis(const AttentionShape& shape, bool packed, const F& f) {
+  if (shape.tokens() == 0) return;
+  const auto one = [&](Index segment) {
+    const Sequences s = sequences(shape, segment, packed);
+    if (s.channels <= 16) {
+      f(s, std::integral_constant<int, 16>{});
+    } else {
+      f(s, std::integral_constant<int, 32>{});
+    }
+  };
+  if (shape.segments() == 1) return one(0);
+  cuda::Fork fork;
+  fork.aside([&] { one(0); });
+  one(1);
+  fork.join();
+}
 
 template <class T>
 static void run(const AxialAttentionForward<T>& a) {
-  // The halves need nothing of each other: the first goes to a side stream.
-  cuda::Fork fork;
-  each_axis<T>(a.shape, [&](const AttentionPlan& p, Index channels, dim3 grid, std::size_t shared) {
-    const auto launch = [&] {
-      POSETAPE_ATTENTION(attention_forward, T, channels, grid, shared, a.qkv, a.add, a.out, a.lse,
-                         p);
-    };
-    p.first_head + p.heads < p.all_heads ? fork.aside(launch) : launch();
+  const AttentionShape& shape = a.shape;
+  const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
+  each_axis(shape, packed, [&](const Sequences& s, auto channels) {
+    forward<T, channels>({a.qkv, a.add, a.out, a.lse, s});
   });
-  fork.join();
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionForward);
 
 template <class T>
 static void run(const AxialAttentionBackward<T>& a) {
-  const cuda::Scratch<Accumulator<T>> deltas(a.shape.tokens() * a.shape.segments() * a.shape.heads);
-  cuda::Fork fork;
-  each_axis<T>(a.shape, [&](const AttentionPlan& p, Index channels, dim3 grid, std::size_t shared) {
-    const auto launch = [&] {
-      POSETAPE_ATTENTION(attention_backward_q, T, channels, grid, shared, a.qkv, a.lse, a.dout,
-                         a.dqkv, deltas.data(), p);
-      POSETAPE_ATTENTION(attention_backward_kv, T, channels, grid, shared, a.qkv, a.lse, a.dout,
-                         a.dqkv, deltas.data(), p);
-    };
-    p.first_head + p.heads < p.all_heads ? fork.aside(launch) : launch();
+  const AttentionShape& shape = a.shape;
+  const bool packed =
+      cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});
+  const cuda::Scratch<Accumulator<T>> delta(shape.tokens() * shape.segments() * shape.heads);
+  each_axis(shape, packed, [&](const Sequences& s, auto channels) {
+    backward<T, channels>({a.qkv, a.lse, a.dout, a.dqkv, delta.data(), s});
   });
-  fork.join();
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionBackward);
 

@@ -43,10 +43,15 @@ inline unsigned blocks_for(Index n, Index each) {
 }
 
 // Work that goes on beside the stream, on a stream of its own. What comes before the Fork is done
-// before it, and what comes after join() waits for it.
+// before it, and what comes after join() waits for it. Scratch memory of either must live until
+// then.
 class Fork {
  public:
   Fork();
+  // Joins what an error has left apart.
+  ~Fork();
+  Fork(const Fork&) = delete;
+  Fork& operator=(const Fork&) = delete;
   // Launches of f go aside; the first call begins there.
   template <class F>
   void aside(const F& f) {

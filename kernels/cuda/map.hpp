@@ -2,18 +2,10 @@
 // get, which narrow types need to be as fast as the memory.
 #pragma once
 
-#include <cstdint>
-
 #include "kernels/cuda/elementwise.hpp"
+#include "kernels/cuda/pack.hpp"
 
 namespace posetape::cuda {
-
-template <class T, int size>
-struct alignas(size * sizeof(T)) Pack {
-  T of[size];
-};
-template <class T>
-inline constexpr int kPack = 16 / sizeof(T);
 
 template <int size, class T, class F>
 static __global__ void __launch_bounds__(kThreads) map_packs(Index packs, const T* x, T* y, F f) {

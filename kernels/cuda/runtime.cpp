@@ -104,6 +104,18 @@ void check_device() {
   }
 }
 
+// Those that an attempt before this one has left undone.
+void make_streams() {
+  for (cudaStream_t* stream : {&state.stream, &state.side}) {
+    if (*stream != nullptr) continue;
+    check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "making a stream");
+  }
+  for (cudaEvent_t* event : {&state.forked, &state.joined}) {
+    if (*event != nullptr) continue;
+    check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "making an event");
+  }
+}
+
 }  // namespace
 
 bool built() {
@@ -115,10 +127,7 @@ const DeviceInfo& open() {
   check_version();
   check_device();
   check(cudaSetDevice(0), "choosing the device");
-  check(cudaStreamCreateWithFlags(&state.stream, cudaStreamNonBlocking), "making a stream");
-  check(cudaStreamCreateWithFlags(&state.side, cudaStreamNonBlocking), "making a stream");
-  check(cudaEventCreateWithFlags(&state.forked, cudaEventDisableTiming), "making an event");
-  check(cudaEventCreateWithFlags(&state.joined, cudaEventDisableTiming), "making an event");
+  make_streams();
   // More than are in flight at a time by far.
   check(cudaMalloc(&state.counters, kCounters * sizeof(unsigned)), "allocating memory");
   check(cudaMemsetAsync(state.counters, 0, kCounters * sizeof(unsigned), state.stream),
@@ -159,6 +168,13 @@ void check(cudaError_t error, const char* doing) {
 
 Fork::Fork() : main_(state.stream) {}
 
+Fork::~Fork() {
+  end();
+  if (!used_) return;
+  cudaEventRecord(state.joined, state.side);
+  cudaStreamWaitEvent(main_, state.joined, 0);
+}
+
 void Fork::begin() {
   if (!used_) {
     check(cudaEventRecord(state.forked, main_), "forking a stream");
@@ -174,6 +190,7 @@ void Fork::end() {
 
 void Fork::join() {
   if (!used_) return;
+  used_ = false;
   check(cudaEventRecord(state.joined, state.side), "joining a stream");
   check(cudaStreamWaitEvent(main_, state.joined, 0), "joining a stream");
 }

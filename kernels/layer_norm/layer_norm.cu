@@ -1,51 +1,68 @@
-// One warp a row: it reads a row from memory once and again from the cache, for the mean, for the
-// variance about it, and for the result.
 #include "kernels/layer_norm/layer_norm.hpp"
 
-#include "kernels/cuda/elementwise.hpp"
-#include "kernels/cuda/reduce.hpp"
+#include "kernels/cuda/rows.hpp"
 
 namespace posetape {
 
-static constexpr int kRowsOfBlock = cuda::kThreads / cuda::kWarp;
+static constexpr int kMostHeld = 32;  // elements of a lane in the forward pass
+// In the backward pass, where it holds s, dy and two sums as well.
+static constexpr int kMostSummed = 16;
+static constexpr Index kMostBlocks = 256;  // that sum parameter gradients
 
-template <class T>
+template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads) layer_norm_forward(LayerNormForward<T> a) {
   using A = Accumulator<T>;
-  const Index row = (Index{blockIdx.x} * cuda::kThreads + threadIdx.x) / cuda::kWarp;
-  if (row >= a.rows) return;  // whole warps
-  const int lane = static_cast<int>(threadIdx.x) % cuda::kWarp;
-  const Index at = row * a.width;
-  const T* s = a.x + at;
+  constexpr int n = Team::kPack;
+  const Index row = Team::row();
+  if (row >= a.rows) return;
+  const T* x = a.x + row * a.width;
+  const T* residual = a.residual != nullptr ? a.residual + row * a.width : nullptr;
+  const T* shift = a.shift != nullptr ? a.shift + row / a.rows_per_shift * a.width : nullptr;
+  T* s = a.s != nullptr ? a.s + row * a.width : nullptr;
+  const T* again = s != nullptr ? s : x;  // each thread reads what it has written
+  typename Team::template Values<A> held;
   A sum = 0;
-  if (a.s != nullptr) {
-    const T* residual = a.residual != nullptr ? a.residual + at : nullptr;
-    const T* shift = a.shift != nullptr ? a.shift + row / a.rows_per_shift * a.width : nullptr;
-    // Each lane reads again only what it has written itself.
-    for (Index i = lane; i < a.width; i += cuda::kWarp) {
-      A value = load(s[i]);
-      if (residual != nullptr) value += load(residual[i]);
-      if (shift != nullptr) value += load(shift[i]);
-      const T rounded = store<T>(value);
-      a.s[at + i] = rounded;
-      sum += load(rounded);
+  Team::each(a.width, [&](int i, Index c) {
+    cuda::load_pack<n>(x + c, held[i]);
+    A more[n];
+    if (residual != nullptr) {
+      cuda::load_pack<n>(residual + c, more);
+#pragma unroll
+      for (int e = 0; e < n; ++e) held[i][e] += more[e];
     }
-    s = a.s + at;
-  } else {
-    for (Index i = lane; i < a.width; i += cuda::kWarp) sum += load(s[i]);
-  }
-  const A mean = cuda::warp_sum(sum) / static_cast<A>(a.width);
+    if (shift != nullptr) {
+      cuda::load_pack<n>(shift + c, more);
+#pragma unroll
+      for (int e = 0; e < n; ++e) held[i][e] += more[e];
+    }
+    if (s != nullptr) cuda::store_pack<n>(s + c, held[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      held[i][e] = load(store<T>(held[i][e]));  // as the backward pass sees it
+      sum += held[i][e];
+    }
+  });
+  const A mean = Team::sum(sum) / static_cast<A>(a.width);
   A squares = 0;
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    const A d = load(s[i]) - mean;
-    squares += d * d;
-  }
-  squares = cuda::warp_sum(squares);
-  const A rstd = A(1) / sqrt_(squares / static_cast<A>(a.width) + static_cast<A>(a.eps));
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    a.y[at + i] = store<T>((load(s[i]) - mean) * rstd * load(a.gamma[i]) + load(a.beta[i]));
-  }
-  if (lane == 0) {
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) cuda::load_pack<n>(again + c, held[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      const A d = held[i][e] - mean;
+      squares += d * d;
+    }
+  });
+  const A rstd = A(1) / sqrt_(Team::sum(squares) / static_cast<A>(a.width) + static_cast<A>(a.eps));
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) cuda::load_pack<n>(again + c, held[i]);
+    A gamma[n], beta[n];
+    cuda::load_pack<n>(a.gamma + c, gamma);
+    cuda::load_pack<n>(a.beta + c, beta);
+#pragma unroll
+    for (int e = 0; e < n; ++e) gamma[e] = (held[i][e] - mean) * rstd * gamma[e] + beta[e];
+    cuda::store_pack<n>(a.y + row * a.width + c, gamma);
+  });
+  if (Team::lane() == 0) {
     a.mean[row] = mean;
     a.rstd[row] = rstd;
   }
@@ -53,72 +70,165 @@ static __global__ void __launch_bounds__(cuda::kThreads) layer_norm_forward(Laye
 
 template <class T>
 static void run(const LayerNormForward<T>& a) {
-  POSETAPE_RUN(layer_norm_forward<T>, cuda::blocks_for(a.rows, kRowsOfBlock), cuda::kThreads, 0, a);
+  const bool packs =
+      cuda::packed<T>({a.x, a.residual, a.shift, a.gamma, a.beta, a.s, a.y}, {a.width});
+  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+    using Team = decltype(team);
+    POSETAPE_RUN((layer_norm_forward<T, Team>), cuda::blocks_for(a.rows, Team::kRows),
+                 cuda::kThreads, 0, a);
+  });
 }
 POSETAPE_CUDA_KERNEL(LayerNormForward);
 
-template <class T>
-static __global__ void __launch_bounds__(cuda::kThreads)
-    layer_norm_backward(LayerNormBackward<T> a) {
+// ds of one row, whose s and dy become n and dy. Calls sums(pack, dy, n) for each pack.
+template <class Team, class T, class F>
+__device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, const F& sums) {
   using A = Accumulator<T>;
-  const Index row = (Index{blockIdx.x} * cuda::kThreads + threadIdx.x) / cuda::kWarp;
-  if (row >= a.rows) return;
-  const int lane = static_cast<int>(threadIdx.x) % cuda::kWarp;
-  const Index at = row * a.width;
+  constexpr int n = Team::kPack;
   const A mean = a.mean[row];
   const A rstd = a.rstd[row];
-  A sum_g = 0;
-  A sum_gn = 0;
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    const A n = (load(a.s[at + i]) - mean) * rstd;
-    const A g = load(a.dy[at + i]) * load(a.gamma[i]);
-    sum_g += g;
-    sum_gn += g * n;
+  const Index first = row * a.width;
+  typename Team::template Values<A> normal, dy;
+  const auto load_both = [&](int i, Index c) {
+    cuda::load_pack<n>(a.s + first + c, normal[i]);
+    cuda::load_pack<n>(a.dy + first + c, dy[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) normal[i][e] = (normal[i][e] - mean) * rstd;
+  };
+  A sum_g = 0, sum_gn = 0;
+  Team::each(a.width, [&](int i, Index c) {
+    load_both(i, c);
+    sums(i, dy[i], normal[i]);
+    A gamma[n];
+    cuda::load_pack<n>(a.gamma + c, gamma);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      const A g = dy[i][e] * gamma[e];
+      sum_g += g;
+      sum_gn += g * normal[i][e];
+    }
+  });
+  if (!a.ds.wanted()) return;
+  const A mean_g = Team::sum(sum_g) / static_cast<A>(a.width);
+  const A mean_gn = Team::sum(sum_gn) / static_cast<A>(a.width);
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) load_both(i, c);
+    A value[n], more[n];
+    cuda::load_pack<n>(a.gamma + c, value);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      value[e] = rstd * (dy[i][e] * value[e] - mean_g - normal[i][e] * mean_gn);
+    }
+    if (a.ds_out != nullptr) {
+      cuda::load_pack<n>(a.ds_out + first + c, more);
+#pragma unroll
+      for (int e = 0; e < n; ++e) value[e] += more[e];
+    }
+    if (a.ds.into == Into::add) {
+      cuda::load_pack<n>(a.ds.data + first + c, more);
+#pragma unroll
+      for (int e = 0; e < n; ++e) value[e] += more[e];
+    }
+    cuda::store_pack<n>(a.ds.data + first + c, value);
+  });
+}
+
+// One pass for everything: each warp sums its columns over its rows of the block's chunk, the block
+// its warps' sums, into partial[block][dgamma, dbeta][width], and the last block all blocks'.
+template <class T, class Team, class F>
+static __global__ void __launch_bounds__(cuda::kThreads, 1)
+    layer_norm_backward(LayerNormBackward<T> a, Index chunk, Accumulator<T>* partial,
+                        unsigned* counter, F finish) {
+  using A = Accumulator<T>;
+  constexpr int n = Team::kPack;
+  constexpr int kWidth = Team::kPacks * n * cuda::kWarp;
+  POSETAPE_SHARED(A, parts, Team::kRows * kWidth);
+  const int warp = static_cast<int>(threadIdx.x) / cuda::kWarp;
+  const Index begin = Index{blockIdx.x} * chunk;
+  const Index end = begin + chunk < a.rows ? begin + chunk : a.rows;
+  typename Team::template Values<A> dgamma = {}, dbeta = {};
+  for (Index row = begin + warp; row < end; row += Team::kRows) {
+    backward_row<Team>(a, row, [&](int i, const A(&dy)[n], const A(&normal)[n]) {
+#pragma unroll
+      for (int e = 0; e < n; ++e) {
+        dgamma[i][e] += dy[e] * normal[e];
+        dbeta[i][e] += dy[e];
+      }
+    });
   }
-  const A mean_g = cuda::warp_sum(sum_g) / static_cast<A>(a.width);
-  const A mean_gn = cuda::warp_sum(sum_gn) / static_cast<A>(a.width);
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    const A n = (load(a.s[at + i]) - mean) * rstd;
-    A value = rstd * (load(a.dy[at + i]) * load(a.gamma[i]) - mean_g - n * mean_gn);
-    if (a.ds_out != nullptr) value += load(a.ds_out[at + i]);
-    a.ds.put(at + i, value);
+#pragma unroll
+  for (int which = 0; which < 2; ++which) {
+    Team::each(a.width, [&](int i, Index c) {
+#pragma unroll
+      for (int e = 0; e < n; ++e) {
+        parts[warp * kWidth + c + e] = which == 0 ? dgamma[i][e] : dbeta[i][e];
+      }
+    });
+    __syncthreads();
+    for (Index c = threadIdx.x; c < a.width; c += cuda::kThreads) {
+      A sum = 0;
+      for (int w = 0; w < Team::kRows; ++w) sum += parts[w * kWidth + c];
+      partial[(Index{blockIdx.x} * 2 + which) * a.width + c] = sum;
+    }
+    __syncthreads();
+  }
+  if (!cuda::comes_last(counter, gridDim.x)) return;
+  for (Index i = threadIdx.x; i < 2 * a.width; i += cuda::kThreads) {
+    A sum = 0;
+    for (Index b = 0; b < gridDim.x; ++b) sum += partial[b * 2 * a.width + i];
+    finish(i, sum);
   }
 }
 
-// A column's terms of both parameters' gradients, added up together.
-template <class A>
-struct GammaBeta {
-  A gamma, beta;
-  GammaBeta() = default;
-  __device__ GammaBeta(int zero)
-      : gamma(static_cast<A>(zero)), beta(static_cast<A>(zero)) {}  // NOLINT: sums begin with 0
-  __device__ GammaBeta(A g, A b) : gamma(g), beta(b) {}
-  __device__ GammaBeta& operator+=(const GammaBeta& other) {
-    gamma += other.gamma;
-    beta += other.beta;
-    return *this;
+template <class T, class Team>
+static __global__ void __launch_bounds__(cuda::kThreads)
+    layer_norm_wide_backward(LayerNormBackward<T> a) {
+  using A = Accumulator<T>;
+  backward_row<Team>(a, Team::row(), [](int, const A(&)[Team::kPack], const A(&)[Team::kPack]) {});
+}
+
+template <class T, class Team, class F>
+static void backward(const LayerNormBackward<T>& a, Team, const F& finish) {
+  using A = Accumulator<T>;
+  const Index at_least = 4 * Team::kRows;
+  const Index each = (a.rows + kMostBlocks - 1) / kMostBlocks;
+  const Index chunk = each < at_least ? at_least : each;
+  const auto blocks = static_cast<unsigned>(cuda::chunks_of(a.rows, chunk));
+  const cuda::Scratch<A> partial(Index{blocks} * 2 * a.width);
+  POSETAPE_RUN((layer_norm_backward<T, Team, F>), blocks, cuda::kThreads, 0, a, chunk,
+               partial.data(), cuda::take_counters(1), finish);
+}
+
+// Of rows too wide for a warp: ds first, then the parameters' gradients column by column.
+template <class T, int n, class F>
+static void backward(const LayerNormBackward<T>& a, cuda::RowTeam<n, 0>, const F& finish) {
+  if (a.ds.wanted()) {
+    POSETAPE_RUN((layer_norm_wide_backward<T, cuda::RowTeam<n, 0>>), static_cast<unsigned>(a.rows),
+                 cuda::kThreads, 0, a);
   }
-};
+  if (!a.dgamma.wanted() && !a.dbeta.wanted()) return;
+  cuda::sum_columns<Accumulator<T>>(
+      a.rows, 2 * a.width,
+      [s = a.s, dy = a.dy, mean = a.mean, rstd = a.rstd, width = a.width] __device__(Index row,
+                                                                                     Index i) {
+        const Index at = row * width + i % width;
+        const Accumulator<T> factor =
+            i < width ? (load(s[at]) - mean[row]) * rstd[row] : Accumulator<T>(1);
+        return load(dy[at]) * factor;
+      },
+      finish);
+}
 
 template <class T>
 static void run(const LayerNormBackward<T>& a) {
-  using A = Accumulator<T>;
-  if (a.ds.wanted()) {
-    POSETAPE_RUN(layer_norm_backward<T>, cuda::blocks_for(a.rows, kRowsOfBlock), cuda::kThreads, 0,
-                 a);
-  }
-  if (!a.dgamma.wanted() && !a.dbeta.wanted()) return;
-  cuda::sum_columns<GammaBeta<A>>(
-      a.rows, a.width,
-      [s = a.s, dy = a.dy, mean = a.mean, rstd = a.rstd, width = a.width] __device__(Index r,
-                                                                                     Index i) {
-        const A d = load(dy[r * width + i]);
-        return GammaBeta<A>(d * (load(s[r * width + i]) - mean[r]) * rstd[r], d);
-      },
-      [dgamma = a.dgamma, dbeta = a.dbeta] __device__(Index i, GammaBeta<A> sum) {
-        if (dgamma.wanted()) dgamma.put(i, sum.gamma);
-        if (dbeta.wanted()) dbeta.put(i, sum.beta);
-      });
+  const bool packs = cuda::packed<T>({a.s, a.gamma, a.dy, a.ds_out, a.ds.data}, {a.width});
+  const auto finish = [dgamma = a.dgamma, dbeta = a.dbeta, width = a.width] __device__(
+                          Index i, Accumulator<T> sum) {
+    if (i < width && dgamma.wanted()) dgamma.put(i, sum);
+    if (i >= width && dbeta.wanted()) dbeta.put(i - width, sum);
+  };
+  cuda::with_row_team<T, kMostSummed>(a.width, packs,
+                                      [&](auto team) { backward(a, team, finish); });
 }
 POSETAPE_CUDA_KERNEL(LayerNormBackward);
 
@@ -127,8 +237,8 @@ static void run(const LayerNormShiftBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::sum_columns<A>(
       a.rows_per_shift, a.groups * a.width,
-      [ds = a.ds, width = a.width, rows = a.rows_per_shift] __device__(Index r, Index i) {
-        return load(ds[(i / width * rows + r) * width + i % width]);
+      [ds = a.ds, rows = a.rows_per_shift, width = a.width] __device__(Index row, Index i) {
+        return load(ds[(i / width * rows + row) * width + i % width]);
       },
       [dshift = a.dshift] __device__(Index i, A sum) { dshift.put(i, sum); });
 }

@@ -1,60 +1,98 @@
-// One warp a row. Exponentials are computed again where they are written: cheaper than a place to
-// keep them.
 #include "kernels/softmax/softmax.hpp"
 
-#include "kernels/cuda/reduce.hpp"
+#include "kernels/cuda/rows.hpp"
 
 namespace posetape {
 
-template <class T>
+static constexpr int kMostHeld = 32;  // elements of a lane
+
+template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads) softmax_forward(SoftmaxForward<T> a) {
   using A = Accumulator<T>;
-  const Index row = (Index{blockIdx.x} * cuda::kThreads + threadIdx.x) / cuda::kWarp;
-  if (row >= a.rows) return;  // whole warps
-  const int lane = static_cast<int>(threadIdx.x) % cuda::kWarp;
+  constexpr int n = Team::kPack;
+  const Index row = Team::row();
+  if (row >= a.rows) return;
   const T* x = a.x + row * a.width;
   T* y = a.y + row * a.width;
+  typename Team::template Values<A> held;
   A most = -HUGE_VAL;
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    const A value = load(x[i]);
-    most = value > most ? value : most;
-  }
-  most = cuda::warp_max(most);
+  Team::each(a.width, [&](int i, Index c) {
+    cuda::load_pack<n>(x + c, held[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) most = held[i][e] > most ? held[i][e] : most;
+  });
+  most = Team::max(most);
   A sum = 0;
-  for (Index i = lane; i < a.width; i += cuda::kWarp) sum += exp_(load(x[i]) - most);
-  const A scale = A(1) / cuda::warp_sum(sum);
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    y[i] = store<T>(exp_(load(x[i]) - most) * scale);
-  }
-}
-
-template <class T>
-static __global__ void __launch_bounds__(cuda::kThreads) softmax_backward(SoftmaxBackward<T> a) {
-  using A = Accumulator<T>;
-  const Index row = (Index{blockIdx.x} * cuda::kThreads + threadIdx.x) / cuda::kWarp;
-  if (row >= a.rows) return;
-  const int lane = static_cast<int>(threadIdx.x) % cuda::kWarp;
-  const T* y = a.y + row * a.width;
-  const T* dy = a.dy + row * a.width;
-  A dot = 0;
-  for (Index i = lane; i < a.width; i += cuda::kWarp) dot += load(y[i]) * load(dy[i]);
-  dot = cuda::warp_sum(dot);
-  for (Index i = lane; i < a.width; i += cuda::kWarp) {
-    a.dx.put(row * a.width + i, load(y[i]) * (load(dy[i]) - dot));
-  }
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) cuda::load_pack<n>(x + c, held[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      held[i][e] = exp_(held[i][e] - most);
+      sum += held[i][e];
+    }
+  });
+  const A scale = A(1) / Team::sum(sum);
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) cuda::load_pack<n>(x + c, held[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) {
+      if constexpr (!Team::kHeld) held[i][e] = exp_(held[i][e] - most);
+      held[i][e] *= scale;
+    }
+    cuda::store_pack<n>(y + c, held[i]);
+  });
 }
 
 template <class T>
 static void run(const SoftmaxForward<T>& a) {
-  POSETAPE_RUN(softmax_forward<T>, cuda::blocks_for(a.rows, cuda::kThreads / cuda::kWarp),
-               cuda::kThreads, 0, a);
+  const bool packs = cuda::packed<T>({a.x, a.y}, {a.width});
+  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+    using Team = decltype(team);
+    POSETAPE_RUN((softmax_forward<T, Team>), cuda::blocks_for(a.rows, Team::kRows), cuda::kThreads,
+                 0, a);
+  });
 }
 POSETAPE_CUDA_KERNEL(SoftmaxForward);
 
+template <class T, class Team>
+static __global__ void __launch_bounds__(cuda::kThreads) softmax_backward(SoftmaxBackward<T> a) {
+  using A = Accumulator<T>;
+  constexpr int n = Team::kPack;
+  const Index row = Team::row();
+  if (row >= a.rows) return;
+  const T* y = a.y + row * a.width;
+  const T* dy = a.dy + row * a.width;
+  typename Team::template Values<A> held_y, held_dy;
+  A dot = 0;
+  Team::each(a.width, [&](int i, Index c) {
+    cuda::load_pack<n>(y + c, held_y[i]);
+    cuda::load_pack<n>(dy + c, held_dy[i]);
+#pragma unroll
+    for (int e = 0; e < n; ++e) dot += held_y[i][e] * held_dy[i][e];
+  });
+  dot = Team::sum(dot);
+  T* dx = a.dx.data + row * a.width;
+  Team::each(a.width, [&](int i, Index c) {
+    if constexpr (!Team::kHeld) {
+      cuda::load_pack<n>(y + c, held_y[i]);
+      cuda::load_pack<n>(dy + c, held_dy[i]);
+    }
+    A value[n] = {};
+    if (a.dx.into == Into::add) cuda::load_pack<n>(dx + c, value);
+#pragma unroll
+    for (int e = 0; e < n; ++e) value[e] += held_y[i][e] * (held_dy[i][e] - dot);
+    cuda::store_pack<n>(dx + c, value);
+  });
+}
+
 template <class T>
 static void run(const SoftmaxBackward<T>& a) {
-  POSETAPE_RUN(softmax_backward<T>, cuda::blocks_for(a.rows, cuda::kThreads / cuda::kWarp),
-               cuda::kThreads, 0, a);
+  const bool packs = cuda::packed<T>({a.y, a.dy, a.dx.data}, {a.width});
+  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+    using Team = decltype(team);
+    POSETAPE_RUN((softmax_backward<T, Team>), cuda::blocks_for(a.rows, Team::kRows), cuda::kThreads,
+                 0, a);
+  });
 }
 POSETAPE_CUDA_KERNEL(SoftmaxBackward);
 

@@ -1,0 +1,65 @@
+// Attention of sequences and heads larger than the gradient checks': several tiles of queries and
+// keys, several slices of channels, rows in packs and not.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "engine/ops.hpp"
+#include "tests/cases/cases.hpp"
+
+using namespace posetape;
+
+namespace {
+
+struct Size {
+  Index frames;
+  Index joints;
+  Index heads;
+  Index head_width;
+};
+
+double difference(const Tensor& got, const Tensor& expected) {
+  const std::vector<double> g = got.to_doubles();
+  const std::vector<double> e = expected.to_doubles();
+  double worst = 0;
+  for (std::size_t i = 0; i < e.size(); ++i) {
+    const double d = std::fabs(g[i] - e[i]);
+    worst = std::isnan(d) ? HUGE_VAL : std::max(worst, d);
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("cuda: attention of long sequences and wide heads gives the CPU's results") {
+  const Size sizes[] = {{150, 2, 1, 16}, {70, 3, 2, 8},   {140, 1, 1, 40},
+                        {33, 40, 1, 33}, {27, 17, 2, 32}, {2, 25, 3, 5}};
+  for (const Size& size : sizes) {
+    CAPTURE(size.frames);
+    CAPTURE(size.head_width);
+    const Index width = 2 * size.heads * size.head_width;
+    const Index tokens = size.frames * size.joints;
+    const Case c{"",
+                 {random_normal({1, size.frames, size.joints, 3 * width}, 1),
+                  random_normal({1, size.frames, size.joints, width}, 2)},
+                 [&](std::span<const Tensor> in) {
+                   // A second use of qkv, so that gradients are added to what is there.
+                   const Tensor out = axial_attention(in[0], Axis::cross, size.heads, 0.0, in[1]);
+                   return std::vector{out, axial_attention(in[0], Axis::time, size.heads)};
+                 }};
+    std::vector<Tensor> moved;
+    for (const Tensor& x : c.inputs) moved.push_back(x.to(Device::cuda));
+    const CaseResults expected = results(c, c.inputs, DType::f64);
+    const CaseResults got = results(c, moved, DType::f64);
+    for (std::size_t o = 0; o < expected.outputs.size(); ++o) {
+      CHECK(got.outputs[o].size() == tokens * width);
+      CHECK(difference(got.outputs[o], expected.outputs[o]) < 1e-12);
+    }
+    REQUIRE(got.gradients.size() == expected.gradients.size());
+    for (std::size_t g = 0; g < expected.gradients.size(); ++g) {
+      CHECK(difference(got.gradients[g].second, expected.gradients[g].second) < 1e-12);
+    }
+  }
+}

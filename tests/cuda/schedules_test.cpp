@@ -1,0 +1,52 @@
+// Every op's smaller cases give the same bits in whatever order threads, blocks and streams run.
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "kernels/emulation/control.hpp"
+#include "kernels/emulation/schedule.hpp"
+#include "tests/cases/cases.hpp"
+
+using namespace posetape;
+
+namespace {
+
+constexpr Index kMostElements = 3000;  // of a case's inputs
+
+// All outputs and gradients, converted to f64, one after the other.
+std::vector<double> bits(const Case& c, std::span<const Tensor> inputs) {
+  const CaseResults got = results(c, inputs, DType::f32);
+  std::vector<double> all;
+  const auto put = [&](const Tensor& t) {
+    if (!t.defined()) return;
+    const std::vector<double> values = t.to_doubles();
+    all.insert(all.end(), values.begin(), values.end());
+  };
+  for (const Tensor& output : got.outputs) put(output);
+  for (const auto& [input, gradient] : got.gradients) put(gradient);
+  return all;
+}
+
+void check(Op op) {
+  for (const Case& c : cases(op)) {
+    if (input_size(c) > kMostElements) continue;
+    CAPTURE(c.name);
+    std::vector<Tensor> moved;
+    for (const Tensor& x : c.inputs) moved.push_back(converted(x, DType::f32).to(Device::cuda));
+    const auto run = [&] { return bits(c, moved); };
+    const std::vector<double> first = emulation::same_under_all_schedules(run);
+    CHECK(emulation::same_under_all_stream_orders(run).size() == first.size());
+    CHECK_FALSE(first.empty());
+  }
+}
+
+}  // namespace
+
+#define POSETAPE_OP(op)                                                 \
+  TEST_CASE("cuda: " #op " gives the same bits whatever comes first") { \
+    check(Op::op);                                                      \
+  }
+#include "kernels/ops.def"
+#undef POSETAPE_OP
