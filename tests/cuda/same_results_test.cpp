@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "kernels/cuda/runtime.hpp"
@@ -15,6 +16,13 @@ namespace {
 
 // Both in f64 and far apart in their order of additions.
 constexpr double kTolerance = 1e-12;
+
+// Under ThreadSanitizer the smaller cases: they run the same code.
+#ifdef __SANITIZE_THREAD__
+constexpr Index kMostElements = 500;
+#else
+constexpr Index kMostElements = std::numeric_limits<Index>::max();
+#endif
 
 // The worst difference, relative to the largest entry.
 double difference(const Tensor& got, const Tensor& expected) {
@@ -54,8 +62,10 @@ void check_f64(const Case& c, const std::string& label) {
 }
 
 void check(Op op) {
-  for (const Case& c : cases(op)) check_f64(c, c.name);
-  for (const SuiteRow& row : check_precision(op, cases(op), true, Device::cuda)) {
+  std::vector<Case> some = cases(op);
+  std::erase_if(some, [](const Case& c) { return input_size(c) > kMostElements; });
+  for (const Case& c : some) check_f64(c, c.name);
+  for (const SuiteRow& row : check_precision(op, some, true, Device::cuda)) {
     CHECK_MESSAGE(row.passed, row.case_name, " in ", row.dtype, ", input ", row.input, ", ",
                   row.where, ": ", row.note);
   }
