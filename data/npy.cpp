@@ -11,6 +11,7 @@
 #include <limits>
 #include <system_error>
 
+#include "data/printable.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 
@@ -162,7 +163,7 @@ TypeAndOrder parse_descr(const std::string& descr, const std::string& where) {
   fail(
       "{}: elements of type '{}' are not supported; convert it to one of float32, float64, "
       "int32, int64, uint8, bool, e.g. with .astype('float32')",
-      where, descr.empty() ? "structured" : descr);
+      where, descr.empty() ? "structured" : printable(descr));
 }
 
 // Number of elements; refuses a shape whose bytes would not fit the address space.

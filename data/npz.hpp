@@ -2,31 +2,26 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "data/npy.hpp"
-
-struct zip;
+#include "data/zip_reader.hpp"
 
 namespace posetape::data {
 
 // An open npz file. The arrays are read one at a time, when asked for.
 //
 // Every function throws Error with the file, the array and a hint: missing file, not a zip, cut
-// off or damaged, an array that claims to be larger than numbers can be deflated to what is there,
-// no such array, and all that parse_npy refuses.
+// off or damaged, no such array, and all that ZipReader and parse_npy refuse.
 class NpzReader {
  public:
   explicit NpzReader(const std::string& path);
 
   // The arrays in the order of the file, without ".npy".
   const std::vector<std::string>& names() const { return names_; }
-  bool has(const std::string& name) const { return entries_.contains(name); }
+  bool has(const std::string& name) const;
 
   NpyArray read(const std::string& name) const;
 
@@ -37,15 +32,9 @@ class NpzReader {
   std::string where(const std::string& name) const;
 
  private:
-  struct Close {
-    void operator()(zip* archive) const;
-  };
-
   std::string path_;
-  std::uint64_t file_size_ = 0;
-  std::unique_ptr<zip, Close> archive_;
+  ZipReader archive_;
   std::vector<std::string> names_;
-  std::unordered_map<std::string, std::uint64_t> entries_;  // name to index in the archive
 };
 
 struct NamedArray {

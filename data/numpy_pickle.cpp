@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/printable.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include "data/printable.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -579,15 +580,6 @@ std::string_view kind_name(PickleKind kind) {
       "None",   "a bool",  "an integer", "a long integer", "a float", "a text",         "bytes",
       "a list", "a tuple", "a dict",     "a global",       "a call",  "a stored object"};
   return kNames[static_cast<std::size_t>(kind)];
-}
-
-std::string printable(std::string_view text) {
-  constexpr std::size_t kMost = 60;
-  std::string result(text.substr(0, kMost));
-  for (char& c : result) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return text.size() > kMost ? result + "..." : result;
 }
 
 PickleKind PickleValue::kind() const {

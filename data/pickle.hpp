@@ -75,7 +75,9 @@ class PickleValue {
   std::string_view function() const;         // "module.name" of a global or a call
   PickleValue arguments() const;             // of a call; the id of a persistent
   std::optional<PickleValue> state() const;  // of a call
-  const std::string& where() const;          // for messages
+  // Which value of the pickle it is: equal where a tree holds one value in several places.
+  std::uint32_t id() const { return node_; }
+  const std::string& where() const;  // for messages
 
  private:
   std::shared_ptr<const PickleDocument> document_;
@@ -93,8 +95,5 @@ struct Pickle {
 // and by `most_values`; nothing recurses.
 Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& where,
                     const PickleOptions& options);
-
-// Text from a file that may hold anything, for a message: one line, printable, at most 60 bytes.
-std::string printable(std::string_view text);
 
 }  // namespace posetape::data

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "data/numpy_pickle.hpp"
+#include "data/printable.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {

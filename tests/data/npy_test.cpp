@@ -110,6 +110,7 @@ TEST_CASE("what is no readable npy is refused with the place and a hint") {
   CHECK_MESSAGE_PARTS(parse(npy(header("<f2", "False", "(4,)"), "12345678")), where, "'<f2'",
                       "not supported", "float32", "astype");
   CHECK_MESSAGE_PARTS(parse(npy(header("<U3", "False", "()"), "12345678")), where, "'<U3'");
+  CHECK_MESSAGE_PARTS(parse(npy(header("a\nb", "False", "()"), "")), where, "'a?b'");
   CHECK_MESSAGE_PARTS(
       parse(npy("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,), }", "1234")),
       where, "'structured'", "not supported");

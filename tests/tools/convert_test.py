@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""posetape convert on checkpoints of PyTorch's two formats: convert_test.py PATH_OF_POSETAPE
+
+The checkpoints are written here byte by byte, without PyTorch, and STCFormer is computed here as its
+released code lays the weights out, so that `posetape lift` with the converted weights must agree.
+Skipped (exit code 77) without numpy.
+"""
+
+import io
+import json
+import math
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import types
+import unittest
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+try:
+    import numpy as np
+except ImportError:
+    print("numpy is missing: install python3-numpy")
+    sys.exit(77)
+
+POSETAPE = None
+WORK = None
+
+WIDTH, HEADS, DEPTH, RATIO, FRAMES = 32, 4, 2, 2, 9
+PARTS = [0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4]
+
+
+def run(*arguments, expect=0):
+    done = subprocess.run([POSETAPE, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == expect, (arguments, done.stdout, done.stderr)
+    return done
+
+
+def refused(path):
+    error = run("convert", path, "-o", WORK / "refused.safetensors", expect=1).stderr
+    assert error.count("\n") == 1 and error.startswith("posetape: "), error
+    return error
+
+
+# ---- Checkpoints without PyTorch: modules and classes of its names, which pickle goes by ----
+
+TYPES = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage",
+         "u2": "BFloat16Storage", "i8": "LongStorage"}
+torch = types.ModuleType("torch")
+torch._utils = types.ModuleType("torch._utils")
+
+
+def named(module, name, value):
+    value.__module__, value.__qualname__, value.__name__ = module.__name__, name, name
+    setattr(module, name, value)
+    return value
+
+
+for storage in TYPES.values():
+    named(torch, storage, type(storage, (), {}))
+named(torch._utils, "_rebuild_tensor_v2", lambda *a: a)
+sys.modules.update({"torch": torch, "torch._utils": torch._utils})
+
+
+class Storage:
+    def __init__(self, array, key):
+        self.array, self.key = array, key
+
+
+class FakeTensor:
+    """A view of a storage. `array` is what it is, `storage` and strides are how it is kept."""
+
+    def __init__(self, storage, offset, size, stride):
+        self.arguments = (storage, offset, tuple(size), tuple(stride), False, OrderedDict())
+
+    def __reduce__(self):
+        return torch._utils._rebuild_tensor_v2, self.arguments
+
+
+def tensor(array, key, transposed=False):
+    if transposed:  # kept column by column
+        kept = np.ascontiguousarray(array.T)
+        return FakeTensor(Storage(kept.ravel(), key), 0, array.shape,
+                          [s // array.itemsize for s in kept.T.strides])
+    array = np.ascontiguousarray(array)
+    return FakeTensor(Storage(array.ravel(), key), 0, array.shape,
+                      [s // array.itemsize for s in array.strides])
+
+
+class Pickler(pickle.Pickler):
+    def __init__(self, file, legacy):
+        super().__init__(file, protocol=2)
+        self.legacy, self.storages = legacy, {}
+
+    def persistent_id(self, value):
+        if not isinstance(value, Storage):
+            return None
+        self.storages[value.key] = value
+        kind = getattr(torch, TYPES[value.array.dtype.str[1:]])
+        name = ("storage", kind, value.key, "cpu", value.array.size)
+        return name + (None,) if self.legacy else name
+
+
+def zipped(content, folder="archive"):
+    pickled = io.BytesIO()
+    pickler = Pickler(pickled, legacy=False)
+    pickler.dump(content)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{folder}/data.pkl", pickled.getvalue())
+        archive.writestr(f"{folder}/byteorder", "little")
+        for storage in pickler.storages.values():
+            archive.writestr(f"{folder}/data/{storage.key}", storage.array.tobytes())
+        archive.writestr(f"{folder}/version", "3\n")
+    return file.getvalue()
+
+
+def legacy(content):
+    file = io.BytesIO()
+    for head in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True,
+                                                "type_sizes": {"short": 2, "int": 4, "long": 4}}):
+        pickle.dump(head, file, protocol=2)
+    pickler = Pickler(file, legacy=True)
+    pickler.dump(content)
+    keys = sorted(pickler.storages)
+    pickle.dump(keys, file, protocol=2)
+    for key in keys:
+        array = pickler.storages[key].array
+        file.write(struct.pack("<q", array.size) + array.tobytes())
+    return file.getvalue()
+
+
+# ---- STCFormer as released ----
+
+
+def weights():
+    rng = np.random.default_rng(7)
+    half, head = WIDTH // 2, WIDTH // 2 // HEADS
+    result = OrderedDict()
+
+    def add(name, *shape):
+        result[name] = (rng.normal(size=shape) / math.sqrt(shape[-1])).astype("f4")
+
+    add("pose_emb.weight", WIDTH, 2)
+    for i in range(DEPTH):
+        block = f"stcformer.stc_block.{i}."
+        for norm in ("layer_norm", "stc_att.layer_norm"):
+            add(block + norm + ".weight", WIDTH)
+            add(block + norm + ".bias", WIDTH)
+            result[block + norm + ".weight"] += 1
+        add(block + "mlp.fc1.weight", RATIO * WIDTH, WIDTH)
+        add(block + "mlp.fc2.weight", WIDTH, RATIO * WIDTH)
+        add(block + "stc_att.qkv.weight", 3 * WIDTH, WIDTH)
+        add(block + "stc_att.qkv.bias", 3 * WIDTH)
+        add(block + "stc_att.proj.weight", WIDTH, WIDTH)
+        add(block + "stc_att.proj.bias", WIDTH)
+        # Large enough to be seen in spite of its factor of 1e-4.
+        result[block + "stc_att.emb.weight"] = (rng.normal(size=(5, head)) * 3000).astype("f4")
+        for convolution in ("sep2_t", "sep2_s"):
+            add(f"{block}stc_att.{convolution}.weight", half, 1, 3, 3)
+            add(f"{block}stc_att.{convolution}.bias", half)
+    add("regress_head.weight", 3, WIDTH)
+    return result
+
+
+def layer_norm(x, weight, bias):
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * weight + bias
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def depthwise(v, weight, bias):
+    """v (T, J, C), a 3 x 3 filter for each channel over (T, J)."""
+    padded = np.pad(v, ((1, 1), (1, 1), (0, 0)))
+    result = np.broadcast_to(bias, v.shape).copy()
+    for t in range(3):
+        for j in range(3):
+            result += weight[:, 0, t, j] * padded[t : t + v.shape[0], j : j + v.shape[1]]
+    return result
+
+
+def stcformer(w, y):
+    """y (T, J, 2) -> (T, J, 3)."""
+    w = {name: value.astype("f8") for name, value in w.items()}
+    frames, joints = y.shape[:2]
+    half, head = WIDTH // 2, WIDTH // 2 // HEADS
+    x = gelu(y @ w["pose_emb.weight"].T)
+    for i in range(DEPTH):
+        att = lambda name: w[f"stcformer.stc_block.{i}.stc_att.{name}"]
+        h = layer_norm(x, att("layer_norm.weight"), att("layer_norm.bias"))
+        qkv = (h @ att("qkv.weight").T + att("qkv.bias")).reshape(frames, joints, WIDTH, 3)
+        q, k, v = np.moveaxis(qkv, -1, 0)
+        scale = half**-0.5
+        heads = []
+        for n in range(HEADS):
+            c = slice(n * head, (n + 1) * head)
+            spatial = softmax(np.einsum("tic,tjc->tij", q[..., c], k[..., c]) * scale)
+            s = np.einsum("tij,tjc->tic", spatial, v[..., c])
+            s += depthwise(v[..., :half], att("sep2_s.weight"), att("sep2_s.bias"))[..., c]
+            s += 1e-4 * att("emb.weight")[PARTS]
+            c = slice(half + n * head, half + (n + 1) * head)
+            temporal = softmax(np.einsum("ijc,kjc->jik", q[..., c], k[..., c]) * scale)
+            t = np.einsum("jik,kjc->ijc", temporal, v[..., c])
+            t += depthwise(v[..., half:], att("sep2_t.weight"),
+                           att("sep2_t.bias"))[..., n * head : (n + 1) * head]
+            heads += [s, t]
+        x = x + np.concatenate(heads, -1) @ att("proj.weight").T + att("proj.bias")
+        block = lambda name: w[f"stcformer.stc_block.{i}.{name}"]
+        h = layer_norm(x, block("layer_norm.weight"), block("layer_norm.bias"))
+        x = x + gelu(h @ block("mlp.fc1.weight").T) @ block("mlp.fc2.weight").T
+    return x @ w["regress_head.weight"].T
+
+
+def read_safetensors(path):
+    data = Path(path).read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    types = {"F32": "f4", "F64": "f8", "I32": "i4"}
+    return {
+        name: np.frombuffer(data[8 + length :][slice(*e["data_offsets"])],
+                            types[e["dtype"]]).reshape(e["shape"])
+        for name, e in header.items()
+    }
+
+
+def checkpoint(w, prefix="", transposed=True):
+    """A state_dict; weights of the layers are kept column by column to see that strides count."""
+    return OrderedDict(
+        (prefix + name, tensor(array, str(i), transposed and array.ndim == 2))
+        for i, (name, array) in enumerate(w.items())
+    )
+
+
+def write(name, content):
+    path = WORK / name
+    path.write_bytes(content)
+    return path
+
+
+class Convert(unittest.TestCase):
+    def check_lifter(self, path):
+        rng = np.random.default_rng(3)
+        pixels = (500 + 150 * rng.normal(size=(FRAMES, 17, 2))).astype("f4")
+        np.savez(WORK / "one.npz", **{"S1/Walk/0/pose_2d": pixels,
+                                      "S1/Walk/0/image_size": np.array([1000, 1002], "i4")})
+        run("lift", path, WORK / "one.npz", "-o", WORK / "one_lifted.npz")
+        found = np.load(WORK / "one_lifted.npz")["S1/Walk/0/noisy_3d"]
+        y = pixels.astype("f8") * 2 / 1000 - [1, 1.002]
+        expected = stcformer(weights(), y)
+        np.testing.assert_allclose(found[:, 1:], expected[:, 1:], atol=2e-5 * np.abs(expected).max())
+
+    def test_both_formats_give_a_lifter_that_computes_the_same(self):
+        for name, content in (("new.pth", zipped), ("old.pth", legacy)):
+            path = write(name, content(checkpoint(weights())))
+            out = run("convert", path, "-o", WORK / "lifter.safetensors", "--frames", FRAMES).stdout
+            self.assertIn(f"({WIDTH} wide, {DEPTH} blocks, {HEADS} heads)", out)
+            self.check_lifter(WORK / "lifter.safetensors")
+
+    def test_and_back_under_the_names_of_pytorch(self):
+        path = write("back.pth", zipped(checkpoint(weights())))
+        run("convert", path, "-o", WORK / "there.safetensors", "--frames", FRAMES)
+        run("convert", WORK / "there.safetensors", "-o", WORK / "back.safetensors")
+        found = read_safetensors(WORK / "back.safetensors")
+        self.assertEqual(set(found), set(weights()))
+        for name, array in weights().items():
+            np.testing.assert_array_equal(found[name], array, name)
+        # A file of safetensors with those names is read as well.
+        run("convert", WORK / "back.safetensors", "-o", WORK / "again.safetensors", "--frames",
+            FRAMES)
+        self.assertEqual((WORK / "again.safetensors").read_bytes(),
+                         (WORK / "there.safetensors").read_bytes())
+
+    def test_a_state_dict_among_other_things(self):
+        moments = {0: {"step": 7, "exp_avg": tensor(np.zeros(3, "f4"), "m")}}
+        content = {
+            "epoch": 3,
+            "lr": 1e-3,
+            "random_state": np.random.RandomState(1),
+            "optimizer": {"state": moments, "param_groups": [{"lr": 1e-3, "params": [0]}]},
+            "model_pos": checkpoint(weights(), "module."),
+        }
+        for name, form in (("whole.pth", zipped), ("whole_old.pth", legacy)):
+            path = write(name, form(content))
+            run("convert", path, "-o", WORK / "whole.safetensors", "--frames", FRAMES)
+            self.check_lifter(WORK / "whole.safetensors")
+        content["ema"] = checkpoint(weights())
+        self.assertIn("several sets of weights (model_pos, ema)",
+                      refused(write("two.pth", zipped(content))))
+        self.assertIn("no weights", refused(write("none.pth", zipped({"epoch": 1}))))
+
+    def test_other_types_of_numbers(self):
+        w = weights()
+        bf16 = (w["pose_emb.weight"].view("u4") >> 16).astype("u2")
+        w["pose_emb.weight"] = bf16
+        w["regress_head.weight"] = w["regress_head.weight"].astype("f2")
+        w["stcformer.stc_block.0.mlp.fc1.weight"] = w[
+            "stcformer.stc_block.0.mlp.fc1.weight"].astype("f8")
+        path = write("types.pth", zipped(checkpoint(w)))
+        run("convert", path, "-o", WORK / "types.safetensors")
+        run("convert", WORK / "types.safetensors", "-o", WORK / "back.safetensors")
+        found = read_safetensors(WORK / "back.safetensors")
+        w["pose_emb.weight"] = (bf16.astype("u4") << 16).view("f4")
+        for name, array in w.items():
+            np.testing.assert_array_equal(found[name], array.astype("f4"), name)
+
+    def test_what_does_not_fit_is_said_key_by_key(self):
+        w = weights()
+        del w["stcformer.stc_block.1.mlp.fc2.weight"]
+        w["stcformer.stc_block.0.stc_att.proj.bias"] = np.zeros(31, "f4")
+        w["head.weight"] = np.zeros((3, 3), "f4")
+        done = run("convert", write("bad.pth", zipped(checkpoint(w))), "-o", WORK / "o", expect=1)
+        self.assertIn("missing: stcformer.stc_block.1.mlp.fc2.weight", done.stdout)
+        self.assertIn("wrong shape: stcformer.stc_block.0.stc_att.proj.bias: [31] instead of [32]",
+                      done.stdout)
+        self.assertIn("not of STCFormer: head.weight", done.stdout)
+        self.assertIn("1 tensors are missing, 1 have a wrong shape and 1 are not", done.stderr)
+        self.assertIn("only checkpoints of STCFormer",
+                      refused(write("other.pth", zipped({"a": tensor(np.zeros(3, "f4"), "0")}))))
+
+    def test_no_code_is_run_and_no_memory_is_made_up(self):
+        class Evil:
+            def __reduce__(self):
+                return os.system, (f"touch {WORK}/marker",)
+
+        for form in (zipped, legacy):
+            line = refused(write("evil.pth", form({"model": Evil()})))
+            self.assertIn("system', which is refused", line)
+        self.assertFalse((WORK / "marker").exists())
+
+        storage = Storage(np.zeros(4, "f4"), "0")
+        for size, stride, offset in (((2**40,), (0,), 0), ((5,), (1,), 0), ((2, 2), (3, 1), 0),
+                                     ((4,), (1,), 1), ((4,), (-1,), 3), ((-1,), (1,), 0),
+                                     ((2,) * 6, (0,) * 6, 0), ((2, 2), (2**62, 2**62), 0)):
+            content = {"a": FakeTensor(storage, offset, size, stride)}
+            for form in (zipped, legacy):
+                self.assertIn("does not fit its storage", refused(write("s.pth", form(content))))
+        many = {f"a{i}": FakeTensor(storage, 0, (4,), (1,)) for i in range(10)}
+        self.assertIn("pose_emb", refused(write("shared.pth", zipped(many))))
+
+    def test_a_file_cut_off_anywhere_is_refused(self):
+        for form in (zipped, legacy):
+            whole = form(checkpoint(weights()))
+            for part in (0.0005, 0.01, 0.3, 0.9, 0.99999):
+                refused(write("cut.pth", whole[: int(part * len(whole))]))
+        self.assertIn("cannot be read", refused(WORK / "nowhere.pth"))
+
+
+if __name__ == "__main__":
+    POSETAPE = os.path.abspath(sys.argv.pop(1))
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(verbosity=1)
