@@ -1,0 +1,157 @@
+// Feeds libFuzzer's inputs to the readers of files, one a run: POSETAPE_FUZZ names it. A reader may
+// refuse an input with an Error of one line; anything else it throws, and every finding of the
+// sanitizers, is a fault.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "data/amc.hpp"
+#include "data/numpy_pickle.hpp"
+#include "data/torch_file.hpp"
+#include "data/videopose.hpp"
+#include "engine/error.hpp"
+#include "engine/safetensors.hpp"
+
+namespace posetape {
+namespace {
+
+using data::PickleKind;
+using data::PickleValue;
+using Bytes = std::span<const std::byte>;
+
+// A file of these bytes in memory, for readers that want a path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(Bytes bytes) : file_(memfd_create("fuzz", 0)) {
+    if (file_ < 0 || write(file_, bytes.data(), bytes.size()) != std::ssize(bytes)) std::abort();
+  }
+  ~MemoryFile() { close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
+
+ private:
+  int file_;
+};
+
+// Runs `f`, which may refuse.
+template <class F>
+void attempt(F f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    if (text.empty() || text.find('\n') != std::string_view::npos) std::abort();
+  }
+}
+
+// Looks at everything in a pickle, each value once.
+void walk(const PickleValue& top) {
+  std::vector<PickleValue> open{top};
+  std::unordered_set<std::uint32_t> seen{top.id()};
+  const auto visit = [&](const PickleValue& value) {
+    if (seen.insert(value.id()).second) open.push_back(value);
+  };
+  while (!open.empty()) {
+    const PickleValue value = open.back();
+    open.pop_back();
+    attempt([&] { data::number_of(value, "fuzz"); });
+    attempt([&] { data::array_of(value, "fuzz"); });
+    attempt([&] {
+      for (const PickleValue& object : data::objects_of(value, "fuzz")) visit(object);
+    });
+    attempt([&] { value.find("positions_3d"); });
+    attempt([&] { value.text(); });
+    switch (value.kind()) {
+      case PickleKind::call:
+        visit(value.arguments());
+        if (const auto state = value.state()) visit(*state);
+        [[fallthrough]];
+      case PickleKind::dict:
+        for (std::size_t i = 0; i < value.size(); ++i) {
+          visit(value.key(i));
+          visit(value.value(i));
+        }
+        break;
+      case PickleKind::list:
+      case PickleKind::tuple:
+        for (std::size_t i = 0; i < value.size(); ++i) visit(value[i]);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void fuzz_pickle(Bytes bytes) {
+  walk(data::parse_pickle(bytes, "fuzz", {.globals = data::numpy_globals()}).value);
+}
+
+void fuzz_npy(Bytes bytes) {
+  data::parse_npy(bytes, "fuzz").as<float>();
+}
+
+void fuzz_npz(Bytes bytes) {
+  const MemoryFile file(bytes);
+  attempt([&] { data::read_positions_3d(file.path()); });
+  attempt([&] { data::read_keypoints_2d(file.path()); });
+  const data::NpzReader reader(file.path());
+  for (const std::string& name : reader.names()) attempt([&] { reader.read(name); });
+}
+
+void fuzz_torch(Bytes bytes) {
+  const MemoryFile file(bytes);
+  data::read_torch(file.path());
+}
+
+void fuzz_safetensors(Bytes bytes) {
+  const MemoryFile file(bytes);
+  read_safetensors(file.path());
+}
+
+// A skeleton, and after a line "====" a motion.
+void fuzz_amc(Bytes bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::size_t end = text.find("\n====\n");
+  const data::AsfSkeleton skeleton = data::parse_asf(text.substr(0, end), "fuzz.asf");
+  if (end == std::string_view::npos) return;
+  const auto values = data::parse_amc(skeleton, text.substr(end + 6), "fuzz.amc");
+  data::forward_kinematics(skeleton, values, data::HipRoot::midpoint);
+}
+
+struct Target {
+  std::string_view name;
+  void (*run)(Bytes);
+};
+constexpr std::array<Target, 6> kTargets{{{"pickle", fuzz_pickle},
+                                          {"npy", fuzz_npy},
+                                          {"npz", fuzz_npz},
+                                          {"torch", fuzz_torch},
+                                          {"safetensors", fuzz_safetensors},
+                                          {"amc", fuzz_amc}}};
+
+const Target& chosen() {
+  const char* name = std::getenv("POSETAPE_FUZZ");
+  for (const Target& target : kTargets) {
+    if (name != nullptr && target.name == name) return target;
+  }
+  std::fprintf(stderr, "set POSETAPE_FUZZ to one of pickle npy npz torch safetensors amc\n");
+  std::exit(2);
+}
+
+}  // namespace
+}  // namespace posetape
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const posetape::Target& target = posetape::chosen();
+  posetape::attempt([&] { target.run(std::as_bytes(std::span(data, size))); });
+  return 0;
+}
