@@ -14,6 +14,7 @@ void add_lift(CLI::App& app);
 void add_refine(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_export(CLI::App& app);
 void add_info(CLI::App& app);
 void add_profile(CLI::App& app);
 void add_gradcheck(CLI::App& app);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "data/h36m.hpp"
+#include "data/keypoints.hpp"
 #include "data/prepare.hpp"
 #include "tools/commands.hpp"
 
@@ -110,12 +111,52 @@ void add_h36m(CLI::App& prepare) {
   command->callback([files] { write_h36m(*files); });
 }
 
+struct KeypointsFiles {
+  Common common;
+  data::KeypointsOptions prepare;
+  std::string input, output;
+};
+
+void write_keypoints(const KeypointsFiles& files) {
+  files.common.apply();
+  std::vector<std::string> notes;
+  const data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
+  data::write_dataset(files.output, dataset);
+  for (const std::string& note : notes) fmt::print("note: {}\n", note);
+  fmt::print("wrote {}: {} sequences\n", files.output, dataset.sequences.size());
+}
+
+void add_keypoints(CLI::App& prepare) {
+  auto files = std::make_shared<KeypointsFiles>();
+  CLI::App* command = prepare.add_subcommand(
+      "keypoints", "2D poses of your own videos, from VideoPose3D's data_2d_custom_*.npz");
+  files->common.add_to(*command);
+  command->add_option("input", files->input, "2D poses (.npz)")->required();
+  command->add_option("-o,--output", files->output, "Dataset to write (.npz)")->required();
+  command
+      ->add_option("--layout", files->prepare.layout,
+                   "Order of the joints (default: as the file says)")
+      ->check(CLI::IsMember(data::keypoint_layouts()));
+  command->add_option("--fps", files->prepare.fps, "Frames a second of the videos")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--image-size", files->prepare.image_size,
+                   "Width and height in pixels, where the file does not say them")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1000000));
+  command->footer(
+      "Example: posetape prepare keypoints data_2d_custom_mine.npz -o mine.npz --fps 30");
+  command->callback([files] { write_keypoints(*files); });
+}
+
 }  // namespace
 
 void add_prepare(CLI::App& app) {
   CLI::App* prepare = app.add_subcommand("prepare", "Make a dataset of 2D and true 3D poses");
   prepare->require_subcommand(1);
   add_h36m(*prepare);
+  add_keypoints(*prepare);
 
   auto cmu = std::make_shared<Options>();
   CLI::App* from_cmu = prepare->add_subcommand("cmu", "From ASF/AMC files of the CMU database");

@@ -99,6 +99,27 @@ class WholeJob(unittest.TestCase):
         mpjpe = 1000 * np.mean([np.concatenate(a).mean() for a in actions.values()])
         self.assertAlmostEqual(scores["base"]["average"]["mpjpe_mm"], mpjpe, places=3)
 
+    def test_export_writes_a_table_of_the_same_numbers(self):
+        file = arrays(WORK / "refined.npz")
+        for field, channels in (("refined_3d", 3), ("pose_2d", 2)):
+            out, _ = run("export", WORK / "refined.npz", "-o", WORK / "poses.csv", "--field", field)
+            with open(WORK / "poses.csv", newline="", encoding="utf-8") as table:
+                rows = list(csv.reader(table))
+            self.assertEqual(rows[0][:4], ["sequence", "frame", "seconds", "Hip_x"])
+            self.assertEqual({len(row) for row in rows}, {3 + 17 * channels})
+            self.assertIn(f"{len(rows) - 1} frames of 64 sequences", out)
+            for name in ("P1/walk_1/0", "P4/jump_1/1"):
+                mine = [row for row in rows if row[0] == name]
+                found = np.array([row[3:] for row in mine], "f4").reshape(-1, 17, channels)
+                np.testing.assert_array_equal(found, file[f"{name}/{field}"])
+                self.assertEqual([int(row[1]) for row in mine], list(range(len(mine))))
+                self.assertEqual(mine[25][2], "0.5")
+        out, _ = run("export", WORK / "refined.npz", "-o", WORK / "poses.csv", "--sequences",
+                     "P1/walk_1/0,P1/run_1/1")
+        self.assertIn("of 2 sequences", out)
+        self.assertIn("refined_3d", refused("export", WORK / "data.npz", "-o", WORK / "none.csv"))
+        self.assertFalse((WORK / "none.csv").exists())
+
     def test_a_table_of_several_files(self):
         run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "bias.npz",
             "--control", "bias")

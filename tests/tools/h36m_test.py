@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""posetape prepare h36m on files of the form of VideoPose3D's: h36m_test.py PATH_OF_POSETAPE
+"""posetape prepare h36m and keypoints on files as VideoPose3D's: h36m_test.py PATH_OF_POSETAPE
 
 The files are written here, by numpy, from made-up motion. Skipped (exit code 77) without numpy.
 """
@@ -206,6 +206,35 @@ class Prepare(unittest.TestCase):
                       refused(write("d3d.npz", positions_3d={"video": {}})))
         np.savez(WORK / "d3d.npz", positions_3d=np.zeros(3))
         self.assertIn("expected Python objects", refused(WORK / "d3d.npz"))
+
+    def test_keypoints_of_own_videos(self):
+        rng = np.random.default_rng(1)
+        poses = (rng.random((6, 17, 2)) * 500 + 10).astype("f4")  # COCO's order
+        poses[2, 0] = np.nan
+        metadata = {"layout_name": "coco", "num_joints": 17,
+                    "keypoints_symmetry": [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]],
+                    "video_metadata": {"dance.mp4": {"w": 1920, "h": 1080}}}
+        source = write("own.npz", positions_2d={"dance.mp4": {"custom": [poses]}}, metadata=metadata)
+        out = run("prepare", "keypoints", source, "-o", WORK / "own_out.npz", "--fps", 30)
+        self.assertIn("dance.mp4/custom/0: interpolated 1 of 102 joints", out)
+        with np.load(WORK / "own_out.npz") as file:
+            found = file["dance.mp4/custom/0/pose_2d"]
+            self.assertEqual(list(file["dance.mp4/custom/0/image_size"]), [1920, 1080])
+            self.assertEqual(file["dance.mp4/custom/0/fps"], 30)
+        np.testing.assert_array_equal(found[:, 13], poses[:, 9])
+        np.testing.assert_allclose(found[:, 0], (poses[:, 11] + poses[:, 12]) / 2, rtol=1e-6)
+        np.testing.assert_allclose(found[2, 9], (poses[1, 0] + poses[3, 0]) / 2, rtol=1e-6)
+
+        def refused_keypoints(path, *options):
+            return run("prepare", "keypoints", path, "-o", WORK / "no.npz", *options, expect=1)
+
+        self.assertIn("26 joints, found 17", refused_keypoints(source, "--layout", "halpe"))
+        del metadata["video_metadata"], metadata["layout_name"]
+        source = write("own.npz", positions_2d={"dance.mp4": {"custom": [poses]}}, metadata=metadata)
+        self.assertIn("--layout", refused_keypoints(source))
+        self.assertIn("--image-size", refused_keypoints(source, "--layout", "coco"))
+        run("prepare", "keypoints", source, "-o", WORK / "own_out.npz", "--layout", "coco",
+            "--image-size", "640,480")
 
     def test_one_array_in_many_places_does_not_fill_the_memory(self):
         array = motion("S1", 100, 1)
