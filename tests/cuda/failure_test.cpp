@@ -190,6 +190,20 @@ TEST_CASE("cuda: operands on two devices are told apart before a kernel sees the
   CHECK(contains(error_of([&] { x.values<float>(); }), "move it with to(Device::cpu)"));
 }
 
+TEST_CASE("cuda: work that is replayed is one launch of a graph, and allocates nothing") {
+  const FreshDevice device;
+  Replay replay(Device::cuda, [](std::span<const Tensor> x, int) { return softmax(gelu(x[0])); });
+  const std::vector<Tensor> in{Tensor::full({3, 40}, 3, DType::f32)};
+  for (int i = 0; i < 2; ++i) replay(in);
+  const auto allocations = emulation::calls("cudaMalloc");
+  const auto graphs = emulation::calls("cudaGraphLaunch");
+  const auto kernels = emulation::calls("cudaLaunchKernel");
+  CHECK(replay(in).to_doubles()[0] == doctest::Approx(1.0 / 40));
+  CHECK(emulation::calls("cudaMalloc") == allocations);
+  CHECK(emulation::calls("cudaGraphLaunch") == graphs + 1);
+  CHECK(emulation::calls("cudaLaunchKernel") == kernels);
+}
+
 TEST_CASE("cuda: nothing is left behind when the device is closed") {
   FreshDevice::restart();
   {
