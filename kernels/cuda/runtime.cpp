@@ -129,7 +129,9 @@ const DeviceInfo& open() {
   check(cudaSetDevice(0), "choosing the device");
   make_streams();
   // More than are in flight at a time by far.
-  check(cudaMalloc(&state.counters, kCounters * sizeof(unsigned)), "allocating memory");
+  if (state.counters == nullptr) {
+    check(cudaMalloc(&state.counters, kCounters * sizeof(unsigned)), "allocating memory");
+  }
   check(cudaMemsetAsync(state.counters, 0, kCounters * sizeof(unsigned), state.stream),
         "filling memory");
   const char* synchronous = std::getenv("POSETAPE_CUDA_SYNC");
