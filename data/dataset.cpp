@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "data/npz.hpp"
+#include "data/printable.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -37,6 +38,10 @@ struct Contents {
 Contents list_contents(const NpzReader& file, const std::string& path) {
   Contents contents;
   for (const std::string& name : file.names()) {
+    // Names stand in tables and messages.
+    if (std::ranges::any_of(name, [](unsigned char c) { return c < ' ' || c == 0x7f; })) {
+      fail("{}: array '{}': its name has a control character; rename it", path, printable(name));
+    }
     const std::size_t slash = name.rfind('/');
     if (slash == std::string::npos) {
       if (name == "pose_2d") {

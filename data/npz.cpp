@@ -13,6 +13,7 @@
 #include <system_error>
 #include <unordered_set>
 
+#include "data/printable.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 
@@ -170,7 +171,7 @@ bool NpzReader::has(const std::string& name) const {
 }
 
 std::string NpzReader::where(const std::string& name) const {
-  return fmt::format("{}: array '{}'", path_, name);
+  return fmt::format("{}: array '{}'", path_, printable(name));
 }
 
 std::vector<std::byte> NpzReader::read_bytes(const std::string& name) const {

@@ -178,6 +178,13 @@ TEST_CASE("a misshapen array is refused with file, sequence, array, shapes and a
       path, walk + "pose_2d'", "expected float32 or float64, found int32", "astype");
 }
 
+TEST_CASE("a name with a control character is refused in one line") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  CHECK_MESSAGE_PARTS(FileBuilder(path).zeros("S1/a\nb/0/pose_2d", {5, 17, 2}).read(), path,
+                      "array 'S1/a?b/0/pose_2d'", "rename it");
+}
+
 TEST_CASE("missing arrays are named") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");

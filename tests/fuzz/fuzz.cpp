@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "data/amc.hpp"
+#include "data/dataset.hpp"
 #include "data/numpy_pickle.hpp"
 #include "data/torch_file.hpp"
 #include "data/videopose.hpp"
@@ -107,6 +108,11 @@ void fuzz_npz(Bytes bytes) {
   for (const std::string& name : reader.names()) attempt([&] { reader.read(name); });
 }
 
+void fuzz_dataset(Bytes bytes) {
+  const MemoryFile file(bytes);
+  data::read_dataset(file.path());
+}
+
 void fuzz_torch(Bytes bytes) {
   const MemoryFile file(bytes);
   data::read_torch(file.path());
@@ -131,9 +137,10 @@ struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
-constexpr std::array<Target, 6> kTargets{{{"pickle", fuzz_pickle},
+constexpr std::array<Target, 7> kTargets{{{"pickle", fuzz_pickle},
                                           {"npy", fuzz_npy},
                                           {"npz", fuzz_npz},
+                                          {"dataset", fuzz_dataset},
                                           {"torch", fuzz_torch},
                                           {"safetensors", fuzz_safetensors},
                                           {"amc", fuzz_amc}}};
@@ -143,7 +150,8 @@ const Target& chosen() {
   for (const Target& target : kTargets) {
     if (name != nullptr && target.name == name) return target;
   }
-  std::fprintf(stderr, "set POSETAPE_FUZZ to one of pickle npy npz torch safetensors amc\n");
+  std::fprintf(stderr,
+               "set POSETAPE_FUZZ to one of pickle npy npz dataset torch safetensors amc\n");
   std::exit(2);
 }
 
