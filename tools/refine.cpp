@@ -12,6 +12,7 @@
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
+#include "tools/train_smoothnet.hpp"
 #include "tools/window_options.hpp"
 
 namespace posetape::tools {
@@ -63,10 +64,38 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
   return made;
 }
 
+// What a checkpoint does with windows of its length: (noisy poses, 2D poses) -> poses.
+struct Network {
+  int frames = 0;
+  Replay::Function refine;
+};
+
+Network load(const Options& options) {
+  const TensorFile file = read_safetensors(options.checkpoint);
+  const Device device = options.common.where();
+  if (is_smoothnet(file)) {
+    if (!options.control.empty()) {
+      fail("{}: SmoothNet has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
+           options.control);
+    }
+    const auto network = std::make_shared<model::Smoothnet>(
+        load_smoothnet(file, options.checkpoint, DType::f32, device));
+    return {static_cast<int>(network->config().frames),
+            [network](std::span<const Tensor> in, int) { return (*network)(in[0]); }};
+  }
+  const auto refiner = std::make_shared<diffusion::Refiner>(
+      diffusion::Refiner::load(file, options.checkpoint, DType::f32, device));
+  return {refiner->config().frames, [refiner, control = options.control, steps = options.steps](
+                                        std::span<const Tensor> in, int) {
+            if (control == "bias") return refiner->bias_correction(in[0]);
+            if (control == "linear") return refiner->linear_correction(in[0], in[1]);
+            return refiner->refine(in[0], in[1], steps);
+          }};
+}
+
 nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
-  const diffusion::Refiner refiner = diffusion::Refiner::load(
-      read_safetensors(options.checkpoint), options.checkpoint, DType::f32, options.common.where());
-  const int frames = refiner.config().frames;
+  const Network network = load(options);
+  const int frames = network.frames;
   if (options.frames != 0 && options.frames != frames) {
     fail(
         "--frames {}: {} was made for windows of {} frames; leave --frames out or train another "
@@ -77,11 +106,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const std::vector<int> all = data::all_sequences(dataset);
   Progress progress("refine", "windows",
                     static_cast<double>(data::make_windows(dataset, all, cut).size()));
-  Replay replay(options.common.where(), [&](std::span<const Tensor> in, int) {
-    if (options.control == "bias") return refiner.bias_correction(in[0]);
-    if (options.control == "linear") return refiner.linear_correction(in[0], in[1]);
-    return refiner.refine(in[0], in[1], options.steps);
-  });
+  Replay replay(options.common.where(), network.refine);
   const PoseFunction refine = [&](std::span<const Tensor> in) {
     return replay(in).to(Device::cpu);
   };
@@ -130,8 +155,9 @@ void add_refine(CLI::App& app) {
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   command
-      ->add_option("checkpoint", options->checkpoint,
-                   "Refiner (.safetensors); left out where a smoothing control needs none")
+      ->add_option(
+          "checkpoint", options->checkpoint,
+          "Refiner or SmoothNet (.safetensors); left out where a smoothing control needs none")
       ->required();
   command->add_option("input", options->input,
                       "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");

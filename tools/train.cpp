@@ -3,14 +3,16 @@
 #include "tools/commands.hpp"
 #include "tools/train_lifter.hpp"
 #include "tools/train_refiner.hpp"
+#include "tools/train_smoothnet.hpp"
 
 namespace posetape::tools {
 
 void add_train(CLI::App& app) {
-  CLI::App* train = app.add_subcommand("train", "Train a lifter (the base estimator) or a refiner");
+  CLI::App* train = app.add_subcommand("train", "Train a lifter (the base estimator), a refiner or a smoother");
   train->require_subcommand(1);
   add_train_lifter(*train);
   add_train_refiner(*train);
+  add_train_smoothnet(*train);
 }
 
 }  // namespace posetape::tools

@@ -86,18 +86,6 @@ diffusion::ErrorScale fit_scale(const data::Dataset& dataset, const std::vector<
   return diffusion::fit_error_scale(kind, sum / count, moments.mean(), variance);
 }
 
-void check_fields(const data::Dataset& dataset, const std::vector<int>& sequences,
-                  const std::string& path) {
-  for (const int i : sequences) {
-    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
-    if (!s.noisy_3d) {
-      fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-           path, s.name);
-    }
-    if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
-  }
-}
-
 void run(Options options) {
   options.common.apply();
   catch_interrupts();
@@ -118,8 +106,7 @@ void run(Options options) {
 
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
-  check_fields(dataset, parts.train, flags.input);
-  check_fields(dataset, parts.validation, flags.input);
+  check_refinable(dataset, parts, flags.input);
 
   std::optional<Refiner> refiner;
   TensorFile resumed;

@@ -126,6 +126,19 @@ Split split(const data::Dataset& dataset, const std::vector<std::string>& valida
   return result;
 }
 
+void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path) {
+  for (const std::vector<int>& part : {parts.train, parts.validation}) {
+    for (const int i : part) {
+      const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+      if (!s.noisy_3d) {
+        fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
+             path, s.name);
+      }
+      if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
+    }
+  }
+}
+
 void catch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);

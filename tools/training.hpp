@@ -51,6 +51,9 @@ struct Split {
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
             const std::string& path);
 
+// Throws where a sequence of the split lacks noisy_3d or pose_3d, which training to correct needs.
+void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path);
+
 // True once Ctrl-C (or SIGTERM) was pressed; the second one ends the process at once.
 void catch_interrupts();
 bool interrupted();

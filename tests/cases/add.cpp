@@ -9,6 +9,9 @@ std::vector<Case> add_cases() {
                 {
                     {"tiny", {random_normal({2, 3}, 100, 1e-6), random_normal({3}, 101, 1e-6)}, f},
                     {"huge", {random_normal({2, 3}, 102, 1e6), random_normal({3}, 103, 1e6)}, f},
+                    {"in_training_poses",
+                     {random_normal({2, 5, 17, 3}, 104), random_normal({2, 5, 17, 3}, 105)},
+                     f},
                     {"same_tensor_twice",
                      {random_uniform({3, 5}, 120, 1.0, 3.0)},
                      [](std::span<const Tensor> in) { return std::vector{add(in[0], in[0])}; }},

@@ -126,6 +126,7 @@ std::vector<Case> linear_cases() {
   const Tensor wide_bias = random_normal({144}, 253);
   put("in_training", {tokens, wide, wide_bias});
   put("in_training_gelu", {tokens, wide, wide_bias}, Activation::gelu);
+  put("in_training_hidden", {tokens, random_normal({32, 16}, 261), random_normal({32}, 262)});
   put("in_training_no_bias", {tokens, wide});
   put("in_training_gelu_no_bias", {tokens, wide}, Activation::gelu);
   put("in_training_timestep", {embedded, wide, wide_bias});

@@ -10,6 +10,7 @@
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
 #include "model/pose_denoiser.hpp"
+#include "model/smoothnet.hpp"
 #include "model/stcformer.hpp"
 #include "tests/cases/coverage.hpp"
 
@@ -69,6 +70,21 @@ ModelCase stcformer(std::string name, Index depth) {
             return ModelStep{model, &model->parameters(),
                              [=] { return joint_distance_loss((*model)(y), truth); }};
           }};
+}
+
+ModelCase smoothnet(std::string name, Index depth) {
+  return {"model:smoothnet", std::move(name),
+          [depth](DType dtype, ModelSize size, Device device) {
+            const Sizes s = sizes(size);
+            const auto model = std::make_shared<model::Smoothnet>(
+                model::SmoothnetConfig{s.frames, 2 * s.width, s.width / 2, depth}, dtype, 3,
+                device);
+            const Tensor noisy = poses(s, 3, 1, dtype).to(device);
+            const Tensor truth = poses(s, 3, 2, dtype).to(device);
+            return ModelStep{model, &model->parameters(),
+                             [=] { return model::smoothnet_loss((*model)(noisy), truth); }};
+          },
+          1e-6};
 }
 
 Tensor recorded(const ModelStep& step, Tape& tape) {
@@ -155,7 +171,7 @@ class ModelCheck {
           copy(moved, step.parameters->values());
           return step.loss().item();
         },
-        1e-3);
+        case_.step);
     copy(start_, step.parameters->values());
     return d;
   }
@@ -234,6 +250,8 @@ const std::vector<ModelCase>& model_cases() {
       refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
       stcformer("plain", 2),
       stcformer("one_block", 1),
+      smoothnet("plain", 2),
+      smoothnet("no_pairs", 0),
   };
   return all;
 }

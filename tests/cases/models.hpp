@@ -28,6 +28,8 @@ struct ModelCase {
   std::string model;  // "model:denoiser"
   std::string name;
   std::function<ModelStep(DType, ModelSize, Device)> make;
+  // The first, longest step of the differences: below the distance to the next kink of the loss.
+  double step = 1e-3;
 };
 
 const std::vector<ModelCase>& model_cases();

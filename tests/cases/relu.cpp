@@ -33,6 +33,8 @@ std::vector<Case> relu_cases() {
                     {"close_to_the_kink", {both_sides(1e-3, 2e-3)({7}, 27)}, f, steps_from(5e-4)},
                     {"tiny", {both_sides(1e-6, 2e-6)({7}, 28)}, f, steps_from(5e-7)},
                     {"huge", {both_sides(1e6, 2e6)({7}, 29)}, f},
+                    {"in_training", {both_sides(0.5, 2.0)({2, 5, 17, 3}, 30)}, f},
+                    {"in_training_wide", {both_sides(0.5, 2.0)({2, 5, 17, 16}, 31)}, f},
                     {"at_the_kink",
                      {Tensor::of<double>({5}, std::vector<double>{1, 0, -1, -0.0, 2}),
                       Tensor::of<double>({5}, std::vector<double>{1, 0, 0, 0, 1})},

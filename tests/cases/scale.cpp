@@ -25,6 +25,8 @@ std::vector<Case> scale_cases() {
   put("factor_huge", random_normal({5}, 31), 1e6, 1);
   put("tiny", random_normal({5}, 32, 1e-6), 7, 0);
   put("huge", random_normal({5}, 33, 1e6), 7, -1);
+  put("in_training", random_normal({2, 5, 17, 3}, 35), -2, 0);
+  put("in_training_wide", random_normal({2, 5, 17, 16}, 36), 0.2, 0);
   list.push_back({"factor_zero",
                   {random_normal({5}, 34)},
                   elementwise(by(0, 2)),

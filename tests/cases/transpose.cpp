@@ -36,6 +36,8 @@ std::vector<Case> transpose_cases() {
       {"rank6_reverse", {random_normal({2, 1, 2, 2, 2, 3}, 32)}, by({5, 4, 3, 2, 1, 0})},
       {"block_4097", {random_normal({4097, 2}, 33)}, by({1, 0})},
       {"large", {random_normal({40, 30, 50}, 11)}, by({2, 0, 1})},
+      {"in_training", {random_normal({2, 3, 5, 17}, 39)}, by({0, 3, 1, 2})},
+      {"in_training_rows", {random_normal({2, 5, 17, 3}, 41)}, by({0, 2, 3, 1})},
       {"tiny", {random_normal({3, 5}, 34, 1e-6)}, by({1, 0})},
       {"huge", {random_normal({3, 5}, 35, 1e6)}, by({1, 0})},
       {"empty", {random_normal({3, 0}, 36), random_normal({2}, 37)}, beside_last(by({1, 0}))},

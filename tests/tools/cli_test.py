@@ -193,6 +193,24 @@ class WholeJob(unittest.TestCase):
         run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", expect=2)
         run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", "--control", "bias", expect=2)
 
+    def test_smoothnet_is_a_control_that_refine_runs(self):
+        sizes = "--frames 9 --width 32 --hidden 8 --depth 1 --batch 8 --epochs 3".split()
+        for name, threads in (("smoothnet", 1), ("again", 3)):
+            run("train", "smoothnet", WORK / "lifted.npz", "-o", WORK / f"{name}.safetensors",
+                "--threads", threads, *sizes)
+        checkpoint = WORK / "smoothnet.safetensors"
+        self.assertEqual(checkpoint.read_bytes(), (WORK / "again.safetensors").read_bytes())
+        run("refine", checkpoint, WORK / "lifted.npz", "-o", WORK / "smoothnet.npz", "--stride", 1)
+        file = arrays(WORK / "smoothnet.npz")
+        self.assertEqual(json.loads(bytes(file["metadata"]))["refined_3d"]["window_frames"], 9)
+        smooth, noisy = (file[f"P4/walk_1/0/{f}"] for f in ("refined_3d", "noisy_3d"))
+        self.assertTrue((smooth[:, 0] == 0).all())
+        self.assertLess(np.abs(np.diff(smooth, 2, 0)).mean(), np.abs(np.diff(noisy, 2, 0)).mean())
+        self.assertIn("no control", refused("refine", checkpoint, WORK / "lifted.npz", "-o",
+                                            WORK / "o.npz", "--control", "bias"))
+        self.assertIn("3 frames", refused("train", "smoothnet", WORK / "lifted.npz", "-o",
+                                          WORK / "o.safetensors", "--frames", 2))
+
     def test_reports_in_every_format_have_the_same_figures(self):
         refined = WORK / "refined.npz"
         report = {}
@@ -295,6 +313,10 @@ class StopAndResume(unittest.TestCase):
 
     def test_refiner(self):
         self.check("refiner", WORK / "lifted.npz", "--epochs", 12, *REFINER)
+
+    def test_smoothnet(self):
+        self.check("smoothnet", WORK / "lifted.npz", "--epochs", 12, "--frames", 9, "--width", 256,
+                   "--batch", 8)
 
     def test_resume_with_other_options_is_refused(self):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors",
