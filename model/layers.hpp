@@ -32,14 +32,16 @@ struct Linear {
 
 // Layer norm of x + residual + shift: see layer_norm().
 struct LayerNorm {
-  LayerNorm(ParameterList& list, const std::string& name, Index width)
+  LayerNorm(ParameterList& list, const std::string& name, Index width, double with_eps = 1e-5)
       : gamma(list.add(name + ".weight", {width}, {Init::constant, 1})),
-        beta(list.add(name + ".bias", {width}, {Init::constant, 0})) {}
+        beta(list.add(name + ".bias", {width}, {Init::constant, 0})),
+        eps(with_eps) {}
   Normalized operator()(const Tensor& x, const Tensor& residual = {},
                         const Tensor& shift = {}) const {
-    return layer_norm(x, gamma, beta, 1e-5, residual, shift);
+    return layer_norm(x, gamma, beta, eps, residual, shift);
   }
   Tensor gamma, beta;
+  double eps;
 };
 
 // Linear, GELU, Linear.

@@ -105,6 +105,8 @@ std::vector<Case> axial_attention_cases() {
          two_axes);
   put("in_training", {random_normal({2, 5, 17, 48}, 263), random_normal({2, 5, 17, 16}, 264)},
       Axis::cross, 2);
+  put("in_training_space", {random_normal({2, 5, 17, 48}, 265)}, Axis::space, 2);
+  put("in_training_time", {random_normal({2, 5, 17, 48}, 266)}, Axis::time, 2);
   // Queries and keys matter in form alone where there is one to attend to, or all are equal.
   mark_cancelling(list, std::vector<std::string>{"one_token", "equal_tokens"});
   return list;

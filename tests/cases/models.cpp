@@ -9,6 +9,7 @@
 #include "engine/ops.hpp"
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
+#include "model/mixste.hpp"
 #include "model/pose_denoiser.hpp"
 #include "model/smoothnet.hpp"
 #include "model/stcformer.hpp"
@@ -85,6 +86,20 @@ ModelCase smoothnet(std::string name, Index depth) {
                              [=] { return model::smoothnet_loss((*model)(noisy), truth); }};
           },
           1e-6};
+}
+
+ModelCase mixste(std::string name, Index depth, Index frames) {
+  return {
+      "model:mixste", std::move(name), [depth, frames](DType dtype, ModelSize size, Device device) {
+        Sizes s = sizes(size);
+        if (size == ModelSize::tiny) s.frames = frames;
+        const auto model = std::make_shared<model::Mixste>(
+            model::MixsteConfig{s.width, depth, s.heads, s.mlp_ratio, s.frames}, dtype, 3, device);
+        const Tensor y = poses(s, 2, 1, dtype).to(device);
+        const Tensor truth = poses(s, 3, 2, dtype).to(device);
+        return ModelStep{model, &model->parameters(),
+                         [=] { return model->loss((*model)(y), truth); }};
+      }};
 }
 
 Tensor recorded(const ModelStep& step, Tape& tape) {
@@ -252,6 +267,8 @@ const std::vector<ModelCase>& model_cases() {
       stcformer("one_block", 1),
       smoothnet("plain", 2),
       smoothnet("no_pairs", 0),
+      mixste("plain", 2, 4),
+      mixste("one_frame", 1, 1),
   };
   return all;
 }

@@ -20,6 +20,7 @@ std::vector<Case> slice_cases() {
       {"width_63", {random_normal({1, 65}, 23)}, of(1, 1, 64)},
       {"middle", {random_normal({2, 5, 4}, 7)}, of(1, 2, 4)},
       {"rank4", {random_normal({2, 3, 4, 3}, 8)}, of(2, 1, 3)},
+      {"in_training", {random_normal({2, 5, 17, 3}, 34)}, of(1, 1, 5)},
       {"rank5", {random_normal({2, 1, 3, 1, 3}, 24)}, of(2, 1, 2)},
       {"rank6", {random_normal({1, 2, 1, 3, 1, 3}, 25)}, of(-3, 0, 2)},
       {"block_4097", {random_normal({1, 4099}, 26)}, of(1, 1, 4098)},

@@ -22,6 +22,7 @@ std::vector<Case> sum_cases() {
       {"middle_keepdims", {random_normal({2, 3, 4}, 8)}, over({1}, true)},
       {"outer_and_inner", {random_normal({2, 3, 4}, 9)}, over({2, 0})},
       {"alternating", {random_normal({2, 3, 2, 4}, 10)}, over({0, -2})},
+      {"in_training", {random_normal({2, 5, 17, 3}, 41)}, over({})},
       {"rank5_alternating", {random_normal({2, 2, 2, 2, 3}, 24)}, over({1, 3})},
       {"rank5_all", {random_normal({2, 1, 2, 2, 3}, 25)}, over({})},
       {"rank6_alternating", {random_normal({2, 2, 1, 2, 2, 3}, 26)}, over({-1, 1, 3}, true)},

@@ -6,21 +6,11 @@ using namespace posetape;
 using model::Stcformer;
 using model::StcformerConfig;
 
-namespace {
-
-Index parameter_count(const ParameterList& list) {
-  Index count = 0;
-  for (const auto& entry : list.entries()) count += entry.value.size();
-  return count;
-}
-
-}  // namespace
-
 TEST_CASE("STCFormer has exactly the parameters of the released networks") {
-  CHECK(parameter_count(Stcformer({}, DType::f32, 1).parameters()) == 4'748'000);
+  CHECK(test::parameter_count(Stcformer({}, DType::f32, 1).parameters()) == 4'748'000);
   StcformerConfig large;
   large.width = 512;
-  CHECK(parameter_count(Stcformer(large, DType::f32, 1).parameters()) == 18'933'184);
+  CHECK(test::parameter_count(Stcformer(large, DType::f32, 1).parameters()) == 18'933'184);
 }
 
 TEST_CASE("STCFormer computes the same bits for any thread count") {

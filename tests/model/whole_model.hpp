@@ -6,9 +6,17 @@
 #include <functional>
 
 #include "engine/gradcheck.hpp"
+#include "engine/parameters.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace posetape::test {
+
+// Without the gaps of alignment.
+inline Index parameter_count(const ParameterList& list) {
+  Index count = 0;
+  for (const auto& entry : list.entries()) count += entry.value.size();
+  return count;
+}
 
 // The same bits for 1, 2 and 3 threads.
 inline void check_thread_independence(const std::function<std::vector<double>()>& f) {

@@ -1,0 +1,93 @@
+#include "model/mixste.hpp"
+
+#include <array>
+
+namespace posetape::model {
+namespace {
+
+// Of Human3.6M's 17 joints: limbs weigh more than the trunk.
+constexpr std::array<double, 17> kJointWeights{1, 1,   2.5, 2.5, 1, 2.5, 2.5, 1, 1,
+                                               1, 1.5, 1.5, 4,   4, 1.5, 4,   4};
+constexpr Index kJoints = kJointWeights.size();
+constexpr double kEps = 1e-6;  // of all layer norms but the head's
+
+// x [B, N, J, C] at each frame but the first, less the frame before.
+Tensor frame_differences(const Tensor& x) {
+  const Index frames = x.shape()[1];
+  return sub(slice(x, 1, 1, frames), slice(x, 1, 0, frames - 1));
+}
+
+}  // namespace
+
+MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config,
+                         Axis along)
+    : norm1(list, name + ".norm1", config.width, kEps),
+      norm2(list, name + ".norm2", config.width, kEps),
+      qkv(list, name + ".qkv", config.width, 3 * config.width),
+      proj(list, name + ".proj", config.width, config.width),
+      mlp(list, name + ".mlp", config.width, config.mlp_ratio * config.width, Bias::yes),
+      axis(along),
+      heads(config.heads) {}
+
+Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after) const {
+  // Each sum of the residual stream happens inside the layer norm that follows it.
+  const Normalized n1 = norm1(x);
+  const Normalized n2 = norm2(x, proj(axial_attention(qkv(n1.y), axis, heads)));
+  return after(n2.s, mlp(n2.y)).y;
+}
+
+MixsteLayers::MixsteLayers(ParameterList& list, const MixsteConfig& config)
+    : embedding(list, "embedding", 2, config.width),
+      joint_embedding(list.add("joint_embedding", {kJoints, config.width}, {})),
+      frame_embedding(list.add("frame_embedding", {config.frames, 1, config.width}, {})),
+      space_norm(list, "space_norm", config.width, kEps),
+      time_norm(list, "time_norm", config.width, kEps),
+      head_norm(list, "head_norm", config.width),
+      head(list, "head", config.width, 3) {
+  for (Index i = 0; i < config.depth; ++i) {
+    space.emplace_back(list, fmt::format("space.{}", i), config, Axis::space);
+    time.emplace_back(list, fmt::format("time.{}", i), config, Axis::time);
+  }
+}
+
+MixsteLoss::MixsteLoss(DType dtype, Device device)
+    : weights_(Tensor::of({kJoints, 1}, kJointWeights, dtype, device)) {}
+
+Tensor MixsteLoss::operator()(const Tensor& prediction, const Tensor& truth) const {
+  // A distance times its weight is that of the weighted points.
+  const Tensor error = joint_distance_loss(mul(prediction, weights_), mul(truth, weights_));
+  if (prediction.shape()[1] < 2) return error;
+  const Tensor moved = frame_differences(prediction);
+  const Tensor motion = mean(mul(mul(moved, moved), weights_));
+  const Tensor velocity = joint_distance_loss(moved, frame_differences(truth));
+  return add(error, add(scale(motion, 0.5), scale(velocity, 2)));
+}
+
+Mixste::Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Device device)
+    : config_(config),
+      parameters_(make_parameters<MixsteLayers>(config, dtype, seed, device)),
+      layers_(parameters_, config),
+      loss_(accumulator_of(dtype), device) {
+  if (config.heads < 1 || config.width % config.heads != 0) {
+    fail("mixste: width {} must be a multiple of heads, which is {}", config.width, config.heads);
+  }
+}
+
+Tensor Mixste::operator()(const Tensor& y) const {
+  const Shape expected{y.shape()[0], config_.frames, kJoints, 2};
+  if (y.shape() != expected) {
+    fail("mixste: y is {}; expected [B, {}, {}, 2]: its windows have {} frames", y.shape().text(),
+         config_.frames, kJoints, config_.frames);
+  }
+  Tensor h = layers_.embedding(as(y, parameters_.values().dtype()));
+  h = add(h, layers_.joint_embedding);
+  for (std::size_t i = 0; i < layers_.space.size(); ++i) {
+    h = layers_.space[i](h, layers_.space_norm);
+    if (i == 0) h = add(h, layers_.frame_embedding);
+    h = layers_.time[i](h, layers_.time_norm);
+  }
+  const Tensor out = layers_.head(layers_.head_norm(h).y);
+  return as(out, accumulator_of(out.dtype()));
+}
+
+}  // namespace posetape::model

@@ -1,0 +1,88 @@
+// MixSTE, the lifter from 2D to 3D pose sequences (Zhang, Tu, Yang, Chen and Yuan, CVPR 2022), as
+// its released code has it: attention over the joints of a frame and over the frames of a joint in
+// turn. Its embedding of frames fixes the length of the windows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/layers.hpp"
+
+namespace posetape::model {
+
+struct MixsteConfig {
+  Index width = 512;
+  Index depth = 8;
+  Index heads = 8;
+  Index mlp_ratio = 2;
+  Index frames = 243;
+};
+
+// x += Attention(LN(x));  x += MLP(LN(x)), the attention along one axis. (The released code drops
+// whole updates at random while it trains, up to one in ten; that is left out here.)
+struct MixsteBlock {
+  MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config, Axis axis);
+
+  // The block's output normalised by the norm that follows it: x [B, N, J, D] -> the same.
+  Tensor operator()(const Tensor& x, const LayerNorm& after) const;
+
+  LayerNorm norm1, norm2;
+  Linear qkv, proj;
+  Mlp mlp;
+  Axis axis;
+  Index heads;
+};
+
+struct MixsteLayers {
+  MixsteLayers(ParameterList& list, const MixsteConfig& config);
+
+  Linear embedding;        // 2 -> D
+  Tensor joint_embedding;  // [J, D]
+  Tensor frame_embedding;  // [N, 1, D]
+  std::vector<MixsteBlock> space, time;
+  LayerNorm space_norm, time_norm;  // after each block of their axis
+  LayerNorm head_norm;
+  Linear head;  // D -> 3
+};
+
+// The loss of the released code on predictions and truth [B, N, J, 3], metres, with the weights w_j
+// of joints and d the difference of consecutive frames:
+//     mean w_j |p - t|  +  0.5 mean w_j (d p)^2  +  2 mean |d p - d t|
+// the middle mean over coordinates, the others over joints. It asks for motion that is small and
+// that is right. The last two are left out of windows of one frame. (The released code also
+// multiplies the gradient by the loss's value; Adam takes that factor out again but for batches
+// weighing by their loss.)
+class MixsteLoss {
+ public:
+  // For predictions of this type.
+  explicit MixsteLoss(DType dtype, Device device = Device::cpu);
+  Tensor operator()(const Tensor& prediction, const Tensor& truth) const;
+
+ private:
+  Tensor weights_;  // [J, 1]
+};
+
+class Mixste {
+ public:
+  // Computes in `dtype`, as Stcformer does.
+  Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Device device = Device::cpu);
+
+  // y [B, N, J, 2], normalised screen coordinates, N = config.frames -> [B, N, J, 3], root-relative
+  // metres. The root joint's output is a free output of the network.
+  Tensor operator()(const Tensor& y) const;
+  Tensor loss(const Tensor& prediction, const Tensor& truth) const {
+    return loss_(prediction, truth);
+  }
+
+  const MixsteConfig& config() const { return config_; }
+  ParameterList& parameters() { return parameters_; }
+  const ParameterList& parameters() const { return parameters_; }
+
+ private:
+  MixsteConfig config_;
+  ParameterList parameters_;
+  MixsteLayers layers_;
+  MixsteLoss loss_;
+};
+
+}  // namespace posetape::model
