@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "data/report_table.hpp"
-#include "data/windows.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
+#include "tools/comparison.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -25,73 +25,15 @@ struct Options {
   int frames = 0;
 };
 
-std::vector<int> chosen_sequences(const data::Dataset& dataset, const std::string& subjects) {
-  if (subjects == "all" || dataset.test_subjects.empty()) return data::all_sequences(dataset);
-  return subjects == "train" ? data::train_sequences(dataset) : data::test_sequences(dataset);
-}
-
-// T of the windows: as asked for, else as the file says.
-int window_frames(const Options& options, const nlohmann::ordered_json& made) {
-  if (options.frames > 0 || made.is_null()) return options.frames;
-  const auto found = made.find("window_frames");
-  return found != made.end() && found->is_number_integer() ? found->get<int>() : 0;
-}
-
-// Whether the sequences have refined poses; all or none must.
-bool is_refined(const data::Dataset& dataset, const std::vector<int>& sequences) {
-  const data::Sequence* with = nullptr;
-  const data::Sequence* without = nullptr;
-  for (const int i : sequences) {
-    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
-    (s.refined_3d ? with : without) = &s;
-  }
-  if (with != nullptr && without != nullptr) {
-    fail("sequence '{}' has no 'refined_3d', '{}' has; refine all of them", without->name,
-         with->name);
-  }
-  return with != nullptr;
-}
-
-data::Comparison compare_dataset(const std::string& path, const std::string& name,
-                                 const Options& options) {
-  const data::Protocol protocol = data::protocol_named(options.protocol);
-  const data::Dataset dataset = data::read_dataset(path);
-  const std::vector<int> sequences = chosen_sequences(dataset, options.subjects);
-  data::Comparison comparison;
-  comparison.name = name;
-  comparison.base_made = data::made(dataset, "noisy_3d");
-  const int frames = window_frames(options, comparison.base_made);
-  comparison.scoring = data::scoring(protocol, frames);
-  comparison.base = data::evaluate(dataset, sequences, &data::Sequence::noisy_3d, protocol, frames);
-  if (is_refined(dataset, sequences)) {
-    comparison.refined_made = data::made(dataset, "refined_3d");
-    comparison.refined =
-        data::evaluate(dataset, sequences, &data::Sequence::refined_3d, protocol, frames);
-  }
-  comparison.bootstrap =
-      data::bootstrap(comparison.base, comparison.refined ? *comparison.refined : comparison.base,
-                      options.common.seed);
-  return comparison;
-}
-
-// The same; what is wrong with a dataset is said with its path.
-data::Comparison compare(const std::string& path, const std::string& name, const Options& options) {
-  try {
-    return compare_dataset(path, name, options);
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (message.starts_with(path)) throw;
-    fail("{}: {}", path, message);
-  }
-}
-
 // Several files, each with its own refined poses of the same base.
 std::vector<data::Comparison> compare_all(const Options& options) {
   std::vector<data::Comparison> comparisons;
   for (const std::string& path : options.inputs) {
     const bool one = options.inputs.size() == 1;
-    data::Comparison c =
-        compare(path, one ? "refined" : std::filesystem::path(path).stem().string(), options);
+    const data::Dataset dataset = data::read_dataset(path);
+    data::Comparison c = compare(dataset, path, chosen_sequences(dataset, options.subjects),
+                                 {options.protocol, options.frames, options.common.seed});
+    c.name = one ? "refined" : std::filesystem::path(path).stem().string();
     if (!one && !c.refined) {
       fail("{}: has no 'refined_3d' to compare; make it with `posetape refine`", path);
     }

@@ -13,6 +13,7 @@ packages=(
   doctest-dev libbenchmark-dev      # tests, benchmarks
   clang libclang-rt-dev             # fuzzing of the readers of files
   clang-format python3-numpy        # checks of the source and of npz files; the program needs neither
+  chromium                          # looks at the pages that reports are
 )
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

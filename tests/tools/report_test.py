@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""The report as its reader meets it: report_test.py PATH_OF_POSETAPE
+
+Makes a small dataset, lets `posetape report` make pages of it and uses them in a headless Chromium:
+they load without a complaint and without a network, play, scrub, switch, and show what they should.
+Without Chromium the test is skipped (exit code 77).
+"""
+
+import array
+import base64
+import json
+import math
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "report"))
+import browser  # noqa: E402
+
+POSETAPE = None
+WORK = None
+
+# Hip, right leg, left leg, spine to head, left arm, right arm; metres, y down.
+REST = [
+    (0, 0, 0), (-0.13, 0, 0), (-0.13, 0.44, 0.02), (-0.13, 0.88, 0.05), (0.13, 0, 0),
+    (0.13, 0.44, 0.02), (0.13, 0.88, 0.05), (0, -0.24, 0), (0, -0.49, 0), (0, -0.6, -0.03),
+    (0, -0.72, 0), (0.17, -0.46, 0), (0.3, -0.2, 0), (0.36, 0.04, -0.05), (-0.17, -0.46, 0),
+    (-0.3, -0.2, 0), (-0.36, 0.04, -0.05),
+]  # fmt: skip
+HOSTILE = 'P3/</script><b>"bold"&\'é 你好\'/1'
+# Mean errors of base and refined in mm, by sequence: gains of 30 and 10, losses of 20 and 5.
+ERRORS = {"P1/walk/0": (60, 30), "P1/walk/1": (40, 60), "P2/sit down/0": (50, 40), HOSTILE: (20, 25)}
+
+
+def truth(frame, fps):
+    swing = math.sin(2 * math.pi * frame / fps)
+    return [
+        (x + 0.1 * swing * abs(y), y, z + 0.3 * swing * y * (1 if x > 0 else -1))
+        for x, y, z in REST
+    ]
+
+
+def moved(pose, mm, frame):
+    """Every joint but the hip away by a distance that makes the mean over all joints `mm`."""
+    far = mm / 1000 * 17 / 16
+    angle = 0.3 * frame
+    return [pose[0]] + [
+        (x + far * math.cos(angle + j), y + far * math.sin(angle + j), z)
+        for j, (x, y, z) in enumerate(pose[1:])
+    ]
+
+
+def npy(values, shape, kind="f4"):
+    header = f"{{'descr': '<{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    header += " " * (-(11 + len(header)) % 64) + "\n"
+    data = array.array({"f4": "f", "i4": "i", "u1": "B"}[kind], values).tobytes()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
+
+
+def flat(poses):
+    return [value for pose in poses for point in pose for value in point]
+
+
+def write_dataset(path, errors, frames=60, fps=50, without=()):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, (base, refined) in errors.items():
+            poses = [truth(f, fps) for f in range(frames)]
+            shifted = [[(x + 1, y, z + 5) for x, y, z in pose] for pose in poses]
+            fields = {
+                "pose_2d": [[(500 + 250 * x, 480 + 250 * y) for x, y, _ in p] for p in poses],
+                "pose_3d": shifted,
+                "noisy_3d": [moved(p, base, f) for f, p in enumerate(poses)],
+                "refined_3d": [moved(p, refined, -f) for f, p in enumerate(poses)],
+            }
+            for field, values in fields.items():
+                if field in without:
+                    continue
+                width = len(values[0][0])
+                file.writestr(f"{name}/{field}.npy", npy(flat(values), (frames, 17, width)))
+            file.writestr(f"{name}/image_size.npy", npy([1000, 1000], (2,), "i4"))
+            file.writestr(f"{name}/fps.npy", npy([fps], ()))
+
+
+def report(*arguments, expect=0):
+    """Runs `posetape report` and returns the page's path, or its one line of complaint."""
+    page = WORK / "report.html"
+    page.unlink(missing_ok=True)
+    done = subprocess.run(
+        [POSETAPE, "report", *map(str, arguments), "-o", str(page)],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    if expect == 0:
+        return page
+    assert not page.exists() and len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr.strip()
+
+
+def data_of(page):
+    text = page.read_text("utf-8")
+    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text)[1])
+
+
+def decoded(text, width, unit):
+    """What tools/report/coding.hpp says, a second time."""
+    values, last, number, shift = [], [0] * width, 0, 0
+    for byte in base64.b64decode(text):
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            place = len(values) % width
+            last[place] += number >> 1 if number % 2 == 0 else -(number + 1) // 2
+            values.append(last[place] * unit)
+            number = shift = 0
+    return values
+
+
+def near(colour, other, within=12):
+    return all(abs(a - b) <= within for a, b in zip(colour, other))
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dataset = WORK / "refined.npz"
+        write_dataset(cls.dataset, ERRORS)
+        cls.browser = browser.Browser().__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.__exit__()
+
+    def open(self, *arguments, width=1280, height=900, touch=False):
+        self.browser.problems.clear()
+        self.browser.resize(width, height, touch=touch)
+        self.browser.open(report(*arguments))
+
+    def tearDown(self):
+        self.assertEqual(self.browser.problems, [])
+
+    def text(self, selector):
+        return self.browser.run(f"document.querySelector({json.dumps(selector)}).textContent")
+
+    def names(self):
+        return self.browser.run(
+            "[...document.querySelectorAll('#list .name')].map((e) => e.textContent)"
+        )
+
+    def frame(self):
+        return int(re.search(r"(\d+) of", self.text("#time"))[1])
+
+    def colour(self, name):
+        text = self.browser.run(
+            f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')"
+        )
+        return tuple(bytes.fromhex(text.strip()[1:]))
+
+    def picture(self, selector="#view"):
+        """How many pixels of an element are of each colour."""
+        width, height, rows, channels = browser.pixels(self.browser.screenshot(selector))
+        counts = {}
+        for row in rows:
+            for x in range(0, len(row), channels):
+                colour = row[x : x + 3]
+                counts[colour] = counts.get(colour, 0) + 1
+        return counts
+
+    def drawing(self):
+        """What the 3D view has drawn, to be compared."""
+        self.browser.frames()
+        return hash(self.browser.run("document.getElementById('view').toDataURL()"))
+
+    def skeletons(self, selector="#view"):
+        """Which of the three skeletons an element shows."""
+        counts = self.picture(selector)
+        shown = set()
+        for name in ("truth", "base", "refined"):
+            colour = self.colour(name)
+            if sum(n for c, n in counts.items() if near(colour, c)) > 60:
+                shown.add(name)
+        return shown
+
+    def test_shows_and_hides_the_skeletons(self):
+        self.open(self.dataset)
+        self.assertEqual(self.skeletons(), {"truth", "base", "refined"})
+        self.browser.click("#legend button:nth-child(1)")
+        self.assertEqual(self.skeletons(), {"base", "refined"})
+        self.browser.key("2")
+        self.assertEqual(self.skeletons(), {"refined"})
+        self.assertEqual(self.skeletons("#curve"), {"base", "refined"})
+
+    def test_plays_and_scrubs(self):
+        self.open(self.dataset)
+        self.assertEqual(self.frame(), 1)
+        self.browser.key(" ")
+        self.browser.frames(12)
+        self.browser.click("#play")
+        played = self.frame()
+        self.assertGreater(played, 1)
+        self.browser.frames(10)
+        self.assertEqual(self.frame(), played)
+        self.browser.key(".")
+        self.assertEqual(self.frame(), played + 1)
+        self.browser.click("#back")
+        self.assertEqual(self.frame(), played)
+        before = self.drawing()
+        self.browser.click("#scrub")  # its middle
+        self.assertAlmostEqual(self.frame(), 30, delta=2)
+        self.assertNotEqual(self.drawing(), before)
+        # The curve and the heat map are linked with it, and choose joints.
+        self.browser.click("#curve canvas")
+        self.assertIn("Base 60.0 mm · Refined 30.0 mm", self.text("#now"))
+        self.browser.click("#joints canvas")
+        self.assertEqual(self.browser.run("document.getElementById('joint').value"), "9")
+        self.assertAlmostEqual(self.frame(), 30, delta=2)
+        base = float(re.search(r"Base ([\d.]+) mm", self.text("#now"))[1])
+        self.assertAlmostEqual(base, 60 * 17 / 16, delta=0.2)  # rounded to 0.125 mm a coordinate
+
+    def test_turns_and_zooms(self):
+        self.open(self.dataset)
+        drawings = [self.drawing()]
+        self.browser.drag("#view", 80, 10)
+        drawings.append(self.drawing())
+        self.browser.key("+")  # the drag has given the view the focus
+        drawings.append(self.drawing())
+        self.browser.key("0")
+        drawings.append(self.drawing())
+        self.browser.click("#front")
+        self.assertEqual(drawings[-1], self.drawing())
+        self.assertEqual(len(set(drawings)), len(drawings))
+
+    def test_chooses_sequences(self):
+        self.open(self.dataset)
+        by_gain = ["P1/walk/0", "P2/sit down/0", HOSTILE, "P1/walk/1"]
+        self.assertEqual(self.names(), by_gain)
+        self.browser.run(
+            "(() => { const s = document.getElementById('order'); s.value = 'loss';"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        self.assertEqual(self.names(), by_gain[::-1])
+        self.browser.click("#list li:nth-child(1) button")
+        self.assertIn("Base 40.0 mm · Refined 60.0 mm", self.text("#now"))
+        self.browser.click("#search")
+        for letter in "sit":
+            self.browser.key(letter)
+        self.assertEqual(self.names(), ["P2/sit down/0"])
+
+    def test_worst_first(self):
+        self.open(self.dataset, "--worst", "--limit", "2")
+        self.assertEqual(self.names(), ["P1/walk/1", HOSTILE])
+        self.assertIn("2 more", self.text("#found"))
+
+    def test_light_and_dark(self):
+        for system, before, after in (("light", 255, 19), ("dark", 19, 255)):
+            self.browser.theme(system)
+            self.open(self.dataset)
+            back = lambda: self.browser.run("getComputedStyle(document.body).backgroundColor")
+            self.assertIn(f"rgb({before}, ", back())
+            self.assertEqual(self.skeletons(), {"truth", "base", "refined"})
+            self.browser.click("#theme")
+            self.assertIn(f"rgb({after}, ", back())
+            self.assertEqual(self.skeletons(), {"truth", "base", "refined"})
+        self.browser.theme("light")
+
+    def test_narrow_and_touch(self):
+        self.open(self.dataset, width=360, height=740, touch=True)
+        self.assertLessEqual(self.browser.run("document.documentElement.scrollWidth"), 360)
+        before = self.drawing()
+        self.browser.touch_drag("#view", 60, 0)
+        self.assertNotEqual(self.drawing(), before)
+        self.assertEqual(self.skeletons(), {"truth", "base", "refined"})
+
+    def test_without_refined_or_truth(self):
+        path = WORK / "part.npz"
+        write_dataset(path, ERRORS, without=["refined_3d"])
+        self.open(path)
+        self.assertEqual(self.skeletons(), {"truth", "base"})
+        write_dataset(path, ERRORS, without=["pose_3d"])
+        self.open(path)
+        self.assertEqual(self.skeletons(), {"base", "refined"})
+        self.assertTrue(self.browser.run("document.getElementById('errors').hidden"))
+
+
+class Data(unittest.TestCase):
+    def test_precision_and_size(self):
+        path = WORK / "four.npz"
+        frames = 2000
+        write_dataset(path, {f"S9/Walking {i}/0": (50, 40) for i in range(4)}, frames)
+        page = report(path)
+        self.assertLess(page.stat().st_size, 5e6)
+        data = data_of(page)
+        for sequence in data["sequences"]:
+            poses = [truth(f, 50) for f in range(frames)]
+            for field, error in (("truth", 0), ("base", 50), ("refined", 40)):
+                sign = -1 if field == "refined" else 1
+                exact = flat(moved(p, error, sign * f) for f, p in enumerate(poses))
+                stored = decoded(sequence[field], 51, data["units"]["pose_m"])
+                self.assertEqual(len(stored), len(exact))
+                worst = max(abs(a - b) for a, b in zip(exact, stored))
+                self.assertLess(worst, 0.000125 + 1e-6)
+
+    def test_refuses(self):
+        path = WORK / "refined.npz"
+        write_dataset(path, ERRORS)
+        self.assertIn("no sequence 'P9/x/0'", report(path, "--sequences", "P9/x/0", expect=1))
+        self.assertIn("second dataset", report(path, path, expect=1))
+        self.assertIn("no-such.npz", report(WORK / "no-such.npz", expect=1))
+
+
+if __name__ == "__main__":
+    if browser.find() is None:
+        print("Chromium is missing: install chromium")
+        sys.exit(77)
+    POSETAPE = sys.argv.pop(1)
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(verbosity=2)

@@ -1,0 +1,68 @@
+#include "tools/comparison.hpp"
+
+#include "data/protocol.hpp"
+#include "data/windows.hpp"
+#include "engine/error.hpp"
+
+namespace posetape::tools {
+namespace {
+
+// T of the windows: as asked for, else as the file says.
+int window_frames(int asked, const nlohmann::ordered_json& made) {
+  if (asked > 0 || made.is_null()) return asked;
+  const auto found = made.find("window_frames");
+  return found != made.end() && found->is_number_integer() ? found->get<int>() : 0;
+}
+
+// Whether the sequences have refined poses; all or none must.
+bool is_refined(const data::Dataset& dataset, std::span<const int> sequences) {
+  const data::Sequence* with = nullptr;
+  const data::Sequence* without = nullptr;
+  for (const int i : sequences) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    (s.refined_3d ? with : without) = &s;
+  }
+  if (with != nullptr && without != nullptr) {
+    fail("sequence '{}' has no 'refined_3d', '{}' has; refine all of them", without->name,
+         with->name);
+  }
+  return with != nullptr;
+}
+
+data::Comparison compare_dataset(const data::Dataset& dataset, std::span<const int> sequences,
+                                 const ScoringOptions& options) {
+  const data::Protocol protocol = data::protocol_named(options.protocol);
+  data::Comparison comparison;
+  comparison.base_made = data::made(dataset, "noisy_3d");
+  const int frames = window_frames(options.frames, comparison.base_made);
+  comparison.scoring = data::scoring(protocol, frames);
+  comparison.base = data::evaluate(dataset, sequences, &data::Sequence::noisy_3d, protocol, frames);
+  if (is_refined(dataset, sequences)) {
+    comparison.refined_made = data::made(dataset, "refined_3d");
+    comparison.refined =
+        data::evaluate(dataset, sequences, &data::Sequence::refined_3d, protocol, frames);
+  }
+  comparison.bootstrap = data::bootstrap(
+      comparison.base, comparison.refined ? *comparison.refined : comparison.base, options.seed);
+  return comparison;
+}
+
+}  // namespace
+
+std::vector<int> chosen_sequences(const data::Dataset& dataset, const std::string& subjects) {
+  if (subjects == "all" || dataset.test_subjects.empty()) return data::all_sequences(dataset);
+  return subjects == "train" ? data::train_sequences(dataset) : data::test_sequences(dataset);
+}
+
+data::Comparison compare(const data::Dataset& dataset, const std::string& path,
+                         std::span<const int> sequences, const ScoringOptions& options) {
+  try {
+    return compare_dataset(dataset, sequences, options);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.starts_with(path)) throw;
+    fail("{}: {}", path, message);
+  }
+}
+
+}  // namespace posetape::tools

@@ -1,0 +1,22 @@
+// Starts the sections for which there is data, and says what the others would need.
+
+setTheme(theme);
+
+const sections = {
+  poses: {data: report.sequences, start: () => new Player(),
+    needs: "a dataset (refined.npz) shows poses and tables"},
+};
+
+byId("files").textContent = `Made by posetape report from ${report.files.join(", ")}.`;
+const absent = [];
+for (const [id, section] of Object.entries(sections)) {
+  if (!section.data) {
+    absent.push(section.needs);
+    continue;
+  }
+  const place = byId(id);
+  place.hidden = false;
+  byId("sections").append(make("a", {href: `#${id}`}, place.dataset.title));
+  section.view = section.start();
+}
+if (absent.length > 0) byId("absent").textContent = `Not in this report: ${absent.join("; ")}.`;

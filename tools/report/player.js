@@ -1,0 +1,314 @@
+// The player: ground truth, base and refined together, the 2D input, and their errors over time.
+
+// A sequence's arrays, decoded when it is first shown.
+function decoded(sequence) {
+  if (sequence.poses) return sequence;
+  sequence.poses = {};
+  for (const name of Object.keys(kinds)) {
+    if (sequence[name]) {
+      sequence.poses[name] = decode(sequence[name], 3 * jointCount, report.units.pose_m);
+    }
+  }
+  sequence.pixels = decode(sequence.pose_2d, 2 * jointCount, report.units.pixel);
+  const {truth} = sequence.poses;
+  sequence.errors = {};
+  for (const name of ["base", "refined"]) {
+    if (truth && sequence.poses[name]) {
+      sequence.errors[name] = jointErrors(sequence.poses[name], truth);
+    }
+  }
+  sequence.floor = floorHeights(sequence);
+  return sequence;
+}
+
+// mm, [F][17]
+function jointErrors(poses, truth) {
+  const errors = new Float32Array(poses.length / 3);
+  for (let i = 0; i < errors.length; ++i) {
+    errors[i] = 1000 * Math.hypot(poses[3 * i] - truth[3 * i], poses[3 * i + 1] - truth[3 * i + 1],
+      poses[3 * i + 2] - truth[3 * i + 2]);
+  }
+  return errors;
+}
+
+// y of the lowest joint within half a second of each frame: the floor, but for long jumps.
+function floorHeights(sequence) {
+  const poses = sequence.poses.truth ?? sequence.poses.base ?? sequence.poses.refined;
+  const lowest = Array.from({length: sequence.frames}, (_, f) => {
+    let y = -Infinity;
+    for (let j = 0; j < jointCount; ++j) y = Math.max(y, poses[(f * jointCount + j) * 3 + 1]);
+    return y;
+  });
+  const reach = Math.round(sequence.fps / 2);
+  return lowest.map((_, f) => Math.max(...lowest.slice(Math.max(0, f - reach), f + reach + 1)));
+}
+
+// The mean over the joints (joint -1) or one joint's errors, frame by frame.
+function errorCurve(errors, joint, frames) {
+  return Float32Array.from({length: frames}, (_, f) => {
+    if (joint >= 0) return errors[f * jointCount + joint];
+    let sum = 0;
+    for (let j = 0; j < jointCount; ++j) sum += errors[f * jointCount + j];
+    return sum / jointCount;
+  });
+}
+
+// Joints by frames for the heat map, [17][F].
+function errorRows(sequence, field) {
+  const {base, refined} = sequence.errors;
+  const rows = new Float32Array(jointCount * sequence.frames);
+  for (let f = 0; f < sequence.frames; ++f) {
+    for (let j = 0; j < jointCount; ++j) {
+      const at = f * jointCount + j;
+      rows[j * sequence.frames + f] =
+        field === "change" ? refined[at] - base[at] : sequence.errors[field][at];
+    }
+  }
+  return rows;
+}
+
+// What covers almost all values, for a scale that one outlier does not flatten.
+function nearlyAll(values) {
+  const sizes = Float32Array.from(values, Math.abs).sort();
+  return Math.max(1, Number(sizes[Math.floor(0.99 * (sizes.length - 1))].toPrecision(2)));
+}
+
+class Player {
+  constructor() {
+    this.shown = {truth: true, base: true, refined: true};
+    this.frame = 0;
+    this.joint = -1;
+    this.playing = false;
+    this.orbit = new Orbit();
+    this.view = new Surface(byId("view"), (...args) => this.drawView(...args));
+    this.image = new Surface(byId("image"), (...args) => this.drawImage(...args));
+    this.orbit.changed.push(() => this.view.invalidate());
+    this.orbit.attach(byId("view"), (where) => this.chooseJoint(nearestJoint(this.drawn, where)));
+    this.orbit.reset(0.45, 0.12);
+    this.makeErrors();
+    this.makeLegend();
+    this.wire();
+    this.list = new SequenceList(report.sequences, (sequence) => this.open(sequence));
+  }
+
+  makeErrors() {
+    this.curve = new Chart(byId("curve"), {
+      x: {label: "time (s)", low: 0}, y: {label: "error (mm)", low: 0}, height: 190, key: true,
+      margin: {left: 78, right: 92},  // as the heat map below
+      label: "Error over time; click to go to a frame",
+    });
+    this.curve.onPick = (seconds) => this.seek(Math.round(seconds * this.sequence.fps));
+    this.map = new Heatmap(byId("joints"), {
+      rows: skeleton.names, height: 320, unit: "mm", scale: "sequential",
+      label: "Error of every joint over time; click to go to a frame and choose a joint",
+      x: {label: "time (s)", ticks: (width) => {
+        const {frames, fps} = this.sequence;
+        return ticks(0, frames / fps, width / 80).map((s) => [s * fps, tickText(s)]);
+      }},
+      describe: (row, column, value) => [
+        `${skeleton.names[row]}, ${fixed(column / this.sequence.fps, 2)} s`,
+        `${byId("field").value === "change" ? signed(value, 1) : fixed(value, 1)} mm`],
+    });
+    this.map.onPick = (row, column) => {
+      this.seek(column);
+      this.chooseJoint(row);
+    };
+    byId("joint").append(make("option", {value: -1}, "all joints (mean)"),
+      ...skeleton.names.map((name, j) => make("option", {value: j}, name)));
+  }
+
+  makeLegend() {
+    this.toggles = {};
+    for (const [name, kind] of Object.entries(kinds)) {
+      const button = make("button", {type: "button", "aria-pressed": "true",
+        click: () => this.toggle(name)}, sample(kind), kind.title);
+      this.toggles[name] = button;
+      byId("legend").append(button);
+    }
+  }
+
+  toggle(name) {
+    this.shown[name] = !this.shown[name];
+    this.toggles[name].setAttribute("aria-pressed", this.shown[name]);
+    this.view.invalidate();
+  }
+
+  wire() {
+    byId("front").addEventListener("click", () => this.orbit.reset());
+    byId("side").addEventListener("click", () => this.orbit.reset(Math.PI / 2));
+    byId("closer").addEventListener("click", () => this.orbit.scale(1.2));
+    byId("farther").addEventListener("click", () => this.orbit.scale(1 / 1.2));
+    byId("play").addEventListener("click", () => this.play(!this.playing));
+    byId("back").addEventListener("click", () => this.step(-1));
+    byId("forth").addEventListener("click", () => this.step(1));
+    byId("scrub").addEventListener("input", () => this.seek(Number(byId("scrub").value)));
+    byId("joint").addEventListener("change", () => this.chooseJoint(Number(byId("joint").value)));
+    byId("field").addEventListener("change", () => this.showMap());
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target.closest("input[type=search], select, textarea");
+      const pressed = event.key === " " && event.target.closest("button, summary, a");
+      if (typing || pressed || event.ctrlKey || event.metaKey || event.altKey) return;
+      const act = {
+        " ": () => this.play(!this.playing), ",": () => this.step(-1), ".": () => this.step(1),
+        1: () => this.toggle("truth"), 2: () => this.toggle("base"), 3: () => this.toggle("refined"),
+        n: () => this.list.move(1), p: () => this.list.move(-1),
+      }[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    });
+    this.play(false);
+  }
+
+  open(sequence) {
+    this.sequence = decoded(sequence);
+    let far = 0.5;
+    for (const poses of Object.values(sequence.poses)) {
+      for (let i = 0; i < poses.length; i += 3) {
+        far = Math.max(far, Math.hypot(poses[i], poses[i + 1], poses[i + 2]));
+      }
+    }
+    this.orbit.radius = 1.04 * far;
+    for (const name of Object.keys(kinds)) this.toggles[name].hidden = !sequence.poses[name];
+    byId("scrub").max = sequence.frames - 1;
+    const fields = Object.keys(sequence.errors);
+    byId("errors").hidden = fields.length === 0;
+    const names = {base: "error of the base", refined: "error of the refined",
+      change: "change by refining"};
+    const offered = fields.length === 2 ? ["change", ...fields] : fields;
+    const before = byId("field").value;
+    byId("field").replaceChildren(
+      ...offered.map((name) => make("option", {value: name}, names[name])));
+    if (offered.includes(before)) byId("field").value = before;
+    this.frameImage();
+    this.showErrors();
+    this.seek(Math.min(this.frame, sequence.frames - 1));
+  }
+
+  showErrors() {
+    const {errors, fps, frames} = this.sequence;
+    const x = Float32Array.from({length: frames}, (_, f) => f / fps);
+    this.lines = Object.entries(errors).map(([name, values]) => ({
+      ...kinds[name], width: 1.8, dots: 0, name: kinds[name].title, x,
+      y: errorCurve(values, this.joint, frames)}));
+    this.curve.set(this.lines);
+    this.showMap();
+  }
+
+  showMap() {
+    const field = byId("field").value;
+    if (!field) return;
+    const rows = errorRows(this.sequence, field);
+    this.map.options.scale = field === "change" ? "diverging" : "sequential";
+    this.map.set(rows, this.sequence.frames, nearlyAll(rows));
+  }
+
+  chooseJoint(joint) {
+    this.joint = joint;
+    this.map.chosen = joint;
+    byId("joint").value = joint;
+    this.showErrors();
+    this.seek(this.frame);
+  }
+
+  seek(frame) {
+    const {frames, fps} = this.sequence;
+    this.frame = Math.max(0, Math.min(frames - 1, frame));
+    byId("scrub").value = this.frame;
+    byId("time").textContent =
+      `${fixed(this.frame / fps, 2)} s · ${this.frame + 1} of ${frames}`;
+    byId("now").textContent = (this.lines ?? [])
+      .map((line) => `${line.name} ${fixed(line.y[this.frame], 1)} mm`).join(" · ");
+    this.curve.cursor = this.frame / fps;
+    this.map.cursor = this.frame;
+    for (const part of [this.view, this.image, this.curve, this.map]) {
+      (part.redraw ?? part.invalidate).call(part);
+    }
+  }
+
+  step(frames) {
+    this.play(false);
+    this.seek(this.frame + frames);
+  }
+
+  play(on) {
+    this.playing = on;
+    byId("play").textContent = on ? "❚❚" : "▶";
+    byId("play").setAttribute("aria-label", on ? "Stop" : "Play");
+    if (!on) return;
+    if (this.frame === this.sequence.frames - 1) this.seek(0);
+    let [last, part] = [performance.now(), 0];
+    const next = (now) => {
+      if (!this.playing) return;
+      part += (now - last) / 1000 * this.sequence.fps * Number(byId("speed").value);
+      last = now;
+      const whole = Math.floor(part);
+      part -= whole;
+      if (whole > 0) this.seek((this.frame + whole) % this.sequence.frames);
+      requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+  }
+
+  drawView(context, width, height) {
+    const project = this.orbit.projection(width, height);
+    drawFloor(context, project, this.sequence.floor[this.frame]);
+    this.drawn = Object.entries(this.sequence.poses)
+      .filter(([name]) => this.shown[name])
+      .map(([name, poses]) => ({kind: kinds[name], poses,
+        points: projected(poses, this.frame, project)}));
+    drawSkeletons(context, this.drawn);
+    if (this.joint < 0) return;
+    for (const {poses, kind} of this.drawn) this.drawTrail(context, project, poses, kind);
+    for (const {points, kind} of this.drawn) {
+      context.strokeStyle = colour(kind.colour);
+      context.lineWidth = 2;
+      context.beginPath();
+      context.arc(points[this.joint][0], points[this.joint][1], 7, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  // The way of the chosen joint in the second before this frame.
+  drawTrail(context, project, poses, kind) {
+    context.strokeStyle = colour(kind.colour);
+    context.lineWidth = 1.2;
+    context.setLineDash(kind.dash);
+    context.beginPath();
+    for (let f = Math.max(0, this.frame - Math.round(this.sequence.fps)); f <= this.frame; ++f) {
+      const [x, y] = projected(poses, f, project)[this.joint];
+      context.lineTo(x, y);
+    }
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  // The part of the image that the person is in, over the whole sequence.
+  frameImage() {
+    const {pixels, image_size: [width, height]} = this.sequence;
+    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (let i = 0; i < pixels.length; i += 2) {
+      [left, right] = [Math.min(left, pixels[i]), Math.max(right, pixels[i])];
+      [top, bottom] = [Math.min(top, pixels[i + 1]), Math.max(bottom, pixels[i + 1])];
+    }
+    const border = 0.06 * Math.max(right - left, bottom - top) + 1;
+    this.part = {left: left - border, top: top - border, right: right + border,
+      bottom: bottom + border};
+    byId("crop").textContent = `2D input: ${Math.round(right - left + 2 * border)} × ` +
+      `${Math.round(bottom - top + 2 * border)} px of an image of ${width} × ${height} px.`;
+  }
+
+  drawImage(context, width, height) {
+    const {left, top, right, bottom} = this.part;
+    const scale = Math.min(width / (right - left), height / (bottom - top));
+    const x0 = (width - scale * (right - left)) / 2 - scale * left;
+    const y0 = (height - scale * (bottom - top)) / 2 - scale * top;
+    const [w, h] = this.sequence.image_size;
+    context.strokeStyle = colour("dim");
+    context.lineWidth = 1;
+    context.strokeRect(x0 + 0.5, y0 + 0.5, scale * w, scale * h);
+    const points = projected(this.sequence.pixels, this.frame,
+      (x, y) => [x0 + scale * x, y0 + scale * y, 0], 2);
+    drawSkeletons(context, [{points, kind: {colour: "text", width: 2, dash: [], dots: 3}}]);
+  }
+}
