@@ -6,6 +6,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/rng.hpp"
+#include "engine/taps.hpp"
 
 namespace posetape::diffusion {
 namespace {
@@ -64,6 +65,20 @@ enum Input { kTruth, kNoisy, kScreen, kTimestep, kIsReal, kStep };
 std::vector<double> reciprocal(std::vector<double> values) {
   for (double& v : values) v = 1 / v;
   return values;
+}
+
+// What a denoising step from x at timestep k says.
+void tap_step(int k, const Tensor& x, const Tensor& error, const Tensor& x0) {
+  tap("t", k);
+  tap("x_k", x);
+  tap("error", error);
+  tap("x_hat", x0);
+  tap("eps", x.shape(), [&] {
+    std::vector<double> eps = x0.to_doubles();
+    const std::vector<double> e = error.to_doubles();
+    for (std::size_t i = 0; i < eps.size(); ++i) eps[i] += e[i];
+    return eps;
+  });
 }
 
 void check_scale(const ErrorScale& scale) {
@@ -251,6 +266,7 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
   const Tensor& t = in[kTimestep];
   const Shape count{truth.shape()[0]};
   Example example;
+  tap("t", t);
   if (config_.network.timestep) example.embedding = gather(embeddings_, t);
   const Tensor real = sub(in[kNoisy], truth);
   example.error = real;
@@ -274,15 +290,19 @@ Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) 
   Tensor x = batch.noisy;
   for (int i = 0; i < moves; ++i) {
     const auto at = static_cast<std::size_t>(i);
+    const Scope scope("step", i + 1);
     x = move_to(denoise(x, batch.y, tau[at]), tau[at + 1]);
   }
   // The e that solves x_k = (sqrt(alpha_bar) + sqrt(1 - alpha_bar)) x0 + sqrt(1 - alpha_bar) e.
   const int k = tau[static_cast<std::size_t>(moves)];
+  tap("t", k);
   const X0Coefficients c = schedule_.predict_x0(k);
   return {x, embedding(k, x.shape()[0]), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
 }
 
 Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) const {
+  const Scope scope("train");
+  parameters().tap();
   Example example;
   if (config_.objective == Objective::regression) {
     example = {in[kNoisy], embedding(0, in[kNoisy].shape()[0]), sub(in[kNoisy], in[kTruth])};
@@ -291,10 +311,12 @@ Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) 
   } else {
     example = rollout_example({in[kTruth], in[kNoisy], in[kScreen]}, moves);
   }
-  const Tensor estimate = network_(example.x, in[kScreen], example.embedding);
-  const Tensor target = normalized(example.error);
-  return config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
-                                      : mse_loss(estimate, target);
+  tap("x_t", example.x);
+  tap("error", example.error);
+  const Tensor estimate = tap("estimate", network_(example.x, in[kScreen], example.embedding));
+  const Tensor target = tap("target", normalized(example.error));
+  return tap("loss", config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
+                                                  : mse_loss(estimate, target));
 }
 
 Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const {
@@ -306,7 +328,9 @@ Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_
 Refiner::Step Refiner::denoise(const Tensor& x, const Tensor& y, int k) const {
   const Tensor error = predict_error(x, y, embedding(k, x.shape()[0]));
   const X0Coefficients c = schedule_.predict_x0(k);
-  return {k, x, error, combine(c.x, x, c.e, error)};
+  const Step step{error, combine(c.x, x, c.e, error)};
+  tap_step(k, x, step.error, step.x0);
+  return step;
 }
 
 Tensor Refiner::move_to(const Step& step, int j) const {
@@ -314,22 +338,21 @@ Tensor Refiner::move_to(const Step& step, int j) const {
   return combine(c.x0, step.x0, c.e, step.error);
 }
 
-Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps,
-                       std::vector<Step>* taps) const {
+Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps) const {
   if (config_.objective == Objective::regression) {
+    const Scope scope("step", 1);
     const Tensor error = predict_error(noisy, y, embedding(0, noisy.shape()[0]));
     const Tensor x0 = mul(sub(noisy, error), not_root_);
-    if (taps != nullptr) taps->push_back({0, noisy, error, x0});
+    tap_step(0, noisy, error, x0);
     return x0;
   }
   const std::vector<int> tau = ddim_steps(config_.steps, steps);
   Tensor x = noisy;
   for (std::size_t i = 0; i + 1 < tau.size(); ++i) {
-    const Step step = denoise(x, y, tau[i]);
-    if (taps != nullptr) taps->push_back(step);
-    x = move_to(step, tau[i + 1]);
+    const Scope scope("step", static_cast<Index>(i + 1));
+    x = move_to(denoise(x, y, tau[i]), tau[i + 1]);
   }
-  return mul(x, not_root_);
+  return tap("refined", mul(x, not_root_));
 }
 
 Tensor Refiner::linear_correction(const Tensor& noisy, const Tensor& y) const {

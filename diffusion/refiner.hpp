@@ -111,23 +111,19 @@ class Refiner {
     int moves = 0;  // denoising steps before the state that a rollout trains on
   };
   Prepared prepare(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
-  // The training loss. `inputs` are Prepared's on the refiner's device; noise is drawn by (seed,
-  // step).
+  // The training loss. Taps, under "train.": the state "x_t" and its "t", the true "error"
+  // (metres), "target" and "estimate" (normalised), "loss", every parameter by its name, the
+  // network's own, and "step.<i>" of the moves before. `inputs` are Prepared's on the refiner's
+  // device; noise is drawn by (seed, step).
   Tensor loss(std::span<const Tensor> inputs, int moves, std::uint64_t seed) const;
   // Both, of a batch on the host.
   Tensor loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
 
-  // What a tap sees of one denoising step.
-  struct Step {
-    int t = 0;     // timestep k it starts from
-    Tensor x;      // x_k
-    Tensor error;  // the network's estimate, metres
-    Tensor x0;     // what it says of the truth
-  };
   // K denoising steps from x_T = noisy (K is ignored by a regression); the root joint is exactly
-  // zero. `taps`, where given, collects every step.
-  Tensor refine(const Tensor& noisy, const Tensor& y, int steps,
-                std::vector<Step>* taps = nullptr) const;
+  // zero. Taps, under "step.1." to "step.K.": the timestep "t", the state "x_k", the network's
+  // estimates of the "error" and of the truth "x_hat", "eps" = x_hat + error, all in metres, and
+  // the network's own.
+  Tensor refine(const Tensor& noisy, const Tensor& y, int steps) const;
 
   // The linear-Gaussian correction x_noisy - mu(y, x_noisy), no network: the control to beat.
   Tensor linear_correction(const Tensor& noisy, const Tensor& y) const;
@@ -153,6 +149,11 @@ class Refiner {
   };
   Example forward_example(std::span<const Tensor> inputs, std::uint64_t seed) const;
   Example rollout_example(const RefinerBatch& batch, int moves) const;
+  // What the network says at a state: its error and the truth, metres.
+  struct Step {
+    Tensor error;
+    Tensor x0;
+  };
   // One DDIM step from x at timestep k to timestep j.
   Step denoise(const Tensor& x, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;

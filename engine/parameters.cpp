@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/rng.hpp"
+#include "engine/taps.hpp"
 
 namespace posetape {
 namespace {
@@ -54,6 +55,11 @@ void ParameterList::masters_changed() const {
 
 void ParameterList::watch(Tape& tape) const {
   for (const Entry& e : entries_) tape.watch(e.value);
+}
+
+void ParameterList::tap() const {
+  if (Taps::current() == nullptr) return;
+  for (const Entry& e : entries_) posetape::tap(e.name, e.value);
 }
 
 }  // namespace posetape

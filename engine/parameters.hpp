@@ -51,6 +51,8 @@ class ParameterList {
   void masters_changed() const;
 
   void watch(Tape& tape) const;
+  // Gives every value its name for a Taps, and so its gradient (engine/taps.hpp).
+  void tap() const;
   // For Tape::Options: every gradient goes to its place in gradients().
   std::span<const std::pair<Tensor, Tensor>> destinations() const { return destinations_; }
 

@@ -1,5 +1,7 @@
 #include "engine/replay.hpp"
 
+#include "engine/taps.hpp"
+
 namespace posetape {
 
 struct Replay::Recorded {
@@ -19,6 +21,11 @@ Replay::~Replay() = default;
 
 Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
   if (device_ == Device::cpu) return function_(inputs, variant);
+  if (Taps::current() != nullptr) {
+    std::vector<Tensor> there;
+    for (const Tensor& x : inputs) there.push_back(x.to(device_));
+    return function_(there, variant);
+  }
   Key key{variant};
   for (const Tensor& x : inputs) {
     key.push_back(x.defined() ? static_cast<Index>(x.dtype()) : -1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/profile.hpp"
+#include "engine/taps.hpp"
 
 namespace posetape {
 namespace {
@@ -160,6 +161,14 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
           return out.slot >= 0 && slots[static_cast<std::size_t>(out.slot)].tensor.defined();
         });
     if (reached) {
+      if (Taps* taps = Taps::current()) {
+        // Complete: everything that uses an output stands behind its node.
+        for (const Value& out : node->outputs) {
+          if (out.slot < 0) continue;
+          const Tensor& gradient = slots[static_cast<std::size_t>(out.slot)].tensor;
+          if (gradient.defined()) taps->see_gradient(out.id, gradient);
+        }
+      }
       Profile* profile = Profile::current();
       if (profile != nullptr) profile->begin();
       Backward context(*node, slots, options.intercept);
@@ -186,6 +195,7 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
                         : Tensor::empty(tensor.shape(), tensor.dtype(), tensor.device());
       fill(slot.tensor, 0.0);
     }
+    if (Taps* taps = Taps::current()) taps->see_gradient(tensor.id(), slot.tensor);
     gradients.by_id_.emplace(tensor.id(), slot.tensor);
   }
   return gradients;

@@ -1,4 +1,5 @@
 // The small building blocks: parameters with their names, shapes and start values, and one call.
+// What a block computes goes by its own name (engine/taps.hpp).
 #pragma once
 
 #include <cmath>
@@ -6,6 +7,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/parameters.hpp"
+#include "engine/taps.hpp"
 
 namespace posetape::model {
 
@@ -19,27 +21,35 @@ inline Tensor as(const Tensor& x, DType dtype) {
 
 // y = f(x W^T + b). W and b start uniform in +-1/sqrt(in).
 struct Linear {
-  Linear(ParameterList& list, const std::string& name, Index in, Index out, Bias with = Bias::yes) {
+  Linear(ParameterList& list, const std::string& name, Index in, Index out, Bias with = Bias::yes)
+      : path(name) {
     const Init init{Init::uniform, 1 / std::sqrt(static_cast<double>(in))};
     weight = list.add(name + ".weight", {out, in}, init);
     if (with == Bias::yes) bias = list.add(name + ".bias", {out}, init);
   }
   Tensor operator()(const Tensor& x, Activation activation = Activation::none) const {
-    return linear(x, weight, bias, activation);
+    return tap(path, linear(x, weight, bias, activation));
   }
+  std::string path;
   Tensor weight, bias;
 };
 
-// Layer norm of x + residual + shift: see layer_norm().
+// Layer norm of x + residual + shift: see layer_norm(). The sum goes by the name of "<name>.sum".
 struct LayerNorm {
   LayerNorm(ParameterList& list, const std::string& name, Index width, double with_eps = 1e-5)
-      : gamma(list.add(name + ".weight", {width}, {Init::constant, 1})),
+      : path(name),
+        gamma(list.add(name + ".weight", {width}, {Init::constant, 1})),
         beta(list.add(name + ".bias", {width}, {Init::constant, 0})),
         eps(with_eps) {}
   Normalized operator()(const Tensor& x, const Tensor& residual = {},
                         const Tensor& shift = {}) const {
-    return layer_norm(x, gamma, beta, eps, residual, shift);
+    const Normalized out = layer_norm(x, gamma, beta, eps, residual, shift);
+    tap(path, out.y);
+    const Scope scope(path);
+    tap("sum", out.s);
+    return out;
   }
+  std::string path;
   Tensor gamma, beta;
   double eps;
 };

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "engine/attention.hpp"
+
 namespace posetape::model {
 namespace {
 
@@ -21,7 +23,8 @@ Tensor frame_differences(const Tensor& x) {
 
 MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config,
                          Axis along)
-    : norm1(list, name + ".norm1", config.width, kEps),
+    : path(name),
+      norm1(list, name + ".norm1", config.width, kEps),
       norm2(list, name + ".norm2", config.width, kEps),
       qkv(list, name + ".qkv", config.width, 3 * config.width),
       proj(list, name + ".proj", config.width, config.width),
@@ -29,10 +32,19 @@ MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const Mix
       axis(along),
       heads(config.heads) {}
 
+Tensor MixsteBlock::attention(const Tensor& x) const {
+  const Tensor values = qkv(x);
+  {
+    const Scope scope(path);
+    tap_attention(values, axis, heads);
+  }
+  return proj(axial_attention(values, axis, heads));
+}
+
 Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after) const {
   // Each sum of the residual stream happens inside the layer norm that follows it.
   const Normalized n1 = norm1(x);
-  const Normalized n2 = norm2(x, proj(axial_attention(qkv(n1.y), axis, heads)));
+  const Normalized n2 = norm2(x, attention(n1.y));
   return after(n2.s, mlp(n2.y)).y;
 }
 

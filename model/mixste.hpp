@@ -18,6 +18,7 @@ struct MixsteConfig {
   Index frames = 243;
 };
 
+// Taps: "<name>.space.attention" or "<name>.time.attention", and its layers by their names.
 // x += Attention(LN(x));  x += MLP(LN(x)), the attention along one axis. (The released code drops
 // whole updates at random while it trains, up to one in ten; that is left out here.)
 struct MixsteBlock {
@@ -26,6 +27,9 @@ struct MixsteBlock {
   // The block's output normalised by the norm that follows it: x [B, N, J, D] -> the same.
   Tensor operator()(const Tensor& x, const LayerNorm& after) const;
 
+  Tensor attention(const Tensor& x) const;
+
+  std::string path;
   LayerNorm norm1, norm2;
   Linear qkv, proj;
   Mlp mlp;

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "engine/attention.hpp"
+
 namespace posetape::model {
 namespace {
 
@@ -22,7 +24,8 @@ Index head_width(const StcOptions& options) {
 }  // namespace
 
 Stc::Stc(ParameterList& list, const std::string& name, const StcOptions& o)
-    : qkv(list, name + ".qkv", o.width, 3 * o.width),
+    : path(name),
+      qkv(list, name + ".qkv", o.width, 3 * o.width),
       local_weight(list.add(name + ".local.weight", {o.width, 3, 3}, {Init::uniform, 1.0 / 3})),
       local_bias(list.add(name + ".local.bias", {o.width}, {Init::uniform, 1.0 / 3})),
       part(list.add(name + ".part", {kPartCount, head_width(o)}, {Init::normal, o.part_spread})),
@@ -38,7 +41,14 @@ Tensor Stc::operator()(const Tensor& x) const {
   const Tensor values = qkv(x);
   const Tensor local =
       structure_embedding(values, local_weight, local_bias, part, body_part, options.part_scale);
-  return proj(axial_attention(values, Axis::cross, options.heads, options.scale, local));
+  const Tensor mixed = axial_attention(values, Axis::cross, options.heads, options.scale, local);
+  {
+    const Scope scope(path);
+    tap("local", local);
+    tap("mixed", mixed);
+    tap_attention(values, Axis::cross, options.heads, options.scale);
+  }
+  return proj(mixed);
 }
 
 }  // namespace posetape::model

@@ -19,11 +19,14 @@ struct StcOptions {
 };
 
 // x [B, N, J, D], already normalised -> [B, N, J, D]; the residual is the caller's.
+// Taps: "<name>.qkv", "<name>.space.attention" and "<name>.time.attention", "<name>.local",
+// "<name>.mixed" (what attention and the local part make of v), "<name>.proj".
 // Channels of qkv: q, k, v side by side; of each, the first half spatial and the second temporal.
 struct Stc {
   Stc(ParameterList& list, const std::string& name, const StcOptions& options);
   Tensor operator()(const Tensor& x) const;
 
+  std::string path;
   Linear qkv;
   // Depthwise 3 x 3 over the (frame, joint) grid of v: [D, 3, 3] and [D].
   Tensor local_weight, local_bias;

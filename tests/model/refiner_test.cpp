@@ -1,5 +1,6 @@
 #include "diffusion/refiner.hpp"
 
+#include "engine/taps.hpp"
 #include "tests/cases/models.hpp"
 #include "tests/model/whole_model.hpp"
 
@@ -53,12 +54,15 @@ TEST_CASE("DDIM's result has the right derivative with respect to the noisy pose
 TEST_CASE("refine keeps the root at zero and reports its steps") {
   const Refiner refiner = make(tiny(), DType::f32);
   const diffusion::RefinerBatch b = batch(DType::f32);
-  std::vector<Refiner::Step> steps;
-  const Tensor out = refiner.refine(b.noisy, b.y, 2, &steps);
-  REQUIRE(steps.size() == 2);
-  CHECK(steps[0].t == 50);
-  CHECK(steps[1].t == 25);
-  CHECK(steps[0].x.to_doubles() == b.noisy.to_doubles());
+  const Taps taps({"t", "x_k", "x_hat"});
+  const Tensor out = refiner.refine(b.noisy, b.y, 2);
+  REQUIRE(taps.captured().size() == 6);
+  CHECK(taps.at("step.1.t").values == std::vector{50.0});
+  CHECK(taps.at("step.2.t").values == std::vector{25.0});
+  CHECK(taps.at("step.1.x_k").values == b.noisy.to_doubles());
+  const std::vector<double> refined = out.to_doubles();
+  const std::vector<double>& last = taps.at("step.2.x_hat").values;
+  for (std::size_t i = 0; i < refined.size(); ++i) CHECK(refined[i] == (i % 51 < 3 ? 0 : last[i]));
   for (Index i = 0; i < out.size(); i += 51) {
     for (int c = 0; c < 3; ++c) CHECK(out.data<float>()[i + c] == 0.0f);
   }

@@ -1,0 +1,40 @@
+// Who looks at whom: the probabilities of axial_attention, which its kernels never store, computed
+// a second time for whoever wants to see them.
+#pragma once
+
+#include <vector>
+
+#include "engine/tensor.hpp"
+#include "kernels/axial_attention/axial_attention.hpp"
+
+namespace posetape {
+
+// The probabilities of axial_attention(qkv, layout, heads, scale) along one axis, space or time,
+// which the layout must have. Rows (queries) sum to 1.
+struct AttentionProbabilities {
+  AttentionProbabilities(const Tensor& qkv, Axis layout, Index heads, double scale, Axis axis);
+
+  // [B, N, H, J, J] in space, [B, J, H, N, N] in time.
+  Shape shape() const;
+  std::vector<double> values() const;
+  // Averaged over the batch and over frames (in space) or joints (in time): [H, J, J] or
+  // [H, N, N]. Takes no more memory than qkv and the result.
+  Shape mean_shape() const;
+  std::vector<double> mean() const;
+
+ private:
+  template <class F>
+  void for_each_row(F&& f) const;
+  Index lines() const { return axis_ == Axis::space ? shape_.frames : shape_.joints; }
+  Index length() const { return axis_ == Axis::space ? shape_.joints : shape_.frames; }
+
+  Tensor qkv_;
+  AttentionShape shape_;
+  Axis axis_;
+};
+
+// Taps them as "space.attention" and "time.attention", whichever the layout has: the mean, or all
+// rows where Taps::Options say so. Call it beside axial_attention, with its arguments.
+void tap_attention(const Tensor& qkv, Axis layout, Index heads, double scale = 0);
+
+}  // namespace posetape

@@ -1,0 +1,162 @@
+// Looking inside a forward or backward pass by name.
+//
+//   Taps taps({"blocks.*.attention", "step.1.x_hat", "*.proj.grad.norm"});
+//   refiner.refine(noisy, y, 2);
+//   for (const Taps::Captured& c : taps.captured()) ... c.name, c.shape, c.values ...
+//
+// The models name their tensors once, with tap() below, and know no more. While a Taps lives, what
+// passes a tap() in its thread is compared with its patterns and copied to the host where one
+// matches. Where none lives a tap() is one test of a pointer: no copy, no allocation, no text. What
+// is computed is the same to the bit either way, on both devices. (A Replay runs its function as it
+// is instead of a recorded graph while a Taps lives: the host cannot read in the middle of one.)
+//
+// A name is made of parts with dots between them: the scopes that are open, then what tap() says.
+// `*` in a pattern stands for any text, dots included, and `?` for one character. A pattern may
+// begin at any part of a name: "x_hat" matches "step.1.x_hat" and "step.2.x_hat". The end of a
+// pattern says what is taken of the tensors that the rest matches:
+//
+//   NAME             the tensor
+//   NAME.norm        its Euclidean norm, one number
+//   NAME.grad        the gradient of the loss with respect to it, from Tape::backward
+//   NAME.grad.norm   the norm of that
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/tensor.hpp"
+
+namespace posetape {
+
+class Taps {
+ public:
+  struct Options {
+    // Attention probabilities of every row of the batch, instead of their mean: see
+    // engine/attention.hpp.
+    bool whole_attention = false;
+  };
+
+  // On from here to the destructor, in this thread. Nests: the innermost counts.
+  explicit Taps(std::vector<std::string> patterns) : Taps(std::move(patterns), Options()) {}
+  Taps(std::vector<std::string> patterns, Options options);
+  ~Taps();
+  Taps(const Taps&) = delete;
+  Taps& operator=(const Taps&) = delete;
+
+  struct Captured {
+    std::string name;
+    Shape shape;
+    std::vector<double> values;  // row-major
+  };
+  // In the order in which the names first came. A name that comes again replaces what it was.
+  const std::vector<Captured>& captured() const { return captured_; }
+  // Throws where nothing of this name was captured.
+  const Captured& at(std::string_view name) const;
+
+  // Every name that came by, captured or not.
+  struct Seen {
+    std::string name;
+    Shape shape;
+    DType dtype = DType::f32;
+    bool gradient = false;  // a backward pass gave one
+  };
+  const std::vector<Seen>& seen() const { return seen_; }
+
+  // Throws where a pattern has captured nothing: with the nearest names, or with what is missing
+  // for a gradient.
+  void check() const;
+
+  const Options& options() const { return options_; }
+
+  // The one that is alive in this thread, or null.
+  static Taps* current() { return current_; }
+
+  // What tap(), Scope and Tape::backward call.
+  void see(std::string_view name, const Tensor& tensor);
+  void see(std::string_view name, const Shape& shape,
+           const std::function<std::vector<double>()>& values);
+  void see_gradient(std::uint64_t id, const Tensor& gradient);
+  // Opens a scope and returns what close() takes.
+  std::size_t open(std::string_view name);
+  void close(std::size_t outer) { scope_.resize(outer); }
+
+ private:
+  struct Pattern {
+    std::string text;  // as it was given
+    std::string glob;  // without the endings
+    bool gradient = false;
+    bool norm = false;
+    bool captured = false;
+  };
+  static Pattern parse(std::string text);
+  // The place in seen_ of a name in the scope.
+  std::size_t note(std::string_view name, const Shape& shape, DType dtype);
+  void capture(const std::string& name, bool gradient, const Shape& shape,
+               const std::function<std::vector<double>()>& values);
+  void put(std::string name, const Shape& shape, std::vector<double> values);
+
+  static inline constinit thread_local Taps* current_ = nullptr;
+
+  std::vector<Pattern> patterns_;
+  Options options_;
+  Taps* outer_;
+  std::string scope_;  // empty, or with a dot at its end
+  std::vector<Seen> seen_;
+  std::vector<Captured> captured_;
+  std::unordered_map<std::string, std::size_t> seen_at_;
+  std::unordered_map<std::string, std::size_t> captured_at_;
+  std::unordered_multimap<std::uint64_t, std::size_t> named_;  // tensors, by id
+};
+
+// Gives a tensor its name, where something looks; an undefined tensor has none. Returns it.
+inline const Tensor& tap(std::string_view name, const Tensor& tensor) {
+  if (Taps* taps = Taps::current()) taps->see(name, tensor);
+  return tensor;
+}
+
+// The same for a number, and for something that is only computed where it is looked at: `values`
+// returns its elements, row-major.
+inline void tap(std::string_view name, double number) {
+  if (Taps* taps = Taps::current()) taps->see(name, Shape(), [=] { return std::vector{number}; });
+}
+template <class F>
+void tap(std::string_view name, const Shape& shape, F&& values) {
+  if (Taps* taps = Taps::current()) taps->see(name, shape, std::forward<F>(values));
+}
+
+// A part of the names of what is tapped while it lives: "step" and 2 make "step.2.". It must end
+// before the Taps under which it began does.
+class Scope {
+ public:
+  explicit Scope(std::string_view name) : taps_(Taps::current()) {
+    if (taps_ != nullptr) outer_ = taps_->open(name);
+  }
+  Scope(std::string_view name, Index number) : taps_(Taps::current()) {
+    if (taps_ != nullptr) outer_ = taps_->open(fmt::format("{}.{}", name, number));
+  }
+  ~Scope() {
+    if (taps_ != nullptr) taps_->close(outer_);
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Taps* taps_;
+  std::size_t outer_ = 0;
+};
+
+// Whether a pattern without endings matches a name from the beginning of one of its parts on.
+bool tap_matches(std::string_view glob, std::string_view name);
+
+// Up to `count` of the names that are most like the pattern, nearest first. Names that differ in
+// numbers alone stand for one another.
+std::vector<std::string> nearest_names(std::string_view glob, std::span<const std::string> names,
+                                       std::size_t count);
+
+}  // namespace posetape
