@@ -5,15 +5,14 @@
 #include <Eigen/Geometry>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <numbers>
 #include <optional>
 #include <utility>
 
 #include "data/skeleton.hpp"
+#include "data/text_lines.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -28,86 +27,10 @@ constexpr std::array<std::string_view, kJoints> kJointBones{
     "ltibia",   "lowerback", "thorax",    "upperneck", "head",      "lclavicle",
     "lhumerus", "lwrist",    "rclavicle", "rhumerus",  "rwrist"};
 
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\r';
-}
-
-// Text as lines of words. Blank lines and lines that start with '#' are passed over.
-class Lines {
- public:
-  Lines(std::string_view text, const std::string& file) : text_(text), file_(file) {}
-
-  // Moves to the next line with words; false at the end of the text.
-  bool next() {
-    while (position_ < text_.size()) {
-      const std::size_t end = std::min(text_.find('\n', position_), text_.size());
-      std::string_view line = text_.substr(position_, end - position_);
-      position_ = end + 1;
-      ++number_;
-      while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
-      while (!line.empty() && is_space(line.back())) line.remove_suffix(1);
-      if (line.empty() || line.front() == '#') continue;
-      rest_ = line_ = line;
-      return true;
-    }
-    rest_ = line_ = {};
-    return false;
-  }
-
-  std::string_view line() const { return line_; }
-
-  // The next word of the line, empty at its end.
-  std::string_view word() {
-    std::size_t end = 0;
-    while (end < rest_.size() && !is_space(rest_[end])) ++end;
-    const std::string_view word = rest_.substr(0, end);
-    while (end < rest_.size() && is_space(rest_[end])) ++end;
-    rest_.remove_prefix(end);
-    return word;
-  }
-
-  // The next word as a finite number.
-  double number(std::string_view of) {
-    const std::string_view text = word();
-    if (text.empty()) bad("a number for {}", of);
-    // Some writers put a plus sign before a number, which from_chars does not take.
-    const char* first = text.data() + (text.size() > 1 && text.front() == '+' ? 1 : 0);
-    const char* last = text.data() + text.size();
-    double value = 0;
-    const auto [end, error] = std::from_chars(first, last, value);
-    if (error != std::errc{} || end != last || !std::isfinite(value)) {
-      bad("a finite number for {}, found '{}'", of, text);
-    }
-    return value;
-  }
-
-  Vec3 triple(std::string_view of) {
-    const double x = number(of);
-    const double y = number(of);
-    return {x, y, number(of)};
-  }
-
-  template <class... Args>
-  [[noreturn]] void bad(fmt::format_string<Args...> expected, Args&&... args) const {
-    fail("{}:{}: expected {}", file_, number_, fmt::format(expected, std::forward<Args>(args)...));
-  }
-
- private:
-  std::string_view text_, line_, rest_;
-  const std::string& file_;
-  std::size_t position_ = 0;
-  int number_ = 0;
-};
-
-std::string read_text(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  const auto size = stream ? static_cast<std::streamoff>(stream.tellg()) : std::streamoff{-1};
-  if (size < 0) fail("{}: cannot open the file for reading", file.string());
-  std::string text(static_cast<std::size_t>(size), '\0');
-  stream.seekg(0);
-  stream.read(text.data(), size);
-  if (!stream) fail("{}: cannot read the file", file.string());
-  return text;
+Vec3 triple(TextLines& lines, std::string_view of) {
+  const double x = lines.number(of);
+  const double y = lines.number(of);
+  return {x, y, lines.number(of)};
 }
 
 Eigen::Matrix3d rotation(const Vec3& degrees) {
@@ -123,7 +46,7 @@ Eigen::Matrix3d rotation(const Vec3& degrees) {
 }
 
 // One begin ... end block of :bonedata; `lines` stands on its begin.
-AsfBone parse_bone(Lines& lines) {
+AsfBone parse_bone(TextLines& lines) {
   AsfBone bone;
   std::optional<Vec3> direction;
   std::optional<double> length;
@@ -136,11 +59,11 @@ AsfBone parse_bone(Lines& lines) {
     if (key == "name") {
       bone.name = lines.word();
     } else if (key == "direction") {
-      direction = lines.triple("direction");
+      direction = triple(lines, "direction");
     } else if (key == "length") {
       length = lines.number("length");
     } else if (key == "axis") {
-      bone.axis = rotation(lines.triple("axis"));
+      bone.axis = rotation(triple(lines, "axis"));
       has_axis = true;
       if (lines.word() != "XYZ") lines.bad("axis order XYZ, found '{}'", lines.line());
     } else if (key == "dof") {
@@ -170,7 +93,7 @@ struct AsfFile {
   std::map<std::string, std::vector<std::string>, std::less<>> children;
 };
 
-std::array<int, 6> parse_root_order(Lines& lines) {
+std::array<int, 6> parse_root_order(TextLines& lines) {
   constexpr std::array<std::string_view, 6> kSlots{"TX", "TY", "TZ", "RX", "RY", "RZ"};
   std::array<int, 6> order{};
   std::array<bool, 6> seen{};
@@ -186,18 +109,18 @@ std::array<int, 6> parse_root_order(Lines& lines) {
 }
 
 // A line of :root. The motion gives the root's place, so one in the skeleton has to be zero.
-void parse_root_line(Lines& lines, AsfFile& asf) {
+void parse_root_line(TextLines& lines, AsfFile& asf) {
   const std::string_view key = lines.word();
   if (key == "order") {
     asf.root_order = parse_root_order(lines);
   } else if (key == "axis") {
     if (lines.word() != "XYZ") lines.bad("root axis XYZ, found '{}'", lines.line());
   } else if (key == "position" || key == "orientation") {
-    if (!lines.triple(key).isZero()) lines.bad("root {} 0 0 0, found '{}'", key, lines.line());
+    if (!triple(lines, key).isZero()) lines.bad("root {} 0 0 0, found '{}'", key, lines.line());
   }
 }
 
-void parse_hierarchy_line(Lines& lines, AsfFile& asf) {
+void parse_hierarchy_line(TextLines& lines, AsfFile& asf) {
   const std::string_view parent = lines.word();
   if (parent == "begin" || parent == "end") return;
   auto& children = asf.children[std::string(parent)];
@@ -206,7 +129,7 @@ void parse_hierarchy_line(Lines& lines, AsfFile& asf) {
   }
 }
 
-void parse_unit_line(Lines& lines, AsfFile& asf) {
+void parse_unit_line(TextLines& lines, AsfFile& asf) {
   const std::string_view key = lines.word();
   if (key == "length") {
     asf.length_unit = lines.number("length unit");
@@ -241,7 +164,7 @@ void add_children(AsfFile& asf, std::string_view name, int parent, AsfSkeleton& 
 // order in every frame of real files, so the order of the frame before is the first guess.
 class FrameReader {
  public:
-  FrameReader(const AsfSkeleton& skeleton, Lines& lines)
+  FrameReader(const AsfSkeleton& skeleton, TextLines& lines)
       : skeleton_(skeleton),
         lines_(lines),
         root_(static_cast<int>(skeleton.bones.size())),
@@ -301,7 +224,7 @@ class FrameReader {
   }
 
   const AsfSkeleton& skeleton_;
-  Lines& lines_;
+  TextLines& lines_;
   int root_;                  // stands for the root after all bones
   int count_ = 0;             // frames begun
   std::vector<int> seen_in_;  // by bone: the last frame that had it
@@ -317,7 +240,7 @@ int AsfSkeleton::find(std::string_view bone) const {
 
 AsfSkeleton parse_asf(std::string_view text, const std::string& file) {
   AsfFile asf;
-  Lines lines(text, file);
+  TextLines lines(text, file);
   std::string_view section;
   while (lines.next()) {
     if (lines.line().starts_with(':')) {
@@ -362,7 +285,7 @@ AsfSkeleton parse_asf(std::string_view text, const std::string& file) {
 
 std::vector<double> parse_amc(const AsfSkeleton& skeleton, std::string_view text,
                               const std::string& file) {
-  Lines lines(text, file);
+  TextLines lines(text, file);
   bool degrees = false;
   bool more = lines.next();
   for (; more && lines.line().starts_with(':'); more = lines.next()) {

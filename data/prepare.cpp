@@ -90,21 +90,27 @@ std::vector<fs::path> sorted_entries(const fs::path& directory) {
   return entries;
 }
 
-std::vector<fs::path> trials(const fs::path& subject) {
-  std::vector<fs::path> found = sorted_entries(subject);
-  std::erase_if(found, [](const fs::path& file) { return file.extension() != ".amc"; });
+std::vector<fs::path> files_in(const fs::path& directory, const char* extension) {
+  std::vector<fs::path> found = sorted_entries(directory);
+  std::erase_if(found, [&](const fs::path& file) { return file.extension() != extension; });
   return found;
+}
+
+// The folders that hold such files, by name.
+std::vector<std::string> subjects_in(const fs::path& directory, const char* extension) {
+  std::vector<std::string> present;
+  for (const fs::path& entry : sorted_entries(directory)) {
+    if (fs::is_directory(entry) && !files_in(entry, extension).empty()) {
+      present.push_back(entry.filename().string());
+    }
+  }
+  return present;
 }
 
 }  // namespace
 
 Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, HipRoot hip) {
-  std::vector<std::string> present;
-  for (const fs::path& entry : sorted_entries(directory)) {
-    if (fs::is_directory(entry) && !trials(entry).empty()) {
-      present.push_back(entry.filename().string());
-    }
-  }
+  const std::vector<std::string> present = subjects_in(directory, ".amc");
   if (present.empty()) {
     fail("{}: expected a folder for each subject with <subject>.asf and .amc files, found none",
          directory.string());
@@ -119,7 +125,7 @@ Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, Hi
   std::vector<AsfSkeleton> skeletons;
   std::vector<Trial> files;
   for (const std::string& subject : subjects) {
-    for (const fs::path& file : trials(directory / subject)) {
+    for (const fs::path& file : files_in(directory / subject, ".amc")) {
       files.push_back({skeletons.size(), file});
     }
     skeletons.push_back(read_asf(directory / subject / (subject + ".asf")));
@@ -137,6 +143,46 @@ Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, Hi
   meta["acknowledgement"] =
       "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created "
       "with funding from NSF EIA-0196217.";
+  dataset.metadata = meta.dump();
+  return dataset;
+}
+
+Dataset prepare_bvh(const fs::path& directory, const PrepareOptions& options,
+                    const BvhOptions& bvh) {
+  std::vector<std::string> present = subjects_in(directory, ".bvh");
+  const bool flat = present.empty();
+  if (flat) present = {fs::canonical(directory).filename().string()};
+  const auto subjects = choose(present, options.subjects, "subject");
+  const auto tests = choose_tests(subjects, options.test_subjects, {});
+
+  struct Trial {
+    std::string subject;
+    fs::path file;
+  };
+  std::vector<Trial> trials;
+  for (const std::string& subject : subjects) {
+    for (const fs::path& file : files_in(flat ? directory : directory / subject, ".bvh")) {
+      trials.push_back({subject, file});
+    }
+  }
+  if (trials.empty()) {
+    fail("{}: expected .bvh files, or a folder of them for each subject, found none",
+         directory.string());
+  }
+
+  Dataset dataset;
+  dataset.sequences = film_all(
+      static_cast<int>(trials.size()),
+      [&](int i) {
+        Motion motion = read_bvh_motion(trials[i].file, bvh);
+        motion.subject = trials[i].subject;
+        return motion;
+      },
+      options);
+  dataset.test_subjects = tests;
+  auto meta = metadata("bvh", options, subjects, tests);
+  meta["metres_per_unit"] = bvh.metres_per_unit;
+  meta["up"] = bvh.z_up ? "z" : "y";
   dataset.metadata = meta.dump();
   return dataset;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/amc.hpp"
+#include "data/bvh.hpp"
 #include "data/dataset.hpp"
 #include "data/detector.hpp"
 #include "data/synthetic.hpp"
@@ -35,6 +36,12 @@ struct PrepareOptions {
 // subjects and cameras.
 Dataset prepare_cmu(const std::filesystem::path& directory, const PrepareOptions& options = {},
                     HipRoot hip = HipRoot::root);
+
+// `directory` holds BVH files in one folder a subject, or files alone, which are then of one
+// subject named after the directory. Sequences are named <subject>/<file without .bvh>/<camera>.
+// There are no test subjects by default.
+Dataset prepare_bvh(const std::filesystem::path& directory, const PrepareOptions& options = {},
+                    const BvhOptions& bvh = {});
 
 // Generated motion (synthetic.hpp), named e.g. P1/walk_1/0. Rate and seed come from `options`.
 Dataset prepare_synthetic(const PrepareOptions& options = {}, SyntheticOptions motion = {});

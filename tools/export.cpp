@@ -1,9 +1,13 @@
-// posetape export: poses as a table that spreadsheets and other programs read.
+// posetape export: poses as a table that spreadsheets and other programs read, or as skeletons that
+// Blender and the like do.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <utility>
 
+#include "data/bvh_poses.hpp"
 #include "data/skeleton.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
@@ -15,7 +19,7 @@ namespace {
 
 struct Options {
   Common common;
-  std::string input, output, field = "refined_3d";
+  std::string input, output, field = "refined_3d", format = "csv", bones = "mean";
   std::vector<std::string> sequences;
 };
 
@@ -43,55 +47,106 @@ std::string heading(int channels) {
   return line + "\n";
 }
 
-void run(const Options& options) {
-  options.common.apply();
-  const data::Dataset dataset = read_input(options.input, false);
-  AtomicFile file(options.output);
-  file.write(heading(options.field == "pose_2d" ? 2 : 3));
-  int sequences = 0;
-  std::int64_t frames = 0;
+// The sequences to write, with their poses.
+using Chosen = std::vector<std::pair<const data::Sequence*, const data::PoseArray*>>;
+
+Chosen choose(const Options& options, const data::Dataset& dataset) {
+  Chosen chosen;
   for (const data::Sequence& sequence : dataset.sequences) {
     const bool wanted =
         options.sequences.empty() ||
         std::ranges::find(options.sequences, sequence.name) != options.sequences.end();
     const data::PoseArray* poses = wanted ? find_field(sequence, options.field) : nullptr;
-    if (poses == nullptr) continue;
-    const std::string name = quoted(sequence.name);
+    if (poses != nullptr) chosen.emplace_back(&sequence, poses);
+  }
+  if (chosen.empty()) {
+    fail("{}: no sequence{} has {}; 'posetape info' lists what it has", options.input,
+         options.sequences.empty() ? "" : " of those", options.field);
+  }
+  return chosen;
+}
+
+void write_csv(const Options& options, const Chosen& chosen) {
+  AtomicFile file(options.output);
+  file.write(heading(options.field == "pose_2d" ? 2 : 3));
+  for (const auto& [sequence, poses] : chosen) {
+    const std::string name = quoted(sequence->name);
     std::string lines;
     for (int f = 0; f < poses->frames(); ++f) {
-      lines += fmt::format("{},{},{:.10g}", name, f, f / double{sequence.fps});
+      lines += fmt::format("{},{},{:.10g}", name, f, f / double{sequence->fps});
       for (int i = 0; i < data::kJoints * poses->channels; ++i) {
         lines += fmt::format(",{}", poses->frame(f)[i]);
       }
       lines += '\n';
     }
     file.write(lines);
-    ++sequences;
-    frames += poses->frames();
-  }
-  if (sequences == 0) {
-    fail("{}: no sequence{} has {}; 'posetape info' lists what it has", options.input,
-         options.sequences.empty() ? "" : " of those", options.field);
   }
   file.commit();
-  fmt::print("wrote {}: {} frames of {} sequences\n", options.output, frames, sequences);
+}
+
+// One file of a single sequence, or a folder with one for each.
+void write_bvh(const Options& options, const Chosen& chosen) {
+  const auto bones = options.bones == "mean" ? data::BvhBones::mean : data::BvhBones::exact;
+  const bool single = options.output.ends_with(".bvh");
+  if (single && chosen.size() > 1) {
+    fail(
+        "{}: a BVH file holds one sequence, and {} has {}; choose one with --sequences, or name a "
+        "folder",
+        options.output, options.input, chosen.size());
+  }
+  if (!single) std::filesystem::create_directories(options.output);
+  for (const auto& [sequence, poses] : chosen) {
+    std::string name = sequence->name;
+    std::ranges::replace(name, '/', '_');
+    const std::string path =
+        single ? options.output
+               : (std::filesystem::path(options.output) / (name + ".bvh")).string();
+    write_file(path, data::format_bvh(data::bvh_of_poses(*poses, sequence->fps, bones)));
+  }
+}
+
+void run(const Options& options) {
+  options.common.apply();
+  if (options.format == "bvh" && options.field == "pose_2d") {
+    fail("--field pose_2d: a BVH file holds 3D poses; export them as csv");
+  }
+  const data::Dataset dataset = read_input(options.input, false);
+  const Chosen chosen = choose(options, dataset);
+  options.format == "csv" ? write_csv(options, chosen) : write_bvh(options, chosen);
+  std::int64_t frames = 0;
+  for (const auto& [sequence, poses] : chosen) frames += poses->frames();
+  fmt::print("wrote {}: {} frames of {} sequences\n", options.output, frames, chosen.size());
 }
 
 }  // namespace
 
 void add_export(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("export", "Write poses as a CSV table, a line a frame");
+  CLI::App* command =
+      app.add_subcommand("export", "Write poses as a CSV table, a line a frame, or as BVH");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   command->add_option("input", options->input, "Dataset (.npz)")->required();
-  command->add_option("-o,--output", options->output, "Table to write (.csv)")->required();
+  command
+      ->add_option("-o,--output", options->output,
+                   "Table to write (.csv), or a file or folder of skeletons (.bvh)")
+      ->required();
+  command->add_option("--format", options->format, "csv, or bvh: skeletons with rotations")
+      ->check(CLI::IsMember({"csv", "bvh"}))
+      ->capture_default_str();
+  command
+      ->add_option("--bones", options->bones,
+                   "bvh: bones of their mean length over the clip, or exactly as in each frame")
+      ->check(CLI::IsMember({"mean", "exact"}))
+      ->capture_default_str();
   command
       ->add_option("--field", options->field,
                    "Which poses: metres in camera space, or pixels of pose_2d")
       ->check(CLI::IsMember({"refined_3d", "noisy_3d", "pose_3d", "pose_2d"}))
       ->capture_default_str();
   command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
-  command->footer("Example: posetape export refined.npz -o refined.csv");
+  command->footer(
+      "Example: posetape export refined.npz -o refined.csv\n"
+      "         posetape export refined.npz -o poses/ --format bvh");
   command->callback([options] { run(*options); });
 }
 

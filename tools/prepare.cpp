@@ -1,6 +1,7 @@
 // posetape prepare: datasets from motion capture, or from the embedded generator.
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
 
 #include "data/h36m.hpp"
@@ -14,13 +15,24 @@ namespace {
 struct Options {
   Common common;
   data::PrepareOptions prepare;
-  data::SyntheticOptions motion;
   std::string directory;
   std::string output;
   std::string detector = "simulated";
   std::string hip = "root";
   std::vector<std::string> test_subjects;
 };
+
+struct SyntheticFiles : Options {
+  data::SyntheticOptions motion;
+};
+
+struct BvhFiles : Options {
+  data::BvhOptions motion;
+  std::string up = "y";
+};
+
+// Metres.
+const std::map<std::string, double> kUnits{{"m", 1}, {"cm", 0.01}, {"mm", 0.001}, {"in", 0.0254}};
 
 void add_common(CLI::App& command, Options& options) {
   options.common.add_to(command);
@@ -174,7 +186,34 @@ void add_prepare(CLI::App& app) {
                     cmu->hip == "midpoint" ? data::HipRoot::midpoint : data::HipRoot::root));
   });
 
-  auto generated = std::make_shared<Options>();
+  auto bvh = std::make_shared<BvhFiles>();
+  CLI::App* from_bvh = prepare->add_subcommand("bvh", "From motion capture in BVH files");
+  add_common(*from_bvh, *bvh);
+  from_bvh
+      ->add_option("directory", bvh->directory,
+                   "Folder with .bvh files, or with one folder of them for each subject")
+      ->required();
+  from_bvh
+      ->add_option("--unit", bvh->motion.metres_per_unit,
+                   "The files' unit of length: m, cm, mm, in, or so many metres")
+      ->transform(CLI::Transformer(kUnits).description("UNIT"))
+      ->check([](const std::string& text) {
+        double metres = 0;
+        const bool good = CLI::detail::lexical_cast(text, metres) && metres > 0;
+        return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
+      })
+      ->capture_default_str();
+  from_bvh->add_option("--up", bvh->up, "The files' vertical axis")
+      ->check(CLI::IsMember({"y", "z"}))
+      ->capture_default_str();
+  from_bvh->footer("Example: posetape prepare bvh lafan1/ -o data.npz --test-subjects subject5");
+  from_bvh->callback([bvh] {
+    settle(*bvh);
+    bvh->motion.z_up = bvh->up == "z";
+    write(*bvh, data::prepare_bvh(bvh->directory, bvh->prepare, bvh->motion));
+  });
+
+  auto generated = std::make_shared<SyntheticFiles>();
   CLI::App* synthetic = prepare->add_subcommand("synthetic", "From the embedded motion generator");
   add_common(*synthetic, *generated);
   synthetic->add_option("--people", generated->motion.subjects, "How many different bodies")

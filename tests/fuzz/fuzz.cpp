@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "data/amc.hpp"
+#include "data/bvh.hpp"
 #include "data/dataset.hpp"
 #include "data/numpy_pickle.hpp"
 #include "data/torch_file.hpp"
@@ -133,17 +134,24 @@ void fuzz_amc(Bytes bytes) {
   data::forward_kinematics(skeleton, values, data::HipRoot::midpoint);
 }
 
+void fuzz_bvh(Bytes bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const data::Bvh bvh = data::parse_bvh(text, "fuzz.bvh");
+  data::bvh_motion(bvh, {});
+}
+
 struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
-constexpr std::array<Target, 7> kTargets{{{"pickle", fuzz_pickle},
+constexpr std::array<Target, 8> kTargets{{{"pickle", fuzz_pickle},
                                           {"npy", fuzz_npy},
                                           {"npz", fuzz_npz},
                                           {"dataset", fuzz_dataset},
                                           {"torch", fuzz_torch},
                                           {"safetensors", fuzz_safetensors},
-                                          {"amc", fuzz_amc}}};
+                                          {"amc", fuzz_amc},
+                                          {"bvh", fuzz_bvh}}};
 
 const Target& chosen() {
   const char* name = std::getenv("POSETAPE_FUZZ");
@@ -151,7 +159,7 @@ const Target& chosen() {
     if (name != nullptr && target.name == name) return target;
   }
   std::fprintf(stderr,
-               "set POSETAPE_FUZZ to one of pickle npy npz dataset torch safetensors amc\n");
+               "set POSETAPE_FUZZ to one of pickle npy npz dataset torch safetensors amc bvh\n");
   std::exit(2);
 }
 

@@ -120,6 +120,30 @@ class WholeJob(unittest.TestCase):
         self.assertIn("refined_3d", refused("export", WORK / "data.npz", "-o", WORK / "none.csv"))
         self.assertFalse((WORK / "none.csv").exists())
 
+    def test_bvh_comes_back_as_the_same_poses(self):
+        run("export", WORK / "refined.npz", "-o", WORK / "bvh" / "P1", "--format", "bvh",
+            "--bones", "exact", "--sequences", "P1/walk_1/0,P1/run_1/1")
+        self.assertEqual(sorted(f.name for f in (WORK / "bvh" / "P1").iterdir()),
+                         ["P1_run_1_1.bvh", "P1_walk_1_0.bvh"])
+        run("prepare", "bvh", WORK / "bvh", "-o", WORK / "bvh.npz", "--cameras", 0)
+        back, first = arrays(WORK / "bvh.npz"), arrays(WORK / "refined.npz")["P1/run_1/1/refined_3d"]
+        poses = back["P1/P1_run_1_1/0/pose_3d"].astype(float)
+        self.assertEqual(poses.shape, first.shape)
+
+        def distances(p):
+            return np.linalg.norm(p[:, :, None] - p[:, None, :], axis=-1)
+
+        # Another camera sees them, so that only distances are the same.
+        np.testing.assert_allclose(distances(poses), distances(first.astype(float)), atol=2e-5)
+        self.assertIn("one sequence", refused("export", WORK / "refined.npz", "-o",
+                                              WORK / "all.bvh", "--format", "bvh"))
+        self.assertIn("--unit", refused("prepare", "bvh", WORK / "bvh", "-o", WORK / "b.npz",
+                                        "--unit", "m"))
+        (WORK / "nothing").mkdir()
+        self.assertIn("expected .bvh files", refused("prepare", "bvh", WORK / "nothing", "-o",
+                                                     WORK / "b.npz"))
+        run("prepare", "bvh", WORK / "bvh", "-o", WORK / "b.npz", "--unit", "ell", expect=2)
+
     def test_a_table_of_several_files(self):
         run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "bias.npz",
             "--control", "bias")
