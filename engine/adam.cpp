@@ -44,7 +44,8 @@ void Adam::update() {
     launch(where,
            AdamUpdate<T>{masters_.data<A>(), std::is_same_v<A, T> ? nullptr : values_.data<T>(),
                          gradients_.data<T>(), m.data<A>(), v.data<A>(), rates_.data<double>(),
-                         masters_.size(), options_.beta1, options_.beta2, options_.eps});
+                         masters_.size(), options_.beta1, options_.beta2, options_.eps,
+                         options_.weight_decay});
   });
   if (profile != nullptr) {
     // Reads p, g, m, v and writes p, m, v.

@@ -1,4 +1,4 @@
-// The optimiser: Adam on a model's parameter block.
+// The optimiser: Adam, or AdamW, on a model's parameter block.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@ struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
+  // Decoupled (AdamW): each step also takes lr times this part off every parameter.
+  double weight_decay = 0;
 };
 
 class Adam {

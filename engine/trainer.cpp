@@ -15,7 +15,9 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
-    : parameters_(&parameters), options_(options), adam_(parameters) {}
+    : parameters_(&parameters),
+      options_(options),
+      adam_(parameters, {.weight_decay = options.weight_decay}) {}
 
 double Trainer::lr() const {
   return options_.lr * std::pow(options_.decay, state_.epoch);

@@ -22,6 +22,7 @@ struct TrainOptions {
   double decay = 0.96;  // of the learning rate, after every epoch
   // Stop after this many epochs in a row without a better validation; 0: never.
   int patience = 0;
+  double weight_decay = 0;  // of Adam, decoupled
 };
 
 // Where a run is. `step` counts inside the epoch.

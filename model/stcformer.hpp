@@ -47,6 +47,10 @@ class Stcformer {
   // y [B, N, J, 2], normalised screen coordinates -> [B, N, J, 3], root-relative metres. The root
   // joint's output is a free output of the network; callers set it to zero.
   Tensor operator()(const Tensor& y) const;
+  // The loss of the released code: the mean distance of joints, over all frames of the windows.
+  Tensor loss(const Tensor& prediction, const Tensor& truth) const {
+    return joint_distance_loss(prediction, truth);
+  }
 
   const StcformerConfig& config() const { return config_; }
   ParameterList& parameters() { return parameters_; }

@@ -7,11 +7,12 @@ namespace posetape {
 template <class T>
 static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<T> a) {
   using A = Accumulator<T>;
-  // Divisions in f64, one a block.
-  POSETAPE_SHARED(A, shared, 2);
+  // In f64, once a block.
+  POSETAPE_SHARED(A, shared, 3);
   if (threadIdx.x == 0) {
     shared[0] = static_cast<A>(a.rates[0] / a.rates[1]);
     shared[1] = static_cast<A>(1 / a.rates[2]);
+    shared[2] = static_cast<A>(1 - a.rates[0] * a.weight_decay);  // exactly 1 without decay
   }
   __syncthreads();
   const Index i = Index{blockIdx.x} * cuda::kThreads + threadIdx.x;
@@ -21,7 +22,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<
   const A v = static_cast<A>(a.beta2) * a.v[i] + static_cast<A>(1 - a.beta2) * g * g;
   a.m[i] = m;
   a.v[i] = v;
-  const A p = a.p[i] - shared[0] * m / (sqrt_(v * shared[1]) + static_cast<A>(a.eps));
+  const A p = shared[2] * a.p[i] - shared[0] * m / (sqrt_(v * shared[1]) + static_cast<A>(a.eps));
   a.p[i] = p;
   if (a.copy != nullptr) a.copy[i] = store<T>(p);
 }

@@ -1,6 +1,7 @@
 // One step of Adam (Kingma and Ba, arXiv 1412.6980) over one flat block of parameters:
 //     m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2
-//     p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+//     p = (1 - lr w) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+// with the decoupled weight decay w of AdamW (Loshchilov and Hutter, arXiv 1711.05101); 0 for Adam.
 #pragma once
 
 #include "kernels/scalar.hpp"
@@ -21,6 +22,7 @@ struct AdamUpdate {
   double beta1;
   double beta2;
   double eps;
+  double weight_decay;
 };
 
 }  // namespace posetape

@@ -14,6 +14,7 @@ static void run(const AdamUpdate<T>& a) {
   const auto rate = static_cast<A>(a.rates[0] / a.rates[1]);
   const auto scale2 = static_cast<A>(1 / a.rates[2]);
   const auto eps = static_cast<A>(a.eps);
+  const auto kept = static_cast<A>(1 - a.rates[0] * a.weight_decay);  // exactly 1 without decay
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const A g = load(a.g[i]);
@@ -21,7 +22,7 @@ static void run(const AdamUpdate<T>& a) {
       const A v = beta2 * a.v[i] + rest2 * g * g;
       a.m[i] = m;
       a.v[i] = v;
-      const A p = a.p[i] - rate * m / (sqrt_(v * scale2) + eps);
+      const A p = kept * a.p[i] - rate * m / (sqrt_(v * scale2) + eps);
       a.p[i] = p;
       if (a.copy != nullptr) a.copy[i] = store<T>(p);
     }

@@ -69,7 +69,7 @@ ModelCase stcformer(std::string name, Index depth) {
             const Tensor y = poses(s, 2, 1, dtype).to(device);
             const Tensor truth = poses(s, 3, 2, dtype).to(device);
             return ModelStep{model, &model->parameters(),
-                             [=] { return joint_distance_loss((*model)(y), truth); }};
+                             [=] { return model->loss((*model)(y), truth); }};
           }};
 }
 

@@ -9,6 +9,7 @@
 #include "engine/gradcheck.hpp"
 #include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
+#include "model/mixste.hpp"
 #include "model/stcformer.hpp"
 #include "tests/cases/models.hpp"
 
@@ -85,6 +86,35 @@ void check_close(const std::vector<double>& got, const std::vector<double>& expe
   }
 }
 
+// A lifter's losses.
+template <class Network, class Config>
+std::vector<double> lifter_losses(const Config& config, DType dtype, Device device) {
+  Network network(config, dtype, 5, device);
+  Trainer trainer(network.parameters(), {1, 20, 1e-3, 1, 0, 0.1});
+  const DType type = accumulator_of(dtype);
+  std::vector<double> losses;
+  Trainer::Hooks hooks;
+  hooks.batch = [&](int, int step) {
+    const auto seed = static_cast<std::uint64_t>(10 * step);
+    return Trainer::Batch{{poses(2, seed + 1, type), poses(3, seed + 2, type)}};
+  };
+  hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(network(in[0]), in[1]); };
+  hooks.validate = [] { return 1.0; };
+  hooks.on_step = [&](const TrainState&, double loss) { losses.push_back(loss); };
+  trainer.run(hooks);
+  return losses;
+}
+
+template <class Network, class Config>
+void check_lifter(const Config& config) {
+  const std::pair<DType, double> tolerances[] = {{DType::f32, 1e-5}, {DType::bf16, 2e-2}};
+  for (const auto& [dtype, tolerance] : tolerances) {
+    const auto cpu = lifter_losses<Network>(config, dtype, Device::cpu);
+    CHECK(cpu.back() < cpu.front());
+    check_close(lifter_losses<Network>(config, dtype, Device::cuda), cpu, tolerance);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("cuda: 50 training steps give the CPU's losses, and the refined poses are the CPU's") {
@@ -121,4 +151,9 @@ TEST_CASE("cuda: bf16 training follows the CPU's") {
   // Roundings to eight bits fall the other way now and then.
   check_close(device.losses, cpu.losses, 2e-2);
   CHECK(device.losses.back() < 0.9 * device.losses.front());
+}
+
+TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
+  check_lifter<model::Stcformer>(model::StcformerConfig{8, 2, 2, 2});
+  check_lifter<model::Mixste>(model::MixsteConfig{8, 2, 2, 2, 5});
 }

@@ -61,13 +61,18 @@ std::vector<double> run(Toy& toy, Trainer& trainer, int stop_after) {
 
 }  // namespace
 
-TEST_CASE("100 steps of Adam in f64 follow the paper's formulas") {
+TEST_CASE("100 steps of Adam and AdamW in f64 follow the papers' formulas") {
+  double weight_decay = 0;
+  SUBCASE("Adam") {}
+  SUBCASE("AdamW") {
+    weight_decay = 0.1;
+  }
   ParameterList list(64, DType::f64, 3);
   const Tensor p = list.add("p", {5}, {Init::uniform, 1});
   std::vector<double> x = p.to_doubles();
   std::vector<double> m(5, 0.0);
   std::vector<double> v(5, 0.0);
-  Adam adam(list);
+  Adam adam(list, {.weight_decay = weight_decay});
   for (int t = 1; t <= 100; ++t) {
     const double lr = 1e-2 * std::pow(0.96, t / 10);
     for (std::size_t i = 0; i < 5; ++i) {
@@ -77,6 +82,7 @@ TEST_CASE("100 steps of Adam in f64 follow the paper's formulas") {
       v[i] = 0.999 * v[i] + 0.001 * g * g;
       const double m_hat = m[i] / (1 - std::pow(0.9, t));
       const double v_hat = v[i] / (1 - std::pow(0.999, t));
+      x[i] -= lr * weight_decay * x[i];
       x[i] -= lr * m_hat / (std::sqrt(v_hat) + 1e-8);
     }
     adam.step(lr);
