@@ -286,6 +286,43 @@ class Page(unittest.TestCase):
         self.assertTrue(self.browser.run("document.getElementById('errors').hidden"))
 
 
+    def test_tables(self):
+        self.open(self.dataset)
+        self.assertRegex(self.text("#metrics tbody tr"), r"MPJPE \(mm\)40\.0036\.67−3\.33")
+        rows = "[...document.querySelectorAll('#actions tbody th')].map((e) => e.textContent)"
+        actions = ["</script><b>\"bold\"&'é", "sit", "walk"]
+        self.assertEqual(self.browser.run(rows), actions)
+        self.browser.click("#actions thead th:nth-child(5) button")  # refined, the largest first
+        self.assertEqual(self.browser.run(rows), ["walk", "sit", actions[0]])
+        self.assertIn("−", self.text("#summary"))
+        self.assertEqual(self.skeletons("#histogram"), {"base", "refined"})
+
+    def test_training(self):
+        log = WORK / "refiner.log.jsonl"
+        log.write_text(self.log("fold 1/2", 30) + self.log("full", 20))
+        self.open(log)
+        self.assertEqual(self.text("#run"), "fold 1/2full")
+        self.assertIn("poses and errors", self.text("#absent"))
+        self.assertIn("best, epoch 2: 28.00 mm", self.text("#training-charts"))
+        self.browser.run(
+            "(() => { const s = document.getElementById('run'); s.value = 1;"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        self.assertIn("best, epoch 2: 18.00 mm", self.text("#training-charts"))
+        self.assertIn("blocks.0", self.text("#training-charts"))
+        self.assertIn("refined", self.skeletons("#training-charts"))
+
+    def log(self, model, start):
+        lines = [{"event": "start"}]
+        for epoch in range(3):
+            lines.append({
+                "model": model, "epoch": epoch + 1, "lr": 1e-3 * 0.96**epoch, "loss": 1 / (epoch + 1),
+                "validation_mm": start - epoch * (3 - epoch), "best": epoch < 2, "seconds": 2.5,
+                "gradient_norms": {"blocks.0": 0.1 * (epoch + 1), "blocks.1": 0.3},
+            })  # fmt: skip
+        return "".join(json.dumps(line) + "\n" for line in lines)
+
+
 class Data(unittest.TestCase):
     def test_precision_and_size(self):
         path = WORK / "four.npz"
@@ -309,6 +346,11 @@ class Data(unittest.TestCase):
         write_dataset(path, ERRORS)
         self.assertIn("no sequence 'P9/x/0'", report(path, "--sequences", "P9/x/0", expect=1))
         self.assertIn("second dataset", report(path, path, expect=1))
+        log = WORK / "bad.log.jsonl"
+        log.write_text('{"epoch": 1, "loss": 2}\nnonsense\n')
+        self.assertIn("line 2 is not JSON: nonsense", report(log, expect=1))
+        log.write_text('{"event": "start"}\n')
+        self.assertIn("no line of an epoch", report(log, expect=1))
         self.assertIn("no-such.npz", report(WORK / "no-such.npz", expect=1))
 
 

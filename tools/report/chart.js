@@ -12,13 +12,14 @@ function ticks(low, high, count) {
   return values;
 }
 
-// Powers of ten, each where they are few and every n-th where they are many.
+// Powers of ten, fewer where they are many; with 2 and 5 times them where they are few.
 function logTicks(low, high, count) {
-  const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
-  const every = Math.max(1, Math.ceil((to - from + 1) / count));
+  const [from, to] = [Math.floor(Math.log10(low)), Math.floor(Math.log10(high) + 1e-9)];
+  const every = Math.max(1, Math.ceil((to - from) / count));
+  const factors = to - from < 2 ? [1, 2, 5] : [1];
   const values = [];
-  for (let p = from; p <= to; p += every) values.push(10 ** p);
-  return values.length > 1 ? values : [low, Math.sqrt(low * high), high];
+  for (let p = from; p <= to; p += every) values.push(...factors.map((f) => f * 10 ** p));
+  return values.filter((v) => v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9));
 }
 
 function tickText(value) {

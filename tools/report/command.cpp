@@ -15,6 +15,7 @@
 #include "tools/report/coding.hpp"
 #include "tools/report/page.hpp"
 #include "tools/report/poses.hpp"
+#include "tools/report/training.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -57,6 +58,14 @@ void add_dataset(const Options& options, const std::string& path, Json& page) {
       report::shown_sequences(dataset, chosen, comparison, options.poses);
   page["sequences"] = report::poses_json(dataset, shown, comparison);
   page["left_out"] = chosen.size() - shown.size();
+  if (!comparison) return;
+  page["scores"] = data::json_report(*comparison);
+  page["scores"]["base"].erase("sequences");
+  if (comparison->refined) page["scores"]["refined"].erase("sequences");
+}
+
+void add_log(const std::string& path, Json& page) {
+  for (Json& run : report::training_json(path)) page["training"].push_back(std::move(run));
 }
 
 void run(const Options& options) {
@@ -67,7 +76,11 @@ void run(const Options& options) {
             {"worst", options.poses.worst}};
   for (const std::string& path : options.inputs) {
     page["files"].push_back(std::filesystem::path(path).filename().string());
-    add_dataset(options, path, page);
+    if (path.ends_with(".jsonl")) {
+      add_log(path, page);
+    } else {
+      add_dataset(options, path, page);
+    }
   }
   const std::string text = report::kPageHead + report::script_text(page) + report::kPageTail;
   write_file(options.output, text);
@@ -82,7 +95,9 @@ void add_report(CLI::App& app) {
       app.add_subcommand("report", "One HTML page to look through poses and their errors");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("inputs", options->inputs, "Dataset (.npz), best with refined_3d and pose_3d")
+  command
+      ->add_option("inputs", options->inputs,
+                   "In any order: a dataset (.npz), logs of training (.jsonl)")
       ->required();
   command->add_option("-o,--output", options->output, "Page to write (.html)")->required();
   command
@@ -103,7 +118,7 @@ void add_report(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
-  command->footer("Example: posetape report refined.npz -o report.html");
+  command->footer("Example: posetape report refined.npz refiner.log.jsonl -o report.html");
   command->callback([options] { run(*options); });
 }
 

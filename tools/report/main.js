@@ -4,7 +4,11 @@ setTheme(theme);
 
 const sections = {
   poses: {data: report.sequences, start: () => new Player(),
-    needs: "a dataset (refined.npz) shows poses and tables"},
+    needs: "poses and errors (give refined.npz)"},
+  tables: {data: report.scores, start: () => new Tables(),
+    needs: "errors (they need pose_3d and noisy_3d in the dataset)"},
+  training: {data: report.training, start: () => new Training(),
+    needs: "training (give the log, refiner.log.jsonl)"},
 };
 
 byId("files").textContent = `Made by posetape report from ${report.files.join(", ")}.`;
