@@ -1,11 +1,11 @@
 // STCFormer's weights under the names and in the layout of its released PyTorch code
-// (github.com/zhenhuat/STCFormer), to our network and back.
+// (github.com/zhenhuat/STCFormer).
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "engine/safetensors.hpp"
+#include "model/pytorch_weights.hpp"
 #include "model/stcformer.hpp"
 
 namespace posetape::model {
@@ -17,23 +17,12 @@ bool is_stcformer_state(const TensorFile& weights);
 // from none; `source` starts the message.
 StcformerConfig stcformer_config(const TensorFile& weights, const std::string& source);
 
-// What does not fit: names, the last with both shapes.
-struct WeightsReport {
-  std::vector<std::string> missing, extra, wrong;
-  bool fits() const { return missing.empty() && extra.empty() && wrong.empty(); }
-};
-
-// Copies the weights of the released code into the network. The mathematics is the same up to the
-// order of channels, so that only rows and columns move:
+// The mathematics is the same up to the order of channels, so that only rows and columns move:
 //   qkv    rows 3 j + {0, 1, 2} there are q, k and v of channel j, here rows j, D + j and 2 D + j
 //   proj   columns there are head by head, the spatial half of a head before its temporal half;
 //          here all spatial heads come first
 //   sep2_s, sep2_t   the convolutions of the spatial and of the temporal half, here one of D
 //   channels
-// Weights that fit are copied even where others do not.
-WeightsReport from_pytorch(const TensorFile& weights, Stcformer& network);
-
-// The reverse: what torch.nn.Module.load_state_dict of the released code accepts.
-TensorFile to_pytorch(const Stcformer& network);
+std::vector<WeightEntry> pytorch_table(const StcformerConfig& config);
 
 }  // namespace posetape::model

@@ -1,10 +1,12 @@
-// posetape convert: STCFormer's weights from PyTorch's checkpoints to lifters, and back.
+// posetape convert: lifters' weights from PyTorch's checkpoints, and back.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "data/torch_file.hpp"
+#include "model/mixste_pytorch.hpp"
 #include "model/stcformer_pytorch.hpp"
 #include "tools/commands.hpp"
 #include "tools/lifters.hpp"
@@ -15,10 +17,11 @@ namespace {
 struct Options {
   Common common;
   std::string input, output, lifter = "full";
-  int frames = 81;
+  std::optional<int> frames;
+  std::optional<Index> heads;
 };
 
-void print_names(const char* what, const std::vector<std::string>& names) {
+void print_names(const std::string& what, const std::vector<std::string>& names) {
   for (const std::string& name : names) fmt::print("  {}: {}\n", what, name);
 }
 
@@ -28,31 +31,65 @@ Index count(const ParameterList& parameters) {
   return total;
 }
 
+std::vector<model::WeightEntry> table_of(const model::LifterConfig& config) {
+  return std::visit([](const auto& c) { return model::pytorch_table(c); }, config);
+}
+
+model::LifterConfig config_of(const Options& options, const TensorFile& weights) {
+  if (model::is_stcformer_state(weights)) {
+    if (options.heads) fail("{}: STCFormer's heads follow from its weights", options.input);
+    return model::stcformer_config(weights, options.input);
+  }
+  if (model::is_mixste_state(weights)) {
+    return model::mixste_config(weights, options.heads.value_or(8), options.input);
+  }
+  fail(
+      "{}: holds neither STCFormer nor MixSTE: it has no tensor 'pose_emb.weight' or "
+      "'Spatial_pos_embed'",
+      options.input);
+}
+
+// Windows of this many frames: what MixSTE's weights are for, what is chosen for STCFormer's.
+int frames_of(const Options& options, const model::LifterConfig& config) {
+  const auto* mixste = std::get_if<model::MixsteConfig>(&config);
+  if (mixste == nullptr) return options.frames.value_or(81);
+  const int frames = static_cast<int>(mixste->frames);
+  if (options.frames && *options.frames != frames) {
+    fail("{}: its windows have {} frames, so --frames {} cannot be", options.input, frames,
+         *options.frames);
+  }
+  return frames;
+}
+
 // The weights of the released code become a lifter that knows every subject.
 void import_weights(const Options& options, const TensorFile& weights) {
-  const model::StcformerConfig config = model::stcformer_config(weights, options.input);
-  LifterSet set{config, options.frames, {}};
-  set.lifters.push_back({"full", {}, model::Stcformer(config, DType::f32, 0)});
-  const model::WeightsReport report = model::from_pytorch(weights, set.lifters[0].network);
+  const model::LifterConfig config = config_of(options, weights);
+  const std::string_view name = model::lifter_name(config);
+  const auto table = table_of(config);
+  const auto sizes = std::visit(
+      [](const auto& c) {
+        return fmt::format("{} wide, {} blocks, {} heads", c.width, c.depth, c.heads);
+      },
+      config);
+  // Before memory is taken for what the file may only claim.
+  const model::WeightsReport report = model::check_weights(weights, table);
   if (!report.fits()) {
     print_names("missing", report.missing);
     print_names("wrong shape", report.wrong);
-    print_names("not of STCFormer", report.extra);
-    fail(
-        "{}: {} tensors are missing, {} have a wrong shape and {} are not of STCFormer ({} wide, "
-        "{} blocks)",
-        options.input, report.missing.size(), report.wrong.size(), report.extra.size(),
-        config.width, config.depth);
+    print_names("not of " + std::string(name), report.extra);
+    fail("{}: {} tensors are missing, {} have a wrong shape and {} are not of {} ({})",
+         options.input, report.missing.size(), report.wrong.size(), report.extra.size(), name,
+         sizes);
   }
+  LifterSet set{config, frames_of(options, config), {}};
+  set.lifters.push_back({"full", {}, model::LifterNetwork(config, DType::f32, 0)});
+  model::from_pytorch(weights, table, set.lifters[0].network.parameters());
   TensorFile file;
   save(set, file);
   write_safetensors(options.output, file);
-  fmt::print(
-      "wrote {}: {} tensors of {}, {} parameters ({} wide, {} blocks, {} heads), windows of "
-      "{} frames\n",
-      options.output, weights.tensors.size(), options.input,
-      count(set.lifters[0].network.parameters()), config.width, config.depth, config.heads,
-      options.frames);
+  fmt::print("wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames\n",
+             options.output, weights.tensors.size(), options.input, name,
+             count(set.lifters[0].network.parameters()), sizes, set.frames);
 }
 
 void export_weights(const Options& options, const LifterSet& set) {
@@ -61,10 +98,10 @@ void export_weights(const Options& options, const LifterSet& set) {
     fail("{}: has no lifter '{}'; 'posetape info' lists those that it has", options.input,
          options.lifter);
   }
-  const TensorFile file = model::to_pytorch(lifter->network);
+  const TensorFile file = model::to_pytorch(table_of(set.config), lifter->network.parameters());
   write_safetensors(options.output, file);
-  fmt::print("wrote {}: {} tensors with the names of STCFormer's PyTorch code\n", options.output,
-             file.tensors.size());
+  fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", options.output,
+             file.tensors.size(), model::lifter_name(set.config));
 }
 
 void run(const Options& options) {
@@ -73,7 +110,9 @@ void run(const Options& options) {
     return import_weights(options, data::read_torch(options.input));
   }
   const TensorFile file = read_safetensors(options.input);
-  if (model::is_stcformer_state(file)) return import_weights(options, file);
+  if (model::is_stcformer_state(file) || model::is_mixste_state(file)) {
+    return import_weights(options, file);
+  }
   export_weights(options, load_lifters(file, options.input));
 }
 
@@ -81,7 +120,8 @@ void run(const Options& options) {
 
 void add_convert(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "convert", "STCFormer's weights from PyTorch to a lifter, and a lifter's to PyTorch's names");
+      "convert",
+      "Weights of STCFormer or MixSTE from PyTorch to a lifter, and a lifter's to PyTorch's names");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   command
@@ -92,9 +132,14 @@ void add_convert(CLI::App& app) {
   command->add_option("-o,--output", options->output, "File to write (.safetensors)")->required();
   command
       ->add_option("--frames", options->frames,
-                   "Length of windows that a lifter from PyTorch is for")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
+                   "Length of windows that STCFormer from PyTorch is for (default: 81); MixSTE's "
+                   "follows from its weights")
+      ->check(CLI::Range(1, 10000));
+  command
+      ->add_option("--heads", options->heads,
+                   "Attention heads of MixSTE from PyTorch, which its weights do not tell "
+                   "(default: 8)")
+      ->check(CLI::Range(1, 1000));
   command->add_option("--lifter", options->lifter, "Which lifter goes to PyTorch: full, fold1, ...")
       ->capture_default_str();
   command->footer(

@@ -21,11 +21,11 @@ const Lifter& LifterSet::for_subject(std::string_view subject) const {
   return lifters.front();
 }
 
-LifterSet make_lifters(const model::StcformerConfig& config, int frames, int folds,
+LifterSet make_lifters(const model::LifterConfig& config, int frames, int folds,
                        const data::Dataset& dataset, const std::vector<int>& train,
                        std::uint64_t seed) {
   LifterSet set{config, frames, {}};
-  set.lifters.push_back({"full", {}, model::Stcformer(config, DType::f32, seed)});
+  set.lifters.push_back({"full", {}, model::LifterNetwork(config, DType::f32, seed)});
   std::map<std::string, std::int64_t> frames_of;
   for (const int i : train) {
     const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
@@ -48,7 +48,7 @@ LifterSet make_lifters(const model::StcformerConfig& config, int frames, int fol
   for (int f = 0; f < folds; ++f) {
     set.lifters.push_back(
         {fmt::format("fold{}", f + 1), held_out[static_cast<std::size_t>(f)],
-         model::Stcformer(config, DType::f32, seed + 1 + static_cast<std::uint64_t>(f))});
+         model::LifterNetwork(config, DType::f32, seed + 1 + static_cast<std::uint64_t>(f))});
   }
   return set;
 }
@@ -62,10 +62,18 @@ void save(const LifterSet& set, TensorFile& file) {
     }
   }
   file.metadata["format"] = kFormat;
-  file.metadata["config"] = nlohmann::ordered_json{
-      {"model", "stcformer"},      {"width", set.config.width},         {"depth", set.config.depth},
-      {"heads", set.config.heads}, {"mlp_ratio", set.config.mlp_ratio}, {"frames", set.frames},
-      {"lifters", lifters}}.dump();
+  file.metadata["config"] = std::visit(
+      [&](const auto& c) {
+        return nlohmann::ordered_json{{"model", model::lifter_name(set.config)},
+                                      {"width", c.width},
+                                      {"depth", c.depth},
+                                      {"heads", c.heads},
+                                      {"mlp_ratio", c.mlp_ratio},
+                                      {"frames", set.frames},
+                                      {"lifters", lifters}}
+            .dump();
+      },
+      set.config);
 }
 
 LifterSet load_lifters(const TensorFile& file, const std::string& path, Device device) {
@@ -82,13 +90,21 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path, Device d
   LifterSet set;
   try {
     const auto j = nlohmann::json::parse(file.metadata.at("config"));
-    set.config = {j.at("width").get<Index>(), j.at("depth").get<Index>(),
-                  j.at("heads").get<Index>(), j.at("mlp_ratio").get<Index>()};
     set.frames = j.at("frames").get<int>();
+    set.config = model::lifter_config(j.at("model").get<std::string>());
+    std::visit(
+        [&](auto& c) {
+          c.width = j.at("width").get<Index>();
+          c.depth = j.at("depth").get<Index>();
+          c.heads = j.at("heads").get<Index>();
+          c.mlp_ratio = j.at("mlp_ratio").get<Index>();
+        },
+        set.config);
+    model::set_frames(set.config, set.frames);
     for (const auto& lifter : j.at("lifters")) {
       set.lifters.push_back({lifter.at("name").get<std::string>(),
                              lifter.at("held_out").get<std::vector<std::string>>(),
-                             model::Stcformer(set.config, DType::f32, 0, device)});
+                             model::LifterNetwork(set.config, DType::f32, 0, device)});
     }
   } catch (const std::exception& error) {
     fail("{}: the lifter's configuration is not readable ({}); was it written by another version?",

@@ -7,18 +7,18 @@
 
 #include "data/dataset.hpp"
 #include "engine/safetensors.hpp"
-#include "model/stcformer.hpp"
+#include "model/lifter.hpp"
 
 namespace posetape::tools {
 
 struct Lifter {
   std::string name;                   // "full", "fold1", ...
   std::vector<std::string> held_out;  // training subjects that it never saw; none for "full"
-  model::Stcformer network;
+  model::LifterNetwork network;
 };
 
 struct LifterSet {
-  model::StcformerConfig config;
+  model::LifterConfig config;
   int frames = 27;
   std::vector<Lifter> lifters;  // "full" first
 
@@ -28,7 +28,7 @@ struct LifterSet {
 
 // A set of untrained lifters: the full one and `folds` more (0: none), the training subjects dealt
 // out such that the folds hold about equally many frames. At most one fold a subject.
-LifterSet make_lifters(const model::StcformerConfig& config, int frames, int folds,
+LifterSet make_lifters(const model::LifterConfig& config, int frames, int folds,
                        const data::Dataset& dataset, const std::vector<int>& train,
                        std::uint64_t seed);
 

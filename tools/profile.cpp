@@ -15,8 +15,8 @@
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cuda/runtime.hpp"
+#include "model/lifter.hpp"
 #include "model/pose_denoiser.hpp"
-#include "model/stcformer.hpp"
 #include "tools/commands.hpp"
 
 namespace posetape::tools {
@@ -53,7 +53,7 @@ class Subject {
     const Device device = o.common.where();
     const DType dtype = o.precision == "bf16" ? DType::bf16 : DType::f32;
     const Tensor y = random(poses.with(3, 2), o.common.seed, device);
-    target_ = random(poses, o.common.seed + 1, device);
+    const Tensor target = random(poses, o.common.seed + 1, device);
     if (o.model == "denoiser") {
       const auto network = std::make_shared<model::PoseDenoiser>(
           model::PoseDenoiserConfig{o.width, o.depth, o.heads, 4, true}, dtype, o.common.seed,
@@ -62,11 +62,22 @@ class Subject {
       const Tensor x = random(poses, o.common.seed + 2, device);
       parameters_ = &network->parameters();
       forward_ = [=] { return (*network)(x, y, t); };
+      loss_ = [=] { return joint_distance_loss((*network)(x, y, t), target); };
     } else {
-      const auto network = std::make_shared<model::Stcformer>(
-          model::StcformerConfig{o.width, o.depth, o.heads, 4}, dtype, o.common.seed, device);
+      model::LifterConfig config = model::lifter_config(o.model);
+      model::set_frames(config, o.frames);
+      std::visit(
+          [&](auto& c) {
+            c.width = o.width;
+            c.depth = o.depth;
+            c.heads = o.heads;
+          },
+          config);
+      const auto network =
+          std::make_shared<model::LifterNetwork>(config, dtype, o.common.seed, device);
       parameters_ = &network->parameters();
       forward_ = [=] { return (*network)(y); };
+      loss_ = [=] { return network->loss((*network)(y), target); };
     }
     if (!o.inference) adam_.emplace(*parameters_);
   }
@@ -81,7 +92,7 @@ class Subject {
     Tensor loss;
     {
       const Recording on(tape);
-      loss = joint_distance_loss(forward_(), target_);
+      loss = loss_();
     }
     saved_bytes_ = saved(tape);
     Tape::Options options;
@@ -109,9 +120,8 @@ class Subject {
   }
 
   const ParameterList* parameters_ = nullptr;
-  std::function<Tensor()> forward_;
+  std::function<Tensor()> forward_, loss_;
   std::optional<Adam> adam_;
-  Tensor target_;
   std::size_t saved_bytes_ = 0;
 };
 
@@ -310,7 +320,7 @@ void add_profile(CLI::App& app) {
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   command->add_option("--model", options->model, "Network")
-      ->check(CLI::IsMember({"denoiser", "stcformer"}))
+      ->check(CLI::IsMember({"denoiser", "stcformer", "mixste"}))
       ->capture_default_str();
   const auto size = [&](const char* flag, Index& value, const char* what) {
     command->add_option(flag, value, what)->check(CLI::Range(1, 100000))->capture_default_str();

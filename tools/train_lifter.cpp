@@ -1,10 +1,12 @@
-// posetape train lifter: STCFormer from 2D to 3D, with one more lifter a fold for cross-fitting.
+// posetape train lifter: STCFormer or MixSTE from 2D to 3D, with one more lifter a fold for
+// cross-fitting.
 #include "tools/train_lifter.hpp"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "engine/ops.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -20,9 +22,34 @@ namespace {
 struct Options {
   Common common;
   TrainFlags flags;
-  model::StcformerConfig config;
+  std::string model = "stcformer";
+  std::optional<Index> width, depth, heads;  // the paper's, where not given
   int folds = 5;
+
+  model::LifterConfig config() const {
+    model::LifterConfig result = model::lifter_config(model);
+    model::set_frames(result, flags.frames);
+    std::visit(
+        [&](auto& c) {
+          c.width = width.value_or(c.width);
+          c.depth = depth.value_or(c.depth);
+          c.heads = heads.value_or(c.heads);
+        },
+        result);
+    return result;
+  }
 };
+
+// What MixSTE's released code trains with, where the command line doesn't say otherwise.
+void mixste_defaults(const CLI::App& command, TrainFlags& flags) {
+  const auto set = [&](const char* flag, auto& value, auto released) {
+    if (command.count(flag) == 0) value = released;
+  };
+  set("--lr", flags.lr, 4e-5);
+  set("--decay", flags.decay, 0.99);
+  set("--weight-decay", flags.weight_decay, 0.1);
+  set("--batch", flags.batch, std::max(1, 1024 / flags.frames));
+}
 
 // The sequences of `all` whose subject the lifter may see.
 std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& all,
@@ -59,8 +86,8 @@ void run(const Options& options) {
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
 
-  LifterSet set =
-      make_lifters(options.config, flags.frames, options.folds, dataset, parts.train, seed);
+  const model::LifterConfig config = options.config();
+  LifterSet set = make_lifters(config, flags.frames, options.folds, dataset, parts.train, seed);
   std::size_t first = 0;
   TensorFile resumed;
   if (flags.resume) {
@@ -78,9 +105,9 @@ void run(const Options& options) {
     std::filesystem::remove(flags.log_path());
   }
   fmt::print(
-      "lifter: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
+      "lifter: {}, {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
       "on {}\n",
-      set.lifters[0].network.parameters().size(), flags.frames, threads(),
+      options.model, set.lifters[0].network.parameters().size(), flags.frames, threads(),
       joined(parts.train_subjects), parts.train.size(), joined(parts.validation_subjects));
   if (set.lifters.size() > 1) {
     for (const Lifter& lifter : set.lifters) {
@@ -92,7 +119,7 @@ void run(const Options& options) {
 
   for (std::size_t index = first; index < set.lifters.size(); ++index) {
     Lifter& lifter = set.lifters[index];
-    model::Stcformer network(options.config, flags.dtype(), seed + index, device);
+    model::LifterNetwork network(config, flags.dtype(), seed + index, device);
     const std::vector<int> train = visible(dataset, parts.train, lifter);
     EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed);
     const int steps = batches.steps();
@@ -110,7 +137,7 @@ void run(const Options& options) {
                              gather(dataset, windows, flips, flags.frames, Field::truth)}};
     };
     hooks.loss = [&](std::span<const Tensor> in, int) {
-      return joint_distance_loss(network(in[0]), in[1]);
+      return network.loss(network(in[0]), in[1]);
     };
     Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
     hooks.validate = [&] {
@@ -138,14 +165,22 @@ void run(const Options& options) {
 
 void add_train_lifter(CLI::App& train) {
   CLI::App* command =
-      train.add_subcommand("lifter", "Train STCFormer to lift 2D to 3D, with cross-fitting folds");
+      train.add_subcommand("lifter", "Train a network to lift 2D to 3D, with cross-fitting folds");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   options->flags.add_to(*command);
-  command->add_option("--width", options->config.width, "Channels")->capture_default_str();
-  command->add_option("--depth", options->config.depth, "Blocks")->capture_default_str();
-  command->add_option("--heads", options->config.heads, "Heads of each axis")
+  command
+      ->add_option("--model", options->model,
+                   "Network: stcformer or mixste. MixSTE's defaults are its own: --lr 4e-5, "
+                   "--decay 0.99, --weight-decay 0.1, --batch 1024 / frames")
+      ->check(CLI::IsMember({"stcformer", "mixste"}))
       ->capture_default_str();
+  const auto size = [&](const char* flag, std::optional<Index>& value, const char* what) {
+    command->add_option(flag, value, what)->check(CLI::Range(1, 100000));
+  };
+  size("--width", options->width, "Channels (default: 256, MixSTE 512)");
+  size("--depth", options->depth, "Blocks (default: 6; MixSTE 8 of each axis)");
+  size("--heads", options->heads, "Heads of each axis (default: 8)");
   command
       ->add_option("--folds", options->folds,
                    "Lifters that each hold out a part of the training subjects, so that every "
@@ -153,7 +188,10 @@ void add_train_lifter(CLI::App& train) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
-  command->callback([options] { run(*options); });
+  command->callback([command, options] {
+    if (options->model == "mixste") mixste_defaults(*command, options->flags);
+    run(*options);
+  });
 }
 
 }  // namespace posetape::tools

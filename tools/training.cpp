@@ -51,6 +51,11 @@ void TrainFlags::add_to(CLI::App& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
+      .add_option("--weight-decay", weight_decay,
+                  "Part of every weight, times the learning rate, that a step takes off (AdamW)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
       .add_option("--patience", patience,
                   "Stop after so many epochs without a better validation (0: never)")
       ->check(CLI::NonNegativeNumber)
@@ -74,7 +79,7 @@ void TrainFlags::add_to(CLI::App& command) {
 }
 
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
-  return {epochs, steps_per_epoch, lr, decay, patience};
+  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay};
 }
 
 std::string TrainFlags::last_path() const {

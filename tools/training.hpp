@@ -21,6 +21,7 @@ struct TrainFlags {
   int batch = 32;
   double lr = 1e-3;
   double decay = 0.96;
+  double weight_decay = 0;
   int patience = 0;
   std::string precision = "f32";
   bool flip = true;

@@ -292,6 +292,27 @@ class WholeJob(unittest.TestCase):
             name = f"{subject}/walk_1/0/noisy_3d"
             self.assertEqual((cross[name] != within[name]).any(), differs, subject)
 
+    def test_mixste_lifts_too(self):
+        out, _ = run("train", "lifter", WORK / "data.npz", "-o", WORK / "mixste.safetensors",
+                     "--model", "mixste", "--epochs", 2, "--folds", 0, *LIFTER)
+        self.assertIn("lifter: mixste,", out)
+        # Its own learning rate, which one of the command line would replace.
+        log = [json.loads(line) for line in (WORK / "mixste.log.jsonl").read_text().splitlines()]
+        self.assertEqual([entry["lr"] for entry in log], [4e-5, 0.99 * 4e-5])
+        self.assertLess(log[1]["loss"], log[0]["loss"])
+        out, _ = run("info", WORK / "mixste.safetensors")
+        self.assertIn('"model":"mixste"', out)
+        self.assertIn("full.time.0.qkv.weight", out)
+        run("lift", WORK / "mixste.safetensors", WORK / "data.npz", "-o", WORK / "m.npz")
+        lifted, base = arrays(WORK / "m.npz"), arrays(WORK / "lifted.npz")
+        name = "P4/walk_1/0/noisy_3d"
+        self.assertEqual(lifted[name].shape, base[name].shape)
+        self.assertTrue(np.isfinite(lifted[name]).all())
+        self.assertFalse(lifted[name][:, 0].any())
+        line = refused("train", "lifter", WORK / "data.npz", "-o", WORK / "mixste.safetensors",
+                       "--epochs", 3, "--folds", 0, "--resume", *LIFTER)
+        self.assertIn("resume with the same options", line)
+
     def test_the_log_has_a_line_an_epoch(self):
         lines = (WORK / "refiner.log.jsonl").read_text().splitlines()
         self.assertEqual([json.loads(line)["epoch"] for line in lines], [1, 2])
@@ -322,6 +343,7 @@ class StopAndResume(unittest.TestCase):
         run("train", kind, data, "-o", whole, *options)
         command = [POSETAPE, "train", kind, str(data), "-o", str(parts), *map(str, options)]
         log = WORK / f"parts_{kind}.log.jsonl"
+        log.unlink(missing_ok=True)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         while process.poll() is None and not (log.exists() and log.read_text()):
             time.sleep(0.02)
@@ -333,7 +355,9 @@ class StopAndResume(unittest.TestCase):
         self.assertEqual(parts.read_bytes(), whole.read_bytes())
 
     def test_lifter(self):
-        self.check("lifter", WORK / "data.npz", "--epochs", 12, "--folds", 0, *LIFTER)
+        for model in ("stcformer", "mixste"):
+            self.check("lifter", WORK / "data.npz", "--epochs", 12, "--folds", 0, "--model", model,
+                       *LIFTER)
 
     def test_refiner(self):
         self.check("refiner", WORK / "lifted.npz", "--epochs", 12, *REFINER)
@@ -361,7 +385,9 @@ class OnTheDevice(unittest.TestCase):
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def test_training_follows_the_cpu(self):
+        mixste = ["--folds", "0", "--model", "mixste", "--lr", "1e-3"]
         for kind, data, options in (("lifter", "data.npz", LIFTER + ["--folds", "0"]),
+                                    ("lifter", "data.npz", LIFTER + mixste),
                                     ("refiner", "lifted.npz", REFINER)):
             logs = []
             for device in ("cpu", "cuda"):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """posetape convert on checkpoints of PyTorch's two formats: convert_test.py PATH_OF_POSETAPE
 
-The checkpoints are written here byte by byte, without PyTorch, and STCFormer is computed here as its
-released code lays the weights out, so that `posetape lift` with the converted weights must agree.
+The checkpoints are written here byte by byte, without PyTorch, and STCFormer and MixSTE are computed
+here as their released code lays the weights out, so that `posetape lift` with the converted weights
+must agree.
 Skipped (exit code 77) without numpy.
 """
 
@@ -20,6 +21,7 @@ import unittest
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 try:
     import numpy as np
@@ -138,7 +140,7 @@ def legacy(content):
 # ---- STCFormer as released ----
 
 
-def weights():
+def stcformer_weights():
     rng = np.random.default_rng(7)
     half, head = WIDTH // 2, WIDTH // 2 // HEADS
     result = OrderedDict()
@@ -168,9 +170,9 @@ def weights():
     return result
 
 
-def layer_norm(x, weight, bias):
+def layer_norm(x, weight, bias, eps=1e-5):
     x = x - x.mean(-1, keepdims=True)
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * weight + bias
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * weight + bias
 
 
 def gelu(x):
@@ -224,6 +226,78 @@ def stcformer(w, y):
     return x @ w["regress_head.weight"].T
 
 
+# ---- MixSTE as released ----
+
+
+def mixste_weights():
+    rng = np.random.default_rng(8)
+    result = OrderedDict()
+
+    def add(name, *shape):
+        result[name] = (rng.normal(size=shape) / math.sqrt(shape[-1])).astype("f4")
+
+    def add_layer(name, *shape):
+        add(name + ".weight", *shape)
+        add(name + ".bias", shape[0])
+        if len(shape) == 1:
+            result[name + ".weight"] += 1
+
+    add("Spatial_pos_embed", 1, 17, WIDTH)
+    add("Temporal_pos_embed", 1, FRAMES, WIDTH)
+    add_layer("Spatial_patch_to_embedding", WIDTH, 2)
+    for axis in ("STEblocks", "TTEblocks"):
+        for i in range(DEPTH):
+            block = f"{axis}.{i}."
+            add_layer(block + "norm1", WIDTH)
+            add_layer(block + "attn.qkv", 3 * WIDTH, WIDTH)
+            add_layer(block + "attn.proj", WIDTH, WIDTH)
+            add_layer(block + "norm2", WIDTH)
+            add_layer(block + "mlp.fc1", RATIO * WIDTH, WIDTH)
+            add_layer(block + "mlp.fc2", WIDTH, RATIO * WIDTH)
+    add_layer("Spatial_norm", WIDTH)
+    add_layer("Temporal_norm", WIDTH)
+    add_layer("head.0", WIDTH)
+    add_layer("head.1", 3, WIDTH)
+    return result
+
+
+def mixste(w, y):
+    """y (T, J, 2) -> (T, J, 3)."""
+    w = {name: value.astype("f8") for name, value in w.items()}
+    layer = lambda name, x: x @ w[name + ".weight"].T + w[name + ".bias"]
+    norm = lambda name, x, eps=1e-6: layer_norm(x, w[name + ".weight"], w[name + ".bias"], eps)
+
+    def block(name, x):
+        """x (sequences, tokens, channels)."""
+        sequences, tokens = x.shape[:2]
+        qkv = layer(name + ".attn.qkv", norm(name + ".norm1", x))
+        q, k, v = qkv.reshape(sequences, tokens, 3, HEADS, -1).transpose(2, 0, 3, 1, 4)
+        scores = softmax(q @ k.swapaxes(-2, -1) * (WIDTH // HEADS) ** -0.5)
+        x = x + layer(name + ".attn.proj", (scores @ v).swapaxes(1, 2).reshape(x.shape))
+        hidden = gelu(layer(name + ".mlp.fc1", norm(name + ".norm2", x)))
+        return x + layer(name + ".mlp.fc2", hidden)
+
+    x = layer("Spatial_patch_to_embedding", y) + w["Spatial_pos_embed"]
+    for i in range(DEPTH):
+        x = norm("Spatial_norm", block(f"STEblocks.{i}", x)).swapaxes(0, 1)
+        if i == 0:
+            x = x + w["Temporal_pos_embed"]
+        x = norm("Temporal_norm", block(f"TTEblocks.{i}", x)).swapaxes(0, 1)
+    return layer("head.1", norm("head.0", x, 1e-5))
+
+
+class Network(NamedTuple):
+    weights: Callable  # () -> the state_dict's arrays
+    lift: Callable  # (weights, y (T, J, 2)) -> (T, J, 3)
+    options: tuple  # of convert, for what the weights don't tell
+
+
+NETWORKS = {
+    "stcformer": Network(stcformer_weights, stcformer, ("--frames", FRAMES)),
+    "mixste": Network(mixste_weights, mixste, ("--heads", HEADS)),
+}
+
+
 def read_safetensors(path):
     data = Path(path).read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
@@ -252,7 +326,7 @@ def write(name, content):
 
 
 class Convert(unittest.TestCase):
-    def check_lifter(self, path):
+    def check_lifter(self, path, network):
         rng = np.random.default_rng(3)
         pixels = (500 + 150 * rng.normal(size=(FRAMES, 17, 2))).astype("f4")
         np.savez(WORK / "one.npz", **{"S1/Walk/0/pose_2d": pixels,
@@ -260,50 +334,59 @@ class Convert(unittest.TestCase):
         run("lift", path, WORK / "one.npz", "-o", WORK / "one_lifted.npz")
         found = np.load(WORK / "one_lifted.npz")["S1/Walk/0/noisy_3d"]
         y = pixels.astype("f8") * 2 / 1000 - [1, 1.002]
-        expected = stcformer(weights(), y)
+        expected = network.lift(network.weights(), y)
         np.testing.assert_allclose(found[:, 1:], expected[:, 1:], atol=2e-5 * np.abs(expected).max())
 
     def test_both_formats_give_a_lifter_that_computes_the_same(self):
-        for name, content in (("new.pth", zipped), ("old.pth", legacy)):
-            path = write(name, content(checkpoint(weights())))
-            out = run("convert", path, "-o", WORK / "lifter.safetensors", "--frames", FRAMES).stdout
-            self.assertIn(f"({WIDTH} wide, {DEPTH} blocks, {HEADS} heads)", out)
-            self.check_lifter(WORK / "lifter.safetensors")
+        for kind, network in NETWORKS.items():
+            for name, content in (("new.pth", zipped), ("old.pth", legacy)):
+                path = write(name, content(checkpoint(network.weights())))
+                out = run("convert", path, "-o", WORK / "lifter.safetensors",
+                          *network.options).stdout
+                self.assertIn(f"{kind} of", out)
+                self.assertIn(f"({WIDTH} wide, {DEPTH} blocks, {HEADS} heads)", out)
+                self.assertIn(f"windows of {FRAMES} frames", out)
+                self.check_lifter(WORK / "lifter.safetensors", network)
 
     def test_and_back_under_the_names_of_pytorch(self):
-        path = write("back.pth", zipped(checkpoint(weights())))
-        run("convert", path, "-o", WORK / "there.safetensors", "--frames", FRAMES)
-        run("convert", WORK / "there.safetensors", "-o", WORK / "back.safetensors")
-        found = read_safetensors(WORK / "back.safetensors")
-        self.assertEqual(set(found), set(weights()))
-        for name, array in weights().items():
-            np.testing.assert_array_equal(found[name], array, name)
-        # A file of safetensors with those names is read as well.
-        run("convert", WORK / "back.safetensors", "-o", WORK / "again.safetensors", "--frames",
-            FRAMES)
-        self.assertEqual((WORK / "again.safetensors").read_bytes(),
-                         (WORK / "there.safetensors").read_bytes())
+        for network in NETWORKS.values():
+            path = write("back.pth", zipped(checkpoint(network.weights())))
+            run("convert", path, "-o", WORK / "there.safetensors", *network.options)
+            run("convert", WORK / "there.safetensors", "-o", WORK / "back.safetensors")
+            found = read_safetensors(WORK / "back.safetensors")
+            self.assertEqual(set(found), set(network.weights()))
+            for name, array in network.weights().items():
+                np.testing.assert_array_equal(found[name], array, name)
+            # A file of safetensors with those names is read as well.
+            run("convert", WORK / "back.safetensors", "-o", WORK / "again.safetensors",
+                *network.options)
+            self.assertEqual((WORK / "again.safetensors").read_bytes(),
+                             (WORK / "there.safetensors").read_bytes())
 
     def test_a_state_dict_among_other_things(self):
+        for network in NETWORKS.values():
+            self.check_training_state(network)
+
+    def check_training_state(self, network):
         moments = {0: {"step": 7, "exp_avg": tensor(np.zeros(3, "f4"), "m")}}
         content = {
             "epoch": 3,
             "lr": 1e-3,
             "random_state": np.random.RandomState(1),
             "optimizer": {"state": moments, "param_groups": [{"lr": 1e-3, "params": [0]}]},
-            "model_pos": checkpoint(weights(), "module."),
+            "model_pos": checkpoint(network.weights(), "module."),
         }
         for name, form in (("whole.pth", zipped), ("whole_old.pth", legacy)):
             path = write(name, form(content))
-            run("convert", path, "-o", WORK / "whole.safetensors", "--frames", FRAMES)
-            self.check_lifter(WORK / "whole.safetensors")
-        content["ema"] = checkpoint(weights())
+            run("convert", path, "-o", WORK / "whole.safetensors", *network.options)
+            self.check_lifter(WORK / "whole.safetensors", network)
+        content["ema"] = checkpoint(network.weights())
         self.assertIn("several sets of weights (model_pos, ema)",
                       refused(write("two.pth", zipped(content))))
         self.assertIn("no weights", refused(write("none.pth", zipped({"epoch": 1}))))
 
     def test_other_types_of_numbers(self):
-        w = weights()
+        w = stcformer_weights()
         bf16 = (w["pose_emb.weight"].view("u4") >> 16).astype("u2")
         w["pose_emb.weight"] = bf16
         w["regress_head.weight"] = w["regress_head.weight"].astype("f2")
@@ -318,7 +401,7 @@ class Convert(unittest.TestCase):
             np.testing.assert_array_equal(found[name], array.astype("f4"), name)
 
     def test_what_does_not_fit_is_said_key_by_key(self):
-        w = weights()
+        w = stcformer_weights()
         del w["stcformer.stc_block.1.mlp.fc2.weight"]
         w["stcformer.stc_block.0.stc_att.proj.bias"] = np.zeros(31, "f4")
         w["head.weight"] = np.zeros((3, 3), "f4")
@@ -326,10 +409,28 @@ class Convert(unittest.TestCase):
         self.assertIn("missing: stcformer.stc_block.1.mlp.fc2.weight", done.stdout)
         self.assertIn("wrong shape: stcformer.stc_block.0.stc_att.proj.bias: [31] instead of [32]",
                       done.stdout)
-        self.assertIn("not of STCFormer: head.weight", done.stdout)
+        self.assertIn("not of stcformer: head.weight", done.stdout)
         self.assertIn("1 tensors are missing, 1 have a wrong shape and 1 are not", done.stderr)
-        self.assertIn("only checkpoints of STCFormer",
+        self.assertIn("neither STCFormer nor MixSTE",
                       refused(write("other.pth", zipped({"a": tensor(np.zeros(3, "f4"), "0")}))))
+
+    def test_what_does_not_fit_of_mixste(self):
+        w = mixste_weights()
+        w["Spatial_pos_embed"] = np.zeros((1, 16, WIDTH), "f4")
+        w["STEblocks.1.norm3.bias"] = w.pop("TTEblocks.1.norm2.bias")
+        done = run("convert", write("bad.pth", zipped(checkpoint(w))), "-o", WORK / "o", expect=1)
+        self.assertIn("missing: TTEblocks.1.norm2.bias", done.stdout)
+        self.assertIn("wrong shape: Spatial_pos_embed: [1, 16, 32] instead of [1, 17, 32]",
+                      done.stdout)
+        self.assertIn("not of mixste: STEblocks.1.norm3.bias", done.stdout)
+        path = write("mixste.pth", zipped(checkpoint(mixste_weights())))
+        for options, what in ((("--frames", 27), f"windows have {FRAMES} frames"),
+                              (("--heads", 5), "--heads says how many")):
+            done = run("convert", path, "-o", WORK / "o", *options, expect=1)
+            self.assertIn(what, done.stderr)
+        del w["Temporal_pos_embed"]
+        self.assertIn("no tensor 'Temporal_pos_embed'",
+                      refused(write("bad.pth", zipped(checkpoint(w)))))
 
     def test_no_code_is_run_and_no_memory_is_made_up(self):
         class Evil:
@@ -353,7 +454,7 @@ class Convert(unittest.TestCase):
 
     def test_a_file_cut_off_anywhere_is_refused(self):
         for form in (zipped, legacy):
-            whole = form(checkpoint(weights()))
+            whole = form(checkpoint(stcformer_weights()))
             for part in (0.0005, 0.01, 0.3, 0.9, 0.99999):
                 refused(write("cut.pth", whole[: int(part * len(whole))]))
         self.assertIn("cannot be read", refused(WORK / "nowhere.pth"))

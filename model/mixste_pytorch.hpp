@@ -1,0 +1,23 @@
+// MixSTE's weights under the names of its released PyTorch code (github.com/JinluZhang1126/MixSTE,
+// the class MixSTE2).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/mixste.hpp"
+#include "model/pytorch_weights.hpp"
+
+namespace posetape::model {
+
+// Whether the names are those of the released code.
+bool is_mixste_state(const TensorFile& weights);
+
+// Width, depth, MLP ratio and frames follow from the shapes, heads from nothing: they are given.
+// Throws Error where the shapes are no MixSTE's; `source` starts the message.
+MixsteConfig mixste_config(const TensorFile& weights, Index heads, const std::string& source);
+
+// Name by name: the layouts are the same.
+std::vector<WeightEntry> pytorch_table(const MixsteConfig& config);
+
+}  // namespace posetape::model

@@ -1,0 +1,87 @@
+#include "model/pytorch_weights.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/error.hpp"
+
+namespace posetape::model {
+namespace {
+
+// Calls f(place in theirs, place in ours) for each element.
+template <class F>
+void each_element(const WeightEntry& e, F f) {
+  const Index rows = e.shape[0];
+  const Index columns = e.shape.size() / rows;
+  for (Index r = 0; r < rows; ++r) {
+    for (Index c = 0; c < columns; ++c) f(r * columns + c, e.row(r) * columns + e.column(c));
+  }
+}
+
+std::map<std::string, Tensor> by_name(const ParameterList& parameters) {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& entry : parameters.entries()) tensors.emplace(entry.name, entry.value);
+  return tensors;
+}
+
+Tensor as_f32(const Tensor& tensor) {
+  const Tensor result = Tensor::empty(tensor.shape(), DType::f32);
+  copy(tensor, result);
+  return result;
+}
+
+}  // namespace
+
+WeightsReport check_weights(const TensorFile& weights, std::span<const WeightEntry> table) {
+  WeightsReport report;
+  for (const WeightEntry& e : table) {
+    if (!weights.contains(e.theirs)) {
+      report.missing.push_back(e.theirs);
+    } else if (const Shape& found = weights.at(e.theirs).shape(); found != e.shape) {
+      report.wrong.push_back(
+          fmt::format("{}: {} instead of {}", e.theirs, found.text(), e.shape.text()));
+    }
+  }
+  for (const auto& [name, tensor] : weights.tensors) {
+    if (std::ranges::find(table, name, &WeightEntry::theirs) == table.end()) {
+      report.extra.push_back(name);
+    }
+  }
+  return report;
+}
+
+void from_pytorch(const TensorFile& weights, std::span<const WeightEntry> table,
+                  const ParameterList& parameters) {
+  const auto ours = by_name(parameters);
+  for (const WeightEntry& e : table) {
+    const Tensor from = as_f32(weights.at(e.theirs));
+    float* to = ours.at(e.ours).data<float>();
+    each_element(e, [&](Index theirs, Index here) { to[here] = from.data<float>()[theirs]; });
+  }
+}
+
+TensorFile to_pytorch(std::span<const WeightEntry> table, const ParameterList& parameters) {
+  const auto ours = by_name(parameters);
+  TensorFile file;
+  for (const WeightEntry& e : table) {
+    const Tensor to = Tensor::empty(e.shape, DType::f32);
+    const float* from = ours.at(e.ours).data<float>();
+    each_element(e, [&](Index theirs, Index here) { to.data<float>()[theirs] = from[here]; });
+    file.tensors.emplace_back(e.theirs, to);
+  }
+  return file;
+}
+
+const Shape& needed_shape(const TensorFile& weights, const std::string& name, int rank,
+                          const std::string& source, const char* network) {
+  if (!weights.contains(name)) {
+    fail("{}: has no tensor '{}', which every {} has", source, name, network);
+  }
+  const Shape& found = weights.at(name).shape();
+  if (found.rank() != rank || found.size() == 0) {
+    fail("{}: tensor '{}' is {}, which no {} has", source, name, found.text(), network);
+  }
+  return found;
+}
+
+}  // namespace posetape::model
