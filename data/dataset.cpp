@@ -350,6 +350,7 @@ void write_dataset(const std::string& path, const Dataset& dataset, const WriteO
   const std::string subjects = fmt::format("{}", fmt::join(dataset.test_subjects, "\n"));
   add_text(kTestSubjects, subjects);
   add_text(kMetadata, dataset.metadata);
+  arrays.insert(arrays.end(), options.also.begin(), options.also.end());
   write_npz(path, arrays, {options.deflate_level});
 }
 

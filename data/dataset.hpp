@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/npz.hpp"
 
 namespace posetape::data {
 
@@ -80,6 +83,8 @@ Dataset read_dataset(const std::string& path, const ReadOptions& options = {},
 
 struct WriteOptions {
   int deflate_level = 0;  // as in data/npz.hpp
+  // Arrays beside the dataset's, with names that are none of its own: read_dataset ignores them.
+  std::span<const NamedArray> also = {};
 };
 
 // Writes the same format, atomically. Equal datasets make equal bytes.

@@ -79,13 +79,14 @@ bool tap_matches(std::string_view glob, std::string_view name) {
   }
 }
 
+bool asks_for_gradient(std::string_view pattern) {
+  return pattern.ends_with(".grad") || pattern.ends_with(".grad.norm");
+}
+
 std::vector<std::string> nearest_names(std::string_view glob, std::span<const std::string> names,
                                        std::size_t count) {
   std::vector<std::pair<int, std::string_view>> ranked;
-  std::unordered_set<std::string> kinds;
-  for (const std::string& name : names) {
-    if (kinds.insert(without_digits(name)).second) ranked.emplace_back(distance(glob, name), name);
-  }
+  for (const std::string& name : names) ranked.emplace_back(distance(glob, name), name);
   std::ranges::stable_sort(ranked, {}, &std::pair<int, std::string_view>::first);
   std::vector<std::string> nearest;
   for (const auto& [edits, name] : ranked) {
@@ -125,17 +126,25 @@ const Taps::Captured& Taps::at(std::string_view name) const {
 void Taps::check() const {
   for (const Pattern& pattern : patterns_) {
     if (pattern.captured) continue;
+    // Of names that differ in numbers alone, the first is enough.
+    std::unordered_set<std::string> kinds;
     std::vector<std::string> names;
     for (const Seen& s : seen_) {
       if (tap_matches(pattern.glob, s.name)) {
         fail("tap {}: no gradient has come to {}; it takes a backward pass that depends on it",
              pattern.text, s.name);
       }
-      names.push_back(s.name);
+      if (kinds.insert(without_digits(s.name)).second) names.push_back(s.name);
     }
     fail("tap {}: matches no name of this pass; nearest: {}", pattern.text,
          fmt::join(nearest_names(pattern.glob, names, 4), ", "));
   }
+}
+
+void Taps::clear() {
+  captured_.clear();
+  captured_at_.clear();
+  named_.clear();
 }
 
 std::size_t Taps::open(std::string_view name) {

@@ -68,6 +68,9 @@ class Taps {
   };
   const std::vector<Seen>& seen() const { return seen_; }
 
+  // Forgets what was captured, but not that it was.
+  void clear();
+
   // Throws where a pattern has captured nothing: with the nearest names, or with what is missing
   // for a gradient.
   void check() const;
@@ -154,8 +157,10 @@ class Scope {
 // Whether a pattern without endings matches a name from the beginning of one of its parts on.
 bool tap_matches(std::string_view glob, std::string_view name);
 
-// Up to `count` of the names that are most like the pattern, nearest first. Names that differ in
-// numbers alone stand for one another.
+// Whether a pattern asks for gradients.
+bool asks_for_gradient(std::string_view pattern);
+
+// Up to `count` of the names that are most like the pattern, nearest first.
 std::vector<std::string> nearest_names(std::string_view glob, std::span<const std::string> names,
                                        std::size_t count);
 

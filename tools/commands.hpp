@@ -16,6 +16,7 @@ void add_evaluate(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_export(CLI::App& app);
 void add_report(CLI::App& app);
+void add_inspect(CLI::App& app);
 void add_info(CLI::App& app);
 void add_profile(CLI::App& app);
 void add_gradcheck(CLI::App& app);

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   posetape::tools::add_convert(app);
   posetape::tools::add_export(app);
   posetape::tools::add_report(app);
+  posetape::tools::add_inspect(app);
   posetape::tools::add_info(app);
   posetape::tools::add_profile(app);
   posetape::tools::add_gradcheck(app);

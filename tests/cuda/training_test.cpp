@@ -7,6 +7,7 @@
 
 #include "diffusion/refiner.hpp"
 #include "engine/gradcheck.hpp"
+#include "engine/taps.hpp"
 #include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "model/mixste.hpp"
@@ -143,6 +144,28 @@ TEST_CASE("cuda: a training step of four blocks is at most 220 launches before i
   CHECK_MESSAGE(run.of_a_step <= 220, run.of_a_step, " launches");
   CHECK(run.of_a_step > 100);
   CHECK(run.launches == 0);
+}
+
+TEST_CASE("cuda: taps change neither bits nor launches, and see what they see on the CPU") {
+  const Run plain = train(tiny(), DType::f32, Device::cuda, 4);
+  const std::vector<std::string> patterns{"*", "*.grad"};
+  Taps cpu(patterns);
+  train(tiny(), DType::f32, Device::cpu, 4);
+  Taps taps(patterns);
+  const Run tapped = train(tiny(), DType::f32, Device::cuda, 4);
+  CHECK(tapped.losses == plain.losses);
+  CHECK(tapped.refined == plain.refined);
+  CHECK(tapped.of_a_step == plain.of_a_step);
+  CHECK(tapped.launches == plain.of_a_step);  // no step is replayed where something looks
+  REQUIRE(taps.captured().size() == cpu.captured().size());
+  for (const Taps::Captured& c : cpu.captured()) {
+    const std::vector<double>& there = taps.at(c.name).values;
+    REQUIRE(there.size() == c.values.size());
+    for (std::size_t i = 0; i < there.size(); ++i) {
+      const double difference = std::fabs(there[i] - c.values[i]);
+      CHECK_MESSAGE(difference <= 1e-3 * std::fabs(c.values[i]) + 1e-4, c.name, " number ", i);
+    }
+  }
 }
 
 TEST_CASE("cuda: bf16 training follows the CPU's") {

@@ -92,6 +92,9 @@ TEST_CASE(
   tap("b", 7);
   CHECK(outer.at("b").shape == Shape());
   CHECK(outer.at("b").values == std::vector{7.0});
+  outer.clear();
+  CHECK(outer.captured().empty());
+  outer.check();
 }
 
 TEST_CASE("parameters go by their names") {

@@ -372,6 +372,123 @@ class StopAndResume(unittest.TestCase):
         self.assertIn("resume with the same options", line)
 
 
+class Inspect(unittest.TestCase):
+    CLIP = "P4/walk_1/0"
+
+    def inspect(self, *options, clip=CLIP):
+        path = WORK / "taps.npz"
+        out, _ = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "--sequence", clip,
+                     "-o", path, *options)
+        self.assertIn(f"wrote {path}", out)
+        return arrays(path)
+
+    def refused(self, *options):
+        line = refused("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+                       WORK / "never.npz", *options)
+        self.assertFalse((WORK / "never.npz").exists())
+        return line
+
+    def test_the_path_of_the_diffusion_ends_at_the_refined_poses(self):
+        taps = self.inspect("--steps", 3)
+        lifted, refined = arrays(WORK / "lifted.npz"), arrays(WORK / "refined.npz")
+        self.assertEqual([int(taps[f"step.{k}.t"]) for k in (1, 2, 3)], [50, 33, 17])
+        noisy = lifted[f"{self.CLIP}/noisy_3d"].copy()
+        np.testing.assert_array_equal(taps["step.1.x_k"], noisy)
+        last = taps["step.3.x_hat"].copy()
+        last[:, 0] = 0
+        np.testing.assert_array_equal(taps["refined"], last)
+        np.testing.assert_array_equal(taps[f"{self.CLIP}/refined_3d"], last)
+        alpha = taps["schedule.alpha_bar"]
+        self.assertEqual(alpha.shape, (51,))
+        a, b = np.sqrt(alpha[33]), np.sqrt(1 - alpha[33])
+        np.testing.assert_allclose(
+            taps["step.2.x_k"],
+            a * taps["step.1.x_hat"] + b * (taps["step.1.x_hat"] + taps["step.1.error"]), atol=1e-6)
+        # The same windows as refine has, in batches of another size.
+        two = self.inspect()
+        np.testing.assert_allclose(two["refined"], refined[f"{self.CLIP}/refined_3d"], atol=1e-5)
+        made = json.loads(bytes(two["metadata"]))["inspect"]
+        self.assertEqual((made["sequence"], made["frames"], made["window_frames"], made["windows"],
+                          made["timesteps"]), (self.CLIP, 50, 9, 6, [50, 25]))
+        # A dataset like any other, of one sequence.
+        run("evaluate", WORK / "taps.npz")
+
+    def test_attention_is_a_distribution_and_the_mean_of_the_whole(self):
+        mean = self.inspect("--tap", "blocks.*.attention")
+        whole = self.inspect("--tap", "blocks.*.attention", "--whole-attention", "--batch", 4)
+        names = [name for name in mean if name.endswith(".attention")]
+        self.assertEqual(len(names), 2 * 2 * 2)
+        for name in names:
+            np.testing.assert_allclose(mean[name].sum(-1), 1, rtol=1e-5)
+            np.testing.assert_allclose(whole[name].sum(-1), 1, rtol=1e-5)
+            if ".time." in name:
+                self.assertEqual(whole[name].shape, (6, 17, 2, 9, 9))
+                np.testing.assert_allclose(mean[name], whole[name].mean((0, 1)), atol=1e-6)
+            else:
+                self.assertEqual((mean[name].shape, whole[name].shape),
+                                 ((2, 17, 17), (50, 2, 17, 17)))
+        # Over frames the mean counts those of the last window, which overlaps, as often as they come.
+        one = self.inspect("--tap", "space.attention", "--window", 5)
+        all_of_it = self.inspect("--tap", "space.attention", "--window", 5, "--whole-attention")
+        name = "step.2.blocks.0.stc2.space.attention"
+        np.testing.assert_allclose(one[name], all_of_it[name].mean(0), atol=1e-6)
+        np.testing.assert_allclose(all_of_it[name][4:], whole[name][45:], atol=1e-5)
+        self.assertEqual(json.loads(bytes(one["metadata"]))["inspect"]["first_frame"], 41)
+        self.assertEqual(one[f"{self.CLIP}/pose_2d"].shape, (9, 17, 2))
+
+    def test_batches_of_windows_make_the_same_arrays(self):
+        patterns = ("--tap", "*", "--tap", "*.norm")
+        one, many = self.inspect(*patterns), self.inspect(*patterns, "--batch", 4)
+        self.assertEqual(list(one), list(many))
+        for name, array in one.items():
+            if array.dtype == np.float32:
+                np.testing.assert_allclose(many[name], array, rtol=1e-4, atol=1e-4, err_msg=name)
+        self.assertEqual(one["step.1.blocks.0.temb"].shape, (6, 16))
+        self.assertEqual(one["step.1.blocks.0.stc1.qkv"].shape, (50, 17, 48))
+
+    def test_gradients_are_those_of_the_training_loss(self):
+        taps = self.inspect("--tap", "train.loss", "--tap", "train.estimate*", "--tap",
+                            "train.estimate.grad", "--tap", "output.*.grad", "--tap",
+                            "blocks.*.weight.grad.norm", "--tap", "train.target")
+        error = taps["train.estimate"] - taps["train.target"]
+        norm = np.linalg.norm(error, axis=-1, keepdims=True)
+        self.assertEqual(taps["train.estimate.grad"].shape, (50, 17, 3))
+        np.testing.assert_allclose(taps["train.estimate.grad"], error / norm / (6 * 9 * 17),
+                                   rtol=1e-3, atol=1e-8)
+        self.assertEqual(taps["train.output.weight.grad"].shape, (3, 16))
+        self.assertGreater(taps["train.blocks.0.stc1.qkv.weight.grad.norm"], 0)
+        self.assertGreater(taps["train.loss"], 0)
+        again = self.inspect("--tap", "train.loss", "--seed", 2)
+        self.assertNotEqual(again["train.loss"], taps["train.loss"])
+        self.assertIn("--window", self.refused("--tap", "*.grad", "--batch", 2))
+
+    def test_list_has_every_name_with_the_shape_in_the_file(self):
+        out, _ = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "--list")
+        listed = dict(line.split(maxsplit=1) for line in out.splitlines()[2:])
+        taps = self.inspect("--tap", "*", "--gradients", clip="P1/walk_1/0")
+        beside = ("P1/", "schedule.", "metadata", "test_subjects")
+        self.assertEqual(set(listed), {name for name in taps if not name.startswith(beside)})
+        for name, rest in listed.items():
+            shape, gradient = rest.rsplit(maxsplit=1)
+            self.assertEqual(json.loads(shape), list(taps[name].shape), name)
+            self.assertEqual(gradient == "yes", name.startswith("train.") and not name.endswith(
+                (".attention", "train.t", "train.x_t", "train.error", "train.target")), name)
+
+    def test_bad_input(self):
+        line = self.refused("--tap", "blocks.*.atention")
+        self.assertIn("step.1.blocks.0.stc1.space.attention", line)
+        self.assertIn("P4/walk_1/0", self.refused("--sequence", "P4/wlk_1/0"))
+        self.assertIn("from 0 to 5", self.refused("--window", 6))
+        self.assertIn("no gradient", self.refused("--tap", "step.1.x_hat.grad"))
+        file = arrays(WORK / "lifted.npz")
+        mine = {f"c/{f}": file[f"{self.CLIP}/{f}"] for f in ("pose_2d", "noisy_3d", "image_size")}
+        np.savez(WORK / "mine.npz", **mine)
+        line = refused("inspect", WORK / "refiner.safetensors", WORK / "mine.npz", "-o",
+                       WORK / "never.npz", "--gradients")
+        self.assertIn("pose_3d", line)
+        run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", expect=2)
+
+
 class OnTheDevice(unittest.TestCase):
     """The whole job with --device cuda, in the emulation where that is what was built."""
 
@@ -412,6 +529,18 @@ class OnTheDevice(unittest.TestCase):
             for name in results[0]:
                 if name.endswith(field):
                     np.testing.assert_allclose(results[1][name], results[0][name], atol=2e-5)
+
+    def test_inspection_sees_the_same(self):
+        found = []
+        for device in ("cpu", "cuda"):
+            out = WORK / f"taps_{device}.npz"
+            run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", out, "--tap",
+                "step.*", "--tap", "*.grad", "--window", 1, "--device", device)
+            found.append(arrays(out))
+        self.assertEqual(list(found[0]), list(found[1]))
+        for name, array in found[0].items():
+            if array.dtype == np.float32:
+                np.testing.assert_allclose(found[1][name], array, rtol=2e-3, atol=2e-4, err_msg=name)
 
     def test_bf16_training_and_resume(self):
         whole, parts = WORK / "bf16.safetensors", WORK / "bf16_parts.safetensors"
