@@ -10,6 +10,7 @@ import array
 import base64
 import json
 import math
+import random
 import re
 import struct
 import subprocess
@@ -38,27 +39,33 @@ ERRORS = {"P1/walk/0": (60, 30), "P1/walk/1": (40, 60), "P2/sit down/0": (50, 40
 
 
 def truth(frame, fps):
+    """A swing, and 2 cm that no other joint tells of."""
     swing = math.sin(2 * math.pi * frame / fps)
-    return [
-        (x + 0.1 * swing * abs(y), y, z + 0.3 * swing * y * (1 if x > 0 else -1))
-        for x, y, z in REST
-    ]
+    draw = random.Random(-1 - frame)
+    pose = [(0, 0, 0)]
+    for x, y, z in REST[1:]:
+        side = 1 if x > 0 else -1
+        place = (x + 0.1 * swing * abs(y), y, z + 0.3 * swing * y * side)
+        pose.append(tuple(p + draw.gauss(0, 0.02) for p in place))
+    return pose
 
 
-def moved(pose, mm, frame):
-    """Every joint but the hip away by a distance that makes the mean over all joints `mm`."""
+def moved(pose, mm, seed):
+    """Every joint but the hip away in some direction, so that the mean over all joints is `mm`."""
     far = mm / 1000 * 17 / 16
-    angle = 0.3 * frame
-    return [pose[0]] + [
-        (x + far * math.cos(angle + j), y + far * math.sin(angle + j), z)
-        for j, (x, y, z) in enumerate(pose[1:])
-    ]
+    draw = random.Random(seed)
+    points = [pose[0]]
+    for point in pose[1:]:
+        way = [draw.gauss(0, 1) for _ in range(3)]
+        length = math.hypot(*way)
+        points.append(tuple(p + far * w / length for p, w in zip(point, way)))
+    return points
 
 
 def npy(values, shape, kind="f4"):
     header = f"{{'descr': '<{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
     header += " " * (-(11 + len(header)) % 64) + "\n"
-    data = array.array({"f4": "f", "i4": "i", "u1": "B"}[kind], values).tobytes()
+    data = array.array({"f4": "f", "i4": "i", "f8": "d"}[kind], values).tobytes()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
 
 
@@ -67,15 +74,19 @@ def flat(poses):
 
 
 def write_dataset(path, errors, frames=60, fps=50, without=()):
+    draw = random.Random(1)
     with zipfile.ZipFile(path, "w") as file:
         for name, (base, refined) in errors.items():
             poses = [truth(f, fps) for f in range(frames)]
             shifted = [[(x + 1, y, z + 5) for x, y, z in pose] for pose in poses]
             fields = {
-                "pose_2d": [[(500 + 250 * x, 480 + 250 * y) for x, y, _ in p] for p in poses],
+                "pose_2d": [
+                    [(500 + 250 * x + draw.gauss(0, 8), 480 + 250 * y + draw.gauss(0, 8))
+                     for x, y, _ in p] for p in poses
+                ],
                 "pose_3d": shifted,
                 "noisy_3d": [moved(p, base, f) for f, p in enumerate(poses)],
-                "refined_3d": [moved(p, refined, -f) for f, p in enumerate(poses)],
+                "refined_3d": [moved(p, refined, -1 - f) for f, p in enumerate(poses)],
             }
             for field, values in fields.items():
                 if field in without:
@@ -162,7 +173,9 @@ class Page(unittest.TestCase):
 
     def picture(self, selector="#view"):
         """How many pixels of an element are of each colour."""
-        width, height, rows, channels = browser.pixels(self.browser.screenshot(selector))
+        self.browser.center(selector)  # what is not seen is not drawn
+        self.browser.frames()
+        _, _, rows, channels = browser.pixels(self.browser.screenshot(selector))
         counts = {}
         for row in rows:
             for x in range(0, len(row), channels):
@@ -238,10 +251,7 @@ class Page(unittest.TestCase):
         self.open(self.dataset)
         by_gain = ["P1/walk/0", "P2/sit down/0", HOSTILE, "P1/walk/1"]
         self.assertEqual(self.names(), by_gain)
-        self.browser.run(
-            "(() => { const s = document.getElementById('order'); s.value = 'loss';"
-            " s.dispatchEvent(new Event('change')); })()"
-        )
+        self.choose("order", "loss")
         self.assertEqual(self.names(), by_gain[::-1])
         self.browser.click("#list li:nth-child(1) button")
         self.assertIn("Base 40.0 mm · Refined 60.0 mm", self.text("#now"))
@@ -297,6 +307,86 @@ class Page(unittest.TestCase):
         self.assertIn("−", self.text("#summary"))
         self.assertEqual(self.skeletons("#histogram"), {"base", "refined"})
 
+    def choose(self, select, value):
+        self.browser.run(
+            f"(() => {{ const s = document.getElementById({json.dumps(select)});"
+            f" s.value = {json.dumps(value)}; s.dispatchEvent(new Event('change')); }})()"
+        )
+        self.browser.frames()
+
+    def options(self, select):
+        return self.browser.run(
+            f"[...document.getElementById({json.dumps(select)}).options].map((o) => o.textContent)"
+        )
+
+    def has(self, selector, name):
+        """Whether an element shows a colour of the style sheet."""
+        colour = self.colour(name)
+        return sum(n for c, n in self.picture(selector).items() if near(colour, c)) > 60
+
+    def test_inside_a_refiner(self):
+        refiner = WORK / "refiner.safetensors"
+        train = "--frames 9 --width 16 --depth 2 --heads 2 --epochs 1 --batch 4".split()
+        subprocess.run(
+            [POSETAPE, "train", "refiner", str(self.dataset), "-o", str(refiner), *train],
+            check=True, capture_output=True, timeout=300,
+        )  # fmt: skip
+        self.open(self.dataset, refiner, "--steps", "3", height=1100)
+        # Each of three steps: the state, the estimate, the truth; the first state is the base.
+        captions = "[...document.querySelectorAll('#path-views figcaption')].map((e) => e.textContent)"
+        self.assertRegex(self.browser.run(captions)[0], r"Step 1, t = 50: x_t (59\.9|60\.\d) → x̂₀ [\d.]+ mm")
+        self.assertRegex(self.browser.run(captions)[2], r"Step 3, t = 17")
+        self.assertEqual(self.skeletons("#path-views canvas"), {"truth", "refined"})
+        self.assertTrue(self.has("#schedule", "base"))
+        self.assertTrue(self.has("#progress", "refined"))
+        self.choose("path-field", "change")
+        # Attention of both modules of both blocks, by step, head and frame.
+        self.assertEqual(self.options("att-step"), ["1, t = 50", "2, t = 33", "3, t = 17"])
+        self.assertEqual(
+            self.options("att-block"),
+            ["blocks.0.stc1", "blocks.0.stc2", "blocks.1.stc1", "blocks.1.stc2"],
+        )
+        self.assertEqual(self.options("att-head"), ["mean of all", "head 1", "head 2"])
+        self.assertEqual(len(self.options("att-frame")), 1 + 9)
+        seen = set()
+        for select, value in (("att-step", 2), ("att-block", 3), ("att-head", 1), ("att-frame", 4)):
+            self.choose(select, value)
+            self.browser.center("#space")
+            self.browser.frames()
+            seen.add(self.browser.run("document.querySelector('#space canvas').toDataURL()"))
+        self.assertEqual(len(seen), 4)
+        self.assertTrue(self.has("#attention-view", "extra"))
+        # The noise: what was fitted, and real errors against it.
+        self.assertIn("240 frames of this dataset", self.text("#noise-about"))
+        self.assertTrue(self.has("#noise-view", "truth"))
+        self.assertTrue(self.has("#drawn", "extra"))
+        self.assertTrue(self.has("#calibration", "truth"))
+        self.assertTrue(self.has("#spectrum", "refined"))
+        self.assertTrue(self.has("#correlation", "extra"))
+
+    def test_inspection(self):
+        path = WORK / "taps.npz"
+        frames, heads, window = 18, 2, 9
+        write_dataset(path, {"P1/walk/0": (60, 30)}, frames)
+        with zipfile.ZipFile(path, "a") as file:
+            def add(name, values, *shape):
+                file.writestr(f"{name}.npy", npy(values, shape))
+            file.writestr("schedule.alpha_bar.npy", npy([1, 0.5, 0.01], (3,), "f8"))
+            for step, t in ((1, 2), (2, 1)):
+                poses = [moved(truth(f, 50), 60 / step, f) for f in range(frames)]
+                add(f"step.{step}.t", [t])
+                add(f"step.{step}.x_k", flat(poses), frames, 17, 3)
+                add(f"step.{step}.x_hat", flat(truth(f, 50) for f in range(frames)), frames, 17, 3)
+                head = [1 - 0.5 * (k == 3) for _ in range(17) for k in range(17)]
+                add(f"step.{step}.blocks.0.stc1.space.attention", head * heads, heads, 17, 17)
+                add(f"step.{step}.blocks.0.stc1.time.attention", [1 / window] * (heads * window**2),
+                    heads, window, window)  # fmt: skip
+        self.open(path)
+        self.assertEqual(self.options("att-step"), ["1, t = 2", "2, t = 1"])
+        self.assertEqual(self.options("att-frame"), ["mean of all"])
+        self.assertEqual(len(self.browser.run("[...document.querySelectorAll('#path-views canvas')]")), 2)
+        self.assertRegex(self.text("#path-views"), r"Step 2, t = 1: .* → x̂₀ 0\.\d mm")
+
     def test_training(self):
         log = WORK / "refiner.log.jsonl"
         log.write_text(self.log("fold 1/2", 30) + self.log("full", 20))
@@ -304,10 +394,7 @@ class Page(unittest.TestCase):
         self.assertEqual(self.text("#run"), "fold 1/2full")
         self.assertIn("poses and errors", self.text("#absent"))
         self.assertIn("best, epoch 2: 28.00 mm", self.text("#training-charts"))
-        self.browser.run(
-            "(() => { const s = document.getElementById('run'); s.value = 1;"
-            " s.dispatchEvent(new Event('change')); })()"
-        )
+        self.choose("run", 1)
         self.assertIn("best, epoch 2: 18.00 mm", self.text("#training-charts"))
         self.assertIn("blocks.0", self.text("#training-charts"))
         self.assertIn("refined", self.skeletons("#training-charts"))
@@ -334,8 +421,10 @@ class Data(unittest.TestCase):
         for sequence in data["sequences"]:
             poses = [truth(f, 50) for f in range(frames)]
             for field, error in (("truth", 0), ("base", 50), ("refined", 40)):
-                sign = -1 if field == "refined" else 1
-                exact = flat(moved(p, error, sign * f) for f, p in enumerate(poses))
+                exact = flat(
+                    moved(p, error, -1 - f if field == "refined" else f)
+                    for f, p in enumerate(poses)
+                )
                 stored = decoded(sequence[field], 51, data["units"]["pose_m"])
                 self.assertEqual(len(stored), len(exact))
                 worst = max(abs(a - b) for a, b in zip(exact, stored))

@@ -277,7 +277,7 @@ function diverging(amount) {
   return blend(hex("same"), hex(amount < 0 ? "better" : "worse"), t);
 }
 
-// options: x: {label, ticks(width) -> [[column, text]]}; rows: names; label, height, unit, scale
+// options: x: {label, ticks(width) -> [[column, text]] or names}; rows: names; label, height, unit, scale
 // ("sequential" or "diverging"), describe(row, column, value). Cells: values [rows][columns].
 class Heatmap extends Plot {
   constructor(parent, options) {
@@ -288,8 +288,9 @@ class Heatmap extends Plot {
     themed.push(() => this.values && this.render());
   }
 
-  set(values, columns, limit) {
-    Object.assign(this, {values, columns, limit});
+  // A sequential scale runs from `low` to `limit`, a diverging one from -limit to limit.
+  set(values, columns, limit, low = 0) {
+    Object.assign(this, {values, columns, limit, low});
     this.render();
     this.redraw();
   }
@@ -306,8 +307,9 @@ class Heatmap extends Plot {
     const table = Array.from({length: 257}, (_, i) =>
       two ? diverging(i / 128 - 1) : sequential(i / 256));
     for (let i = 0; i < rows * this.columns; ++i) {
-      const amount = this.values[i] / this.limit;
-      const place = Math.round(two ? 128 + 128 * amount : 256 * amount);
+      const amount = two ? (this.values[i] / this.limit + 1) / 2
+        : (this.values[i] - this.low) / Math.max(1e-30, this.limit - this.low);
+      const place = Math.round(256 * amount);
       image.data.set(table[Math.max(0, Math.min(256, place))], 4 * i);
       image.data[4 * i + 3] = 255;
     }
@@ -329,13 +331,17 @@ class Heatmap extends Plot {
       context.fillStyle = colour(row === this.chosen ? "text" : "dim");
       context.fillText(row === this.chosen ? `▸ ${name}` : name, box.left - 6, at);
     });
-    context.textAlign = "center";
-    context.textBaseline = "top";
     context.fillStyle = colour("dim");
-    for (const [column, text] of x.ticks(w)) {
-      context.fillText(text, box.left + column / this.columns * w, box.bottom + 5);
+    if (x.names) {
+      this.drawNames(context, box, w);
+    } else {
+      context.textAlign = "center";
+      context.textBaseline = "top";
+      for (const [column, text] of x.ticks(w)) {
+        context.fillText(text, box.left + column / this.columns * w, box.bottom + 5);
+      }
     }
-    drawLabels(context, box, x.label, "");
+    drawLabels(context, {...box, bottom: height - margin.bottom}, x.label, this.options.yLabel ?? "");
     this.drawScale(context, width, box);
     if (this.cursor !== null) {
       const at = box.left + (this.cursor + 0.5) / this.columns * w;
@@ -354,6 +360,19 @@ class Heatmap extends Plot {
     }
   }
 
+  // The names of the columns, from bottom to top.
+  drawNames(context, box, width) {
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    this.options.x.names.forEach((name, column) => {
+      context.save();
+      context.translate(box.left + (column + 0.5) / this.columns * width, box.bottom + 6);
+      context.rotate(-Math.PI / 2);
+      context.fillText(name, 0, 0);
+      context.restore();
+    });
+  }
+
   drawScale(context, width, box) {
     const two = this.options.scale === "diverging";
     const left = width - 80;
@@ -367,10 +386,11 @@ class Heatmap extends Plot {
     context.fillStyle = colour("dim");
     context.textAlign = "left";
     context.textBaseline = "middle";
-    const low = two ? -this.limit : 0;
+    const low = two ? -this.limit : this.low;
     for (const part of [0, 0.5, 1]) {
       const value = low + part * (this.limit - low);
-      const text = two && value > 0 ? `+${tickText(value)}` : tickText(value);
+      const short = tickText(Number(value.toPrecision(3)));
+      const text = two && value > 0 ? `+${short}` : short;
       context.fillText(text, left + 17, box.bottom - 2 - part * (box.bottom - box.top - 4));
     }
     context.textBaseline = "top";

@@ -52,8 +52,24 @@ std::string coded(std::span<const float> values, std::size_t width, double unit)
   return base64(bytes);
 }
 
+nlohmann::ordered_json byte_scaled(std::span<const double> values) {
+  const auto [low, high] = std::ranges::minmax(values);
+  std::string bytes;
+  for (const double value : values) {
+    const double share = high > low ? (value - low) / (high - low) : 0;
+    bytes += static_cast<char>(static_cast<std::uint8_t>(std::lround(255 * share)));
+  }
+  return {{"low", rounded(low)}, {"high", rounded(high)}, {"bytes", base64(bytes)}};
+}
+
 double rounded(double value, int digits) {
   return std::isfinite(value) ? std::stod(fmt::format("{:.{}g}", value, digits)) : value;
+}
+
+nlohmann::ordered_json rounded_list(std::span<const double> values, int digits) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const double value : values) list.push_back(rounded(value, digits));
+  return list;
 }
 
 std::string script_text(const nlohmann::ordered_json& json) {

@@ -18,8 +18,13 @@ inline constexpr double kPixelUnit = 0.25;
 // in multiples of `unit`. Poses change little from frame to frame, so most values take one byte.
 std::string coded(std::span<const float> values, std::size_t width, double unit);
 
+// Values as bytes in base64, 0 for the least and 255 for the most of them: {"low", "high",
+// "bytes"}.
+nlohmann::ordered_json byte_scaled(std::span<const double> values);
+
 // The value with so many significant digits: fewer to store, and none that matter.
 double rounded(double value, int digits = 5);
+nlohmann::ordered_json rounded_list(std::span<const double> values, int digits = 5);
 
 // JSON for a <script> element: ASCII, without '<', so that no name can end the element. Bytes that
 // are not UTF-8 become U+FFFD.

@@ -2,17 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "data/npz.hpp"
+#include "diffusion/refiner.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/input.hpp"
 #include "tools/report/coding.hpp"
+#include "tools/report/looks.hpp"
+#include "tools/report/noise.hpp"
 #include "tools/report/page.hpp"
 #include "tools/report/poses.hpp"
 #include "tools/report/training.hpp"
@@ -29,6 +32,7 @@ struct Options {
   std::string subjects = "test";
   std::string protocol = "sequence";
   report::PoseOptions poses;
+  int steps = 2;
   bool drop_invalid = false;
 };
 
@@ -40,47 +44,123 @@ bool can_be_scored(const data::Dataset& dataset, const std::vector<int>& sequenc
   });
 }
 
-void add_dataset(const Options& options, const std::string& path, Json& page) {
-  if (page.contains("sequences")) {
-    fail("{}: is the second dataset; a report shows one, so make one report of each", path);
+// What the files given hold.
+struct Inputs {
+  std::string dataset_path;
+  std::optional<data::Dataset> dataset;
+  std::string refiner_path;
+  std::optional<diffusion::Refiner> refiner;
+  std::string inspection_path;
+  std::optional<data::Dataset> inspection;
+  std::vector<std::string> logs;
+};
+
+Inputs read_inputs(const Options& options) {
+  Inputs inputs;
+  for (const std::string& path : options.inputs) {
+    if (path.ends_with(".jsonl")) {
+      inputs.logs.push_back(path);
+    } else if (path.ends_with(".safetensors")) {
+      if (inputs.refiner) fail("{}: is the second refiner; a report shows one", path);
+      inputs.refiner = diffusion::Refiner::load(read_safetensors(path), path, DType::f32,
+                                                options.common.where());
+      inputs.refiner_path = path;
+    } else if (report::is_inspection(path)) {
+      if (inputs.inspection) fail("{}: is the second inspection; a report shows one", path);
+      inputs.inspection = read_input(path, options.drop_invalid);
+      inputs.inspection_path = path;
+    } else {
+      if (inputs.dataset) fail("{}: is the second dataset; a report shows one", path);
+      inputs.dataset = read_input(path, options.drop_invalid);
+      inputs.dataset_path = path;
+    }
   }
-  const data::Dataset dataset = read_input(path, options.drop_invalid);
+  if (inputs.refiner && !inputs.dataset) {
+    fail("{}: a refiner is shown at work on a dataset; give refined.npz or lifted.npz too",
+         inputs.refiner_path);
+  }
+  return inputs;
+}
+
+void add_look(const report::Look& look, Json& page) {
+  if (Json path = report::path_json(look); !path.is_null()) {
+    page["diffusion"]["paths"].push_back(std::move(path));
+  }
+  if (Json attention = report::attention_json(look); !attention.is_null()) {
+    page["attention"].push_back(std::move(attention));
+  }
+}
+
+// The refiner at work on the sequences shown; attention, which takes more room, for the first.
+void add_looks(const Options& options, const Inputs& inputs, const std::vector<int>& shown,
+               Json& page) {
+  const diffusion::RefinerConfig& config = inputs.refiner->config();
+  page["diffusion"]["alpha_bar"] =
+      report::rounded_list(diffusion::make_schedule(config.schedule, config.steps).alpha_bar);
+  page["diffusion"]["schedule"] = diffusion::name(config.schedule);
+  bool first = true;
+  for (const int i : shown) {
+    if (!inputs.dataset->sequences[static_cast<std::size_t>(i)].noisy_3d) continue;
+    add_look(report::look_at(*inputs.refiner, *inputs.dataset, i, options.steps, first), page);
+    first = false;
+  }
+}
+
+void add_inspection(const Inputs& inputs, Json& page) {
+  if (!page.contains("diffusion")) {
+    page["diffusion"]["alpha_bar"] =
+        report::rounded_list(report::inspected_schedule(inputs.inspection_path));
+  }
+  add_look(report::read_inspection(inputs.inspection_path, *inputs.inspection), page);
+  if (!page["diffusion"].contains("paths")) page.erase("diffusion");
+  if (!page.contains("sequences")) {
+    page["sequences"] = report::poses_json(*inputs.inspection, std::array{0}, std::nullopt);
+    page["left_out"] = 0;
+  }
+}
+
+void add_dataset(const Options& options, const Inputs& inputs, Json& page) {
+  const data::Dataset& dataset = *inputs.dataset;
   const std::vector<int> chosen = chosen_sequences(dataset, options.subjects);
   if (chosen.empty()) {
-    fail("{}: has no sequence of {} subjects; choose others with --subjects", path,
+    fail("{}: has no sequence of {} subjects; choose others with --subjects", inputs.dataset_path,
          options.subjects);
   }
   std::optional<data::Comparison> comparison;
   if (can_be_scored(dataset, chosen)) {
-    comparison = compare(dataset, path, chosen, {options.protocol, 0, options.common.seed});
+    comparison =
+        compare(dataset, inputs.dataset_path, chosen, {options.protocol, 0, options.common.seed});
   }
   const std::vector<int> shown =
       report::shown_sequences(dataset, chosen, comparison, options.poses);
   page["sequences"] = report::poses_json(dataset, shown, comparison);
   page["left_out"] = chosen.size() - shown.size();
-  if (!comparison) return;
-  page["scores"] = data::json_report(*comparison);
-  page["scores"]["base"].erase("sequences");
-  if (comparison->refined) page["scores"]["refined"].erase("sequences");
-}
-
-void add_log(const std::string& path, Json& page) {
-  for (Json& run : report::training_json(path)) page["training"].push_back(std::move(run));
+  if (comparison) {
+    page["scores"] = data::json_report(*comparison);
+    page["scores"]["base"].erase("sequences");
+    if (comparison->refined) page["scores"]["refined"].erase("sequences");
+  }
+  if (inputs.refiner) {
+    page["noise"] = report::noise_json(inputs.refiner->noise(), inputs.refiner->config().noise,
+                                       dataset, chosen, options.common.seed);
+    add_looks(options, inputs, shown, page);
+  }
 }
 
 void run(const Options& options) {
   options.common.apply();
+  const Inputs inputs = read_inputs(options);
   Json page{{"files", Json::array()},
             {"skeleton", report::skeleton_json()},
             {"units", {{"pose_m", report::kPoseUnit}, {"pixel", report::kPixelUnit}}},
             {"worst", options.poses.worst}};
   for (const std::string& path : options.inputs) {
     page["files"].push_back(std::filesystem::path(path).filename().string());
-    if (path.ends_with(".jsonl")) {
-      add_log(path, page);
-    } else {
-      add_dataset(options, path, page);
-    }
+  }
+  if (inputs.dataset) add_dataset(options, inputs, page);
+  if (inputs.inspection) add_inspection(inputs, page);
+  for (const std::string& path : inputs.logs) {
+    for (Json& run : report::training_json(path)) page["training"].push_back(std::move(run));
   }
   const std::string text = report::kPageHead + report::script_text(page) + report::kPageTail;
   write_file(options.output, text);
@@ -97,7 +177,8 @@ void add_report(CLI::App& app) {
   options->common.add_to(*command);
   command
       ->add_option("inputs", options->inputs,
-                   "In any order: a dataset (.npz), logs of training (.jsonl)")
+                   "In any order: a dataset (.npz), a refiner (.safetensors), logs of training "
+                   "(.jsonl), a file of `posetape inspect` (.npz)")
       ->required();
   command->add_option("-o,--output", options->output, "Page to write (.html)")->required();
   command
@@ -109,6 +190,9 @@ void add_report(CLI::App& app) {
   command->add_option("--limit", options->poses.limit, "Sequences to show at most")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_option("--steps", options->steps, "K, denoising steps of the path that is shown")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--subjects", options->subjects, "Whose sequences: test, train or all")
       ->check(CLI::IsMember({"test", "train", "all"}))
       ->capture_default_str();
@@ -118,7 +202,8 @@ void add_report(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
-  command->footer("Example: posetape report refined.npz refiner.log.jsonl -o report.html");
+  command->footer(
+      "Example: posetape report refined.npz refiner.safetensors refiner.log.jsonl -o report.html");
   command->callback([options] { run(*options); });
 }
 

@@ -7,6 +7,12 @@ const sections = {
     needs: "poses and errors (give refined.npz)"},
   tables: {data: report.scores, start: () => new Tables(),
     needs: "errors (they need pose_3d and noisy_3d in the dataset)"},
+  diffusion: {data: report.diffusion, start: () => new Diffusion(),
+    needs: "the path of the diffusion and attention (give a dataset and refiner.safetensors, or a " +
+      "file of posetape inspect)"},
+  attention: {data: report.attention, start: () => new Attention()},
+  noise: {data: report.noise, start: () => new Noise(),
+    needs: "the conditional noise (give a dataset and refiner.safetensors)"},
   training: {data: report.training, start: () => new Training(),
     needs: "training (give the log, refiner.log.jsonl)"},
 };
@@ -15,7 +21,7 @@ byId("files").textContent = `Made by posetape report from ${report.files.join(",
 const absent = [];
 for (const [id, section] of Object.entries(sections)) {
   if (!section.data) {
-    absent.push(section.needs);
+    if (section.needs) absent.push(section.needs);
     continue;
   }
   const place = byId(id);

@@ -36,7 +36,7 @@ class Orbit {
     const [cy, sy] = [Math.cos(this.yaw), Math.sin(this.yaw)];
     const [cp, sp] = [Math.cos(this.pitch), Math.sin(this.pitch)];
     const distance = 4;  // of the eye; the perspective of a camera four metres away
-    const pixels = 0.46 * Math.min(width, height) / this.radius * this.zoom;
+    const pixels = 0.46 * Math.min(1.3 * width, height) / this.radius * this.zoom;
     return (x, y, z) => {
       const a = cy * x + sy * z;
       const b = -sy * x + cy * z;

@@ -37,10 +37,21 @@ function decode(text, width, unit) {
   return Float32Array.from(values);
 }
 
+// Values that tools/report/coding.hpp has written in bytes.
+function decodeBytes({bytes, low, high}) {
+  return Float32Array.from(atob(bytes), (c) => low + c.charCodeAt(0) / 255 * (high - low));
+}
+
 const minus = (text) => text.replace("-", "−");
-const fixed = (value, digits) =>
-  Number.isFinite(value) ? minus(value.toFixed(digits)) : "–";
-const signed = (value, digits) => (value > 0 ? "+" : "") + fixed(value, digits);
+function fixed(value, digits) {
+  if (!Number.isFinite(value)) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : minus(text);
+}
+function signed(value, digits) {
+  const text = fixed(value, digits);
+  return Number.isFinite(value) && value > 0 && Number(text) !== 0 ? `+${text}` : text;
+}
 const change = (before, after) => 100 * (after - before) / before;
 
 // The theme: the system's until the button says otherwise. Canvases ask for colours by the names

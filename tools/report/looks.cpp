@@ -1,0 +1,280 @@
+#include "tools/report/looks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "data/npz.hpp"
+#include "data/windows.hpp"
+#include "engine/taps.hpp"
+#include "tools/batches.hpp"
+#include "tools/report/coding.hpp"
+
+namespace posetape::tools::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kPose = 3 * data::kJoints;
+constexpr std::size_t kShown = 9;      // frames of a window whose attention is kept
+constexpr std::int64_t kLargest = 64;  // cells of a side of a map
+
+// Sum over the joints of the distance to the truth.
+double error(const data::Sequence& s, const data::PoseArray& poses, int frame) {
+  const float* estimate = poses.frame(frame);
+  const float* truth = s.pose_3d->frame(frame);
+  double sum = 0;
+  for (std::size_t i = 0; i < kPose; i += 3) {
+    double square = 0;
+    for (std::size_t c = 0; c < 3; ++c) {
+      const double d = double{estimate[i + c]} - (double{truth[i + c]} - truth[c]);
+      square += d * d;
+    }
+    sum += std::sqrt(square);
+  }
+  return sum;
+}
+
+// The window where refining changed the error most.
+data::Window chosen_window(const data::Dataset& dataset, int index, int frames) {
+  const std::vector<data::Window> windows = data::make_windows(dataset, std::array{index}, frames);
+  const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(index)];
+  if (!s.pose_3d || !s.noisy_3d || !s.refined_3d) return windows[windows.size() / 2];
+  const auto changed = [&](const data::Window& w) {
+    double sum = 0;
+    for (int k = 0; k < w.length; ++k) {
+      sum += error(s, *s.refined_3d, w.start + k) - error(s, *s.noisy_3d, w.start + k);
+    }
+    return std::fabs(sum);
+  };
+  return *std::ranges::max_element(windows, {}, changed);
+}
+
+void keep(const Taps& taps, std::map<std::string, Array>& arrays) {
+  for (const Taps::Captured& c : taps.captured()) {
+    Array& array = arrays[c.name];
+    for (int i = 0; i < c.shape.rank(); ++i) array.shape.push_back(c.shape[i]);
+    array.values = c.values;
+  }
+}
+
+const Array* find(const Look& look, const std::string& name) {
+  const auto found = look.arrays.find(name);
+  return found == look.arrays.end() ? nullptr : &found->second;
+}
+
+// The first F poses of a tapped array, which may have padding behind them.
+std::string coded_poses(const Look& look, const Array& array) {
+  const std::size_t count =
+      std::min(array.values.size(), static_cast<std::size_t>(look.frames) * kPose);
+  const std::vector<float> values(array.values.begin(),
+                                  array.values.begin() + static_cast<std::ptrdiff_t>(count));
+  return coded(values, kPose, kPoseUnit);
+}
+
+// Frame f of the look, the best that is known: the truth, else what refining made of it.
+void append_pose(const Look& look, int f, std::vector<float>& poses) {
+  const data::Sequence& s = *look.sequence;
+  const auto& source = s.pose_3d ? s.pose_3d : s.refined_3d ? s.refined_3d : s.noisy_3d;
+  const float* pose = source->frame(look.first_frame + f);
+  for (std::size_t i = 0; i < kPose; ++i) poses.push_back(pose[i] - pose[i % 3]);
+}
+
+// Adds blocks of `pool` cells: over keys, since their probabilities sum to 1, and the mean over
+// queries.
+std::vector<double> pooled(const std::vector<double>& map, std::int64_t size, std::int64_t pool) {
+  const std::int64_t small = (size + pool - 1) / pool;
+  std::vector<double> result(static_cast<std::size_t>(small * small), 0.0);
+  for (std::int64_t q = 0; q < size; ++q) {
+    const std::int64_t rows = std::min(pool, size - q / pool * pool);
+    for (std::int64_t k = 0; k < size; ++k) {
+      result[static_cast<std::size_t>(q / pool * small + k / pool)] +=
+          map[static_cast<std::size_t>(q * size + k)] / static_cast<double>(rows);
+    }
+  }
+  return result;
+}
+
+// One attention: [..., H, L, L] with the mean over whatever is before, or already averaged.
+struct Map {
+  std::int64_t heads = 0;
+  std::int64_t size = 0;
+  std::size_t count = 0;  // of [H, L, L] in `values`
+  const std::vector<double>* values = nullptr;
+
+  std::size_t one() const { return static_cast<std::size_t>(heads * size * size); }
+  std::vector<double> mean() const {
+    std::vector<double> sum(one(), 0.0);
+    for (std::size_t i = 0; i < values->size(); ++i) sum[i % one()] += (*values)[i];
+    for (double& v : sum) v /= static_cast<double>(count);
+    return sum;
+  }
+};
+
+Map map_of(const Array& array) {
+  const std::size_t rank = array.shape.size();
+  Map map{array.shape[rank - 3], array.shape[rank - 1], 0, &array.values};
+  map.count = array.values.size() / map.one();
+  return map;
+}
+
+// "step.<k>.blocks.<i>.<module>.<axis>.attention"
+struct Name {
+  int step = 0;
+  std::string block;
+  std::string axis;
+};
+bool parse(const std::string& text, Name& name) {
+  constexpr std::string_view kEnd = ".attention";
+  if (std::sscanf(text.c_str(), "step.%d.", &name.step) != 1 || !text.ends_with(kEnd)) return false;
+  const std::string rest = text.substr(0, text.size() - kEnd.size());
+  const std::size_t dot = rest.rfind('.');
+  const std::size_t start = rest.find('.', 5) + 1;
+  name.axis = rest.substr(dot + 1);
+  if (dot <= start || (name.axis != "space" && name.axis != "time")) return false;
+  name.block = rest.substr(start, dot - start);
+  return true;
+}
+
+Json map_json(const Name& name, const Array& array, std::span<const int> shown) {
+  const Map map = map_of(array);
+  std::vector<double> mean = map.mean();
+  const std::int64_t pool = (map.size + kLargest - 1) / kLargest;
+  if (pool > 1) {
+    const auto side = static_cast<std::ptrdiff_t>(map.size * map.size);
+    std::vector<double> small;
+    for (std::ptrdiff_t h = 0; h < map.heads; ++h) {
+      const std::vector<double> head(mean.begin() + h * side, mean.begin() + (h + 1) * side);
+      const std::vector<double> part = pooled(head, map.size, pool);
+      small.insert(small.end(), part.begin(), part.end());
+    }
+    mean = small;
+  }
+  Json json{{"step", name.step},
+            {"block", name.block},
+            {"axis", name.axis},
+            {"heads", map.heads},
+            {"size", (map.size + pool - 1) / pool},
+            {"pool", pool},
+            {"mean", byte_scaled(mean)}};
+  if (name.axis == "space" && map.count > 1) {
+    std::vector<double> each;
+    for (const int f : shown) {
+      const auto start = map.values->begin() +
+                         static_cast<std::ptrdiff_t>(static_cast<std::size_t>(f) * map.one());
+      each.insert(each.end(), start, start + static_cast<std::ptrdiff_t>(map.one()));
+    }
+    json["each"] = byte_scaled(each);
+  }
+  return json;
+}
+
+}  // namespace
+
+Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, int sequence,
+             int steps, bool attention) {
+  const int frames = refiner.config().frames;
+  const data::Window window = chosen_window(dataset, sequence, frames);
+  const std::array one{window};
+  const Device device = refiner.parameters().device();
+  const Tensor noisy = gather(dataset, one, {}, frames, Field::noisy).to(device);
+  const Tensor y = gather(dataset, one, {}, frames, Field::screen_2d).to(device);
+  Look look{
+      &dataset.sequences[static_cast<std::size_t>(sequence)], window.start, window.length, {}};
+  {
+    std::vector<std::string> patterns{"step.*.t", "step.*.x_k", "step.*.x_hat"};
+    if (attention) patterns.push_back("*.time.attention");
+    const Taps taps(patterns);
+    refiner.refine(noisy, y, steps);
+    keep(taps, look.arrays);
+  }
+  if (attention) {
+    const Taps taps({"*.space.attention"}, {.whole_attention = true});
+    refiner.refine(noisy, y, steps);
+    keep(taps, look.arrays);
+  }
+  return look;
+}
+
+bool is_inspection(const std::string& path) {
+  return data::NpzReader(path).has("schedule.alpha_bar");
+}
+
+std::vector<double> inspected_schedule(const std::string& path) {
+  return data::NpzReader(path).read("schedule.alpha_bar").as<double>();
+}
+
+Look read_inspection(const std::string& path, const data::Dataset& dataset) {
+  const data::NpzReader file(path);
+  const data::Sequence& sequence = dataset.sequences.front();
+  Look look{&sequence, 0, sequence.frames(), {}};
+  for (const std::string& name : file.names()) {
+    const bool wanted =
+        name.starts_with("step.") && (name.ends_with(".t") || name.ends_with(".x_k") ||
+                                      name.ends_with(".x_hat") || name.ends_with(".attention"));
+    if (!wanted) continue;
+    const data::NpyArray array = file.read(name);
+    look.arrays[name] = {array.shape, array.as<double>()};
+  }
+  return look;
+}
+
+Json path_json(const Look& look) {
+  const data::Sequence& s = *look.sequence;
+  Json states = Json::array();
+  for (int k = 1;; ++k) {
+    const Array* t = find(look, fmt::format("step.{}.t", k));
+    const Array* x = find(look, fmt::format("step.{}.x_k", k));
+    const Array* x0 = find(look, fmt::format("step.{}.x_hat", k));
+    if (t == nullptr || x == nullptr || x0 == nullptr) break;
+    states.push_back({{"t", std::lround(t->values.at(0))},
+                      {"x", coded_poses(look, *x)},
+                      {"x0", coded_poses(look, *x0)}});
+  }
+  if (states.empty()) return nullptr;
+  Json json{{"name", s.name},
+            {"first_frame", look.first_frame},
+            {"frames", look.frames},
+            {"fps", s.fps},
+            {"states", states}};
+  if (s.pose_3d) {
+    std::vector<float> truth;
+    for (int f = 0; f < look.frames; ++f) append_pose(look, f, truth);
+    json["truth"] = coded(truth, kPose, kPoseUnit);
+  }
+  return json;
+}
+
+Json attention_json(const Look& look) {
+  std::vector<int> shown;
+  const std::size_t count = std::min(kShown, static_cast<std::size_t>(look.frames));
+  for (std::size_t i = 0; i < count; ++i) {
+    shown.push_back(
+        static_cast<int>((2 * i + 1) * static_cast<std::size_t>(look.frames) / (2 * count)));
+  }
+  Json maps = Json::array();
+  for (const auto& [text, array] : look.arrays) {
+    Name name;
+    if (!parse(text, name)) continue;
+    Json map = map_json(name, array, shown);
+    const Array* t = find(look, fmt::format("step.{}.t", name.step));
+    if (t != nullptr) map["t"] = std::lround(t->values.at(0));
+    maps.push_back(std::move(map));
+  }
+  if (maps.empty()) return nullptr;
+  std::vector<float> poses;
+  append_pose(look, look.frames / 2, poses);
+  for (const int f : shown) append_pose(look, f, poses);
+  return {{"name", look.sequence->name},
+          {"first_frame", look.first_frame},
+          {"frames", look.frames},
+          {"shown", shown},
+          {"poses", coded(poses, kPose, kPoseUnit)},
+          {"maps", std::move(maps)}};
+}
+
+}  // namespace posetape::tools::report
