@@ -95,12 +95,12 @@ struct LongSumOf<Complex> {
   using type = Complex;
 };
 
-// For `#pragma omp simd reduction`.
+#ifdef POSETAPE_OPENMP_SIMD  // for `#pragma omp simd reduction`, where the compiler was told of it
 #pragma omp declare reduction(+ : Dual : omp_out += omp_in) initializer(omp_priv = Dual(0))
 #pragma omp declare reduction(+ : Complex : omp_out += omp_in) initializer(omp_priv = Complex(0))
 #pragma omp declare reduction(max:Dual : omp_out = omp_in > omp_out ? omp_in : omp_out)
 #pragma omp declare reduction(max:Complex : omp_out = omp_in > omp_out ? omp_in : omp_out)
-
+#endif
 }  // namespace posetape
 
 template <>

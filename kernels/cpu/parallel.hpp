@@ -84,7 +84,7 @@ class Scratch {
  private:
   T* data_;
 };
-
+#ifdef POSETAPE_OPENMP_SIMD  // without -fopenmp-simd the pragma is a warning
 // The sum of at(i), i below n: short stretches in A, their sums in f64, so that a long sum in f32
 // keeps its digits with any width of vectors, or none.
 template <class A, class F>
@@ -100,7 +100,7 @@ template <class A, class F>
   }
   return total;
 }
-
+#endif
 // Sums over `rows` into out[0 ... width): each chunk of `chunk_rows` rows adds up in its own
 // accumulator, by accumulate(begin, end, sums), and the chunks' sums are added in order. The order
 // of every addition depends on the shape alone, so results are equal for any thread count.

@@ -1,0 +1,66 @@
+"""What `meson install` leaves behind serves programs outside: install_test.py BUILD SOURCE MESON CXX...
+
+Installs into a temporary folder, compiles every header by itself alone with pkg-config's flags and
+all warnings, then the spirals example, which runs.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
+
+
+def run(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def pkg_config(folder, prefix, *options):
+    """pkg-config of an installed tree that was moved to `folder`."""
+    (package,) = folder.rglob("posetape.pc")
+    text = re.sub(r"^prefix=.*$", f"prefix={folder}{prefix}", package.read_text(), flags=re.M)
+    package.write_text(text)
+    path = os.pathsep.join([str(package.parent), os.environ.get("PKG_CONFIG_PATH", "")])
+    return run("pkg-config", *options, "posetape",
+               env={**os.environ, "PKG_CONFIG_PATH": path}).split()
+
+
+def main():
+    build, source, meson, *cxx = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run(meson, "install", "-C", build, "--destdir", folder, "--no-rebuild", "--quiet")
+        (header,) = folder.rglob("posetape.h")
+        prefix = "/" + header.parent.parent.relative_to(folder).as_posix()
+        cflags = pkg_config(folder, prefix, "--cflags")
+        libraries = pkg_config(folder, prefix, "--libs")
+        # Libraries of others are for them to keep clean.
+        flags = [flag.replace("-I/usr/include", "-isystem/usr/include") for flag in cflags]
+
+        headers = sorted((header.parent / "posetape").rglob("*.hpp"))
+        assert len(headers) > 100, headers
+        unit = folder / "headers.cpp"
+        unit.write_text("".join(f'#include "{h.relative_to(header.parent / "posetape")}"\n'
+                                for h in [*headers, *reversed(headers)]))
+        run(*cxx, "-std=c++20", "-fsyntax-only", *WARNINGS, *flags, unit)
+        (folder / "header.c").write_text("#include <posetape.h>\nint main(void) { return 0; }\n")
+        run("cc", "-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags,
+            folder / "header.c")
+
+        # The commands that the example names.
+        program = folder / "spirals"
+        run(*cxx, "-std=c++20", *WARNINGS, Path(source) / "tools/examples/spirals.cpp", *flags,
+            *libraries, "-o", program)
+        where = next(flag[2:] for flag in libraries if flag.startswith("-L"))
+        environment = {**os.environ, "LD_LIBRARY_PATH": where}
+        assert "of 400 points on the right side" in run(program, env=environment)
+        assert re.match(r"\d+\.\d+", run(header.parent.parent / "bin" / "posetape", "--version"))
+        print(f"{len(headers)} headers, flags {cflags}, libraries {libraries}")
+
+
+main()

@@ -1,0 +1,173 @@
+"""The C interface through ctypes: library_test.py PATH_OF_POSETAPE LIBRARY EXAMPLE
+
+EXAMPLE is tools/examples/refine.py. Skipped (exit code 77) without numpy.
+"""
+
+import ctypes
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+try:
+    import numpy as np
+except ImportError:
+    print("numpy is missing: install python3-numpy")
+    sys.exit(77)
+
+POSETAPE, LIBRARY, EXAMPLE = sys.argv[1:4]
+del sys.argv[1:4]
+WORK = None
+CLIP = "P4/walk_1/0"
+
+
+class Options(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ("steps", "stride", "flip_average")]
+
+
+def load():
+    c = ctypes.CDLL(LIBRARY)
+    c.posetape_last_error.restype = ctypes.c_char_p
+    c.posetape_version.restype = ctypes.c_char_p
+    c.posetape_refiner_load.restype = ctypes.c_void_p
+    c.posetape_refiner_load.argtypes = [ctypes.c_char_p]
+    c.posetape_refiner_free.argtypes = [ctypes.c_void_p]
+    c.posetape_refiner_frames.argtypes = [ctypes.c_void_p]
+    pointer = ctypes.c_void_p
+    c.posetape_refine.argtypes = [pointer, ctypes.c_int64, pointer, pointer, ctypes.c_int,
+                                  ctypes.c_int, ctypes.POINTER(Options), pointer]
+    return c
+
+
+def run(*arguments):
+    done = subprocess.run([POSETAPE, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def setUpModule():
+    run("prepare", "synthetic", "-o", WORK / "data.npz", "--people", 4, "--takes", 1, "--seconds", 1,
+        "--cameras", 0)
+    size = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8 --epochs 1".split()
+    run("train", "lifter", WORK / "data.npz", "-o", WORK / "lifter.safetensors", "--folds", 0, *size)
+    run("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "lifted.npz")
+    run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors", *size)
+    with np.load(WORK / "lifted.npz") as file:
+        clip = {name: file[f"{CLIP}/{name}"] for name in ("pose_2d", "noisy_3d", "image_size")}
+    np.savez(WORK / "clip.npz", **clip)
+    np.savez(WORK / "one.npz", **{f"one/{name}": array for name, array in clip.items()})
+
+
+class CInterface(unittest.TestCase):
+    def setUp(self):
+        self.c = load()
+        self.refiner = self.c.posetape_refiner_load(bytes(WORK / "refiner.safetensors"))
+        with np.load(WORK / "clip.npz") as clip:
+            self.pose_2d, self.noisy = clip["pose_2d"], clip["noisy_3d"]
+            self.size = [int(n) for n in clip["image_size"]]
+
+    def tearDown(self):
+        self.c.posetape_refiner_free(self.refiner)
+
+    def refine(self, options=None, noisy=None, pose_2d=None, frames=None, size=None, refiner=0):
+        noisy = self.noisy if noisy is None else noisy
+        pose_2d = self.pose_2d if pose_2d is None else pose_2d
+        out = np.full_like(self.noisy, 7)
+        status = self.c.posetape_refine(
+            self.refiner if refiner == 0 else refiner, len(noisy) if frames is None else frames,
+            pose_2d.ctypes.data, noisy.ctypes.data, *(size or self.size),
+            options and ctypes.byref(options), out.ctypes.data)
+        return status, out
+
+    def by_command(self, *options):
+        run("refine", WORK / "refiner.safetensors", WORK / "one.npz", "-o", WORK / "out.npz", *options)
+        with np.load(WORK / "out.npz") as file:
+            return file["one/refined_3d"]
+
+    def refused(self, words, **arguments):
+        status, out = self.refine(**arguments)
+        self.assertEqual(status, -1)
+        self.assertTrue((out == 7).all())
+        error = self.c.posetape_last_error().decode()
+        self.assertIn(words, error)
+        self.assertNotIn("\n", error)
+
+    def test_it_says_what_it_is(self):
+        self.assertEqual(self.c.posetape_api_version(), 1)
+        self.assertEqual(self.c.posetape_version().decode(), run("--version").strip())
+        self.assertEqual(self.c.posetape_refiner_frames(self.refiner), 9)
+        self.assertEqual(self.c.posetape_refiner_frames(None), -1)
+
+    def test_results_are_those_of_the_command(self):
+        for options, arguments in ((None, ()), (Options(3), ("--steps", 3)),
+                                   (Options(0, 4, 1), ("--stride", 4, "--flip-average"))):
+            status, out = self.refine(options)
+            self.assertEqual(status, 0, self.c.posetape_last_error())
+            np.testing.assert_array_equal(out, self.by_command(*arguments))
+
+    def test_the_example_refines_an_array(self):
+        subprocess.run([sys.executable, EXAMPLE, LIBRARY, WORK / "refiner.safetensors",
+                        WORK / "clip.npz", WORK / "refined.npy"], check=True)
+        np.testing.assert_array_equal(np.load(WORK / "refined.npy"), self.by_command())
+        spec = importlib.util.spec_from_file_location("example", EXAMPLE)
+        example = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(example)
+        with self.assertRaisesRegex(RuntimeError, "missing.safetensors"):
+            example.refine(LIBRARY, str(WORK / "missing.safetensors"), self.pose_2d, self.noisy, 1, 1)
+
+    def test_the_result_may_lie_on_the_estimate(self):
+        _, expected = self.refine()
+        both = self.noisy.copy()
+        status = self.c.posetape_refine(self.refiner, len(both), self.pose_2d.ctypes.data,
+                                        both.ctypes.data, *self.size, None, both.ctypes.data)
+        self.assertEqual(status, 0)
+        np.testing.assert_array_equal(both, expected)
+
+    def test_bad_calls_are_refused_in_one_line(self):
+        gap = self.noisy.copy()
+        gap[11, 3, 1] = np.nan
+        self.refused("noisy_3d holds nan in frame 11", noisy=gap)
+        self.refused("0 frames", frames=0)
+        self.refused("image of 0 x 5 pixels", size=[0, 5])
+        self.refused("-1 steps", options=Options(-1))
+        self.refused("stride of 10", options=Options(0, 10))
+        self.refused("refiner is NULL", refiner=None)
+        self.assertIsNone(self.c.posetape_refiner_load(None))
+        self.assertIn("path is NULL", self.c.posetape_last_error().decode())
+        self.assertIsNone(self.c.posetape_refiner_load(bytes(WORK / "lifter.safetensors")))
+        self.assertIn("not a refiner checkpoint", self.c.posetape_last_error().decode())
+        self.assertEqual(self.c.posetape_set_threads(0), -1)
+
+    def test_threads_share_a_refiner_and_have_errors_of_their_own(self):
+        _, expected = self.refine()
+        results, errors = [], []
+
+        def work(fails):
+            for _ in range(10):
+                if fails:
+                    self.refine(frames=-1)
+                else:
+                    results.append(self.refine())
+            errors.append(self.c.posetape_last_error().decode())
+
+        threads = [threading.Thread(target=work, args=(i == 3,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(results), 30)
+        for status, out in results:
+            self.assertEqual(status, 0)
+            np.testing.assert_array_equal(out, expected)
+        self.assertEqual(sorted(errors)[:3], ["", "", ""])
+        self.assertIn("-1 frames", sorted(errors)[3])
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(verbosity=1)

@@ -1,0 +1,65 @@
+/* posetape's C interface: load a trained refiner and refine arrays of poses.
+ *
+ *   posetape_refiner* refiner = posetape_refiner_load("refiner.safetensors");
+ *   if (refiner == NULL) puts(posetape_last_error());
+ *   posetape_refine(refiner, frames, pose_2d, noisy_3d, 1920, 1080, NULL, refined_3d);
+ *   posetape_refiner_free(refiner);
+ *
+ * Functions may be called from several threads, also with one refiner. Results depend neither on
+ * that nor on the number of threads at work. tools/examples/refine.py uses it from Python.
+ */
+#ifndef POSETAPE_H
+#define POSETAPE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows where something is added, and the name of the shared library changes where something that
+ * was there no longer works. */
+#define POSETAPE_API_VERSION 1
+int posetape_api_version(void); /* of the library that is loaded */
+const char* posetape_version(void); /* of the program: "0.1.0" */
+
+/* What the last call of this thread that failed had to say: one line, what, where and what to do.
+ * Never NULL; valid until this thread's next failure. */
+const char* posetape_last_error(void);
+
+/* Threads for the work of all calls together; by default all cores. 0 on success, else -1. */
+int posetape_set_threads(int count);
+
+typedef struct posetape_refiner posetape_refiner;
+
+/* A checkpoint of `posetape train refiner`; NULL on failure. Free it when no call uses it. */
+posetape_refiner* posetape_refiner_load(const char* path);
+void posetape_refiner_free(posetape_refiner* refiner);
+
+/* Frames of its windows; -1 where refiner is NULL. */
+int posetape_refiner_frames(const posetape_refiner* refiner);
+
+/* Zeros stand for the defaults; start from {0}. */
+typedef struct posetape_refine_options {
+  int steps;        /* K, denoising steps; 2 */
+  int stride;       /* frames from window to window, overlaps are averaged; a window's frames */
+  int flip_average; /* not 0: average with the result for the mirror image */
+} posetape_refine_options;
+
+/* Refines one clip, as `posetape refine` does. Joints are Human3.6M's 17 (data/README.md), arrays
+ * row-major floats:
+ *
+ *   pose_2d     [frames][17][2]  pixels of an image of width x height
+ *   noisy_3d    [frames][17][3]  the estimate, camera space, metres relative to joint 0
+ *   refined_3d  [frames][17][3]  the result, joint 0 at zero; may be noisy_3d
+ *
+ * options may be NULL. 0 on success, else -1 with refined_3d untouched. */
+int posetape_refine(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
+                    const float* noisy_3d, int width, int height,
+                    const posetape_refine_options* options, float* refined_3d);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
