@@ -26,7 +26,6 @@ std::vector<Case> slice_cases() {
       {"block_4097", {random_normal({1, 4099}, 26)}, of(1, 1, 4098)},
       {"long_rows", {random_normal({2, 15000}, 9)}, of(1, 4000, 13000)},
       {"many_rows", {random_normal({5000, 3}, 27)}, of(1, 1, 2)},
-      {"in_training", {random_normal({2, 5, 17, 3}, 34)}, of(1, 1, 4)},
       {"tiny", {random_normal({2, 5}, 28, 1e-6)}, of(1, 1, 4)},
       {"huge", {random_normal({2, 5}, 29, 1e6)}, of(1, 1, 4)},
       {"nothing", {random_normal({3, 4}, 30)}, of(1, 4, 4), zero_gradient({0}, kEmptyResult)},

@@ -46,7 +46,6 @@ std::vector<Case> sum_cases() {
       {"many_rows", {random_normal({3000, 4}, 14)}, over({0})},
       {"long", {random_normal({2, 50000}, 15)}, over({1})},
       {"everything", {random_normal({9, 11, 400}, 16)}, over({})},
-      {"in_training", {random_normal({2, 5, 17, 3}, 41)}, over({})},
       {"tiny", {random_normal({3, 5}, 38, 1e-6)}, over({1})},
       {"huge", {random_normal({3, 5}, 39, 1e6)}, over({1})},
       {"mean",
