@@ -313,6 +313,26 @@ class WholeJob(unittest.TestCase):
                        "--epochs", 3, "--folds", 0, "--resume", *LIFTER)
         self.assertIn("resume with the same options", line)
 
+    def test_checkpoints_hold_what_the_manual_says(self):
+        def header(path):
+            content = path.read_bytes()
+            size = int.from_bytes(content[:8], "little")
+            return json.loads(content[8 : 8 + size])
+
+        found = header(WORK / "refiner.safetensors")
+        self.assertEqual(found["__metadata__"]["format"], "posetape refiner 1")
+        self.assertEqual(json.loads(found["__metadata__"]["config"])["frames"], 9)
+        for name in ("error.shift", "error.scale"):
+            self.assertEqual((found[name]["dtype"], found[name]["shape"]), ("F64", [51]))
+        self.assertEqual(found["network.input.weight"]["shape"], [16, 5])
+        kinds = {name.split(".")[0] for name in found} - {"__metadata__"}
+        self.assertEqual(kinds, {"network", "error", "cnd"})
+        last = header(WORK / "refiner.last.safetensors")
+        self.assertLessEqual({"trainer.m", "trainer.v", "trainer.counters"}, set(last))
+        lifters = header(WORK / "lifter.safetensors")
+        self.assertEqual(lifters["__metadata__"]["format"], "posetape lifter 1")
+        self.assertIn("full.pose_emb.weight", lifters)
+
     def test_the_log_has_a_line_an_epoch(self):
         lines = (WORK / "refiner.log.jsonl").read_text().splitlines()
         self.assertEqual([json.loads(line)["epoch"] for line in lines], [1, 2])
