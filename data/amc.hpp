@@ -17,10 +17,6 @@ namespace posetape::data {
 // The files carry no frame rate: this is what CMU states for the database.
 inline constexpr double kAmcFps = 120;
 
-// Where joint 0 is: at the CMU root, 8 to 10 cm above the line between the hip joints, so that all
-// bones keep their lengths, or at the midpoint of the two hip joints, as in Human3.6M.
-enum class HipRoot { root, midpoint };
-
 // One bone. It starts where its parent ends.
 struct AsfBone {
   std::string name;

@@ -399,6 +399,10 @@ Motion bvh_motion(const Bvh& bvh, const BvhOptions& options) {
       const Vec3 p = points[static_cast<std::size_t>(joints[j])] * options.metres_per_unit;
       motion.frames[f][j] = options.z_up ? p : y_up_to_z_up(p);
     }
+    if (options.hip == HipRoot::midpoint) {
+      Pose3& pose = motion.frames[f];
+      pose[joint::hip] = 0.5 * (pose[joint::right_hip] + pose[joint::left_hip]);
+    }
   }
   return motion;
 }

@@ -46,8 +46,8 @@ std::string format_bvh(const Bvh& bvh);
 // Where every joint is in a frame, in the file's world and unit; `points` gets joints.size().
 void joint_positions(const Bvh& bvh, std::size_t frame, std::vector<Vec3>& points);
 
-// The joint whose position is each of the 17. Three kinds of names are known, whatever their case,
-// with '_', '-', '.' and a prefix that all have ("mixamorig:") left out:
+// The joint whose position is each of the 17. These names are known, whatever their case, with '_',
+// '-', '.' and a prefix that all have ("mixamorig:") left out:
 //
 //   Hip                 Hips, Hip, Pelvis
 //   RHip LHip           RightUpLeg, RightHip, UpperLeg_R, RightThigh, ...
@@ -68,6 +68,7 @@ std::array<int, kJoints> bvh_joints(const Bvh& bvh);
 struct BvhOptions {
   double metres_per_unit = 0.01;
   bool z_up = false;  // else y up, as nearly all are
+  HipRoot hip = HipRoot::root;
 };
 
 // A file as a motion in a z-up world. Frame rates within 0.05 % of a whole number are that number.

@@ -13,6 +13,11 @@ namespace posetape::data {
 
 using Pose3 = std::array<Vec3, kJoints>;
 
+// Where joint 0 is: at the root of a file's skeleton (in the CMU database 8 to 10 cm above the line
+// between the hip joints), so that all bones keep their lengths, or at the midpoint of the two hip
+// joints, as in Human3.6M.
+enum class HipRoot { root, midpoint };
+
 // One person's movement: [F] poses of 17 joints in metres, world z up, floor near z = 0.
 struct Motion {
   std::string subject;

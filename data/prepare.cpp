@@ -181,6 +181,7 @@ Dataset prepare_bvh(const fs::path& directory, const PrepareOptions& options,
       options);
   dataset.test_subjects = tests;
   auto meta = metadata("bvh", options, subjects, tests);
+  meta["hip"] = bvh.hip == HipRoot::root ? "root" : "midpoint";
   meta["metres_per_unit"] = bvh.metres_per_unit;
   meta["up"] = bvh.z_up ? "z" : "y";
   dataset.metadata = meta.dump();

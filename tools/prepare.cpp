@@ -54,6 +54,16 @@ void add_common(CLI::App& command, Options& options) {
       ->delimiter(',');
 }
 
+void add_hip(CLI::App& command, Options& options) {
+  command.add_option("--hip", options.hip, "Joint 0: the skeleton's root, or the hips' midpoint")
+      ->check(CLI::IsMember({"root", "midpoint"}))
+      ->capture_default_str();
+}
+
+data::HipRoot hip_of(const Options& options) {
+  return options.hip == "midpoint" ? data::HipRoot::midpoint : data::HipRoot::root;
+}
+
 void write(const Options& options, const data::Dataset& dataset) {
   data::write_dataset(options.output, dataset);
   std::int64_t frames = 0;
@@ -175,15 +185,11 @@ void add_prepare(CLI::App& app) {
   add_common(*from_cmu, *cmu);
   from_cmu->add_option("directory", cmu->directory, "Folder with <subject>/<subject>.asf and .amc")
       ->required();
-  from_cmu->add_option("--hip", cmu->hip, "Joint 0: the skeleton's root, or the hips' midpoint")
-      ->check(CLI::IsMember({"root", "midpoint"}))
-      ->capture_default_str();
+  add_hip(*from_cmu, *cmu);
   from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
   from_cmu->callback([cmu] {
     settle(*cmu);
-    write(*cmu, data::prepare_cmu(
-                    cmu->directory, cmu->prepare,
-                    cmu->hip == "midpoint" ? data::HipRoot::midpoint : data::HipRoot::root));
+    write(*cmu, data::prepare_cmu(cmu->directory, cmu->prepare, hip_of(*cmu)));
   });
 
   auto bvh = std::make_shared<BvhFiles>();
@@ -206,10 +212,12 @@ void add_prepare(CLI::App& app) {
   from_bvh->add_option("--up", bvh->up, "The files' vertical axis")
       ->check(CLI::IsMember({"y", "z"}))
       ->capture_default_str();
+  add_hip(*from_bvh, *bvh);
   from_bvh->footer("Example: posetape prepare bvh lafan1/ -o data.npz --test-subjects subject5");
   from_bvh->callback([bvh] {
     settle(*bvh);
     bvh->motion.z_up = bvh->up == "z";
+    bvh->motion.hip = hip_of(*bvh);
     write(*bvh, data::prepare_bvh(bvh->directory, bvh->prepare, bvh->motion));
   });
 

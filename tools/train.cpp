@@ -8,7 +8,8 @@
 namespace posetape::tools {
 
 void add_train(CLI::App& app) {
-  CLI::App* train = app.add_subcommand("train", "Train a lifter (the base estimator), a refiner or a smoother");
+  CLI::App* train =
+      app.add_subcommand("train", "Train a lifter (the base estimator), a refiner or a smoother");
   train->require_subcommand(1);
   add_train_lifter(*train);
   add_train_refiner(*train);

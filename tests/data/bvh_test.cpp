@@ -106,6 +106,11 @@ TEST_CASE("bvh: joints are found by the names that are in use") {
     check_point(pose[joint::right_elbow], -0.43, 0, 1.54);
     check_point(pose[joint::right_foot], -0.1, 0, 0.1);
   }
+  Bvh raised = person();
+  for (BvhJoint& joint : raised.joints) {
+    if (joint.name.ends_with("UpLeg")) joint.offset.y() = -8;
+  }
+  check_point(bvh_motion(raised, {.hip = HipRoot::midpoint}).frames[0][joint::hip], 0, 0, 0.92);
   const Motion other = bvh_motion(person(), {.metres_per_unit = 0.015, .z_up = true});
   check_point(other.frames[0][joint::hip], 0, 1.5, 0);
 }

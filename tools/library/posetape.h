@@ -20,7 +20,7 @@ extern "C" {
 /* Grows where something is added, and the name of the shared library changes where something that
  * was there no longer works. */
 #define POSETAPE_API_VERSION 1
-int posetape_api_version(void); /* of the library that is loaded */
+int posetape_api_version(void);     /* of the library that is loaded */
 const char* posetape_version(void); /* of the program: "0.1.0" */
 
 /* What the last call of this thread that failed had to say: one line, what, where and what to do.
