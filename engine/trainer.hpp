@@ -75,6 +75,7 @@ class Trainer {
   // loss is not finite, naming epoch and step.
   TrainOutcome run(const Hooks& hooks);
 
+  const ParameterList& parameters() const { return *parameters_; }
   double lr() const;
   const TrainState& state() const { return state_; }
 

@@ -1,6 +1,7 @@
 // posetape evaluate: how far the poses of a file are from the truth, before and after refinement.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
+#include "tools/plot.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -23,6 +25,7 @@ struct Options {
   std::string subjects = "test";
   std::string protocol = "sequence";
   int frames = 0;
+  bool plot = false;
 };
 
 // Several files, each with its own refined poses of the same base.
@@ -62,7 +65,45 @@ std::string report(const std::vector<data::Comparison>& comparisons, const std::
   return comparisons.size() == 1 ? data::text_report(comparisons[0]) : data::summary(comparisons);
 }
 
+// The distribution of the poses' errors, in the bins of data::histogram.
+std::string plot(const std::vector<data::Comparison>& comparisons) {
+  std::vector<BarColumn> columns;
+  std::size_t first = data::kBins;
+  std::size_t last = 0;
+  const auto add = [&](const std::string& name, const data::Evaluation& evaluation) {
+    const data::Histogram counts = data::histogram(evaluation.poses);
+    BarColumn column{name, {}};
+    for (std::size_t bin = 0; bin < counts.size(); ++bin) {
+      column.values.push_back(100.0 * static_cast<double>(counts[bin]) /
+                              static_cast<double>(evaluation.poses.size()));
+      if (counts[bin] == 0) continue;
+      first = std::min(first, bin);
+      last = std::max(last, bin);
+    }
+    columns.push_back(std::move(column));
+  };
+  add("base", comparisons[0].base);
+  for (const data::Comparison& c : comparisons) {
+    if (c.refined) add(c.name, *c.refined);
+  }
+  std::vector<std::string> labels;
+  for (std::size_t bin = first; bin <= last; ++bin) {
+    const double from = data::kBinWidth * static_cast<double>(bin);
+    labels.push_back(bin + 1 == data::kBins ? fmt::format("{}+", from)
+                                            : fmt::format("{}-{}", from, from + data::kBinWidth));
+  }
+  for (BarColumn& column : columns) {
+    column.values = {column.values.begin() + static_cast<std::ptrdiff_t>(first),
+                     column.values.begin() + static_cast<std::ptrdiff_t>(last + 1)};
+  }
+  return "\n" + bars("MPJPE of a pose (mm)", labels, columns, " %", plot_style());
+}
+
 void run(const Options& options) {
+  if (options.plot && options.format != "text" && options.output.empty()) {
+    fail("--plot does not go with {} on standard output; write that to a file with -o",
+         options.format);
+  }
   options.common.apply();
   const std::vector<data::Comparison> comparisons = compare_all(options);
   const std::string text = report(comparisons, options.format);
@@ -72,6 +113,7 @@ void run(const Options& options) {
     write_file(options.output, text);
     fmt::print("wrote {}\n", options.output);
   }
+  if (options.plot) fmt::print("{}", plot(comparisons));
   if (!options.json.empty()) {
     write_file(options.json, json_of(comparisons).dump(2) + "\n");
     fmt::print("wrote {}\n", options.json);
@@ -103,6 +145,7 @@ void add_evaluate(CLI::App& app) {
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "Write the report to this file");
   command->add_option("--json", options->json, "Write the figures to this file too");
+  command->add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
   command->add_option("--subjects", options->subjects, "Whose sequences: test, train or all")
       ->check(CLI::IsMember({"test", "train", "all"}))
       ->capture_default_str();

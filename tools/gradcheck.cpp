@@ -19,6 +19,7 @@
 #include "tools/gradcheck_html.hpp"
 #include "tools/gradcheck_report.hpp"
 #include "tools/progress.hpp"
+#include "tools/terminal.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -44,15 +45,6 @@ std::string command_of(const Options& options) {
   if (options.suite.fast) text += " --fast";
   if (options.common.device != "cpu") text += " --device " + options.common.device;
   return text;
-}
-
-// Colours are for people: https://no-color.org
-bool wants_colour() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string_view(value == nullptr ? "" : value);
-  };
-  return isatty(STDOUT_FILENO) == 1 && variable("NO_COLOR").empty() && variable("TERM") != "dumb";
 }
 
 SuiteRun run_with_progress(const Options& options, const Names& names) {
@@ -130,7 +122,7 @@ void gradcheck_command(const Options& options) {
     fail("gradcheck: nothing was checked: the inputs are empty or constant{}",
          run.fast ? ", or large: try without --fast" : "");
   }
-  const bool colour = wants_colour();
+  const bool colour = wants_colour(STDOUT_FILENO);
   const bool single = !options.suite.op.empty() || !options.suite.case_name.empty();
   if (!options.quiet)
     fmt::print("{}\n", single ? row_table(run, colour) : group_table(run, colour));

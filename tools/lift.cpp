@@ -25,6 +25,7 @@ struct Options {
   WindowOptions windows;
   bool in_sample = false;
   bool drop_invalid = false;
+  bool quiet = false;
 };
 
 void run(const Options& options) {
@@ -42,7 +43,8 @@ void run(const Options& options) {
   }
   Progress progress(
       "lift", "windows",
-      static_cast<double>(data::make_windows(dataset, data::all_sequences(dataset), cut).size()));
+      static_cast<double>(data::make_windows(dataset, data::all_sequences(dataset), cut).size()),
+      options.quiet);
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
     Replay replay(options.common.where(), [&, lifter = lifter](std::span<const Tensor> in, int) {
@@ -86,6 +88,7 @@ void add_lift(CLI::App& app) {
                     "Lift everything with the full lifter, training sequences too");
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
+  command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
   command->callback([options] { run(*options); });
 }

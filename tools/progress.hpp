@@ -8,8 +8,8 @@ namespace posetape::tools {
 
 class Progress {
  public:
-  // `unit` is what is counted ("sequences"), `total` how many there will be.
-  Progress(std::string label, std::string unit, double total);
+  // `unit` is what is counted ("windows"), `total` how many there will be. Quiet: shows nothing.
+  Progress(std::string label, std::string unit, double total, bool quiet = false);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -28,11 +28,16 @@ class Progress {
   std::string unit_;
   double total_;
   double start_done_ = -1;  // at the first update: a resumed run does not start at zero
+  bool quiet_;
   bool terminal_;
   bool drawn_ = false;
   Clock::time_point start_;
   Clock::time_point last_;
 };
+
+// The text of the line, at most `columns` long: what does not fit is left out, the bar first.
+std::string progress_line(const std::string& label, double part, const std::string& figures,
+                          int columns);
 
 // "1:02:03", "4:05"
 std::string duration(double seconds);

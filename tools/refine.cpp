@@ -32,6 +32,7 @@ struct Options {
   data::OneEuro one_euro;
   WindowOptions windows;
   bool drop_invalid = false;
+  bool quiet = false;
 };
 
 bool is_smoothing(const std::string& control) {
@@ -105,7 +106,8 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const auto [protocol, cut, flip] = options.windows.choose(frames);
   const std::vector<int> all = data::all_sequences(dataset);
   Progress progress("refine", "windows",
-                    static_cast<double>(data::make_windows(dataset, all, cut).size()));
+                    static_cast<double>(data::make_windows(dataset, all, cut).size()),
+                    options.quiet);
   Replay replay(options.common.where(), network.refine);
   const PoseFunction refine = [&](std::span<const Tensor> in) {
     return replay(in).to(Device::cpu);
@@ -144,6 +146,7 @@ void run(const Options& options) {
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
   data::set_making(dataset, "refined_3d", made);
   data::write_dataset(options.output, dataset);
+  if (options.quiet) return;
   fmt::print("refined {} frames of {} sequences; wrote {}\n", frames, dataset.sequences.size(),
              options.output);
 }
@@ -192,6 +195,7 @@ void add_refine(CLI::App& app) {
   options->windows.add_to(*command);
   command->add_flag("--drop-invalid", options->drop_invalid,
                     "Skip sequences with NaN or infinite poses instead of stopping");
+  command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
   command->callback([options] {
     if (options->input.empty()) {

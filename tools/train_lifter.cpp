@@ -104,7 +104,7 @@ void run(const Options& options) {
   } else {
     std::filesystem::remove(flags.log_path());
   }
-  fmt::print(
+  flags.say(
       "lifter: {}, {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
       "on {}\n",
       options.model, set.lifters[0].network.parameters().size(), flags.frames, threads(),
@@ -112,7 +112,7 @@ void run(const Options& options) {
   if (set.lifters.size() > 1) {
     for (const Lifter& lifter : set.lifters) {
       if (!lifter.held_out.empty()) {
-        fmt::print("{} never sees {}\n", lifter.name, joined(lifter.held_out));
+        flags.say("{} never sees {}\n", lifter.name, joined(lifter.held_out));
       }
     }
   }
@@ -148,17 +148,17 @@ void run(const Options& options) {
                   });
       return mpjpe_mm(dataset, parts.validation, poses);
     };
-    const RunOptions run_options{lifter.name, flags.epochs, steps, flags.batch, flags.log_path()};
-    const TrainOutcome outcome = run_training(trainer, run_options, hooks, [&](bool best) {
-      if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
-      save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
-    });
+    const TrainOutcome outcome =
+        run_training(trainer, lifter.name, steps, flags, hooks, [&](bool best) {
+          if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
+          save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
+        });
     if (outcome == TrainOutcome::interrupted) return;
   }
   TensorFile file;
   save(set, file);
   write_safetensors(flags.output, file);
-  fmt::print("wrote {}\n", flags.output);
+  flags.say("wrote {}\n", flags.output);
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ void run(Options options) {
   Trainer trainer(refiner->parameters(), flags.options(steps));
   if (flags.resume) trainer.load(resumed, flags.last_path());
 
-  fmt::print(
+  flags.say(
       "refiner: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
       "on {}\nconditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
       refiner->parameters().size(), flags.frames, threads(), joined(parts.train_subjects),
@@ -135,15 +135,14 @@ void run(Options options) {
                 });
     return mpjpe_mm(dataset, parts.validation, poses);
   };
-  const RunOptions run_options{"refiner", flags.epochs, steps, flags.batch, flags.log_path()};
-  run_training(trainer, run_options, hooks, [&](bool best) {
+  run_training(trainer, "refiner", steps, flags, hooks, [&](bool best) {
     TensorFile file;
     refiner->save(file);
     if (best) write_safetensors(flags.output, file);
     trainer.save(file);
     write_safetensors(flags.last_path(), file);
   });
-  if (!interrupted()) fmt::print("wrote {}\n", flags.output);
+  if (!interrupted()) flags.say("wrote {}\n", flags.output);
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ void run(Options options) {
   const int steps = batches.steps();
   Trainer trainer(network->parameters(), flags.options(steps));
   if (flags.resume) trainer.load(resumed, flags.last_path());
-  fmt::print(
+  flags.say(
       "smoothnet: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
       "on {}\n",
       network->parameters().size(), flags.frames, threads(), joined(parts.train_subjects),
@@ -99,15 +99,14 @@ void run(Options options) {
                 });
     return mpjpe_mm(dataset, parts.validation, poses);
   };
-  const RunOptions run_options{"smoothnet", flags.epochs, steps, flags.batch, flags.log_path()};
-  run_training(trainer, run_options, hooks, [&](bool best) {
+  run_training(trainer, "smoothnet", steps, flags, hooks, [&](bool best) {
     TensorFile file;
     save(*network, file);
     if (best) write_safetensors(flags.output, file);
     trainer.save(file);
     write_safetensors(flags.last_path(), file);
   });
-  if (!interrupted()) fmt::print("wrote {}\n", flags.output);
+  if (!interrupted()) flags.say("wrote {}\n", flags.output);
 }
 
 }  // namespace

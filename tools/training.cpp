@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "tools/plot.hpp"
 #include "tools/progress.hpp"
 
 namespace posetape::tools {
@@ -28,6 +29,50 @@ std::string replace_extension(const std::string& path, const std::string& with) 
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Means over the steps of an epoch.
+class NormMeans {
+ public:
+  void add(const std::vector<std::pair<std::string, double>>& norms) {
+    sums_.resize(norms.size());
+    for (std::size_t i = 0; i < norms.size(); ++i) {
+      sums_[i].first = norms[i].first;
+      sums_[i].second += norms[i].second;
+    }
+    ++steps_;
+  }
+  // As {"blocks.0": 0.3, ...}, and begins anew.
+  nlohmann::ordered_json take() {
+    nlohmann::ordered_json means = nlohmann::ordered_json::object();
+    for (const auto& [block, sum] : sums_) means[block] = sum / steps_;
+    *this = {};
+    return means;
+  }
+
+ private:
+  std::vector<std::pair<std::string, double>> sums_;
+  int steps_ = 0;
+};
+
+// The course of a model's training, also of the epochs before a --resume.
+std::string plot_of_log(const std::string& path, const std::string& label) {
+  std::vector<double> epoch, loss, validation;
+  std::ifstream log(path);
+  for (std::string line; std::getline(log, line);) {
+    const auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!entry.is_object() || entry.value("model", "") != label) continue;
+    const auto number = [&](const char* key) {
+      const auto found = entry.find(key);
+      return found != entry.end() && found->is_number() ? found->get<double>() : std::nan("");
+    };
+    epoch.push_back(number("epoch"));
+    loss.push_back(number("loss"));
+    validation.push_back(number("validation_mm"));
+  }
+  const PlotStyle style = plot_style();
+  return curve(label + ": loss", epoch, loss, "epoch", style) +
+         curve(label + ": validation (mm)", epoch, validation, "epoch", style);
 }
 
 }  // namespace
@@ -75,6 +120,17 @@ void TrainFlags::add_to(CLI::App& command) {
       ->delimiter(',');
   command.add_flag("--drop-invalid", drop_invalid,
                    "Skip sequences with NaN or infinite poses instead of stopping");
+  command.add_flag("--quiet", quiet, "Print nothing but warnings and errors");
+  command
+      .add_option("--log-format", log_format,
+                  "text, or json: what the log has, a JSON object a line and epoch, on standard "
+                  "output and nothing else there")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command.add_option("--log", log, "Log to write (.jsonl; default: beside the checkpoint)");
+  command.add_flag("--gradient-norms", gradient_norms,
+                   "Log the norm of the gradient of each block, the mean of an epoch's steps");
+  command.add_flag("--plot", plot, "Draw the loss and the validation error when it is done");
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
 
@@ -86,7 +142,11 @@ std::string TrainFlags::last_path() const {
   return replace_extension(output, ".last.safetensors");
 }
 std::string TrainFlags::log_path() const {
-  return replace_extension(output, ".log.jsonl");
+  if (log.empty()) return replace_extension(output, ".log.jsonl");
+  if (!log.ends_with(".jsonl")) {
+    fail("--log {}: the name must end in .jsonl, by which `posetape report` knows it", log);
+  }
+  return log;
 }
 
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
@@ -153,42 +213,87 @@ bool interrupted() {
   return interrupts != 0;
 }
 
-TrainOutcome run_training(Trainer& trainer, const RunOptions& options, Trainer::Hooks hooks,
+std::string block_of(std::string_view parameter) {
+  std::size_t end = parameter.find('.');
+  const std::string first(parameter.substr(0, end));
+  while (end != std::string_view::npos) {
+    const std::size_t begin = end + 1;
+    end = parameter.find('.', begin);
+    const std::string_view part = parameter.substr(begin, end - begin);
+    if (part.find_first_not_of("0123456789") == std::string_view::npos) {
+      return std::string(parameter.substr(0, end));
+    }
+  }
+  return first;
+}
+
+std::vector<std::pair<std::string, double>> gradient_norms(const ParameterList& parameters) {
+  std::vector<std::pair<std::string, double>> norms;
+  for (const ParameterList::Entry& e : parameters.entries()) {
+    const std::string block = block_of(e.name);
+    auto found = std::ranges::find(norms, block, &std::pair<std::string, double>::first);
+    if (found == norms.end()) found = norms.insert(norms.end(), {block, 0.0});
+    for (const double g : e.gradient.to_doubles()) found->second += g * g;
+  }
+  for (auto& [block, norm] : norms) norm = std::sqrt(norm);
+  return norms;
+}
+
+TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
+                          const TrainFlags& flags, Trainer::Hooks hooks,
                           const std::function<void(bool best)>& save) {
-  std::ofstream log(options.log_path, std::ios::app);
-  if (!log) fail("{}: cannot write the training log", options.log_path);
-  Progress progress(
-      options.label, "seq",
-      double{1} * options.epochs * options.steps_per_epoch * options.sequences_per_step);
+  const std::string log_path = flags.log_path();
+  const bool json = flags.log_format == "json";
+  std::ofstream log(log_path, std::ios::app);
+  if (!log) fail("{}: cannot write the training log", log_path);
+  const double epoch_sequences = double{1} * steps_per_epoch * flags.batch;
+  Progress progress(label, "frames", flags.epochs * epoch_sequences * flags.frames, flags.quiet);
   double smooth = 0;
+  std::string validation;
+  NormMeans norms;
   hooks.on_step = [&](const TrainState& state, double loss) {
     smooth = smooth == 0 ? loss : 0.98 * smooth + 0.02 * loss;
-    const double done = (double{1} * state.epoch * options.steps_per_epoch + state.step) *
-                        options.sequences_per_step;
-    progress.update(
-        done, fmt::format("epoch {}/{}  loss {:.5f}", state.epoch + 1, options.epochs, smooth));
+    if (flags.gradient_norms) norms.add(gradient_norms(trainer.parameters()));
+    const double done = state.epoch + double{1} * state.step / steps_per_epoch;
+    progress.update(done * epoch_sequences * flags.frames,
+                    fmt::format("epoch {}/{}  loss {:.5f}{}", state.epoch + 1, flags.epochs, smooth,
+                                validation));
   };
   hooks.on_epoch = [&](const EpochResult& r) {
-    const double rate =
-        double{1} * options.steps_per_epoch * options.sequences_per_step / r.seconds;
-    progress.line(fmt::format(
-        "{}  epoch {:>3}/{}  loss {:.5f}  validation {:.2f} mm{}  lr {:.2e}  {:.0f} seq/s  {}",
-        options.label, r.epoch + 1, options.epochs, r.loss, r.validation, r.best ? " *" : "  ",
-        r.lr, rate, duration(r.seconds)));
-    const nlohmann::ordered_json entry{
-        {"model", options.label}, {"epoch", r.epoch + 1},          {"lr", r.lr},
-        {"loss", r.loss},         {"validation_mm", r.validation}, {"best", r.best},
-        {"seconds", r.seconds},   {"sequences_per_second", rate}};
+    const double rate = epoch_sequences / r.seconds;
+    nlohmann::ordered_json entry{{"model", label},
+                                 {"epoch", r.epoch + 1},
+                                 {"lr", r.lr},
+                                 {"loss", r.loss},
+                                 {"validation_mm", r.validation},
+                                 {"best", r.best},
+                                 {"seconds", r.seconds},
+                                 {"sequences_per_second", rate},
+                                 {"frames_per_second", rate * flags.frames}};
+    if (flags.gradient_norms) entry["gradient_norms"] = norms.take();
     log << entry.dump() << std::endl;
+    validation = fmt::format("  validation {:.2f} mm", r.validation);
+    progress.line(json ? entry.dump()
+                       : fmt::format("{}  epoch {:>3}/{}  loss {:.5f}  validation {:.2f} mm{}  lr "
+                                     "{:.2e}  {:.0f} seq/s  {}",
+                                     label, r.epoch + 1, flags.epochs, r.loss, r.validation,
+                                     r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
     save(r.best);
   };
   hooks.stop = [] { return interrupted(); };
   const TrainOutcome outcome = trainer.run(hooks);
   if (outcome == TrainOutcome::interrupted) {
     save(false);
-    progress.line(fmt::format("{}  stopped in epoch {} after {} steps; continue with --resume",
-                              options.label, trainer.state().epoch + 1, trainer.state().step));
+    const std::string text =
+        fmt::format("{}  stopped in epoch {} after {} steps; continue with --resume", label,
+                    trainer.state().epoch + 1, trainer.state().step);
+    if (json) {
+      fmt::print(stderr, "posetape: {}\n", text);
+    } else {
+      progress.line(text);
+    }
   }
+  if (flags.plot && !json) progress.line(plot_of_log(log_path, label));
   return outcome;
 }
 

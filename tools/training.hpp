@@ -1,7 +1,9 @@
 // What the two training commands share: options, the data's split, log, progress, stop and resume.
 #pragma once
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -28,13 +30,24 @@ struct TrainFlags {
   bool resume = false;
   bool drop_invalid = false;
   std::vector<std::string> validation_subjects;
+  bool quiet = false;
+  std::string log_format = "text";
+  std::string log;
+  bool gradient_norms = false;
+  bool plot = false;
 
   void add_to(CLI::App& command);
   TrainOptions options(int steps_per_epoch) const;
   DType dtype() const { return precision == "bf16" ? DType::bf16 : DType::f32; }
-  // "x.safetensors" -> "x.last.safetensors", "x.log.jsonl"
+  // "x.safetensors" -> "x.last.safetensors"
   std::string last_path() const;
+  // Where --log says, else "x.log.jsonl". Throws Error unless it ends in .jsonl.
   std::string log_path() const;
+  // Prints a line for people: none with --quiet, and none among JSON lines.
+  template <class... Args>
+  void say(fmt::format_string<Args...> format, Args&&... args) const {
+    if (!quiet && log_format == "text") fmt::print(format, std::forward<Args>(args)...);
+  }
 };
 
 // Sequences that train, and those that choose the best epoch. No test subject is in either.
@@ -59,17 +72,21 @@ void check_refinable(const data::Dataset& dataset, const Split& parts, const std
 void catch_interrupts();
 bool interrupted();
 
-// One run of a Trainer with its log and progress line. Adds hooks.on_step, on_epoch and stop, and
-// calls `save(best)` after each epoch and, with false, where the run was interrupted.
-struct RunOptions {
-  std::string label;  // "lifter", "fold 2/5", ...
-  int epochs = 1;
-  int steps_per_epoch = 1;
-  int sequences_per_step = 1;
-  std::string log_path;
-};
-TrainOutcome run_training(Trainer& trainer, const RunOptions& options, Trainer::Hooks hooks,
+// One run of a Trainer with its log and progress line, as the flags say. Adds hooks.on_step,
+// on_epoch and stop, and calls `save(best)` after each epoch and, with false, where the run was
+// interrupted. `label` is the model's: "refiner", "fold2".
+//
+// The log has a JSON object a line and epoch (tools/README.md, "While it trains").
+TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
+                          const TrainFlags& flags, Trainer::Hooks hooks,
                           const std::function<void(bool best)>& save);
+
+// The part of a network that a parameter belongs to: its name up to the first number, or else its
+// first part. "blocks.2" of "blocks.2.stc1.qkv.weight", "output" of "output.bias".
+std::string block_of(std::string_view parameter);
+
+// Euclidean norm of the gradient of each block, in the order of the parameters.
+std::vector<std::pair<std::string, double>> gradient_norms(const ParameterList& parameters);
 
 // The names of a list in one line: "a, b, c".
 std::string joined(const std::vector<std::string>& names);

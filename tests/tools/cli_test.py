@@ -9,14 +9,18 @@ Needs numpy to make and read pose files; without it the test is skipped (exit co
 """
 
 import csv
+import fcntl
 import json
 import os
 import pty
+import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 from pathlib import Path
@@ -53,6 +57,24 @@ def refused(*arguments, **options):
     lines = error.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("posetape: "), error
     return lines[0]
+
+
+def on_a_terminal(*arguments, columns=80, **environment):
+    """What posetape shows where standard output and standard error are a terminal."""
+    outside, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([POSETAPE, *map(str, arguments)], stdout=inside, stderr=inside,
+                               env={**os.environ, "TERM": "xterm", **environment})
+    os.close(inside)
+    text = b""
+    try:
+        while block := os.read(outside, 65536):
+            text += block
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(outside)
+    assert process.wait(timeout=60) == 0, text
+    return text.decode()
 
 
 def arrays(path):
@@ -509,6 +531,145 @@ class Inspect(unittest.TestCase):
         run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", expect=2)
 
 
+class Terminal(unittest.TestCase):
+    """What train and the other long commands show."""
+
+    def train(self, name, *options, on=run, epochs=2, batch=8, **environment):
+        return on("train", "refiner", WORK / "lifted.npz", "-o", WORK / f"{name}.safetensors",
+                  "--epochs", epochs, *REFINER[:-1], batch, *options, **environment)
+
+    def weights(self, name):
+        return (WORK / f"{name}.safetensors").read_bytes()
+
+    def test_json_lines_are_those_of_the_log(self):
+        out, error = self.train("json", "--log-format", "json", "--gradient-norms", "--plot",
+                                "--log", WORK / "elsewhere.jsonl")
+        self.assertEqual(error, "")
+        self.assertEqual(out, (WORK / "elsewhere.jsonl").read_text())
+        self.assertFalse((WORK / "json.log.jsonl").exists())
+        epochs = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([e["epoch"] for e in epochs], [1, 2])
+        self.assertEqual(list(epochs[0]), "model epoch lr loss validation_mm best seconds "
+                         "sequences_per_second frames_per_second gradient_norms".split())
+        for epoch in epochs:
+            norms = epoch["gradient_norms"]
+            self.assertEqual(list(norms), ["input", "output", "timestep.0", "timestep.1", "blocks.0"])
+            self.assertTrue(all(0 < n < 1e3 for n in norms.values()), norms)
+            self.assertAlmostEqual(epoch["frames_per_second"], 9 * epoch["sequences_per_second"])
+        # Looking changes nothing.
+        self.assertEqual(self.weights("json"), self.weights("refiner"))
+        plain = [json.loads(line) for line in (WORK / "refiner.log.jsonl").read_text().splitlines()]
+        self.assertEqual([e["loss"] for e in plain], [e["loss"] for e in epochs])
+        self.assertNotIn("gradient_norms", plain[0])
+
+    def test_gradient_norms_are_those_of_the_weights(self):
+        # The gradient of a step is in Adam's first moment: m = 0.1 g after the first.
+        self.train("one", "--gradient-norms", epochs=1, batch=96)
+        log = json.loads((WORK / "one.log.jsonl").read_text())
+        header, values = self.tensors(WORK / "one.last.safetensors")
+        self.assertEqual(values("trainer.counters")[0], 1)  # one step
+        total = np.linalg.norm(10 * values("trainer.m"))
+        self.assertAlmostEqual(np.linalg.norm(list(log["gradient_norms"].values())), total,
+                               delta=1e-5 * total)
+
+    def tensors(self, path):
+        data = path.read_bytes()
+        size = struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8:8 + size])
+
+        def values(name):
+            begin, end = header[name]["data_offsets"]
+            kind = {"F32": np.float32, "F64": np.float64}[header[name]["dtype"]]
+            return np.frombuffer(data[8 + size + begin:8 + size + end], kind).astype(float)
+
+        return header, values
+
+    def test_quiet_says_nothing(self):
+        self.assertEqual(self.train("quiet", "--quiet", "--plot"), ("", ""))
+        self.assertEqual(self.weights("quiet"), self.weights("refiner"))
+        self.assertEqual(len((WORK / "quiet.log.jsonl").read_text().splitlines()), 2)
+        self.assertEqual(self.train("quiet", "--quiet", on=on_a_terminal), "")
+        for command in (("lift", WORK / "lifter.safetensors", WORK / "data.npz"),
+                        ("refine", WORK / "refiner.safetensors", WORK / "lifted.npz")):
+            self.assertEqual(run(*command, "-o", WORK / "q.npz", "--quiet"), ("", ""))
+            self.assertEqual(on_a_terminal(*command, "-o", WORK / "q.npz", "--quiet"), "")
+
+    def test_progress_line(self):
+        for columns in (200, 60):
+            text = self.train("shown", on=on_a_terminal, columns=columns)
+            drawn = [line for line in re.split(r"\r|\n", text) if line.startswith("\x1b[K")]
+            drawn = [line.removeprefix("\x1b[K") for line in drawn if " seq/s" not in line]
+            self.assertTrue(all(len(line) < columns for line in drawn), drawn)
+            self.assertTrue(any("frames/s" in line and " left" in line for line in drawn), drawn)
+            if columns == 200:
+                self.assertTrue(any(re.search(r"\[#+\.*\].*loss \d.*validation \d", line)
+                                    for line in drawn), drawn)
+        self.assertEqual(self.weights("shown"), self.weights("refiner"))
+        # In a file: whole lines alone.
+        out, error = self.train("shown")
+        self.assertEqual(error, "")
+        self.assertEqual(len([line for line in out.splitlines() if " epoch " in line]), 2)
+        self.assertNotIn("\r", out)
+        self.assertNotIn("\x1b", out)
+
+    def test_plots(self):
+        utf8 = {"LC_ALL": "C.UTF-8"}
+        out, _ = self.train("plot", "--plot", env={**os.environ, "LC_ALL": "C.UTF-8"})
+        self.assertIn("refiner: loss\n", out)
+        self.assertIn("refiner: validation (mm)\n", out)
+        self.assertTrue(any("\u2800" < c <= "\u28ff" for c in out), out)
+        self.assertNotIn("\x1b", out)
+        out, _ = self.train("plot", "--plot", env={**os.environ, "LC_ALL": "C"})
+        self.assertTrue(out.isascii())
+        self.assertIn("*", out)
+        lines = [line for line in out.splitlines() if line.endswith(" 2 epoch")]
+        self.assertEqual(len(lines), 2)
+        # The epochs of a run before --resume are there, too.
+        self.train("plot", "--resume", epochs=3)
+        out, _ = self.train("plot", "--resume", "--plot", epochs=4)
+        self.assertEqual(sum(bool(re.search(r" 1 +4 epoch$", line)) for line in out.splitlines()), 2)
+        # Colours are for terminals that want them.
+        show = ["evaluate", WORK / "refined.npz", "--plot"]
+        self.assertIn("\x1b[32m", on_a_terminal(*show, **utf8))
+        self.assertNotIn("\x1b", on_a_terminal(*show, **utf8, NO_COLOR="1"))
+        self.assertNotIn("\x1b", on_a_terminal(*show, **utf8, TERM="dumb"))
+
+    def test_the_histogram_has_the_figures_of_the_report(self):
+        # Poses that err by about as much as bins can tell.
+        file = arrays(WORK / "refined.npz")
+        random = np.random.default_rng(1)
+        for name in [n for n in file if n.endswith("/refined_3d")]:
+            truth = file[name.replace("refined", "pose")]
+            spread = random.uniform(0.01, 0.06, (len(truth), 1, 1))
+            near = truth - truth[:, :1] + spread * random.normal(size=truth.shape)
+            near[:, 0] = 0
+            file[name] = near.astype("f4")
+        path = WORK / "near.npz"
+        np.savez(path, **file)
+        out, _ = run("evaluate", path, "--plot", env={**os.environ, "LC_ALL": "C"})
+        scores = json.loads(run("evaluate", path, "--format", "json")[0])
+        plot = out[out.rindex("MPJPE of a pose (mm)"):].splitlines()[1:]
+        found = {"base": 0, "refined": 0}
+        for line in plot:
+            # A column of 30 characters and the number each; an empty bar has none.
+            for name, text in zip(found, (line[:62], line[62:])):
+                found[name] += sum(map(float, re.findall(r"([\d.]+) %", text)))
+        counts = np.array([scores[name]["poses_mpjpe"]["histogram_poses"] for name in found])
+        self.assertEqual(len(plot), np.ptp(np.flatnonzero(counts.sum(0))) + 1)
+        self.assertGreater(len(plot), 10)
+        for share in found.values():
+            self.assertAlmostEqual(share, 100, delta=0.05 * len(plot))
+        for count, total in zip(counts.max(1), counts.sum(1)):
+            self.assertIn(f" {100 * count / total:.1f} %", "".join(plot))
+        self.assertIn("-o", refused("evaluate", WORK / "refined.npz", "--plot", "--format", "csv"))
+
+    def test_a_log_of_another_name_is_refused(self):
+        line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "never.safetensors",
+                       "--log", WORK / "lifted.npz", *REFINER)
+        self.assertIn(".jsonl", line)
+        self.assertTrue((WORK / "lifted.npz").exists())
+
+
 class OnTheDevice(unittest.TestCase):
     """The whole job with --device cuda, in the emulation where that is what was built."""
 
@@ -642,9 +803,9 @@ class BadInput(unittest.TestCase):
         file = arrays(WORK / "lifted.npz")
         file["P4/walk_1/0/noisy_3d"][3, 2, 1] = np.nan
         np.savez(WORK / "one_bad.npz", **file)
-        out, _ = run("refine", WORK / "refiner.safetensors", WORK / "one_bad.npz", "-o",
-                     WORK / "kept.npz", "--drop-invalid")
-        self.assertIn("dropped 1 invalid", out)
+        _, error = run("refine", WORK / "refiner.safetensors", WORK / "one_bad.npz", "-o",
+                       WORK / "kept.npz", "--drop-invalid")
+        self.assertIn("dropped 1 invalid", error)
         self.assertNotIn("P4/walk_1/0/pose_2d", arrays(WORK / "kept.npz"))
 
     def test_a_checkpoint_of_another_kind(self):
@@ -795,22 +956,6 @@ class Profile(unittest.TestCase):
 class Gradcheck(unittest.TestCase):
     CHECK = ("gradcheck", "--op", "blend")
 
-    def on_a_terminal(self, *arguments, **environment):
-        """Standard output of posetape where it is a terminal."""
-        outside, inside = pty.openpty()
-        process = subprocess.Popen([POSETAPE, *arguments], stdout=inside, stderr=inside,
-                                   env={**os.environ, "TERM": "xterm", **environment})
-        os.close(inside)
-        text = b""
-        try:
-            while block := os.read(outside, 65536):
-                text += block
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(outside)
-        self.assertEqual(process.wait(timeout=60), 0, text)
-        return text.decode()
-
     def test_list(self):
         out, _ = run("gradcheck", "--list")
         cases = out.split()
@@ -900,13 +1045,13 @@ class Gradcheck(unittest.TestCase):
             self.assertIn(f">{op}</button>", page)
 
     def test_colours_are_for_terminals(self):
-        out = self.on_a_terminal(*self.CHECK)
+        out = on_a_terminal(*self.CHECK)
         self.assertIn("\x1b[32magree\x1b[0m", out)
         # The progress line is no colour: it takes itself away.
-        out = self.on_a_terminal(*self.CHECK, NO_COLOR="1")
+        out = on_a_terminal(*self.CHECK, NO_COLOR="1")
         self.assertIn("agree", out)
         self.assertNotIn("\x1b[3", out)
-        self.assertNotIn("\x1b", self.on_a_terminal(*self.CHECK, "--quiet", NO_COLOR="1"))
+        self.assertNotIn("\x1b", on_a_terminal(*self.CHECK, "--quiet", NO_COLOR="1"))
 
     def test_fast_takes_seconds(self):
         start = time.monotonic()
