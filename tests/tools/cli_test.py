@@ -37,6 +37,7 @@ WORK = None
 
 LIFTER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
 REFINER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
+SMOOTHNET = "--frames 9 --width 32 --hidden 8 --depth 1 --batch 8".split()
 
 
 def run(*arguments, expect=0, **options):
@@ -240,10 +241,9 @@ class WholeJob(unittest.TestCase):
         run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", "--control", "bias", expect=2)
 
     def test_smoothnet_is_a_control_that_refine_runs(self):
-        sizes = "--frames 9 --width 32 --hidden 8 --depth 1 --batch 8 --epochs 3".split()
         for name, threads in (("smoothnet", 1), ("again", 3)):
             run("train", "smoothnet", WORK / "lifted.npz", "-o", WORK / f"{name}.safetensors",
-                "--threads", threads, *sizes)
+                "--threads", threads, "--epochs", 3, *SMOOTHNET)
         checkpoint = WORK / "smoothnet.safetensors"
         self.assertEqual(checkpoint.read_bytes(), (WORK / "again.safetensors").read_bytes())
         run("refine", checkpoint, WORK / "lifted.npz", "-o", WORK / "smoothnet.npz", "--stride", 1)
@@ -686,7 +686,8 @@ class OnTheDevice(unittest.TestCase):
         mixste = ["--folds", "0", "--model", "mixste", "--lr", "1e-3"]
         for kind, data, options in (("lifter", "data.npz", LIFTER + ["--folds", "0"]),
                                     ("lifter", "data.npz", LIFTER + mixste),
-                                    ("refiner", "lifted.npz", REFINER)):
+                                    ("refiner", "lifted.npz", REFINER),
+                                    ("smoothnet", "lifted.npz", SMOOTHNET)):
             logs = []
             for device in ("cpu", "cuda"):
                 out = WORK / f"{kind}_{device}.safetensors"
