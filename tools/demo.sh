@@ -38,6 +38,9 @@ run lift "$out/lifter.safetensors" "$out/data.npz" -o "$out/lifted.npz"
 run train refiner "$out/lifted.npz" -o "$out/refiner.safetensors" "${refiner[@]}"
 run refine "$out/refiner.safetensors" "$out/lifted.npz" -o "$out/refined.npz"
 run evaluate "$out/refined.npz" --json "$out/scores.json"
+run report "$out/refined.npz" "$out/refiner.safetensors" "$out/refiner.log.jsonl" \
+  "$out/lifter.log.jsonl" -o "$out/report.html"
 
 echo
 echo "wrote $out/refined.npz (poses), $out/scores.json (figures), $out/*.safetensors (networks)"
+echo "and $out/report.html: open it in a browser to look at all of it"

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "data/windows.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
@@ -106,17 +107,20 @@ void add_looks(const Options& options, const Inputs& inputs, const std::vector<i
   }
 }
 
-void add_inspection(const Inputs& inputs, Json& page) {
-  if (!page.contains("diffusion")) {
-    page["diffusion"]["alpha_bar"] =
-        report::rounded_list(report::inspected_schedule(inputs.inspection_path));
+// The sequences `chosen` of a dataset: figures of all, poses of some, whose indices it returns.
+std::vector<int> add_poses(const Options& options, const data::Dataset& dataset,
+                           const std::string& path, const std::vector<int>& chosen, Json& page) {
+  std::optional<data::Comparison> comparison;
+  if (can_be_scored(dataset, chosen)) {
+    comparison = compare(dataset, path, chosen, {options.protocol, 0, options.common.seed});
+    page["scores"] = data::json_report(*comparison);
+    page["scores"]["base"].erase("sequences");
+    if (comparison->refined) page["scores"]["refined"].erase("sequences");
   }
-  add_look(report::read_inspection(inputs.inspection_path, *inputs.inspection), page);
-  if (!page["diffusion"].contains("paths")) page.erase("diffusion");
-  if (!page.contains("sequences")) {
-    page["sequences"] = report::poses_json(*inputs.inspection, std::array{0}, std::nullopt);
-    page["left_out"] = 0;
-  }
+  std::vector<int> shown = report::shown_sequences(dataset, chosen, comparison, options.poses);
+  page["sequences"] = report::poses_json(dataset, shown, comparison);
+  page["left_out"] = chosen.size() - shown.size();
+  return shown;
 }
 
 void add_dataset(const Options& options, const Inputs& inputs, Json& page) {
@@ -126,25 +130,23 @@ void add_dataset(const Options& options, const Inputs& inputs, Json& page) {
     fail("{}: has no sequence of {} subjects; choose others with --subjects", inputs.dataset_path,
          options.subjects);
   }
-  std::optional<data::Comparison> comparison;
-  if (can_be_scored(dataset, chosen)) {
-    comparison =
-        compare(dataset, inputs.dataset_path, chosen, {options.protocol, 0, options.common.seed});
+  const std::vector<int> shown = add_poses(options, dataset, inputs.dataset_path, chosen, page);
+  if (!inputs.refiner) return;
+  page["noise"] = report::noise_json(inputs.refiner->noise(), inputs.refiner->config().noise,
+                                     dataset, chosen, options.common.seed);
+  add_looks(options, inputs, shown, page);
+}
+
+// Its one sequence is the dataset where there is no other.
+void add_inspection(const Options& options, const Inputs& inputs, Json& page) {
+  const data::Dataset& dataset = *inputs.inspection;
+  const std::string& path = inputs.inspection_path;
+  if (!inputs.dataset) add_poses(options, dataset, path, data::all_sequences(dataset), page);
+  if (!page.contains("diffusion")) {
+    page["diffusion"]["alpha_bar"] = report::rounded_list(report::inspected_schedule(path));
   }
-  const std::vector<int> shown =
-      report::shown_sequences(dataset, chosen, comparison, options.poses);
-  page["sequences"] = report::poses_json(dataset, shown, comparison);
-  page["left_out"] = chosen.size() - shown.size();
-  if (comparison) {
-    page["scores"] = data::json_report(*comparison);
-    page["scores"]["base"].erase("sequences");
-    if (comparison->refined) page["scores"]["refined"].erase("sequences");
-  }
-  if (inputs.refiner) {
-    page["noise"] = report::noise_json(inputs.refiner->noise(), inputs.refiner->config().noise,
-                                       dataset, chosen, options.common.seed);
-    add_looks(options, inputs, shown, page);
-  }
+  add_look(report::read_inspection(path, dataset), page);
+  if (!page["diffusion"].contains("paths")) page.erase("diffusion");
 }
 
 void run(const Options& options) {
@@ -158,7 +160,7 @@ void run(const Options& options) {
     page["files"].push_back(std::filesystem::path(path).filename().string());
   }
   if (inputs.dataset) add_dataset(options, inputs, page);
-  if (inputs.inspection) add_inspection(inputs, page);
+  if (inputs.inspection) add_inspection(options, inputs, page);
   for (const std::string& path : inputs.logs) {
     for (Json& run : report::training_json(path)) page["training"].push_back(std::move(run));
   }

@@ -51,6 +51,8 @@ class Diffusion {
     }
     this.orbit.radius = 1.03 * far;
     byId("path-frame").max = path.frames - 1;
+    byId("path-frames").textContent =
+      `Frames ${path.first_frame + 1} to ${path.first_frame + path.frames} of the sequence.`;
     this.makeViews();
     this.showSchedule();
     this.showErrors();

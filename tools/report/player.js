@@ -283,26 +283,37 @@ class Player {
     context.setLineDash([]);
   }
 
-  // The part of the image that the person is in, over the whole sequence.
+  // What is shown of the image: a part that holds the person in every frame and follows slowly.
   frameImage() {
-    const {pixels, image_size: [width, height]} = this.sequence;
-    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < pixels.length; i += 2) {
-      [left, right] = [Math.min(left, pixels[i]), Math.max(right, pixels[i])];
-      [top, bottom] = [Math.min(top, pixels[i + 1]), Math.max(bottom, pixels[i + 1])];
+    const {pixels, frames, fps, image_size: [width, height]} = this.sequence;
+    const centres = [[], []];
+    const size = [0, 0];
+    for (let f = 0; f < frames; ++f) {
+      for (const c of [0, 1]) {
+        let [low, high] = [Infinity, -Infinity];
+        for (let j = 0; j < jointCount; ++j) {
+          const value = pixels[(f * jointCount + j) * 2 + c];
+          [low, high] = [Math.min(low, value), Math.max(high, value)];
+        }
+        centres[c].push((low + high) / 2);
+        size[c] = Math.max(size[c], high - low);
+      }
     }
-    const border = 0.06 * Math.max(right - left, bottom - top) + 1;
-    this.part = {left: left - border, top: top - border, right: right + border,
-      bottom: bottom + border};
-    byId("crop").textContent = `2D input: ${Math.round(right - left + 2 * border)} × ` +
-      `${Math.round(bottom - top + 2 * border)} px of an image of ${width} × ${height} px.`;
+    const reach = Math.round(fps / 2);
+    const smooth = (values) => values.map((_, f) => {
+      const near = values.slice(Math.max(0, f - reach), f + reach + 1);
+      return near.reduce((a, b) => a + b, 0) / near.length;
+    });
+    this.part = {centres: centres.map(smooth), size: size.map((v) => 1.25 * v + 2)};
+    byId("crop").textContent = `2D input: ${this.part.size.map(Math.round).join(" × ")} px of an ` +
+      `image of ${width} × ${height} px.`;
   }
 
   drawImage(context, width, height) {
-    const {left, top, right, bottom} = this.part;
-    const scale = Math.min(width / (right - left), height / (bottom - top));
-    const x0 = (width - scale * (right - left)) / 2 - scale * left;
-    const y0 = (height - scale * (bottom - top)) / 2 - scale * top;
+    const {centres, size} = this.part;
+    const scale = Math.min(width / size[0], height / size[1]);
+    const x0 = width / 2 - scale * centres[0][this.frame];
+    const y0 = height / 2 - scale * centres[1][this.frame];
     const [w, h] = this.sequence.image_size;
     context.strokeStyle = colour("dim");
     context.lineWidth = 1;
