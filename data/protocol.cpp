@@ -35,7 +35,7 @@ std::string windows_text(const WindowCut& cut) {
   const char* overlap = cut.stride < cut.frames
                             ? "overlaps averaged"
                             : "the last ends with the clip, where the window before has precedence";
-  return fmt::format("{} frames every {}, {}", cut.frames, cut.stride, overlap);
+  return fmt::format("{} frames{} every {}, {}", cut.frames, step, cut.stride, overlap);
 }
 
 const char* root_text(RootRule rule) {

@@ -29,17 +29,39 @@ void gather(const PoseArray& source, const Window& window, bool flip, std::span<
             Transform transform) {
   const std::size_t size = std::size_t(kJoints * source.channels);
   if (out.empty() || out.size() % size != 0 || out.size() / size < std::size_t(window.length) ||
-      window.length < 1 || window.start + window.length > source.frames()) {
+      window.length < 1 || window.end() > source.frames()) {
     fail(
         "window [{}, {}) of {} frames does not fit a buffer of {} values; use the frame count "
         "the windows were made with",
-        window.start, window.start + window.length, source.frames(), out.size());
+        window.start, window.end(), source.frames(), out.size());
   }
   for (std::size_t k = 0; k < out.size() / size; ++k) {
     const int frame = frame_at(window, static_cast<int>(k), source.frames());
     transform(source.frame(frame), out.data() + k * size);
   }
   if (flip) mirror(out, source.channels);
+}
+
+// Every step-th frame from the first on is cut as a sequence of its own, then those from the second
+// on, and so forth.
+void add_strided(int index, int total, const WindowCut& cut, std::vector<Window>& windows) {
+  for (int first = 0; first < std::min(cut.step, total); ++first) {
+    const int count = (total - first + cut.step - 1) / cut.step;
+    int owned = 0;  // of the count, by the windows so far
+    for (int next = 0; owned < count; next += cut.stride) {
+      const int start = std::max(0, std::min(next, count - cut.frames));
+      const int length = std::min(cut.frames, count - start);
+      windows.push_back({index, first + start * cut.step, length, owned - start, cut.step});
+      owned = start + length;
+    }
+  }
+}
+
+void add_around_each(int index, int total, const WindowCut& cut, std::vector<Window>& windows) {
+  const int before = (cut.frames - 1) / 2;
+  for (int frame = 0; frame < total; ++frame) {
+    windows.push_back({index, frame - before * cut.step, before + 1, before, cut.step});
+  }
 }
 
 const PoseArray& need(const Sequence& sequence, const std::optional<PoseArray>& array,
@@ -66,44 +88,21 @@ std::vector<int> test_sequences(const Dataset& dataset) {
   return select(dataset, [&](const Sequence& sequence) { return dataset.is_test(sequence); });
 }
 
-std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences, int frames,
-                                 int stride) {
-  if (stride < 1 || stride > frames) {
+std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                 const WindowCut& cut) {
+  if (cut.step < 1) fail("windows with frames {} apart; they must be 1 apart at least", cut.step);
+  const bool centre = cut.rule == WindowRule::centre_frame;
+  if (centre && cut.frames < 1) fail("windows of {} frames have no centre frame", cut.frames);
+  if (!centre && (cut.stride < 1 || cut.stride > cut.frames)) {
     fail(
         "windows of {} frames with a stride of {} would leave frames out; choose a stride from "
         "1 to the window's length",
-        frames, stride);
+        cut.frames, cut.stride);
   }
   std::vector<Window> windows;
   for (const int index : sequences) {
     const int total = dataset.sequences.at(static_cast<std::size_t>(index)).frames();
-    int owned = 0;  // frames that the windows so far own
-    for (int next = 0; owned < total; next += stride) {
-      const int start = std::max(0, std::min(next, total - frames));
-      const int length = std::min(frames, total - start);
-      windows.push_back({index, start, length, owned - start});
-      owned = start + length;
-    }
-  }
-  return windows;
-}
-
-std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
-                                 const WindowCut& cut) {
-  const bool centre = cut.rule == WindowRule::centre_frame;
-  if (cut.step < 1 || (!centre && cut.step != 1)) {
-    fail("windows with frames {} apart; only windows around a centre frame may skip frames",
-         cut.step);
-  }
-  if (!centre) return make_windows(dataset, sequences, cut.frames, cut.stride);
-  if (cut.frames < 1) fail("windows of {} frames have no centre frame", cut.frames);
-  const int before = (cut.frames - 1) / 2;
-  std::vector<Window> windows;
-  for (const int index : sequences) {
-    const int total = dataset.sequences.at(static_cast<std::size_t>(index)).frames();
-    for (int frame = 0; frame < total; ++frame) {
-      windows.push_back({index, frame - before * cut.step, before + 1, before, cut.step});
-    }
+    centre ? add_around_each(index, total, cut, windows) : add_strided(index, total, cut, windows);
   }
   return windows;
 }
@@ -166,11 +165,11 @@ void WindowMerger::add(const Window& window, std::span<const float> values, int 
   Partial& partial = partial_.at(static_cast<std::size_t>(window.sequence));
   const std::size_t size = std::size_t(kJoints * channels);
   if (values.size() < size * std::size_t(window.length) || values.size() % size != 0 ||
-      window.start + window.length > total) {
+      window.end() > total) {
     fail(
         "window [{}, {}) of {} frames does not fit an output of {} values; use the frame count "
         "the windows were made with",
-        window.start, window.start + window.length, total, values.size());
+        window.start, window.end(), total, values.size());
   }
   if (partial.count.empty()) {
     partial.pose.channels = channels;

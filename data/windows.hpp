@@ -21,6 +21,9 @@ struct Window {
   int length = 0;
   int first_valid = 0;
   int step = 1;
+
+  // One beyond the last frame that results are taken from.
+  int end() const { return start + (length - 1) * step + 1; }
 };
 
 // The frame of a sequence of `total` frames that is at place k of the window.
@@ -31,33 +34,34 @@ std::vector<int> all_sequences(const Dataset& dataset);
 std::vector<int> train_sequences(const Dataset& dataset);  // !is_test
 std::vector<int> test_sequences(const Dataset& dataset);   // is_test
 
-// The windows of N = `frames` frames that start every `stride` frames, in the order of `sequences`.
-// The last window of a sequence is shifted back to end with it (as MixSTE evaluates), so that no
-// frame is left out and only clips shorter than N are padded. stride = frames makes windows that
-// are disjoint but for that last one. Throws Error unless 1 <= stride <= frames.
-std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences, int frames,
-                                 int stride);
-inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
-                                        int frames) {
-  return make_windows(dataset, sequences, frames, frames);
-}
-
 enum class WindowRule {
-  every_stride,  // as above
-  centre_frame,  // one around each frame, of which the middle frame is taken
+  // Windows start every `stride` frames. The last one of a sequence is shifted back to end with it
+  // (as MixSTE evaluates), so that no frame is left out and only clips shorter than a window are
+  // padded. stride = frames makes windows that are disjoint but for that last one.
+  every_stride,
+  centre_frame,  // one around each frame, of which the middle frame is taken; no stride
 };
 
-// How sequences are cut into windows. A centre frame's window may skip frames (`step`, STCFormer's
-// tds: 3 for T = 27 and 81, 2 for T = 243), and the stride is 1.
+// How sequences are cut into windows of N = `frames` frames that are `step` apart (STCFormer's tds:
+// 3 for N = 27 and 81, 2 for N = 243). With a stride, a sequence is cut as `step` of them: every
+// step-th frame from the first one on, from the second one on, ...; the stride counts their frames.
 struct WindowCut {
   WindowRule rule = WindowRule::every_stride;
   int frames = 27;
   int stride = 27;
   int step = 1;
 };
-// Throws Error unless step is 1 (or above it for centre frames) and the stride as above.
+// In the order of `sequences`. Throws Error unless step >= 1 and 1 <= stride <= frames.
 std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
                                  const WindowCut& cut);
+inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                        int frames, int stride) {
+  return make_windows(dataset, sequences, WindowCut{.frames = frames, .stride = stride});
+}
+inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
+                                        int frames) {
+  return make_windows(dataset, sequences, frames, frames);
+}
 
 // The windows in the random order of one epoch: a function of (seed, epoch) and nothing else.
 std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,

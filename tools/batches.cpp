@@ -43,10 +43,12 @@ Tensor gather(const data::Dataset& dataset, std::span<const data::Window> window
 }
 
 EpochBatches::EpochBatches(const data::Dataset& dataset, std::span<const int> sequences, int frames,
-                           int batch, bool flip, std::uint64_t seed)
+                           int batch, bool flip, std::uint64_t seed, int step)
     : dataset_(dataset),
-      windows_(data::make_windows(dataset, sequences, frames)),
+      windows_(data::make_windows(dataset, sequences,
+                                  {.frames = frames, .stride = frames, .step = step})),
       frames_(frames),
+      step_(step),
       batch_(static_cast<std::size_t>(batch)),
       flip_(flip),
       seed_(seed) {}
@@ -67,8 +69,9 @@ void EpochBatches::draw(int epoch) {
   order_ = data::shuffled(windows_, seed_, number);
   Random shifts(seed_, Stream::augment, 2 * number);
   for (data::Window& w : order_) {
-    const int last = dataset_.sequences[static_cast<std::size_t>(w.sequence)].frames() - frames_;
-    const auto shift = static_cast<int>(shifts.below(static_cast<std::uint32_t>(frames_)));
+    const int total = dataset_.sequences[static_cast<std::size_t>(w.sequence)].frames();
+    const int last = total - 1 - (frames_ - 1) * step_;  // start of a window that isn't padded
+    const auto shift = static_cast<int>(shifts.below(static_cast<std::uint32_t>(frames_ * step_)));
     if (last > 0) w.start = std::min(w.start + shift, last);
   }
   flips_.assign(order_.size(), 0);
@@ -77,8 +80,8 @@ void EpochBatches::draw(int epoch) {
   drawn_ = epoch;
 }
 
-PredictOptions disjoint(int frames, int batch) {
-  return {{.frames = frames, .stride = frames}, batch};
+PredictOptions disjoint(int frames, int batch, int step) {
+  return {{.frames = frames, .stride = frames, .step = step}, batch};
 }
 
 std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,

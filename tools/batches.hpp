@@ -25,8 +25,9 @@ Tensor gather(const data::Dataset& dataset, std::span<const data::Window> window
 // mirrored where `flip` says so. Batch (epoch, step) depends on these and the seed alone.
 class EpochBatches {
  public:
+  // `step` is that of WindowCut.
   EpochBatches(const data::Dataset& dataset, std::span<const int> sequences, int frames, int batch,
-               bool flip, std::uint64_t seed);
+               bool flip, std::uint64_t seed, int step = 1);
 
   // Whole batches of an epoch, at least one; windows beyond the last whole batch are left out.
   int steps() const;
@@ -44,6 +45,7 @@ class EpochBatches {
   const data::Dataset& dataset_;
   std::vector<data::Window> windows_;
   int frames_;
+  int step_;
   std::size_t batch_;
   bool flip_;
   std::uint64_t seed_;
@@ -60,8 +62,8 @@ struct PredictOptions {
   int batch = 32;
   data::RootRule root = data::RootRule::zero;  // exactly zero, or as f gives it
 };
-// Disjoint windows of this many frames, the root zero.
-PredictOptions disjoint(int frames, int batch);
+// Disjoint windows of this many frames, `step` apart, the root zero.
+PredictOptions disjoint(int frames, int batch, int step = 1);
 std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
                                      const PredictOptions& options, const WindowFunction& f,
                                      const std::function<void(std::size_t)>& on_windows = {});

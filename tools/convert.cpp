@@ -17,7 +17,7 @@ namespace {
 struct Options {
   Common common;
   std::string input, output, lifter = "full";
-  std::optional<int> frames;
+  std::optional<int> frames, step;
   std::optional<Index> heads;
 };
 
@@ -61,6 +61,12 @@ int frames_of(const Options& options, const model::LifterConfig& config) {
   return frames;
 }
 
+// From one frame of a window to the next, as the networks were released.
+int released_step(const model::LifterConfig& config, int frames) {
+  if (!std::holds_alternative<model::StcformerConfig>(config)) return 1;
+  return frames == 27 || frames == 81 ? 3 : frames == 243 ? 2 : 1;
+}
+
 // The weights of the released code become a lifter that knows every subject.
 void import_weights(const Options& options, const TensorFile& weights) {
   const model::LifterConfig config = config_of(options, weights);
@@ -81,15 +87,17 @@ void import_weights(const Options& options, const TensorFile& weights) {
          options.input, report.missing.size(), report.wrong.size(), report.extra.size(), name,
          sizes);
   }
-  LifterSet set{config, frames_of(options, config), {}};
+  const int frames = frames_of(options, config);
+  LifterSet set{config, frames, options.step.value_or(released_step(config, frames)), {}};
   set.lifters.push_back({"full", {}, model::LifterNetwork(config, DType::f32, 0)});
   model::from_pytorch(weights, table, set.lifters[0].network.parameters());
   TensorFile file;
   save(set, file);
   write_safetensors(options.output, file);
-  fmt::print("wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames\n",
-             options.output, weights.tensors.size(), options.input, name,
-             count(set.lifters[0].network.parameters()), sizes, set.frames);
+  fmt::print(
+      "wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames, {} apart\n",
+      options.output, weights.tensors.size(), options.input, name,
+      count(set.lifters[0].network.parameters()), sizes, set.frames, set.step);
 }
 
 void export_weights(const Options& options, const LifterSet& set) {
@@ -135,6 +143,11 @@ void add_convert(CLI::App& app) {
                    "Length of windows that STCFormer from PyTorch is for (default: 81); MixSTE's "
                    "follows from its weights")
       ->check(CLI::Range(1, 10000));
+  command
+      ->add_option("--step", options->step,
+                   "Frames from one frame of a window to the next (default: as released, which is "
+                   "3 for STCFormer of 27 or 81 frames, 2 of 243, else 1)")
+      ->check(CLI::Range(1, 1000));
   command
       ->add_option("--heads", options->heads,
                    "Attention heads of MixSTE from PyTorch, which its weights do not tell "

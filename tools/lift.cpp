@@ -32,7 +32,7 @@ void run(const Options& options) {
   options.common.apply();
   const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint,
                                      options.common.where());
-  const auto [protocol, cut, flip] = options.windows.choose(set.frames);
+  const auto [protocol, cut, flip] = options.windows.choose(set.frames, set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
   std::map<const Lifter*, std::vector<int>> work;

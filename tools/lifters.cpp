@@ -21,10 +21,10 @@ const Lifter& LifterSet::for_subject(std::string_view subject) const {
   return lifters.front();
 }
 
-LifterSet make_lifters(const model::LifterConfig& config, int frames, int folds,
+LifterSet make_lifters(const model::LifterConfig& config, int frames, int step, int folds,
                        const data::Dataset& dataset, const std::vector<int>& train,
                        std::uint64_t seed) {
-  LifterSet set{config, frames, {}};
+  LifterSet set{config, frames, step, {}};
   set.lifters.push_back({"full", {}, model::LifterNetwork(config, DType::f32, seed)});
   std::map<std::string, std::int64_t> frames_of;
   for (const int i : train) {
@@ -70,6 +70,7 @@ void save(const LifterSet& set, TensorFile& file) {
                                       {"heads", c.heads},
                                       {"mlp_ratio", c.mlp_ratio},
                                       {"frames", set.frames},
+                                      {"step", set.step},
                                       {"lifters", lifters}}
             .dump();
       },
@@ -91,6 +92,7 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path, Device d
   try {
     const auto j = nlohmann::json::parse(file.metadata.at("config"));
     set.frames = j.at("frames").get<int>();
+    set.step = j.value("step", 1);
     set.config = model::lifter_config(j.at("model").get<std::string>());
     std::visit(
         [&](auto& c) {

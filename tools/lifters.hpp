@@ -20,6 +20,7 @@ struct Lifter {
 struct LifterSet {
   model::LifterConfig config;
   int frames = 27;
+  int step = 1;                 // frames from one frame of a window to the next
   std::vector<Lifter> lifters;  // "full" first
 
   // The lifter for a subject: that of the fold which holds it out, else the full one.
@@ -28,7 +29,7 @@ struct LifterSet {
 
 // A set of untrained lifters: the full one and `folds` more (0: none), the training subjects dealt
 // out such that the folds hold about equally many frames. At most one fold a subject.
-LifterSet make_lifters(const model::LifterConfig& config, int frames, int folds,
+LifterSet make_lifters(const model::LifterConfig& config, int frames, int step, int folds,
                        const data::Dataset& dataset, const std::vector<int>& train,
                        std::uint64_t seed);
 

@@ -24,6 +24,7 @@ struct Options {
   TrainFlags flags;
   std::string model = "stcformer";
   std::optional<Index> width, depth, heads;  // the paper's, where not given
+  int step = 1;
   int folds = 5;
 
   model::LifterConfig config() const {
@@ -87,7 +88,8 @@ void run(const Options& options) {
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
 
   const model::LifterConfig config = options.config();
-  LifterSet set = make_lifters(config, flags.frames, options.folds, dataset, parts.train, seed);
+  LifterSet set =
+      make_lifters(config, flags.frames, options.step, options.folds, dataset, parts.train, seed);
   std::size_t first = 0;
   TensorFile resumed;
   if (flags.resume) {
@@ -121,7 +123,7 @@ void run(const Options& options) {
     Lifter& lifter = set.lifters[index];
     model::LifterNetwork network(config, flags.dtype(), seed + index, device);
     const std::vector<int> train = visible(dataset, parts.train, lifter);
-    EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed);
+    EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed, options.step);
     const int steps = batches.steps();
     Trainer trainer(network.parameters(), flags.options(steps));
     if (flags.resume && index == first) {
@@ -142,7 +144,7 @@ void run(const Options& options) {
     Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
     hooks.validate = [&] {
       const auto poses =
-          predict(dataset, parts.validation, disjoint(flags.frames, flags.batch),
+          predict(dataset, parts.validation, disjoint(flags.frames, flags.batch, options.step),
                   [&](std::span<const data::Window> w) {
                     return lift({{gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
                   });
@@ -181,6 +183,12 @@ void add_train_lifter(CLI::App& train) {
   size("--width", options->width, "Channels (default: 256, MixSTE 512)");
   size("--depth", options->depth, "Blocks (default: 6; MixSTE 8 of each axis)");
   size("--heads", options->heads, "Heads of each axis (default: 8)");
+  command
+      ->add_option("--step", options->step,
+                   "Frames from one frame of a window to the next: STCFormer's tds, which is 3 for "
+                   "27 and 81 frames and 2 for 243 in its paper")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   command
       ->add_option("--folds", options->folds,
                    "Lifters that each hold out a part of the training subjects, so that every "

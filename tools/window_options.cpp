@@ -19,30 +19,33 @@ void WindowOptions::add_to(CLI::App& command) {
   command
       .add_option(
           "--step", step,
-          "Frames from one frame of a window around a centre frame to the next: STCFormer's "
-          "tds (default: 1)")
+          "Frames from one frame of a window to the next: STCFormer's tds (default: what the "
+          "network was trained with)")
       ->check(CLI::PositiveNumber);
   command.add_flag_function(
       "--flip-average,!--no-flip-average", [this](std::int64_t count) { flip_average = count > 0; },
       "Average with the result for the mirror image (default: the protocol's)");
 }
 
-WindowOptions::Choice WindowOptions::choose(int frames) const {
+WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {
   const data::Protocol chosen = data::protocol_named(protocol);
   const bool centre = chosen.windows == data::WindowRule::centre_frame;
   if (centre && stride) {
     fail("--stride {}: protocol {} has a window for every frame; leave --stride out", *stride,
          protocol);
   }
-  if (!centre && step) {
-    fail("--step {}: protocol {} has windows of consecutive frames; leave --step out", *step,
-         protocol);
+  const int apart = step.value_or(own_step);
+  if (chosen.counting == data::Counting::each_window && apart != 1) {
+    fail(
+        "protocol {} has windows of consecutive frames, and these are {} apart; give --step 1, or "
+        "choose another protocol",
+        protocol, apart);
   }
   if (stride && *stride > frames) {
     fail("--stride {}: windows have {} frames; it must not exceed that", *stride, frames);
   }
   return {chosen,
-          {chosen.windows, frames, centre ? 1 : stride.value_or(frames), step.value_or(1)},
+          {chosen.windows, frames, centre ? 1 : stride.value_or(frames), apart},
           flip_average.value_or(chosen.flip_average)};
 }
 

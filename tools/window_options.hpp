@@ -17,14 +17,14 @@ struct WindowOptions {
 
   void add_to(CLI::App& command);
 
-  // The choices for a network of T = `frames`. Throws Error for an unknown protocol and for options
-  // that its windows don't have.
+  // The choices for a network of T = `frames`, which are `own_step` apart unless options say
+  // otherwise. Throws Error for an unknown protocol and for what its windows can't be.
   struct Choice {
     data::Protocol protocol;
     data::WindowCut windows;
     bool flip_average = false;
   };
-  Choice choose(int frames) const;
+  Choice choose(int frames, int own_step = 1) const;
 };
 
 }  // namespace posetape::tools

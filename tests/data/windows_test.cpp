@@ -97,9 +97,39 @@ TEST_CASE("a window around each frame, with both ends repeated, gives its middle
       CHECK(merger.take(s).values == dataset.sequences[std::size_t(s)].noisy_3d->values);
     }
   }
-  const WindowCut skipping{.frames = 5, .stride = 5, .step = 2};
-  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, skipping), "2 apart",
-                      "centre frame");
+}
+
+TEST_CASE("windows that skip frames own every frame exactly once, and stay inside") {
+  for (int total = 1; total <= 30; ++total) {
+    const Dataset dataset = dataset_of({total});
+    for (const int n : {1, 3, 4, 7}) {
+      for (const int stride : {1, 2, n}) {
+        for (const int step : {2, 3, 5}) {
+          if (stride > n) continue;
+          CAPTURE(total);
+          CAPTURE(n);
+          CAPTURE(stride);
+          CAPTURE(step);
+          const WindowCut cut{.frames = n, .stride = stride, .step = step};
+          std::vector<int> owners(static_cast<std::size_t>(total));
+          bool inside = true;
+          for (const Window& w : make_windows(dataset, std::vector<int>{0}, cut)) {
+            inside = inside && w.step == step && w.start >= 0 && w.end() <= total;
+            // Padded only where there are no more frames that far apart.
+            inside = inside && (w.length == n || w.start < step);
+            for (int k = w.first_valid; k < w.length; ++k) {
+              ++owners.at(static_cast<std::size_t>(frame_at(w, k, total)));
+            }
+          }
+          CHECK(inside);
+          CHECK(std::ranges::all_of(owners, [](int count) { return count == 1; }));
+        }
+      }
+    }
+  }
+  const Dataset dataset = dataset_of({3});
+  const WindowCut none{.step = 0};
+  CHECK_MESSAGE_PARTS(make_windows(dataset, std::vector<int>{0}, none), "0 apart", "1 apart");
 }
 
 TEST_CASE("sequences are chosen by the split of the file") {
@@ -195,10 +225,12 @@ TEST_CASE("a flipped window is the mirrored person in 2D and 3D") {
 TEST_CASE("gathering and merging give the sequences back") {
   const Dataset dataset = dataset_of({10, 3, 8, 1});
   for (const Merge merge : {Merge::owned, Merge::average}) {
-    for (const int stride : {1, 2, 4}) {
+    for (const auto& [stride, step] : {std::pair(1, 1), {2, 1}, {4, 1}, {2, 2}, {4, 3}}) {
       CAPTURE(stride);
+      CAPTURE(step);
       WindowMerger merger(dataset, merge);
-      const auto windows = make_windows(dataset, all_sequences(dataset), 4, stride);
+      const WindowCut cut{.frames = 4, .stride = stride, .step = step};
+      const auto windows = make_windows(dataset, all_sequences(dataset), cut);
       for (const Window& window : shuffled(windows, 1, 0)) {
         std::vector<float> values(4 * 51);
         gather_noisy(dataset, window, false, values);

@@ -355,6 +355,31 @@ class WholeJob(unittest.TestCase):
         self.assertEqual(lifters["__metadata__"]["format"], "posetape lifter 1")
         self.assertIn("full.pose_emb.weight", lifters)
 
+    def test_a_lifter_of_every_third_frame(self):
+        path = WORK / "third.safetensors"
+        run("train", "lifter", WORK / "data.npz", "-o", path, "--epochs", 2, "--folds", 0, "--step",
+            3, *LIFTER)
+
+        def lift(*options):
+            run("lift", path, WORK / "data.npz", "-o", WORK / "third.npz", *options)
+            file = arrays(WORK / "third.npz")
+            made = json.loads(bytes(file["metadata"]))["noisy_3d"]
+            return file["P4/walk_1/0/noisy_3d"], made["windows"]
+
+        # As it was trained, for any protocol that can.
+        third, windows = lift()
+        self.assertIn("9 frames, 3 frames apart", windows)
+        self.assertTrue(np.isfinite(third).all())
+        centre, windows = lift("--protocol", "stcformer-centre", "--no-flip-average")
+        self.assertIn("9 frames, 3 frames apart", windows)
+        # The window of frames 0, 3, ..., 24 is also the one around frame 12.
+        np.testing.assert_allclose(third[12], centre[12], atol=1e-5)
+        consecutive, windows = lift("--step", 1)
+        self.assertNotIn("apart", windows)
+        self.assertGreater(np.abs(consecutive - third).max(), 1e-4)
+        self.assertIn("these are 3 apart", refused("lift", path, WORK / "data.npz", "-o", "o.npz",
+                                                   "--protocol", "mixste-seq2seq"))
+
     def test_the_log_has_a_line_an_epoch(self):
         lines = (WORK / "refiner.log.jsonl").read_text().splitlines()
         self.assertEqual([json.loads(line)["epoch"] for line in lines], [1, 2])
@@ -895,7 +920,8 @@ class BadInput(unittest.TestCase):
             self.assertIn("mixste-seq2seq", line)
         lift = ("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "o.npz")
         self.assertIn("--stride 3", refused(*lift, "--protocol", "vp3d", "--stride", 3))
-        self.assertIn("--step 3", refused(*lift, "--step", 3))
+        self.assertIn("these are 3 apart",
+                      refused(*lift, "--protocol", "mixste-seq2seq", "--step", 3))
         self.assertIn("--stride 10", refused(*lift, "--stride", 10))
         line = self.evaluation("frames", lambda file: file.pop("metadata"), "--protocol",
                                "mixste-seq2seq")

@@ -348,6 +348,13 @@ class Convert(unittest.TestCase):
                 self.assertIn(f"windows of {FRAMES} frames", out)
                 self.check_lifter(WORK / "lifter.safetensors", network)
 
+    def test_frames_are_as_far_apart_as_the_networks_were_released(self):
+        path = write("step.pth", zipped(checkpoint(stcformer_weights())))
+        for options, apart in ((("--frames", 81), 3), (("--frames", 243), 2), (("--frames", 9), 1),
+                               (("--frames", 27, "--step", 4), 4)):
+            out = run("convert", path, "-o", WORK / "step.safetensors", *options).stdout
+            self.assertIn(f"windows of {options[1]} frames, {apart} apart", out)
+
     def test_and_back_under_the_names_of_pytorch(self):
         for network in NETWORKS.values():
             path = write("back.pth", zipped(checkpoint(network.weights())))
