@@ -355,6 +355,31 @@ class WholeJob(unittest.TestCase):
         self.assertEqual(lifters["__metadata__"]["format"], "posetape lifter 1")
         self.assertIn("full.pose_emb.weight", lifters)
 
+    def test_flip_averaging_treats_left_and_right_the_same(self):
+        right, left = [1, 2, 3, 14, 15, 16], [4, 5, 6, 11, 12, 13]
+        swapped = np.arange(17)
+        swapped[right + left] = left + right
+        file = arrays(WORK / "data.npz")
+        mirrored = {}
+        for name in [n for n in file if n.endswith("/pose_2d")]:
+            width = file[name.replace("pose_2d", "image_size")][0]
+            pose = file[name][:, swapped].copy()
+            pose[..., 0] = width - pose[..., 0]
+            mirrored[name] = pose
+        np.savez(WORK / "mirrored.npz", **{**file, **mirrored})
+        for model in ("stcformer", "mixste"):
+            path = WORK / f"flip_{model}.safetensors"
+            run("train", "lifter", WORK / "data.npz", "-o", path, "--epochs", 1, "--folds", 0,
+                "--model", model, "--lr", 1e-3, *LIFTER)
+            for option, same in (("--flip-average", True), ("--no-flip-average", False)):
+                lifted = []
+                for data in ("data", "mirrored"):
+                    run("lift", path, WORK / f"{data}.npz", "-o", WORK / "flip.npz", option)
+                    lifted.append(arrays(WORK / "flip.npz")["P4/walk_1/0/noisy_3d"])
+                back = lifted[1][:, swapped] * np.array([-1, 1, 1], "f4")
+                difference = np.abs(back - lifted[0]).max()
+                self.assertTrue((difference < 1e-5) == same, (model, option, difference))
+
     def test_a_lifter_of_every_third_frame(self):
         path = WORK / "third.safetensors"
         run("train", "lifter", WORK / "data.npz", "-o", path, "--epochs", 2, "--folds", 0, "--step",
