@@ -97,6 +97,32 @@ def write_dataset(path, errors, frames=60, fps=50, without=()):
             file.writestr(f"{name}/fps.npy", npy([fps], ()))
 
 
+def write_inspection(path, **other):
+    """Like a file of `posetape inspect`. `other`: (values, shape) instead of what is there, by the
+    end of the name with _ for dots."""
+    frames, heads, window = 18, 2, 9
+    write_dataset(path, {"P1/walk/0": (60, 30)}, frames)
+    space = [1 - 0.5 * (key == 3) for _ in range(17) for key in range(17)]
+    arrays = {"schedule.alpha_bar": ([1, 0.5, 0.01], (3,))}
+    for step, t in ((1, 2), (2, 1)):
+        shape = (frames, 17, 3)
+        arrays |= {
+            f"step.{step}.t": ([t], ()),
+            f"step.{step}.x_k": (flat(moved(truth(f, 50), 60, f) for f in range(frames)), shape),
+            f"step.{step}.x_hat": (flat(truth(f, 50) for f in range(frames)), shape),
+            f"step.{step}.blocks.0.stc1.space.attention": (space * heads, (heads, 17, 17)),
+            f"step.{step}.blocks.0.stc1.time.attention": (
+                [1 / window] * (heads * window**2), (heads, window, window),
+            ),
+        }  # fmt: skip
+    with zipfile.ZipFile(path, "a") as file:
+        for name, (values, shape) in arrays.items():
+            for end, instead in other.items():
+                if name.replace(".", "_").endswith(end):
+                    values, shape = instead
+            file.writestr(f"{name}.npy", npy(values, shape, "f8"))
+
+
 def report(*arguments, expect=0):
     """Runs `posetape report` and returns the page's path, or its one line of complaint."""
     page = WORK / "report.html"
@@ -366,21 +392,7 @@ class Page(unittest.TestCase):
 
     def test_inspection(self):
         path = WORK / "taps.npz"
-        frames, heads, window = 18, 2, 9
-        write_dataset(path, {"P1/walk/0": (60, 30)}, frames)
-        with zipfile.ZipFile(path, "a") as file:
-            def add(name, values, *shape):
-                file.writestr(f"{name}.npy", npy(values, shape))
-            file.writestr("schedule.alpha_bar.npy", npy([1, 0.5, 0.01], (3,), "f8"))
-            for step, t in ((1, 2), (2, 1)):
-                poses = [moved(truth(f, 50), 60 / step, f) for f in range(frames)]
-                add(f"step.{step}.t", [t])
-                add(f"step.{step}.x_k", flat(poses), frames, 17, 3)
-                add(f"step.{step}.x_hat", flat(truth(f, 50) for f in range(frames)), frames, 17, 3)
-                head = [1 - 0.5 * (k == 3) for _ in range(17) for k in range(17)]
-                add(f"step.{step}.blocks.0.stc1.space.attention", head * heads, heads, 17, 17)
-                add(f"step.{step}.blocks.0.stc1.time.attention", [1 / window] * (heads * window**2),
-                    heads, window, window)  # fmt: skip
+        write_inspection(path)
         self.open(path)
         self.assertEqual(self.options("att-step"), ["1, t = 2", "2, t = 1"])
         self.assertEqual(self.options("att-frame"), ["mean of all"])
@@ -429,6 +441,18 @@ class Data(unittest.TestCase):
                 self.assertEqual(len(stored), len(exact))
                 worst = max(abs(a - b) for a, b in zip(exact, stored))
                 self.assertLess(worst, 0.000125 + 1e-6)
+
+    def test_refuses_inspections(self):
+        path = WORK / "bad.npz"
+        for name, values, shape, words in (
+            ("1_t", [3], (), "'step.1.t': is 3, but the schedule ends at 2"),
+            ("x_k", [0] * 51, (1, 17, 3), "is of shape (1, 17, 3), expected (18, 17, 3)"),
+            ("space_attention", [1] * 17, (17,), "expected (heads, 17, 17)"),
+            ("time_attention", [1] * 6, (1, 2, 3), "expected (heads, frames, frames)"),
+            ("alpha_bar", [2], (1,), "is no noise schedule"),
+        ):
+            write_inspection(path, **{name: (values, shape)})
+            self.assertIn(words, report(path, expect=1))
 
     def test_refuses(self):
         path = WORK / "refined.npz"

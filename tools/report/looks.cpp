@@ -10,6 +10,7 @@
 
 #include "data/npz.hpp"
 #include "data/windows.hpp"
+#include "engine/error.hpp"
 #include "engine/taps.hpp"
 #include "tools/batches.hpp"
 #include "tools/report/coding.hpp"
@@ -122,6 +123,12 @@ Map map_of(const Array& array) {
   return map;
 }
 
+// Whether an array's last dimensions are those of attention.
+bool is_map(const std::vector<std::int64_t>& shape) {
+  const bool positive = std::ranges::all_of(shape, [](std::int64_t n) { return n > 0; });
+  return shape.size() >= 3 && positive && shape.back() == shape[shape.size() - 2];
+}
+
 // "step.<k>.blocks.<i>.<module>.<axis>.attention"
 struct Name {
   int step = 0;
@@ -204,23 +211,53 @@ bool is_inspection(const std::string& path) {
   return data::NpzReader(path).has("schedule.alpha_bar");
 }
 
-std::vector<double> inspected_schedule(const std::string& path) {
-  return data::NpzReader(path).read("schedule.alpha_bar").as<double>();
-}
-
 Look read_inspection(const std::string& path, const data::Dataset& dataset) {
   const data::NpzReader file(path);
   const data::Sequence& sequence = dataset.sequences.front();
   Look look{&sequence, 0, sequence.frames(), {}};
+  const std::size_t timesteps = inspected_schedule(path).size();
   for (const std::string& name : file.names()) {
-    const bool wanted =
-        name.starts_with("step.") && (name.ends_with(".t") || name.ends_with(".x_k") ||
-                                      name.ends_with(".x_hat") || name.ends_with(".attention"));
-    if (!wanted) continue;
+    if (!name.starts_with("step.")) continue;
     const data::NpyArray array = file.read(name);
+    const auto expect = [&](bool good, const std::string& shape) {
+      if (good) return;
+      fail("{}: is of shape {}, expected {}; make the file with `posetape inspect`",
+           file.where(name), data::shape_text(array.shape), shape);
+    };
+    if (name.ends_with(".t")) {
+      expect(array.size() == 1, "()");
+      const double t = array.as<double>()[0];
+      if (!(t >= 0 && t < static_cast<double>(timesteps))) {
+        fail("{}: is {}, but the schedule ends at {}; make the file with `posetape inspect`",
+             file.where(name), t, timesteps - 1);
+      }
+    } else if (name.ends_with(".x_k") || name.ends_with(".x_hat")) {
+      expect(array.shape == std::vector<std::int64_t>{look.frames, data::kJoints, 3},
+             fmt::format("({}, {}, 3)", look.frames, data::kJoints));
+    } else if (name.ends_with(".space.attention")) {
+      expect(
+          is_map(array.shape) && array.shape.back() == data::kJoints &&
+              (array.shape.size() == 3 || array.shape[0] == look.frames),
+          fmt::format("(heads, {0}, {0}) or ({1}, heads, {0}, {0})", data::kJoints, look.frames));
+    } else if (name.ends_with(".time.attention")) {
+      expect(is_map(array.shape), "(heads, frames, frames), or more of them");
+    } else {
+      continue;
+    }
     look.arrays[name] = {array.shape, array.as<double>()};
   }
   return look;
+}
+
+std::vector<double> inspected_schedule(const std::string& path) {
+  const data::NpzReader file(path);
+  const std::vector<double> schedule = file.read("schedule.alpha_bar").as<double>();
+  const bool good = std::ranges::all_of(schedule, [](double a) { return a >= 0 && a <= 1; });
+  if (schedule.empty() || !good) {
+    fail("{}: is no noise schedule, which lies in [0, 1]; make the file with `posetape inspect`",
+         file.where("schedule.alpha_bar"));
+  }
+  return schedule;
 }
 
 Json path_json(const Look& look) {

@@ -33,6 +33,7 @@ Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, in
              int steps, bool attention);
 
 // A look from a file of `posetape inspect`, which holds the dataset of its one sequence, too.
+// Throws Error, with the array, where a shape or a number cannot be.
 bool is_inspection(const std::string& path);
 Look read_inspection(const std::string& path, const data::Dataset& dataset);
 std::vector<double> inspected_schedule(const std::string& path);
