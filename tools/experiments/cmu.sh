@@ -74,6 +74,9 @@ for control in bias linear; do
   stage "$control.npz" refine "$out/plain.safetensors" "$out/lifted.npz" -o "$out/$control.npz" \
     --control "$control"
 done
+for control in one-euro savitzky-golay; do
+  stage "$control.npz" refine "$out/lifted.npz" -o "$out/$control.npz" --control "$control"
+done
 # SmoothNet, the smoother to compare with; windows as its authors make them.
 stage smoothnet.safetensors train smoothnet "$out/lifted.npz" -o "$out/smoothnet.safetensors" \
   --epochs 15 --batch 16 --decay 0.85 --patience 3 "${validation[@]}"
@@ -86,7 +89,7 @@ for name in rollout rollout_in_sample; do
 done
 
 "$posetape" evaluate \
-  "$out"/{bias,linear,smoothnet,plain,in_sample,no_cnd,regression}.npz \
+  "$out"/{bias,linear,one-euro,savitzky-golay,smoothnet,plain,in_sample,no_cnd,regression}.npz \
   "$out"/rollout{,_overlap,_in_sample,_in_sample_overlap}.npz \
   --json "$out/results.json" | tee "$out/results.md"
 echo "wrote $out/results.md and $out/results.json"
