@@ -9,6 +9,29 @@ namespace {
 
 constexpr const char* kFormat = "posetape lifter 1";
 
+// Throws where the configuration claims what the file has no weights for, before memory is taken
+// for it.
+void check_claims(const LifterSet& set, const TensorFile& file) {
+  double held = 0;
+  for (const auto& [name, tensor] : file.tensors) held += static_cast<double>(tensor.size());
+  std::visit(
+      [&](const auto& c) {
+        for (const Index size :
+             {c.width, c.depth, c.heads, c.mlp_ratio, Index{set.frames}, Index{set.step}}) {
+          if (size < 1 || size > 100000) fail("a size of {}", size);
+        }
+        // Of each block the linear layers.
+        const double claimed = static_cast<double>(c.depth) * static_cast<double>(c.width) *
+                               static_cast<double>(c.width) *
+                               static_cast<double>(4 + 2 * c.mlp_ratio);
+        if (claimed > held) {
+          fail("{:.0f} weights of {} blocks {} wide, where the file has {:.0f}", claimed, c.depth,
+               c.width, held);
+        }
+      },
+      set.config);
+}
+
 }  // namespace
 
 const Lifter& LifterSet::for_subject(std::string_view subject) const {
@@ -103,6 +126,7 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path, Device d
         },
         set.config);
     model::set_frames(set.config, set.frames);
+    check_claims(set, file);
     for (const auto& lifter : j.at("lifters")) {
       set.lifters.push_back({lifter.at("name").get<std::string>(),
                              lifter.at("held_out").get<std::vector<std::string>>(),

@@ -866,6 +866,28 @@ class BadInput(unittest.TestCase):
         line = refused("lift", WORK / "refiner.safetensors", WORK / "data.npz", "-o", WORK / "o.npz")
         self.assertIn("not a lifter checkpoint", line)
 
+    def test_a_lifter_that_claims_other_sizes(self):
+        run("train", "lifter", WORK / "data.npz", "-o", WORK / "claims.safetensors", "--model",
+            "mixste", "--epochs", 1, "--folds", 0, *LIFTER)
+        content = (WORK / "claims.safetensors").read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        for claim, what in (({"width": 10**9}, "a size of 1000000000"), ({"depth": 99999}, "blocks"),
+                            ({"width": 99999}, "99999 wide"), ({"heads": 0}, "a size of 0"),
+                            ({"heads": 3}, "multiple of heads"), ({"step": -1}, "a size of -1"),
+                            ({"frames": 81}, "this model needs [81, 1, 16]"),
+                            ({"model": "lstm"}, "stcformer, mixste"),
+                            ({"model": "stcformer"}, "pose_emb.weight is missing")):
+            header = json.loads(content[8 : 8 + size])
+            config = json.loads(header["__metadata__"]["config"])
+            header["__metadata__"]["config"] = json.dumps({**config, **claim})
+            text = json.dumps(header).encode()
+            (WORK / "claims.safetensors").write_bytes(
+                len(text).to_bytes(8, "little") + text + content[8 + size :])
+            line = refused("lift", WORK / "claims.safetensors", WORK / "data.npz", "-o",
+                           WORK / "o.npz")
+            self.assertIn("claims.safetensors", line)
+            self.assertIn(what, line)
+
     def test_frames_that_the_model_was_not_made_for(self):
         line = refused("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
                        WORK / "o.npz", "--frames", 27)
