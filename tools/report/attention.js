@@ -32,8 +32,8 @@ class Attention {
       label: "Attention from every frame to every frame", yLabel: "frame",
       x: {label: "looks at frame", ticks: (width) => this.frameTicks(width)},
       describe: (row, column, value) => [
-        `frame ${row * this.pool} looks at frame ${column * this.pool}`,
-        `${fixed(value, 2)} %`]});
+        `${this.framesOf(row)} → ${this.framesOf(column)}`,
+        `${fixed(value, 2)} %${this.pool > 1 ? " a frame" : ""}`]});
     this.lags = new Chart(byId("lags"), {x: {label: "distance in time (frames)"}, height: 260,
       key: true, y: {label: "mean share (%)", low: 0}, label: "Attention by distance in time"});
     for (const id of ["look", "att-step", "att-block", "att-head", "att-frame"]) {
@@ -141,6 +141,11 @@ class Attention {
     }
     return {x: x.map((lag) => lag * this.pool),
       y: sums.map((sum, i) => sum / (size - Math.abs(x[i])))};
+  }
+
+  framesOf(cell) {
+    const first = cell * this.pool;
+    return this.pool > 1 ? `frames ${first} to ${first + this.pool - 1}` : `frame ${first}`;
   }
 
   frameTicks(width) {

@@ -21,7 +21,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kPose = 3 * data::kJoints;
-constexpr std::size_t kShown = 9;      // frames of a window whose attention is kept
+constexpr std::size_t kShown = 9;  // frames of a window whose attention is kept
+constexpr int kAttentionSteps = 4;
 constexpr std::int64_t kLargest = 64;  // cells of a side of a map
 
 // Sum over the joints of the distance to the truth.
@@ -55,6 +56,15 @@ data::Window chosen_window(const data::Dataset& dataset, int index, int frames) 
   return *std::ranges::max_element(windows, {}, changed);
 }
 
+// The steps whose attention is kept, the first and the last among them.
+std::vector<int> attention_steps(int steps) {
+  const int count = std::min(steps, kAttentionSteps);
+  std::vector<int> chosen;
+  for (int i = 0; i < count; ++i)
+    chosen.push_back(count == 1 ? 1 : 1 + i * (steps - 1) / (count - 1));
+  return chosen;
+}
+
 void keep(const Taps& taps, std::map<std::string, Array>& arrays) {
   for (const Taps::Captured& c : taps.captured()) {
     Array& array = arrays[c.name];
@@ -85,16 +95,16 @@ void append_pose(const Look& look, int f, std::vector<float>& poses) {
   for (std::size_t i = 0; i < kPose; ++i) poses.push_back(pose[i] - pose[i % 3]);
 }
 
-// Adds blocks of `pool` cells: over keys, since their probabilities sum to 1, and the mean over
-// queries.
-std::vector<double> pooled(const std::vector<double>& map, std::int64_t size, std::int64_t pool) {
+// Means of blocks of `pool` cells a side; those at the end are smaller where it does not divide.
+std::vector<double> pooled(std::span<const double> map, std::int64_t size, std::int64_t pool) {
   const std::int64_t small = (size + pool - 1) / pool;
+  const auto extent = [&](std::int64_t block) { return std::min(pool, size - block * pool); };
   std::vector<double> result(static_cast<std::size_t>(small * small), 0.0);
   for (std::int64_t q = 0; q < size; ++q) {
-    const std::int64_t rows = std::min(pool, size - q / pool * pool);
     for (std::int64_t k = 0; k < size; ++k) {
+      const auto cells = static_cast<double>(extent(q / pool) * extent(k / pool));
       result[static_cast<std::size_t>(q / pool * small + k / pool)] +=
-          map[static_cast<std::size_t>(q * size + k)] / static_cast<double>(rows);
+          map[static_cast<std::size_t>(q * size + k)] / cells;
     }
   }
   return result;
@@ -152,11 +162,10 @@ Json map_json(const Name& name, const Array& array, std::span<const int> shown) 
   std::vector<double> mean = map.mean();
   const std::int64_t pool = (map.size + kLargest - 1) / kLargest;
   if (pool > 1) {
-    const auto side = static_cast<std::ptrdiff_t>(map.size * map.size);
+    const std::size_t one = map.one() / static_cast<std::size_t>(map.heads);
     std::vector<double> small;
-    for (std::ptrdiff_t h = 0; h < map.heads; ++h) {
-      const std::vector<double> head(mean.begin() + h * side, mean.begin() + (h + 1) * side);
-      const std::vector<double> part = pooled(head, map.size, pool);
+    for (std::size_t at = 0; at < mean.size(); at += one) {
+      const std::vector<double> part = pooled(std::span(mean).subspan(at, one), map.size, pool);
       small.insert(small.end(), part.begin(), part.end());
     }
     mean = small;
@@ -192,15 +201,21 @@ Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, in
   const Tensor y = gather(dataset, one, {}, frames, Field::screen_2d).to(device);
   Look look{
       &dataset.sequences[static_cast<std::size_t>(sequence)], window.start, window.length, {}};
+  std::vector<std::string> path{"step.*.t", "step.*.x_k", "step.*.x_hat"};
+  std::vector<std::string> space;
+  if (attention) {
+    for (const int k : attention_steps(steps)) {
+      path.push_back(fmt::format("step.{}.*.time.attention", k));
+      space.push_back(fmt::format("step.{}.*.space.attention", k));
+    }
+  }
   {
-    std::vector<std::string> patterns{"step.*.t", "step.*.x_k", "step.*.x_hat"};
-    if (attention) patterns.push_back("*.time.attention");
-    const Taps taps(patterns);
+    const Taps taps(path);
     refiner.refine(noisy, y, steps);
     keep(taps, look.arrays);
   }
   if (attention) {
-    const Taps taps({"*.space.attention"}, {.whole_attention = true});
+    const Taps taps(space, {.whole_attention = true});
     refiner.refine(noisy, y, steps);
     keep(taps, look.arrays);
   }
