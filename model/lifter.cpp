@@ -32,4 +32,21 @@ LifterNetwork::LifterNetwork(const LifterConfig& config, DType dtype, std::uint6
                              Device device)
     : network_(make(config, dtype, seed, device)) {}
 
+Tensor LifterNetwork::loss(std::span<const Tensor> inputs) const {
+  const Tensor& y = inputs[0];
+  const Tensor& truth = inputs[1];
+  if (const auto* mixste = std::get_if<Mixste>(&network_)) {
+    return mixste->loss((*mixste)(y, inputs.subspan(2)), truth);
+  }
+  const auto& stcformer = std::get<Stcformer>(network_);
+  return stcformer.loss(stcformer(y), truth);
+}
+
+std::vector<Tensor> LifterNetwork::drops(double rate, Index batch, std::uint64_t seed,
+                                         std::uint64_t step) const {
+  const auto* mixste = std::get_if<Mixste>(&network_);
+  if (mixste == nullptr || rate == 0) return {};
+  return mixste_drops(mixste->config(), rate, batch, parameters().values().dtype(), seed, step);
+}
+
 }  // namespace posetape::model

@@ -1,9 +1,11 @@
 // The lifters behind one interface: STCFormer and MixSTE.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "model/mixste.hpp"
 #include "model/stcformer.hpp"
@@ -32,11 +34,12 @@ class LifterNetwork {
   Tensor operator()(const Tensor& y) const {
     return std::visit([&](const auto& network) { return network(y); }, network_);
   }
-  // The loss that the network is trained with, [B, N, J, 3] both.
-  Tensor loss(const Tensor& prediction, const Tensor& truth) const {
-    return std::visit([&](const auto& network) { return network.loss(prediction, truth); },
-                      network_);
-  }
+  // The loss that the network is trained with on `inputs`: y, the truth [B, N, J, 3] and what
+  // drops() gave.
+  Tensor loss(std::span<const Tensor> inputs) const;
+  // What is left out at random in one training step of `batch` windows, drawn by (seed, step):
+  // mixste_drops() with this rate; nothing of STCFormer.
+  std::vector<Tensor> drops(double rate, Index batch, std::uint64_t seed, std::uint64_t step) const;
   const ParameterList& parameters() const {
     return std::visit(
         [](const auto& network) -> const ParameterList& { return network.parameters(); }, network_);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/attention.hpp"
+#include "engine/rng.hpp"
 
 namespace posetape::model {
 namespace {
@@ -12,6 +13,10 @@ constexpr std::array<double, 17> kJointWeights{1, 1,   2.5, 2.5, 1, 2.5, 2.5, 1,
                                                1, 1.5, 1.5, 4,   4, 1.5, 4,   4};
 constexpr Index kJoints = kJointWeights.size();
 constexpr double kEps = 1e-6;  // of all layer norms but the head's
+
+Tensor times(const Tensor& update, const Tensor& drop) {
+  return drop.defined() ? mul(update, as(drop, update.dtype())) : update;
+}
 
 // x [B, N, J, C] at each frame but the first, less the frame before.
 Tensor frame_differences(const Tensor& x) {
@@ -41,11 +46,12 @@ Tensor MixsteBlock::attention(const Tensor& x) const {
   return proj(axial_attention(values, axis, heads));
 }
 
-Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after) const {
+Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after,
+                               std::span<const Tensor> drops) const {
   // Each sum of the residual stream happens inside the layer norm that follows it.
   const Normalized n1 = norm1(x);
-  const Normalized n2 = norm2(x, attention(n1.y));
-  return after(n2.s, mlp(n2.y)).y;
+  const Normalized n2 = norm2(x, times(attention(n1.y), drops[0]));
+  return after(n2.s, times(mlp(n2.y), drops[1])).y;
 }
 
 MixsteLayers::MixsteLayers(ParameterList& list, const MixsteConfig& config)
@@ -75,6 +81,28 @@ Tensor MixsteLoss::operator()(const Tensor& prediction, const Tensor& truth) con
   return add(error, add(scale(motion, 0.5), scale(velocity, 2)));
 }
 
+std::vector<Tensor> mixste_drops(const MixsteConfig& config, double rate, Index batch, DType dtype,
+                                 std::uint64_t seed, std::uint64_t step) {
+  Random random(seed, Stream::dropout, step);
+  std::vector<Tensor> drops;
+  for (Index i = 0; i < config.depth; ++i) {
+    const double dropped =
+        i == 0 ? 0 : rate * static_cast<double>(i) / static_cast<double>(config.depth - 1);
+    for (const Shape& shape : {Shape{batch, config.frames, 1, 1}, Shape{batch, 1, kJoints, 1}}) {
+      for (int update = 0; update < 2; ++update) {
+        if (dropped == 0) {
+          drops.emplace_back();
+          continue;
+        }
+        std::vector<double> factors(static_cast<std::size_t>(shape.size()));
+        for (double& f : factors) f = random.uniform() < dropped ? 0 : 1 / (1 - dropped);
+        drops.push_back(Tensor::of(shape, std::span<const double>(factors), accumulator_of(dtype)));
+      }
+    }
+  }
+  return drops;
+}
+
 Mixste::Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Device device)
     : config_(config),
       parameters_(make_parameters<MixsteLayers>(config, dtype, seed, device)),
@@ -85,18 +113,24 @@ Mixste::Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Devi
   }
 }
 
-Tensor Mixste::operator()(const Tensor& y) const {
+Tensor Mixste::operator()(const Tensor& y, std::span<const Tensor> drops) const {
   const Shape expected{y.shape()[0], config_.frames, kJoints, 2};
   if (y.shape() != expected) {
     fail("mixste: y is {}; expected [B, {}, {}, 2]: its windows have {} frames", y.shape().text(),
          config_.frames, kJoints, config_.frames);
   }
+  const std::vector<Tensor> none(4 * layers_.space.size());
+  if (drops.empty()) drops = none;
+  if (drops.size() != none.size()) {
+    fail("mixste: {} drops for {} blocks; mixste_drops() makes them", drops.size(),
+         layers_.space.size());
+  }
   Tensor h = layers_.embedding(as(y, parameters_.values().dtype()));
   h = add(h, layers_.joint_embedding);
   for (std::size_t i = 0; i < layers_.space.size(); ++i) {
-    h = layers_.space[i](h, layers_.space_norm);
+    h = layers_.space[i](h, layers_.space_norm, drops.subspan(4 * i, 2));
     if (i == 0) h = add(h, layers_.frame_embedding);
-    h = layers_.time[i](h, layers_.time_norm);
+    h = layers_.time[i](h, layers_.time_norm, drops.subspan(4 * i + 2, 2));
   }
   const Tensor out = layers_.head(layers_.head_norm(h).y);
   return as(out, accumulator_of(out.dtype()));

@@ -3,6 +3,7 @@
 // turn. Its embedding of frames fixes the length of the windows.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,13 @@ struct MixsteConfig {
 };
 
 // Taps: "<name>.space.attention" or "<name>.time.attention", and its layers by their names.
-// x += Attention(LN(x));  x += MLP(LN(x)), the attention along one axis. (The released code drops
-// whole updates at random while it trains, up to one in ten; that is left out here.)
+// x += Attention(LN(x));  x += MLP(LN(x)), the attention along one axis.
 struct MixsteBlock {
   MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config, Axis axis);
 
-  // The block's output normalised by the norm that follows it: x [B, N, J, D] -> the same.
-  Tensor operator()(const Tensor& x, const LayerNorm& after) const;
+  // The block's output normalised by the norm that follows it: x [B, N, J, D] -> the same. The two
+  // updates are multiplied by `drops` where these are defined.
+  Tensor operator()(const Tensor& x, const LayerNorm& after, std::span<const Tensor> drops) const;
 
   Tensor attention(const Tensor& x) const;
 
@@ -66,6 +67,15 @@ class MixsteLoss {
   Tensor weights_;  // [J, 1]
 };
 
+// Stochastic depth (Huang et al., ECCV 2016), as the released code trains with: the factors of the
+// residual stream's updates in one training step. Block i of L leaves an update out with the
+// probability i / (L - 1) `rate`, and divides it by that of staying otherwise: a frame's where it
+// attends over joints [B, N, 1, 1], a joint's where it attends over frames [B, 1, J, 1]. For each
+// block those of its attention and its MLP over space, then over time; undefined where all are 1.
+// On the host, in the type that `dtype` computes in; drawn by (seed, step).
+std::vector<Tensor> mixste_drops(const MixsteConfig& config, double rate, Index batch, DType dtype,
+                                 std::uint64_t seed, std::uint64_t step);
+
 class Mixste {
  public:
   // Computes in `dtype`, as Stcformer does.
@@ -73,7 +83,9 @@ class Mixste {
 
   // y [B, N, J, 2], normalised screen coordinates, N = config.frames -> [B, N, J, 3], root-relative
   // metres. The root joint's output is a free output of the network.
-  Tensor operator()(const Tensor& y) const;
+  //
+  // `drops`, where given, are those of mixste_drops().
+  Tensor operator()(const Tensor& y, std::span<const Tensor> drops = {}) const;
   Tensor loss(const Tensor& prediction, const Tensor& truth) const {
     return loss_(prediction, truth);
   }

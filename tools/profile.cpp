@@ -77,7 +77,7 @@ class Subject {
           std::make_shared<model::LifterNetwork>(config, dtype, o.common.seed, device);
       parameters_ = &network->parameters();
       forward_ = [=] { return (*network)(y); };
-      loss_ = [=] { return network->loss((*network)(y), target); };
+      loss_ = [=] { return network->loss({{y, target}}); };
     }
     if (!o.inference) adam_.emplace(*parameters_);
   }

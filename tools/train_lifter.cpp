@@ -25,6 +25,7 @@ struct Options {
   std::string model = "stcformer";
   std::optional<Index> width, depth, heads;  // the paper's, where not given
   int step = 1;
+  double drop_path = 0;
   int folds = 5;
 
   model::LifterConfig config() const {
@@ -42,13 +43,15 @@ struct Options {
 };
 
 // What MixSTE's released code trains with, where the command line doesn't say otherwise.
-void mixste_defaults(const CLI::App& command, TrainFlags& flags) {
+void mixste_defaults(const CLI::App& command, Options& options) {
+  TrainFlags& flags = options.flags;
   const auto set = [&](const char* flag, auto& value, auto released) {
     if (command.count(flag) == 0) value = released;
   };
   set("--lr", flags.lr, 4e-5);
   set("--decay", flags.decay, 0.99);
   set("--weight-decay", flags.weight_decay, 0.1);
+  set("--drop-path", options.drop_path, 0.1);
   set("--batch", flags.batch, std::max(1, 1024 / flags.frames));
 }
 
@@ -135,12 +138,17 @@ void run(const Options& options) {
     Trainer::Hooks hooks;
     hooks.batch = [&](int epoch, int step) {
       const auto [windows, flips] = batches.at(epoch, step);
-      return Trainer::Batch{{gather(dataset, windows, flips, flags.frames, Field::screen_2d),
-                             gather(dataset, windows, flips, flags.frames, Field::truth)}};
+      std::vector<Tensor> inputs{gather(dataset, windows, flips, flags.frames, Field::screen_2d),
+                                 gather(dataset, windows, flips, flags.frames, Field::truth)};
+      const auto number = static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
+                          static_cast<std::uint64_t>(step);
+      const auto count = static_cast<Index>(windows.size());
+      for (Tensor& drop : network.drops(options.drop_path, count, seed, number)) {
+        inputs.push_back(std::move(drop));
+      }
+      return Trainer::Batch{std::move(inputs)};
     };
-    hooks.loss = [&](std::span<const Tensor> in, int) {
-      return network.loss(network(in[0]), in[1]);
-    };
+    hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(in); };
     Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
     hooks.validate = [&] {
       const auto poses =
@@ -174,7 +182,7 @@ void add_train_lifter(CLI::App& train) {
   command
       ->add_option("--model", options->model,
                    "Network: stcformer or mixste. MixSTE's defaults are its own: --lr 4e-5, "
-                   "--decay 0.99, --weight-decay 0.1, --batch 1024 / frames")
+                   "--decay 0.99, --weight-decay 0.1, --drop-path 0.1, --batch 1024 / frames")
       ->check(CLI::IsMember({"stcformer", "mixste"}))
       ->capture_default_str();
   const auto size = [&](const char* flag, std::optional<Index>& value, const char* what) {
@@ -190,6 +198,12 @@ void add_train_lifter(CLI::App& train) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command
+      ->add_option(
+          "--drop-path", options->drop_path,
+          "Probability to leave an update of MixSTE's last block out; less in earlier ones")
+      ->check(CLI::Range(0.0, 0.99))
+      ->capture_default_str();
+  command
       ->add_option("--folds", options->folds,
                    "Lifters that each hold out a part of the training subjects, so that every "
                    "training sequence can be lifted by one that never saw it (0: none)")
@@ -197,7 +211,10 @@ void add_train_lifter(CLI::App& train) {
       ->capture_default_str();
   command->footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
   command->callback([command, options] {
-    if (options->model == "mixste") mixste_defaults(*command, options->flags);
+    if (options->model != "mixste" && options->drop_path > 0) {
+      fail("--drop-path {}: only MixSTE drops updates; leave it out", options->drop_path);
+    }
+    if (options->model == "mixste") mixste_defaults(*command, *options);
     run(*options);
   });
 }

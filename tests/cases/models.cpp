@@ -88,18 +88,22 @@ ModelCase smoothnet(std::string name, Index depth) {
           1e-6};
 }
 
-ModelCase mixste(std::string name, Index depth, Index frames) {
-  return {
-      "model:mixste", std::move(name), [depth, frames](DType dtype, ModelSize size, Device device) {
-        Sizes s = sizes(size);
-        if (size == ModelSize::tiny) s.frames = frames;
-        const auto model = std::make_shared<model::Mixste>(
-            model::MixsteConfig{s.width, depth, s.heads, s.mlp_ratio, s.frames}, dtype, 3, device);
-        const Tensor y = poses(s, 2, 1, dtype).to(device);
-        const Tensor truth = poses(s, 3, 2, dtype).to(device);
-        return ModelStep{model, &model->parameters(),
-                         [=] { return model->loss((*model)(y), truth); }};
-      }};
+ModelCase mixste(std::string name, Index depth, Index frames, double drop_path) {
+  return {"model:mixste", std::move(name),
+          [depth, frames, drop_path](DType dtype, ModelSize size, Device device) {
+            Sizes s = sizes(size);
+            if (size == ModelSize::tiny) s.frames = frames;
+            const model::MixsteConfig config{s.width, depth, s.heads, s.mlp_ratio, s.frames};
+            const auto model = std::make_shared<model::Mixste>(config, dtype, 3, device);
+            const Tensor y = poses(s, 2, 1, dtype).to(device);
+            const Tensor truth = poses(s, 3, 2, dtype).to(device);
+            std::vector<Tensor> drops = mixste_drops(config, drop_path, s.batch, dtype, 4, 0);
+            for (Tensor& drop : drops) {
+              if (drop.defined()) drop = drop.to(device);
+            }
+            return ModelStep{model, &model->parameters(),
+                             [=] { return model->loss((*model)(y, drops), truth); }};
+          }};
 }
 
 Tensor recorded(const ModelStep& step, Tape& tape) {
@@ -267,8 +271,9 @@ const std::vector<ModelCase>& model_cases() {
       stcformer("one_block", 1),
       smoothnet("plain", 2),
       smoothnet("no_pairs", 0),
-      mixste("plain", 2, 4),
-      mixste("one_frame", 1, 1),
+      mixste("plain", 2, 4, 0),
+      mixste("one_frame", 1, 1, 0),
+      mixste("drop_path", 2, 4, 0.4),
   };
   return all;
 }

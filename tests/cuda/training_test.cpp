@@ -10,8 +10,7 @@
 #include "engine/taps.hpp"
 #include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
-#include "model/mixste.hpp"
-#include "model/stcformer.hpp"
+#include "model/lifter.hpp"
 #include "tests/cases/models.hpp"
 
 using namespace posetape;
@@ -87,32 +86,32 @@ void check_close(const std::vector<double>& got, const std::vector<double>& expe
   }
 }
 
-// A lifter's losses.
-template <class Network, class Config>
-std::vector<double> lifter_losses(const Config& config, DType dtype, Device device) {
-  Network network(config, dtype, 5, device);
+// Of 20 steps.
+std::vector<double> lifter_losses(const model::LifterConfig& config, DType dtype, Device device) {
+  const model::LifterNetwork network(config, dtype, 5, device);
   Trainer trainer(network.parameters(), {1, 20, 1e-3, 1, 0, 0.1});
   const DType type = accumulator_of(dtype);
   std::vector<double> losses;
   Trainer::Hooks hooks;
   hooks.batch = [&](int, int step) {
-    const auto seed = static_cast<std::uint64_t>(10 * step);
-    return Trainer::Batch{{poses(2, seed + 1, type), poses(3, seed + 2, type)}};
+    const auto number = static_cast<std::uint64_t>(step);
+    std::vector<Tensor> inputs{poses(2, 10 * number + 1, type), poses(3, 10 * number + 2, type)};
+    for (const Tensor& drop : network.drops(0.2, 2, 1, number)) inputs.push_back(drop);
+    return Trainer::Batch{inputs};
   };
-  hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(network(in[0]), in[1]); };
+  hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(in); };
   hooks.validate = [] { return 1.0; };
   hooks.on_step = [&](const TrainState&, double loss) { losses.push_back(loss); };
   trainer.run(hooks);
   return losses;
 }
 
-template <class Network, class Config>
-void check_lifter(const Config& config) {
+void check_lifter(const model::LifterConfig& config) {
   const std::pair<DType, double> tolerances[] = {{DType::f32, 1e-5}, {DType::bf16, 2e-2}};
   for (const auto& [dtype, tolerance] : tolerances) {
-    const auto cpu = lifter_losses<Network>(config, dtype, Device::cpu);
+    const auto cpu = lifter_losses(config, dtype, Device::cpu);
     CHECK(cpu.back() < cpu.front());
-    check_close(lifter_losses<Network>(config, dtype, Device::cuda), cpu, tolerance);
+    check_close(lifter_losses(config, dtype, Device::cuda), cpu, tolerance);
   }
 }
 
@@ -182,6 +181,6 @@ TEST_CASE("cuda: bf16 training follows the CPU's") {
 }
 
 TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
-  check_lifter<model::Stcformer>(model::StcformerConfig{8, 2, 2, 2});
-  check_lifter<model::Mixste>(model::MixsteConfig{8, 2, 2, 2, 5});
+  check_lifter(model::StcformerConfig{8, 2, 2, 2});
+  check_lifter(model::MixsteConfig{8, 2, 2, 2, 5});
 }

@@ -55,6 +55,51 @@ TEST_CASE("MixSTE tells joints and frames apart by its embeddings alone") {
   }
 }
 
+TEST_CASE("MixSTE's drops leave out more from block to block, and keep the mean") {
+  const model::MixsteConfig config{16, 3, 2, 2, 9};
+  const Index batch = 200;
+  const auto drops = model::mixste_drops(config, 0.5, batch, DType::f32, 7, 3);
+  REQUIRE(drops.size() == 12);
+  for (std::size_t i = 0; i < drops.size(); ++i) {
+    const double rate = 0.25 * static_cast<double>(i / 4);
+    CHECK(drops[i].defined() == (rate > 0));
+    if (!drops[i].defined()) continue;
+    CHECK(drops[i].shape() == (i % 4 < 2 ? Shape{batch, 9, 1, 1} : Shape{batch, 1, kJoints, 1}));
+    double dropped = 0;
+    for (const double f : drops[i].to_doubles()) {
+      if (f == 0) ++dropped;
+      if (f != 0) CHECK(f == doctest::Approx(1 / (1 - rate)));
+    }
+    CHECK(dropped / static_cast<double>(drops[i].size()) == doctest::Approx(rate).epsilon(0.1));
+  }
+  const auto again = model::mixste_drops(config, 0.5, batch, DType::f32, 7, 3);
+  const auto next = model::mixste_drops(config, 0.5, batch, DType::f32, 7, 4);
+  CHECK(again.back().to_doubles() == drops.back().to_doubles());
+  CHECK(next.back().to_doubles() != drops.back().to_doubles());
+}
+
+TEST_CASE("MixSTE without its updates is its embedding and its norms") {
+  const model::MixsteConfig config{16, 2, 2, 2, 3};
+  const Mixste network(config, DType::f64, 3);
+  const Tensor y = noise({2, 3, kJoints, 2}, 1, DType::f64);
+  std::vector<Tensor> drops;
+  for (int i = 0; i < 8; ++i) {
+    drops.push_back(
+        Tensor::full(i % 4 < 2 ? Shape{2, 3, 1, 1} : Shape{2, 1, kJoints, 1}, 1.0, DType::f64));
+  }
+  CHECK(network(y, drops).to_doubles() == network(y).to_doubles());
+  for (Tensor& drop : drops) drop = Tensor::zeros(drop.shape(), DType::f64);
+  // Joints with the same coordinates are then the same: nothing attends to the others.
+  const Tensor other = y.clone();
+  for (int c = 0; c < 2; ++c) other.data<double>()[c] = 5;
+  const std::vector<double> a = network(y, drops).to_doubles();
+  const std::vector<double> b = network(other, drops).to_doubles();
+  CHECK(a[0] != b[0]);
+  CHECK(std::equal(a.begin() + 3, a.end(), b.begin() + 3));
+  drops.pop_back();
+  CHECK_THROWS_WITH_AS(network(y, drops), doctest::Contains("7 drops"), Error);
+}
+
 TEST_CASE("MixSTE's loss is the sum of its three terms") {
   const Index B = 2;
   const Index N = 4;

@@ -36,6 +36,7 @@ CUDA = None
 WORK = None
 
 LIFTER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
+MIXSTE = "--model mixste --frames 9 --width 16 --depth 2 --heads 2 --batch 8".split()
 REFINER = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8".split()
 SMOOTHNET = "--frames 9 --width 32 --hidden 8 --depth 1 --batch 8".split()
 
@@ -316,7 +317,7 @@ class WholeJob(unittest.TestCase):
 
     def test_mixste_lifts_too(self):
         out, _ = run("train", "lifter", WORK / "data.npz", "-o", WORK / "mixste.safetensors",
-                     "--model", "mixste", "--epochs", 2, "--folds", 0, *LIFTER)
+                     "--epochs", 2, "--folds", 0, *MIXSTE)
         self.assertIn("lifter: mixste,", out)
         # Its own learning rate, which one of the command line would replace.
         log = [json.loads(line) for line in (WORK / "mixste.log.jsonl").read_text().splitlines()]
@@ -334,6 +335,9 @@ class WholeJob(unittest.TestCase):
         line = refused("train", "lifter", WORK / "data.npz", "-o", WORK / "mixste.safetensors",
                        "--epochs", 3, "--folds", 0, "--resume", *LIFTER)
         self.assertIn("resume with the same options", line)
+        line = refused("train", "lifter", WORK / "data.npz", "-o", WORK / "o.safetensors",
+                       "--drop-path", 0.1, *LIFTER)
+        self.assertIn("only MixSTE drops updates", line)
 
     def test_checkpoints_hold_what_the_manual_says(self):
         def header(path):
@@ -447,9 +451,8 @@ class StopAndResume(unittest.TestCase):
         self.assertEqual(parts.read_bytes(), whole.read_bytes())
 
     def test_lifter(self):
-        for model in ("stcformer", "mixste"):
-            self.check("lifter", WORK / "data.npz", "--epochs", 12, "--folds", 0, "--model", model,
-                       *LIFTER)
+        for options in (LIFTER, MIXSTE):
+            self.check("lifter", WORK / "data.npz", "--epochs", 12, "--folds", 0, *options)
 
     def test_refiner(self):
         self.check("refiner", WORK / "lifted.npz", "--epochs", 12, *REFINER)
@@ -733,9 +736,9 @@ class OnTheDevice(unittest.TestCase):
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def test_training_follows_the_cpu(self):
-        mixste = ["--folds", "0", "--model", "mixste", "--lr", "1e-3"]
+        mixste = ["--folds", "0", "--lr", "1e-3"]
         for kind, data, options in (("lifter", "data.npz", LIFTER + ["--folds", "0"]),
-                                    ("lifter", "data.npz", LIFTER + mixste),
+                                    ("lifter", "data.npz", MIXSTE + mixste),
                                     ("refiner", "lifted.npz", REFINER),
                                     ("smoothnet", "lifted.npz", SMOOTHNET)):
             logs = []
