@@ -35,7 +35,12 @@ REST = [
 ]  # fmt: skip
 HOSTILE = 'P3/</script><b>"bold"&\'é 你好\'/1'
 # Mean errors of base and refined in mm, by sequence: gains of 30 and 10, losses of 20 and 5.
-ERRORS = {"P1/walk/0": (60, 30), "P1/walk/1": (40, 60), "P2/sit down/0": (50, 40), HOSTILE: (20, 25)}
+ERRORS = {
+    "P1/walk/0": (60, 30),
+    "P1/walk/1": (40, 60),
+    "P2/sit down/0": (50, 40),
+    HOSTILE: (20, 25),
+}
 
 
 def truth(frame, fps):
@@ -359,9 +364,11 @@ class Page(unittest.TestCase):
         )  # fmt: skip
         self.open(self.dataset, refiner, "--steps", "3", height=1100)
         # Each of three steps: the state, the estimate, the truth; the first state is the base.
-        captions = "[...document.querySelectorAll('#path-views figcaption')].map((e) => e.textContent)"
-        self.assertRegex(self.browser.run(captions)[0], r"Step 1, t = 50: x_t (59\.9|60\.\d) → x̂₀ [\d.]+ mm")
-        self.assertRegex(self.browser.run(captions)[2], r"Step 3, t = 17")
+        captions = self.browser.run(
+            "[...document.querySelectorAll('#path-views figcaption')].map((e) => e.textContent)"
+        )
+        self.assertRegex(captions[0], r"Step 1, t = 50: x_t (59\.9|60\.\d) → x̂₀ [\d.]+ mm")
+        self.assertRegex(captions[2], r"Step 3, t = 17")
         self.assertEqual(self.skeletons("#path-views canvas"), {"truth", "refined"})
         self.assertTrue(self.has("#schedule", "base"))
         self.assertTrue(self.has("#progress", "refined"))
@@ -396,7 +403,8 @@ class Page(unittest.TestCase):
         self.open(path)
         self.assertEqual(self.options("att-step"), ["1, t = 2", "2, t = 1"])
         self.assertEqual(self.options("att-frame"), ["mean of all"])
-        self.assertEqual(len(self.browser.run("[...document.querySelectorAll('#path-views canvas')]")), 2)
+        views = self.browser.run("document.querySelectorAll('#path-views canvas').length")
+        self.assertEqual(views, 2)
         self.assertRegex(self.text("#path-views"), r"Step 2, t = 1: .* → x̂₀ 0\.\d mm")
 
     def test_training(self):
@@ -415,8 +423,8 @@ class Page(unittest.TestCase):
         lines = [{"event": "start"}]
         for epoch in range(3):
             lines.append({
-                "model": model, "epoch": epoch + 1, "lr": 1e-3 * 0.96**epoch, "loss": 1 / (epoch + 1),
-                "validation_mm": start - epoch * (3 - epoch), "best": epoch < 2, "seconds": 2.5,
+                "model": model, "epoch": epoch + 1, "lr": 1e-3 * 0.96**epoch,
+                "loss": 1 / (epoch + 1), "validation_mm": start - epoch * (3 - epoch), "best": epoch < 2, "seconds": 2.5,
                 "gradient_norms": {"blocks.0": 0.1 * (epoch + 1), "blocks.1": 0.3},
             })  # fmt: skip
         return "".join(json.dumps(line) + "\n" for line in lines)

@@ -63,7 +63,8 @@ class Attention {
     this.fill("att-step", this.steps.map((step) => `${step}, t = ${timestep(step) ?? "?"}`));
     this.fill("att-block", this.blocks);
     const heads = Math.max(...look.maps.map((m) => m.heads));
-    this.fill("att-head", ["mean of all", ...Array.from({length: heads}, (_, h) => `head ${h + 1}`)]);
+    this.fill("att-head",
+      ["mean of all", ...Array.from({length: heads}, (_, h) => `head ${h + 1}`)]);
     const each = look.maps.some((m) => m.each);
     this.fill("att-frame", ["mean of all",
       ...(each ? look.shown.map((f) => `frame ${look.first_frame + f + 1}`) : [])]);
@@ -110,8 +111,8 @@ class Attention {
     this.space.set(this.weights, map.size, Math.max(...this.weights), Math.min(...this.weights));
     byId("att-joint").hidden = this.joint < 0;
     byId("att-caption").textContent = this.joint < 0
-      ? "The 40 strongest connections; a thicker line is more attention, a larger dot a joint that " +
-        "looks at itself. Click a joint to see where it looks."
+      ? "The 40 strongest connections; a thicker line is more attention, a larger dot a joint " +
+        "that looks at itself. Click a joint to see where it looks."
       : `Where ${skeleton.names[this.joint]} looks, in percent.`;
     this.view.invalidate();
   }
@@ -150,7 +151,8 @@ class Attention {
 
   frameTicks(width) {
     const size = this.time.columns;
-    return ticks(0, (size - 1) * this.pool, width / 60).map((f) => [f / this.pool + 0.5, tickText(f)]);
+    return ticks(0, (size - 1) * this.pool, width / 60)
+      .map((f) => [f / this.pool + 0.5, tickText(f)]);
   }
 
   drawView(context, width, height) {

@@ -17,7 +17,8 @@ class Diffusion {
       label: "Error along the path"});
     this.map = new Heatmap(byId("path-joints"), {rows: skeleton.names, height: 260, unit: "mm",
       scale: "sequential", label: "Error of every joint along the path",
-      x: {label: "base, and the estimate x̂₀ of each step", ticks: () => this.columns.map((c, i) => [i + 0.5, c])},
+      x: {label: "base, and the estimate x̂₀ of each step",
+        ticks: () => this.columns.map((c, i) => [i + 0.5, c])},
       describe: (row, column, value) => [`${skeleton.names[row]}, ${this.columns[column]}`,
         `${this.changes() ? signed(value, 1) : fixed(value, 1)} mm`]});
     byId("path-field").addEventListener("change", () => this.showErrors());

@@ -8,8 +8,8 @@ const sections = {
   tables: {data: report.scores, start: () => new Tables(),
     needs: "errors (they need pose_3d and noisy_3d in the dataset)"},
   diffusion: {data: report.diffusion, start: () => new Diffusion(),
-    needs: "the path of the diffusion and attention (give a dataset and refiner.safetensors, or a " +
-      "file of posetape inspect)"},
+    needs: "the path of the diffusion and attention (give a dataset and refiner.safetensors, or " +
+      "a file of posetape inspect)"},
   attention: {data: report.attention, start: () => new Attention()},
   noise: {data: report.noise, start: () => new Noise(),
     needs: "the conditional noise (give a dataset and refiner.safetensors)"},

@@ -68,7 +68,8 @@ class Noise {
       make("option", {value: i}, `${e.name}, frame ${e.frame + 1}`)));
     byId("example").addEventListener("change", () => this.openExample());
     byId("noise-key").append(...[["truth"], ["base"], ["expected", "Base less expected error"]]
-      .map(([name, title]) => make("li", {}, sample(noiseKinds[name]), title ?? kinds[name].title)));
+      .map(([name, title]) =>
+        make("li", {}, sample(noiseKinds[name]), title ?? kinds[name].title)));
     this.view = new Surface(byId("noise-view"), (...args) => this.drawExample(...args));
     this.orbit.changed.push(() => this.view.invalidate());
     this.orbit.attach(byId("noise-view"),
@@ -135,8 +136,8 @@ class Noise {
       ...skeleton.names.map((name, j) => make("option", {value: j}, name)));
     byId("noise-joint").addEventListener("change",
       () => this.chooseJoint(Number(byId("noise-joint").value)));
-    this.errors = new Chart(byId("drawn"), {x: {label: "error (mm)", low: 0}, height: 230, key: true,
-      y: {label: "share (%)", low: 0}, label: "Distribution of real and drawn errors"});
+    this.errors = new Chart(byId("drawn"), {x: {label: "error (mm)", low: 0}, height: 230,
+      key: true, y: {label: "share (%)", low: 0}, label: "Distribution of real and drawn errors"});
   }
 
   showCalibration() {
@@ -173,8 +174,10 @@ class Noise {
     const inside = this.inside(joint);
     const levels = Array.from({length: 21}, (_, k) => 5 * k);
     this.calibration.set([
-      {name: "if the Gaussian were right", x: levels, y: levels, colour: "dim", width: 1.5, dash: [6, 4]},
-      ...(inside ? [{name: "real", x: levels, y: [0, ...inside], colour: "truth", dots: 2.5}] : [])]);
+      {name: "if the Gaussian were right", x: levels, y: levels, colour: "dim", width: 1.5,
+        dash: [6, 4]},
+      ...(inside ? [{name: "real", x: levels, y: [0, ...inside], colour: "truth", dots: 2.5}]
+        : [])]);
     this.view.invalidate();
   }
 

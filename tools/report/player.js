@@ -150,7 +150,8 @@ class Player {
       if (typing || pressed || event.ctrlKey || event.metaKey || event.altKey) return;
       const act = {
         " ": () => this.play(!this.playing), ",": () => this.step(-1), ".": () => this.step(1),
-        1: () => this.toggle("truth"), 2: () => this.toggle("base"), 3: () => this.toggle("refined"),
+        1: () => this.toggle("truth"), 2: () => this.toggle("base"),
+        3: () => this.toggle("refined"),
         n: () => this.list.move(1), p: () => this.list.move(-1),
       }[event.key];
       if (!act) return;
@@ -267,6 +268,16 @@ class Player {
       context.arc(points[this.joint][0], points[this.joint][1], 7, 0, 2 * Math.PI);
       context.stroke();
     }
+    if (this.drawn.length === 0) return;
+    const [x, y] = this.drawn[0].points[this.joint];
+    context.font = small;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.lineWidth = 4;
+    context.strokeStyle = colour("panel");
+    context.strokeText(skeleton.names[this.joint], x + 12, y - 12);
+    context.fillStyle = colour("text");
+    context.fillText(skeleton.names[this.joint], x + 12, y - 12);
   }
 
   // The way of the chosen joint in the second before this frame.

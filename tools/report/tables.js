@@ -1,12 +1,12 @@
 // Tables that sort, and the figures of the evaluation in them.
 
-// columns: {title, value(row), text(row), words, bar(row)}; a column of `words` stands on the left and
-// sorts from a to z, others from the largest. `foot`: rows that stay below.
+// columns: {title, value(row), text(row), words}; a column of `words` stands on the left and sorts
+// from a to z, others from the largest. `foot`: rows that stay below.
 function sortedTable(parent, label, columns, rows, foot = []) {
   const body = make("tbody");
   const cells = (row) => columns.map((column, i) => make(
-    i === 0 ? "th" : "td", {class: column.words ? "words" : "number", scope: i === 0 ? "row" : undefined,
-      "data-label": column.title}, column.text(row)));
+    i === 0 ? "th" : "td", {class: column.words ? "words" : "number",
+      scope: i === 0 ? "row" : undefined}, column.text(row)));
   const fill = (list) => body.replaceChildren(...list.map((row) => make("tr", {}, ...cells(row))));
   const heads = columns.map((column) => {
     const head = make("th", {scope: "col", class: column.words ? "words" : "number"});
@@ -15,7 +15,8 @@ function sortedTable(parent, label, columns, rows, foot = []) {
       const up = before ? before === "descending" : Boolean(column.words);
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const compare = (a, b) => column.words ? String(a).localeCompare(b) : (a ?? -Infinity) - (b ?? -Infinity);
+      const compare = column.words ? (a, b) => String(a).localeCompare(b)
+        : (a, b) => (a ?? -Infinity) - (b ?? -Infinity);
       fill(rows.slice().sort((a, b) => (up ? 1 : -1) * compare(column.value(a), column.value(b))));
     }}, column.title));
     return head;
@@ -64,7 +65,8 @@ class Tables {
     this.showHistogram();
     const scoring = Object.entries(report.scores.scoring).map(([k, v]) => `${k}: ${v}`).join("; ");
     byId("scoring").textContent = `Scored: ${scoring}.` + (this.compared
-      ? ` Intervals: 95 %, by a paired bootstrap over ${report.scores.gain_percent.clips} clips.` : "");
+      ? " Intervals: 95 %, by a paired bootstrap over " +
+        `${report.scores.gain_percent.clips} clips.` : "");
     showSummary(base, refined);
   }
 
@@ -84,7 +86,8 @@ class Tables {
           text: ([key]) => fixed(refined.average[key], digits)},
         {title: "refined − base", value: difference, text: (m) => signed(difference(m), digits)},
         {title: "its interval", value: ([key]) => intervals[key].low,
-          text: ([key]) => `${signed(intervals[key].low, digits)} … ${signed(intervals[key].high, digits)}`},
+          text: ([key]) => ["low", "high"].map((end) => signed(intervals[key][end], digits))
+            .join(" … ")},
         {title: "change", value: ([key]) => change(base.average[key], refined.average[key]),
           text: ([key, , unit]) =>
             unit === "%" ? "–" : changeText(base.average[key], refined.average[key])});
@@ -109,7 +112,8 @@ class Tables {
     const most = Math.max(...rows.flatMap((r) => [r.base.mpjpe_mm, r.refined?.mpjpe_mm ?? 0]));
     sortedTable(byId("actions"), "Errors by action", [
       {title: "Action", words: true, value: (r) => r.name, text: (r) => r.name},
-      {title: "frames", value: (r) => r.base.frames, text: (r) => String(r.base.frames ?? base.frames)},
+      {title: "frames", value: (r) => r.base.frames,
+        text: (r) => String(r.base.frames ?? base.frames)},
       {title: "", value: (r) => r.base.mpjpe_mm,
         text: (r) => bars(r.base.mpjpe_mm, r.refined?.mpjpe_mm, most)},
       ...this.columns("MPJPE (mm)", (r) => r.base.mpjpe_mm, (r) => r.refined?.mpjpe_mm),
@@ -137,7 +141,7 @@ class Tables {
       if (!poses) continue;
       const counts = poses.histogram_poses;
       const total = counts.reduce((a, b) => a + b, 0);
-      const x = [...counts.map((_, i) => i * poses.bin_width_mm), counts.length * poses.bin_width_mm];
+      const x = Array.from({length: counts.length + 1}, (_, i) => i * poses.bin_width_mm);
       series.push({...kinds[name], width: 2, dots: 0, name: kinds[name].title, steps: true, x,
         y: counts.map((n) => 100 * n / total)});
     }
@@ -157,12 +161,15 @@ function showSummary(base, refined) {
   for (const [key, name] of metricList.slice(0, 2)) {
     const values = [fixed(base.average[key], 1)];
     if (refined) values.push(` → ${fixed(refined.average[key], 1)}`);
-    tile(name, ...values, make("small", {}, " mm"));
+    values.push(make("small", {}, " mm"));
     const gain = refined && report.scores.gain_percent[key.replace("_mm", "")];
-    if (!gain) continue;
-    const percent = change(base.average[key], refined.average[key]);
-    tile(`Change of ${name}`, make("span", {class: percent < 0 ? "good" : "bad"},
-      `${signed(percent, 1)} %`), make("small", {},
-      ` 95 %: ${signed(-gain.high, 1)} … ${signed(-gain.low, 1)} %`));
+    if (gain) {
+      const percent = change(base.average[key], refined.average[key]);
+      const interval = Number.isFinite(gain.low)
+        ? ` (95 %: ${signed(-gain.high, 1)} … ${signed(-gain.low, 1)} %)` : "";
+      values.push("  ", make("span", {class: percent < 0 ? "good" : "bad"},
+        `${signed(percent, 1)} %`), make("small", {}, interval));
+    }
+    tile(name, ...values);
   }
 }

@@ -23,17 +23,20 @@ class Training {
   show() {
     const {epochs, norms} = report.training[Number(byId("run").value)];
     const x = epochs.epoch;
-    const line = (name, y, style) => ({name, x, y, width: 2, dots: x.length < 40 ? 2.5 : 0, ...style});
+    const dots = x.length < 40 ? 2.5 : 0;
+    const line = (name, y, style) => ({name, x, y, width: 2, dots, ...style});
     this.loss.set([line("", epochs.loss, {colour: "refined"})]);
     const best = epochs.best.lastIndexOf(true);
+    const least = fixed(epochs.validation_mm[best], 2);
     this.validation.set([line("", epochs.validation_mm, {colour: "refined"}),
-      ...(best < 0 ? [] : [{name: `best, epoch ${x[best]}: ${fixed(epochs.validation_mm[best], 2)} mm`,
+      ...(best < 0 ? [] : [{name: `best, epoch ${x[best]}: ${least} mm`,
         x: [x[best]], y: [epochs.validation_mm[best]], colour: "truth", dots: 5, width: 0.01}])]);
     this.rate.set([line("", epochs.lr, {colour: "refined"})]);
     this.time.set([line("", epochs.seconds, {colour: "refined"})]);
     const styles = lineStyles(Object.keys(norms).length);
     this.norms.holder.parentNode.hidden = styles.length === 0;
-    this.norms.set(Object.entries(norms).map(([name, y], i) => line(name, y, {...styles[i], dots: 0})));
+    this.norms.set(Object.entries(norms)
+      .map(([name, y], i) => line(name, y, {...styles[i], dots: 0})));
   }
 }
 
