@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ constexpr std::size_t kExamples = 12;
 // The probability that a Gaussian in three dimensions is nearer to its mean than a Mahalanobis
 // distance whose square is q: the chi-squared distribution with three degrees of freedom.
 double inside_probability(double q) {
-  return std::erf(std::sqrt(q / 2)) - std::sqrt(2 * q / M_PI) * std::exp(-q / 2);
+  return std::erf(std::sqrt(q / 2)) - std::sqrt(2 * q / std::numbers::pi) * std::exp(-q / 2);
 }
 
 Matrix3 block(std::span<const double> sigma, std::size_t joint) {
@@ -116,7 +117,7 @@ class Measured {
  private:
   static std::size_t bin(const double* error) {
     const double mm = kMm * Eigen::Map<const Vector3>(error).norm();
-    return std::min(kBins - 1, static_cast<std::size_t>(mm / kBinMm));
+    return static_cast<std::size_t>(std::min(mm / kBinMm, double{kBins - 1}));
   }
 
   void add_level(std::size_t joint, const Vector3& residual) {
