@@ -30,20 +30,26 @@ static Index padded(Index n, Index to) {
 template <class A>
 static void four_rows_times(const A* a, Index a_stride, const A* b, Index k_count, Index width,
                             A* c, Index c_stride) {
-  for (Index x = 0; x < width; x += kWidth<A>) {
-    Wide<A> c0{}, c1{}, c2{}, c3{};
+  // `vectors` at a time: sums that do not wait for each other.
+  const auto columns = [&](Index x, auto vectors) {
+    Wide<A> sums[kRows][vectors] = {};
     for (Index k = 0; k < k_count; ++k) {
-      const Wide<A> bk = read<Wide<A>>(b + k * width + x);
-      c0 += a[k] * bk;
-      c1 += a[a_stride + k] * bk;
-      c2 += a[2 * a_stride + k] * bk;
-      c3 += a[3 * a_stride + k] * bk;
+      for (Index v = 0; v < vectors; ++v) {
+        const Wide<A> bk = read<Wide<A>>(b + k * width + x + v * kWidth<A>);
+#pragma GCC unroll 4
+        for (Index r = 0; r < kRows; ++r) sums[r][v] += a[r * a_stride + k] * bk;
+      }
     }
-    write(c + x, c0);
-    write(c + c_stride + x, c1);
-    write(c + 2 * c_stride + x, c2);
-    write(c + 3 * c_stride + x, c3);
+#pragma GCC unroll 4
+    for (Index r = 0; r < kRows; ++r) {
+      for (Index v = 0; v < vectors; ++v) write(c + r * c_stride + x + v * kWidth<A>, sums[r][v]);
+    }
+  };
+  Index x = 0;
+  for (; x + 2 * kWidth<A> <= width; x += 2 * kWidth<A>) {
+    columns(x, std::integral_constant<Index, 2>{});
   }
+  if (x < width) columns(x, std::integral_constant<Index, 1>{});
 }
 
 // c[k][x] += sum_r a[r][k] b[r][x] over four rows r.
@@ -61,6 +67,23 @@ static void add_outer_products(const A* a, Index a_stride, const A* b, Index b_s
                      a[3 * a_stride + k] * b3);
     }
   }
+}
+
+// The greatest of x, whose length is a multiple of the lanes; lane by lane first, since a chain of
+// comparisons waits for each.
+template <class A>
+static A greatest(const A* x, Index length) {
+  A lanes[kWidth<A>];
+  std::copy_n(x, kWidth<A>, lanes);
+  for (Index i = kWidth<A>; i < length; i += kWidth<A>) {
+    for (Index l = 0; l < kWidth<A>; ++l) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+  }
+#pragma GCC unroll 4
+  for (Index half = kWidth<A> / 2; half > 0; half /= 2) {
+    for (Index l = 0; l < half; ++l)
+      lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
+  }
+  return lanes[0];
 }
 
 // Where the tokens of one sequence and the channels of its segment are.
@@ -114,6 +137,10 @@ static void gather(const T* x, Index stride, Index offset, const Place& p, Index
     const T* row = x + p.token(i) * stride + offset + p.channel;
     for (Index h = 0; h < heads; ++h) {
       A* to = out + h * block + i * pad.width;
+      if (channels == kWidth<A>) {  // the common width, whose loop needs no tail
+        for (Index c = 0; c < kWidth<A>; ++c) to[c] = load(row[h * kWidth<A> + c]);
+        continue;
+      }
       for (Index c = 0; c < channels; ++c) to[c] = load(row[h * channels + c]);
       for (Index c = channels; c < pad.width; ++c) to[c] = A(0);
     }
@@ -175,16 +202,15 @@ static void run(const AxialAttentionForward<T>& a) {
         const Index rows = std::min(kRows, p.length - i);
         for (Index r = 0; r < rows; ++r) {
           A* row = scores + r * pad.length;
-          A top = -std::numeric_limits<A>::infinity();
-          for (Index j = 0; j < p.length; ++j) top = row[j] > top ? row[j] : top;
+          std::fill(row + p.length, row + pad.length, -std::numeric_limits<A>::infinity());
+          const A top = greatest(row, pad.length);
           // A row without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
           // stays NaN and spreads.
+          // With the padding, whose results nobody reads: whole vectors.
+          for (Index j = 0; j < pad.length; ++j) row[j] = exp_(row[j] - top);
           A sum = 0;
 #pragma omp simd reduction(+ : sum)
-          for (Index j = 0; j < p.length; ++j) {
-            row[j] = exp_(row[j] - top);
-            sum += row[j];
-          }
+          for (Index j = 0; j < p.length; ++j) sum += row[j];
           const A inverse = A(1) / sum;
           for (Index j = 0; j < p.length; ++j) row[j] *= inverse;
           a.lse[p.token(i + r) * lse_stride + p.lse_slot + h] = top + log_(sum);
@@ -264,12 +290,10 @@ static void run(const AxialAttentionBackward<T>& a) {
             continue;
           }
           const A lse = a.lse[p.token(i + r) * lse_stride + p.lse_slot + h];
+          for (Index j = 0; j < pad.length; ++j) pr[j] = exp_(pr[j] - lse);
           A delta = 0;
 #pragma omp simd reduction(+ : delta)
-          for (Index j = 0; j < p.length; ++j) {
-            pr[j] = exp_(pr[j] - lse);
-            delta += pr[j] * ds[j];
-          }
+          for (Index j = 0; j < p.length; ++j) delta += pr[j] * ds[j];
           for (Index j = 0; j < p.length; ++j) ds[j] = pr[j] * (ds[j] - delta);
         }
         four_rows_times(dscore, pad.length, k, p.length, pad.width,
