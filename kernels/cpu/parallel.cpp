@@ -2,8 +2,11 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -146,7 +149,84 @@ std::atomic<int>& size() {
   return count;
 }
 
+// A stack of blocks; pieces lie in them one behind the other.
+class ScratchStack {
+ public:
+  ScratchStack() = default;
+  ScratchStack(const ScratchStack&) = delete;
+  ScratchStack& operator=(const ScratchStack&) = delete;
+  ~ScratchStack() {
+    for (const Block& block : blocks_) release(block.data);
+  }
+
+  void* take(std::size_t bytes) {
+    const std::size_t size = (bytes + kAlign) / kAlign * kAlign;  // at least one
+    while (current_ < blocks_.size() && blocks_[current_].size - blocks_[current_].used < size) {
+      // An empty block that is too small makes way for a larger one.
+      if (blocks_[current_].used == 0) {
+        release(blocks_[current_].data);
+        blocks_.erase(blocks_.begin() + static_cast<std::ptrdiff_t>(current_));
+      } else {
+        ++current_;
+      }
+    }
+    if (current_ == blocks_.size()) {
+      const std::size_t block = std::max(size, kLeast);
+      blocks_.push_back({allocate(block), block, 0});
+    }
+    Block& block = blocks_[current_];
+    std::byte* data = block.data + block.used;
+    block.used += size;
+    return data;
+  }
+
+  // `data` is what was taken last.
+  void give_back(void* data) {
+    Block& block = blocks_[current_];
+    block.used = static_cast<std::size_t>(static_cast<std::byte*>(data) - block.data);
+    if (block.used == 0 && current_ > 0) --current_;
+  }
+
+ private:
+  static constexpr std::size_t kAlign = 64;
+  static constexpr std::size_t kLeast = std::size_t{1} << 20;
+
+  struct Block {
+    std::byte* data;
+    std::size_t size;
+    std::size_t used;
+  };
+
+  static std::byte* allocate(std::size_t bytes) {
+    return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}));
+  }
+  static void release(std::byte* data) { ::operator delete (data, std::align_val_t{kAlign}); }
+
+  std::vector<Block> blocks_;
+  std::size_t current_ = 0;  // the block of the last piece
+};
+
 }  // namespace
+
+#ifdef __SANITIZE_ADDRESS__
+void* take_scratch(std::size_t bytes) {
+  return ::operator new (bytes + 1, std::align_val_t{64});
+}
+void give_back_scratch(void* data) {
+  ::operator delete (data, std::align_val_t{64});
+}
+#else
+namespace {
+thread_local ScratchStack scratch;
+}  // namespace
+
+void* take_scratch(std::size_t bytes) {
+  return scratch.take(bytes);
+}
+void give_back_scratch(void* data) {
+  scratch.give_back(data);
+}
+#endif
 
 void set_threads(int count) {
   pool().resize(count);
