@@ -44,10 +44,11 @@ struct Request {
   }
 };
 
-// The types of whole networks that work so far.
 DType parse_dtype(const std::string& text) {
-  if (text == name(DType::f32)) return DType::f32;
-  fail("dtype {}: the network runs in f32", text);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (text == name(dtype)) return dtype;
+  }
+  fail("dtype {}: the network runs in f32 or bf16", text);
 }
 
 struct Answer {
@@ -102,7 +103,8 @@ Answer measure(const Request& r) {
   const auto forward = [&] { return network(x, y, t); };
   if (r.kind == "forward") return repeat(r.seconds, before, forward);
   if (r.kind != "train") fail("kind {}: expected train, forward or refine", r.kind);
-  TrainingStep training(network.parameters(), forward, noise(poses, 3, dtype));
+  TrainingStep training(network.parameters(), forward,
+                        noise(poses, 3, accumulator_of(dtype)));
   return repeat(r.seconds, before, [&] { training.step(); });
 }
 
