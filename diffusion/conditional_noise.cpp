@@ -42,7 +42,8 @@ Dense product(const Dense& a, Transpose ta, const Dense& b, Transpose tb) {
   const Index inner = ta == kTransposed ? a.rows : a.columns;
   Dense c(rows, tb == kTransposed ? b.rows : b.columns);
   gemm<double>(c.rows, c.columns, inner, {a.values.data(), a.columns, ta},
-               {b.values.data(), b.columns, tb}, c.values.data(), c.columns, Into::write);
+               {b.values.data(), b.columns, tb},
+               Result<double>{c.values.data(), c.columns, Into::write});
   return c;
 }
 

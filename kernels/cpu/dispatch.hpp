@@ -3,7 +3,7 @@
 // Every kernels/<op>/<op>_cpu.cpp is compiled once for each instruction set (meson option `isa`),
 // and `launch(Cpu{}, Args{...})` calls the best one that the machine has. Within a binary and a
 // machine the choice is fixed, so results are reproducible; the environment variable POSETAPE_ISA
-// (baseline, avx2, avx512) lowers it for tests.
+// (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
 #pragma once
 
 #include "kernels/numbers.hpp"
@@ -13,7 +13,7 @@ namespace posetape {
 struct Cpu {};
 
 // `numbers` is no instruction set: the kernels on numbers that carry derivatives.
-enum class Isa { numbers, baseline, avx2, avx512 };
+enum class Isa { numbers, baseline, avx2, avx512, avx512_bf16 };
 
 // The instruction set in use, decided at the first call.
 Isa cpu_isa();
@@ -27,6 +27,10 @@ template <template <class...> class Args, class T, class... S>
 void launch(Cpu, const Args<T, S...>& args) {
   if constexpr (carries_derivative<T>) return cpu_entry<Isa::numbers>(args);
   switch (cpu_isa()) {
+#ifdef POSETAPE_HAVE_AVX512_BF16
+    case Isa::avx512_bf16:
+      return cpu_entry<Isa::avx512_bf16>(args);
+#endif
 #ifdef POSETAPE_HAVE_AVX512
     case Isa::avx512:
       return cpu_entry<Isa::avx512>(args);

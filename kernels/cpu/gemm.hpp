@@ -7,7 +7,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <type_traits>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/vector.hpp"
@@ -43,8 +48,7 @@ static constexpr Index kTileRows = 6;
 template <class A>
 static constexpr Index kTileColumns = 2 * kLanes<A>;
 
-// Most rows and columns of A that are packed at a time: they, and a strip of B, fit into a cache of
-// 512 KiB.
+// Most rows and columns of A at a time: they, and a strip of B, fit into a cache of 512 KiB.
 static constexpr Index kBlockRows = 8 * kTileRows;
 static constexpr Index kBlockInner = 512;
 
@@ -52,51 +56,133 @@ static inline Index strips(Index n, Index width) {
   return (n + width - 1) / width;
 }
 
-// out[k][i] = x[k k_step + i i_step] for i < count, and zero up to `width`. One of the steps is 1.
-template <class T, class A>
-static void pack(const T* x, Index k_step, Index i_step, Index inner, Index count, Index width,
-                 A* out) {
-  if (i_step == 1) {
-    for (Index k = 0; k < inner; ++k) {
-      for (Index i = 0; i < count; ++i) out[k * width + i] = load(x[k * k_step + i]);
-      for (Index i = count; i < width; ++i) out[k * width + i] = A(0);
-    }
-    return;
-  }
-  constexpr Index kRun = 16;  // of a row at a time: a cache line of it
-  for (Index begin = 0; begin < inner; begin += kRun) {
-    const Index end = std::min(begin + kRun, inner);
-    Index i = 0;
-    if constexpr (std::is_same_v<T, float>) {
-      for (; end - begin == kRun && i + 4 <= count; i += 4) {
-        for (Index k = begin; k < end; k += 4) {
-          transpose_4x4(x + k + i * i_step, i_step, out + k * width + i, width);
-        }
-      }
-    }
-    for (; i < count; ++i) {
-      for (Index k = begin; k < end; ++k) out[k * width + i] = load(x[k + i * i_step]);
-    }
-    for (Index k = begin; k < end; ++k) {
-      for (Index rest = count; rest < width; ++rest) out[k * width + rest] = A(0);
-    }
+// What operands are packed into: numbers of the type that products are in, or, where the processor
+// multiplies bf16 by itself, pairs of them that are neighbours along k.
+#ifdef __AVX512BF16__
+using Bf16Pair = std::uint32_t;
+template <class T>
+using Packed = std::conditional_t<std::is_same_v<T, bf16>, Bf16Pair, Accumulator<T>>;
+#else
+template <class T>
+using Packed = Accumulator<T>;
+#endif
+
+// Numbers along k in one packed element.
+template <class T>
+static constexpr Index kGroup = std::is_same_v<Packed<T>, std::uint32_t> ? 2 : 1;
+
+// The packed element at x, whose numbers are k_step apart; the last may be beyond the end.
+template <class T>
+[[gnu::always_inline]] static inline Packed<T> packed(const T* x, Index k_step, bool whole) {
+  if constexpr (kGroup<T> == 1) {
+    return load(*x);
+  } else {
+    const std::uint32_t second = whole ? x[k_step].bits : 0u;
+    return x->bits | second << 16;
   }
 }
 
-// The product of two packed strips: sums[kTileRows][kTileColumns].
-template <class A>
-static void tile(Index inner, const A* a, const A* b, A* sums) {
-  using V = Vector<A>;
-  V c[kTileRows][2] = {};
-  for (Index k = 0; k < inner; ++k) {
-    const V b0 = read<V>(b);
-    const V b1 = read<V>(b + kLanes<A>);
+// out[k / group][i] = x[k k_step + i i_step] for i < count, and zero up to `width`. One of the
+// steps is 1.
+template <class T>
+static void pack(const T* x, Index k_step, Index i_step, Index inner, Index count, Index width,
+                 Packed<T>* out) {
+  constexpr Index kStep = kGroup<T>;
+  const auto element = [&](Index k, Index i, bool whole) {
+    out[k / kStep * width + i] = packed(x + k * k_step + i * i_step, k_step, whole);
+  };
+  const auto zeros = [&](Index k) {
+    for (Index i = count; i < width; ++i) out[k / kStep * width + i] = Packed<T>(0);
+  };
+  const Index whole = inner / kStep * kStep;
+  if (i_step == 1) {
+    for (Index k = 0; k < whole; k += kStep) {
+      for (Index i = 0; i < count; ++i) element(k, i, true);
+      zeros(k);
+    }
+  } else {
+    Index transposed = 0;  // as far as rows are packed by blocks
+    if constexpr (sizeof(T) * kStep == 4) {
+      constexpr Index kRun = kSquare * kStep;
+      transposed = whole / kRun * kRun;
+      Index i = 0;
+      for (; i + kSquare <= count; i += kSquare) {
+        for (Index k = 0; k < transposed; k += kRun) {
+          transpose_block(x + k + i * i_step, i_step, out + k / kStep * width + i, width);
+        }
+      }
+      for (; i + 4 <= count; i += 4) {
+        for (Index k = 0; k < transposed; k += 4 * kStep) {
+          transpose_4x4(x + k + i * i_step, i_step, out + k / kStep * width + i, width);
+        }
+      }
+      for (; i < count; ++i) {
+        for (Index k = 0; k < transposed; k += kStep) element(k, i, true);
+      }
+    }
+    for (Index i = 0; i < count; ++i) {
+      for (Index k = transposed; k < whole; k += kStep) element(k, i, true);
+    }
+    for (Index k = 0; k < whole; k += kStep) zeros(k);
+  }
+  if (whole == inner) return;
+  for (Index i = 0; i < count; ++i) element(whole, i, false);
+  zeros(whole);
+}
+
+// The rows of a tile in a packed strip, at one k after the other.
+template <class T>
+struct PackedRows {
+  const Packed<T>* at;
+
+  Packed<T> operator[](Index row) const { return at[row]; }
+  void next() { at += kTileRows; }
+};
+
+// The same where they lie in A, which saves packing. A pointer for every three rows is what
+// addresses of x86-64 reach.
+template <class T>
+struct RowsInPlace {
+  const T* at[kTileRows / 3];
+  Index stride;
+
+  RowsInPlace(const T* a, Index stride_) : stride(stride_) {
+    for (Index i = 0; i < kTileRows / 3; ++i) at[i] = a + 3 * i * stride;
+  }
+  Packed<T> operator[](Index row) const { return read<Packed<T>>(at[row / 3] + row % 3 * stride); }
+  void next() {
+    for (const T*& p : at) p += kGroup<T>;
+  }
+};
+
+// c += a b, lane by lane.
+template <class V, class A>
+[[gnu::always_inline]] static inline void multiply_add(V& c, A a, const V& b) {
+  c += a * b;
+}
+#ifdef __AVX512BF16__
+[[gnu::always_inline]] static inline void multiply_add(Vector<float>& c, Bf16Pair a,
+                                                       const Vector<Bf16Pair>& b) {
+  const auto spread = _mm512_set1_epi32(static_cast<int>(a));
+  c = (Vector<float>)_mm512_dpbf16_ps((__m512)c, (__m512bh)spread, (__m512bh)b);
+}
+#endif
+
+// The product of some rows of A and a packed strip of B: sums[kTileRows][kTileColumns].
+template <class T, class Rows>
+static void tile(Index groups, Rows a, const Packed<T>* b, Accumulator<T>* sums) {
+  using A = Accumulator<T>;
+  using B = Vector<Packed<T>>;
+  Vector<A> c[kTileRows][2] = {};
+  for (Index k = 0; k < groups; ++k) {
+    const B b0 = read<B>(b);
+    const B b1 = read<B>(b + kLanes<A>);
 #pragma GCC unroll 16
     for (Index r = 0; r < kTileRows; ++r) {
-      c[r][0] += a[r] * b0;
-      c[r][1] += a[r] * b1;
+      multiply_add(c[r][0], a[r], b0);
+      multiply_add(c[r][1], a[r], b1);
     }
-    a += kTileRows;
+    a.next();
     b += kTileColumns<A>;
   }
 #pragma GCC unroll 16
@@ -106,105 +192,148 @@ static void tile(Index inner, const A* a, const A* b, A* sums) {
   }
 }
 
-// Puts the part of a tile that lies inside of C.
-template <class A, class C>
-static void put_tile(const A* sums, Index rows, Index columns, GradientOut<C> c, Index c_stride) {
-  constexpr Index kColumns = kTileColumns<A>;
-  const auto each = [&](auto whole, auto into) {
-    for (Index r = 0; r < rows; ++r) {
-      const GradientOut<C> row{c.data + r * c_stride, into};
-      for (Index i = 0; i < (whole ? kColumns : columns); ++i) row.put(i, sums[r * kColumns + i]);
+// Where a product goes: what gemm() takes as `out`. Its functions get the sums of C[i][j ... j +
+// count); `count` is a constant where a whole tile's row is meant, so that loops are unrolled.
+//   put      once for each element, with its sum
+// or, where the sum is made of several blocks along k,
+//   begin    the value that the blocks are added to
+//   end      with the sum, `begin` in it
+template <class T>
+struct Result {
+  T* c;
+  Index stride;
+  Into into;
+
+  template <class Count>
+  void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
+    T* row = c + i * stride + j;
+    if (into == Into::write) return end(i, j, count, sums);
+    for (Index x = 0; x < count; ++x) row[x] = store<T>(load(row[x]) + sums[x]);
+  }
+  void begin(Index i, Index j, Index count, Accumulator<T>* sums) const {
+    for (Index x = 0; x < count; ++x) {
+      sums[x] = into == Into::write ? Accumulator<T>(0) : load(c[i * stride + j + x]);
     }
-  };
-  // A loop for each case, so that each is vectorised.
-  constexpr std::integral_constant<Into, Into::write> kWrite{};
-  constexpr std::integral_constant<Into, Into::add> kAdd{};
-  const bool writes = c.into == Into::write;
-  if (columns == kColumns) {
-    writes ? each(std::true_type{}, kWrite) : each(std::true_type{}, kAdd);
+  }
+  template <class Count>
+  void end(Index i, Index j, Count count, const Accumulator<T>* sums) const {
+    T* row = c + i * stride + j;
+    for (Index x = 0; x < count; ++x) row[x] = store<T>(sums[x]);
+  }
+};
+
+// Calls f(row, count) for each row of a tile that lies inside of C.
+template <class A, class F>
+[[gnu::always_inline]] static inline void each_row(Index rows, Index columns, const F& f) {
+  constexpr std::integral_constant<Index, kTileColumns<A>> kWhole{};
+  if (columns == kWhole) {
+    for (Index r = 0; r < rows; ++r) f(r, kWhole);
   } else {
-    writes ? each(std::false_type{}, kWrite) : each(std::false_type{}, kAdd);
+    for (Index r = 0; r < rows; ++r) f(r, columns);
   }
 }
 
-// Some rows of C by the whole packed B, on one thread.
-template <class T, class A, class C>
-static void gemm_rows(Index m, Index n, Index k, const Matrix<T>& a, const A* b, C* c,
-                      Index c_stride, Into into) {
+// Some rows of C, from `row` on, by the whole packed B, on one thread.
+template <class T, class Out>
+static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, const Packed<T>* b,
+                      const Out& out) {
+  using A = Accumulator<T>;
   constexpr Index kColumns = kTileColumns<A>;
   const bool t = a.transpose == Transpose::yes;
-  // A sum that is continued is rounded in between, which bf16 has no digits for.
-  const Index most = std::is_same_v<A, C> ? std::min(k, kBlockInner) : k;
-  Scratch<A> packed(strips(m, kTileRows) * kTileRows * most);
-  A sums[kTileRows * kColumns];
+  const Index most = std::min(k, kBlockInner * kGroup<T>);
+  // Rows that are a multiple of 4 KiB apart share one set of the first cache.
+  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && !t && k % kGroup<T> == 0 &&
+                        a.stride * Index{sizeof(T)} % 4096 != 0;
+  const Index packed_from = in_place ? m / kTileRows * kTileRows : 0;
+  const Index groups_most = strips(most, kGroup<T>);
+  Scratch<Packed<T>> strip_a(strips(m - packed_from, kTileRows) * kTileRows * groups_most);
+  const bool blocks = most < k;
+  Scratch<A> sums(blocks ? m * n : 0);
+  for (Index i = 0; blocks && i < m; ++i) out.begin(row + i, 0, n, sums.data() + i * n);
+  A part_sums[kTileRows * kColumns];
   for (Index first = 0; first < k; first += most) {
     const Index inner = std::min(most, k - first);
-    for (Index i = 0; i < m; i += kTileRows) {
-      pack(part(a, i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
-           std::min(kTileRows, m - i), kTileRows, packed.data() + i * inner);
+    const Index groups = strips(inner, kGroup<T>);
+    for (Index i = packed_from; i < m; i += kTileRows) {
+      pack(part(a, row + i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
+           std::min(kTileRows, m - i), kTileRows, strip_a.data() + (i - packed_from) * groups);
     }
     for (Index j = 0; j < n; j += kColumns) {
-      const A* strip = b + j * k + first * kColumns;
+      const Packed<T>* strip = b + j * strips(k, kGroup<T>) + first / kGroup<T> * kColumns;
+      const Index columns = std::min(kColumns, n - j);
       for (Index i = 0; i < m; i += kTileRows) {
-        tile(inner, packed.data() + i * inner, strip, sums);
-        put_tile(sums, std::min(kTileRows, m - i), std::min(kColumns, n - j),
-                 GradientOut<C>{c + i * c_stride + j, first == 0 ? into : Into::add}, c_stride);
+        if (i < packed_from) {
+          if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
+            tile<T>(groups, RowsInPlace<T>(part(a, row + i, first).data, a.stride), strip,
+                    part_sums);
+          }
+        } else {
+          tile<T>(groups, PackedRows<T>{strip_a.data() + (i - packed_from) * groups}, strip,
+                  part_sums);
+        }
+        each_row<A>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
+          const A* from = part_sums + r * kColumns;
+          if (!blocks) return out.put(row + i + r, j, count, from);
+          A* to = sums.data() + (i + r) * n + j;
+          for (Index x = 0; x < count; ++x) to[x] += from[x];
+        });
       }
     }
   }
+  for (Index i = 0; blocks && i < m; ++i) out.end(row + i, 0, n, sums.data() + i * n);
 }
 
 // gemm() without the cut along k.
-template <class T, class C>
-static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b, C* c,
-                       Index c_stride, Into into) {
+template <class T, class Out>
+static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b,
+                       const Out& out) {
   using A = Accumulator<T>;
   constexpr Index kColumns = kTileColumns<A>;
   const bool t = b.transpose == Transpose::yes;
-  Scratch<A> packed(strips(n, kColumns) * kColumns * k);
+  const Index groups = strips(k, kGroup<T>);
+  Scratch<Packed<T>> packed_b(strips(n, kColumns) * kColumns * groups);
   parallel_for(strips(n, kColumns), strips(16384, kColumns * k), [&](Index begin, Index end) {
     for (Index j = begin * kColumns; j < std::min(n, end * kColumns); j += kColumns) {
       pack(part(b, 0, j).data, t ? 1 : b.stride, t ? b.stride : 1, k, std::min(kColumns, n - j),
-           kColumns, packed.data() + j * k);
+           kColumns, packed_b.data() + j * groups);
     }
   });
   // Few rows become smaller pieces, so that there is one for everybody.
   const Index rows = std::clamp(strips(m, 16 * kTileRows) * kTileRows, kTileRows, kBlockRows);
   parallel_for(strips(m, rows), strips(65536, rows * n * k), [&](Index begin, Index end) {
     for (Index i = begin * rows; i < std::min(m, end * rows); i += rows) {
-      gemm_rows(std::min(rows, m - i), n, k, part(a, i, 0), packed.data(), c + i * c_stride,
-                c_stride, into);
+      gemm_rows(i, std::min(rows, m - i), n, k, a, packed_b.data(), out);
     }
   });
 }
 
-// C[m, n] = A B, or += A B; C is row-major with c_stride elements a row. A is m x k and B is k x n
-// after their transposition. A k of zero gives C = 0 (or leaves C). Products and sums are in f32
-// for bf16. The result is bit-equal for any thread count: work is cut into pieces that depend on
-// the shape alone, and each piece is computed by one thread.
-template <class T>
-static void gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b, T* c,
-                 Index c_stride, Into into) {
+// C = A B of m rows and n columns, given to `out` (Result is the common one). A is m x k and B is
+// k x n after their transposition. A k of zero gives sums of zero. Products and sums are in f32 for
+// bf16. The result is bit-equal for any thread count: work is cut into pieces that depend on the
+// shape alone, and each piece is computed by one thread.
+template <class T, class Out>
+static void gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b,
+                 const Out& out) {
+  using A = Accumulator<T>;
   if (m == 0 || n == 0) return;
   if (k == 0) {
-    for (Index i = 0; i < m && into == Into::write; ++i) std::fill_n(c + i * c_stride, n, T(0));
+    Scratch<A> zeros(n);
+    std::fill_n(zeros.data(), n, A(0));
+    for (Index i = 0; i < m; ++i) out.put(i, 0, n, zeros.data());
     return;
   }
   // Long sums over few outputs (a weight's gradient: k counts tokens) are cut along k, each piece
   // with its own output, added up in order.
   constexpr Index kPiece = 1024;
-  if (k < 2 * kPiece || m * n > (Index{1} << 17)) {
-    return short_gemm(m, n, k, a, b, c, c_stride, into);
-  }
-  using A = Accumulator<T>;
+  if (k < 2 * kPiece || m * n > (Index{1} << 17)) return short_gemm(m, n, k, a, b, out);
   const Index pieces = std::min<Index>(16, strips(k, kPiece));
   Scratch<A> partial(pieces * m * n);
   parallel_for(pieces, 1, [&](Index first, Index last) {
     for (Index p = first; p < last; ++p) {
       const Index begin = k * p / pieces;
       const Index inner = k * (p + 1) / pieces - begin;
-      short_gemm(m, n, inner, part(a, 0, begin), part(b, begin, 0), partial.data() + p * m * n, n,
-                 Into::write);
+      short_gemm(m, n, inner, part(a, 0, begin), part(b, begin, 0),
+                 Result<A>{partial.data() + p * m * n, n, Into::write});
     }
   });
   parallel_for(m, strips(16384, n), [&](Index begin, Index end) {
@@ -213,8 +342,7 @@ static void gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>&
       for (Index p = 1; p < pieces; ++p) {
         for (Index j = 0; j < n; ++j) sums[j] += sums[p * m * n + j];
       }
-      const GradientOut<T> row{c + i * c_stride, into};
-      for (Index j = 0; j < n; ++j) row.put(j, sums[j]);
+      out.put(i, 0, n, sums);
     }
   });
 }
@@ -228,7 +356,8 @@ static void batched_gemm(Index count, Index m, Index n, Index k, const Matrix<T>
   parallel_for(count, 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       gemm<T>(m, n, k, {a.data + i * a_step, a.stride, a.transpose},
-              {b.data + i * b_step, b.stride, b.transpose}, c + i * c_step, c_stride, into);
+              {b.data + i * b_step, b.stride, b.transpose},
+              Result<T>{c + i * c_step, c_stride, into});
     }
   });
 }

@@ -1,6 +1,8 @@
 // Vectors of the compiler's own kind, for loops that it does not vectorise well by itself.
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/numbers.hpp"
 #include "kernels/scalar.hpp"
 
@@ -59,8 +61,10 @@ template <class V, class A>
   __builtin_memcpy(static_cast<void*>(p), &v, sizeof v);
 }
 
-// Four rows of x, `x_step` elements apart, become four columns of out.
-[[gnu::always_inline]] static inline void transpose_4x4(const float* x, Index x_step, float* out,
+// Four rows of x, `x_step` elements apart, become four columns of out: 32-bit elements of out, of
+// which x may have parts.
+template <class T, class Out>
+[[gnu::always_inline]] static inline void transpose_4x4(const T* x, Index x_step, Out* out,
                                                         Index out_step) {
   using V = Vector<float, 16>;
   const V r0 = read<V>(x);
@@ -76,5 +80,45 @@ template <class V, class A>
   write(out + 2 * out_step, __builtin_shufflevector(high01, high23, 0, 1, 4, 5));
   write(out + 3 * out_step, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
 }
+
+// The same for as many rows as a vector has lanes: transpose_block.
+#ifdef __AVX512F__
+static constexpr Index kSquare = 16;
+template <class T, class Out>
+[[gnu::always_inline]] static inline void transpose_block(const T* x, Index x_step, Out* out,
+                                                          Index out_step) {
+  using V = Vector<std::int32_t>;
+  V rows[kSquare];
+#pragma GCC unroll 16
+  for (Index r = 0; r < kSquare; ++r) rows[r] = read<V>(x + r * x_step);
+    // Off-diagonal squares of 1, 2, 4 and 8 change places.
+#pragma GCC unroll 4
+  for (Index square = 1; square < kSquare; square *= 2) {
+    V upper, lower;  // 16 and more: of the second row
+    for (Index l = 0; l < kSquare; ++l) {
+      const bool right = (l & square) != 0;
+      upper[l] = static_cast<std::int32_t>(right ? kSquare + l - square : l);
+      lower[l] = static_cast<std::int32_t>(right ? kSquare + l : l + square);
+    }
+#pragma GCC unroll 16
+    for (Index r = 0; r < kSquare; ++r) {
+      if ((r & square) != 0) continue;
+      const V first = rows[r];
+      const V second = rows[r + square];
+      rows[r] = __builtin_shuffle(first, second, upper);
+      rows[r + square] = __builtin_shuffle(first, second, lower);
+    }
+  }
+#pragma GCC unroll 16
+  for (Index r = 0; r < kSquare; ++r) write(out + r * out_step, rows[r]);
+}
+#else
+static constexpr Index kSquare = 4;
+template <class T, class Out>
+[[gnu::always_inline]] static inline void transpose_block(const T* x, Index x_step, Out* out,
+                                                          Index out_step) {
+  transpose_4x4(x, x_step, out, out_step);
+}
+#endif
 
 }  // namespace posetape

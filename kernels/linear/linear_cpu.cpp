@@ -6,41 +6,53 @@
 
 namespace posetape {
 
-static constexpr Index kRowsAtLeast = 16;
+struct Identity {
+  template <class A>
+  [[gnu::always_inline]] static A value(A x) {
+    return x;
+  }
+};
+
+// Takes the products of gemm(): adds the bias and activates.
+template <class F, class T>
+struct Epilogue {
+  const LinearForward<T>& a;
+
+  template <class Count>
+  void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
+    T* y = a.y + i * a.out + j;
+    T* z = a.z != nullptr ? a.z + i * a.out + j : y;
+    for (Index x = 0; x < count; ++x) {
+      z[x] = store<T>(a.b != nullptr ? sums[x] + load(a.b[j + x]) : sums[x]);
+    }
+    if constexpr (!std::is_same_v<F, Identity>) {
+      for (Index x = 0; x < count; ++x) y[x] = store<T>(F::value(load(z[x])));
+    }
+  }
+  void begin(Index, Index, Index count, Accumulator<T>* sums) const {
+    std::fill_n(sums, count, Accumulator<T>(0));
+  }
+  template <class Count>
+  void end(Index i, Index j, Count count, const Accumulator<T>* sums) const {
+    put(i, j, count, sums);
+  }
+};
 
 template <class F, class T>
-static void add_bias_and_activate(const LinearForward<T>& a, T* z) {
-  parallel_for(a.rows, kRowsAtLeast, [&](Index begin, Index end) {
-    for (Index r = begin; r < end; ++r) {
-      T* zr = z + r * a.out;
-      T* yr = a.y + r * a.out;
-      if (a.b != nullptr) {
-        for (Index i = 0; i < a.out; ++i) zr[i] = store<T>(load(zr[i]) + load(a.b[i]));
-      }
-      for (Index i = 0; i < a.out; ++i) yr[i] = store<T>(F::value(load(zr[i])));
-    }
-  });
+static void multiply(const LinearForward<T>& a) {
+  gemm<T>(a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, Transpose::yes}, Epilogue<F, T>{a});
 }
 
 template <class T>
 static void run(const LinearForward<T>& a) {
-  T* z = a.z != nullptr ? a.z : a.y;
-  gemm<T>(a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, Transpose::yes}, z, a.out, Into::write);
   switch (a.activation) {
     case Activation::gelu:
-      return add_bias_and_activate<Gelu>(a, z);
+      return multiply<Gelu>(a);
     case Activation::silu:
-      return add_bias_and_activate<Silu>(a, z);
+      return multiply<Silu>(a);
     case Activation::none:
-      break;
+      return multiply<Identity>(a);
   }
-  if (a.b == nullptr) return;
-  parallel_for(a.rows, kRowsAtLeast, [&](Index begin, Index end) {
-    for (Index r = begin; r < end; ++r) {
-      T* yr = a.y + r * a.out;
-      for (Index i = 0; i < a.out; ++i) yr[i] = store<T>(load(yr[i]) + load(a.b[i]));
-    }
-  });
 }
 POSETAPE_CPU_KERNEL(LinearForward);
 
@@ -62,11 +74,11 @@ static void run(const LinearBackward<T>& a) {
     dz = a.dz;
   }
   if (a.dx.wanted()) {
-    gemm<T>(a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx.data, a.in, a.dx.into);
+    gemm<T>(a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, Result<T>{a.dx.data, a.in, a.dx.into});
   }
   if (a.dw.wanted()) {
-    gemm<T>(a.out, a.in, a.rows, {dz, a.out, Transpose::yes}, {a.x, a.in}, a.dw.data, a.in,
-            a.dw.into);
+    gemm<T>(a.out, a.in, a.rows, {dz, a.out, Transpose::yes}, {a.x, a.in},
+            Result<T>{a.dw.data, a.in, a.dw.into});
   }
   if (!a.db.wanted()) return;
   using A = Accumulator<T>;

@@ -1098,7 +1098,7 @@ class Gradcheck(unittest.TestCase):
         self.assertEqual(report["format"], "posetape gradcheck 1")
         self.assertEqual((report["seed"], report["device"], report["threads"], report["fast"]),
                          (3, "cpu", 2, False))
-        self.assertIn(report["isa"], ("baseline", "avx2", "avx512"))
+        self.assertIn(report["isa"], ("baseline", "avx2", "avx512", "avx512_bf16"))
         rows = report["rows"]
         self.assertEqual(report["passed"] + report["failed"] + report["skipped"], len(rows))
         self.assertEqual(report["failed"], sum(not row["passed"] for row in rows))
