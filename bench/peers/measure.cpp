@@ -103,8 +103,7 @@ Answer measure(const Request& r) {
   const auto forward = [&] { return network(x, y, t); };
   if (r.kind == "forward") return repeat(r.seconds, before, forward);
   if (r.kind != "train") fail("kind {}: expected train, forward or refine", r.kind);
-  TrainingStep training(network.parameters(), forward,
-                        noise(poses, 3, accumulator_of(dtype)));
+  TrainingStep training(network.parameters(), forward, noise(poses, 3, accumulator_of(dtype)));
   return repeat(r.seconds, before, [&] { training.step(); });
 }
 
