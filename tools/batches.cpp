@@ -84,6 +84,14 @@ PredictOptions disjoint(int frames, int batch, int step) {
   return {{.frames = frames, .stride = frames, .step = step}, batch};
 }
 
+FrameCount count_frames(const data::Dataset& dataset, const data::WindowCut& cut) {
+  FrameCount count;
+  for (const data::Sequence& s : dataset.sequences) count.frames += s.frames();
+  const auto windows = data::make_windows(dataset, data::all_sequences(dataset), cut).size();
+  count.a_window = count.frames / static_cast<double>(windows);
+  return count;
+}
+
 std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<const int> sequences,
                                      const PredictOptions& options, const WindowFunction& f,
                                      const std::function<void(std::size_t)>& on_windows) {

@@ -54,6 +54,14 @@ class EpochBatches {
   std::vector<std::uint8_t> flips_;
 };
 
+// Frames of all sequences, and of how many of them a window of the cut is, on average: what a
+// progress line counts.
+struct FrameCount {
+  double frames = 0;
+  double a_window = 0;
+};
+FrameCount count_frames(const data::Dataset& dataset, const data::WindowCut& cut);
+
 // Runs f on the windows of `sequences` in batches and puts its outputs [B, frames, 17, 3] together.
 // Result i belongs to sequences[i].
 using WindowFunction = std::function<Tensor(std::span<const data::Window>)>;

@@ -41,10 +41,8 @@ void run(const Options& options) {
         options.in_sample ? set.lifters.front() : set.for_subject(dataset.sequences[i].subject());
     work[&lifter].push_back(static_cast<int>(i));
   }
-  Progress progress(
-      "lift", "windows",
-      static_cast<double>(data::make_windows(dataset, data::all_sequences(dataset), cut).size()),
-      options.quiet);
+  const FrameCount count = count_frames(dataset, cut);
+  Progress progress("lift", "frames", count.frames, options.quiet);
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
     Replay replay(options.common.where(), [&, lifter = lifter](std::span<const Tensor> in, int) {
@@ -59,7 +57,9 @@ void run(const Options& options) {
           const Tensor y = gather(dataset, windows, {}, set.frames, Field::screen_2d);
           return average ? flip_average(network, {{y}}) : network({{y}});
         },
-        [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
+        [&](std::size_t windows) {
+          progress.update(done += count.a_window * static_cast<double>(windows));
+        });
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       dataset.sequences[static_cast<std::size_t>(sequences[i])].noisy_3d = std::move(poses[i]);
     }

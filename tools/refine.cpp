@@ -105,9 +105,8 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   }
   const auto [protocol, cut, flip] = options.windows.choose(frames);
   const std::vector<int> all = data::all_sequences(dataset);
-  Progress progress("refine", "windows",
-                    static_cast<double>(data::make_windows(dataset, all, cut).size()),
-                    options.quiet);
+  const FrameCount count = count_frames(dataset, cut);
+  Progress progress("refine", "frames", count.frames, options.quiet);
   Replay replay(options.common.where(), network.refine);
   const PoseFunction refine = [&](std::span<const Tensor> in) {
     return replay(in).to(Device::cpu);
@@ -120,7 +119,9 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
         const Tensor y = gather(dataset, windows, {}, frames, Field::screen_2d);
         return average ? flip_average(refine, {{noisy, y}}) : refine({{noisy, y}});
       },
-      [&](std::size_t windows) { progress.update(done += static_cast<double>(windows)); });
+      [&](std::size_t windows) {
+        progress.update(done += count.a_window * static_cast<double>(windows));
+      });
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
   }

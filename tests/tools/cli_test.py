@@ -658,6 +658,9 @@ class Terminal(unittest.TestCase):
                 self.assertTrue(any(re.search(r"\[#+\.*\].*loss \d.*validation \d", line)
                                     for line in drawn), drawn)
         self.assertEqual(self.weights("shown"), self.weights("refiner"))
+        text = on_a_terminal("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+                             WORK / "shown.npz", "--batch", 8)
+        self.assertRegex(text, r"refine +\[[#.]+\] +\d+%  \d+ frames/s")
         # In a file: whole lines alone.
         out, error = self.train("shown")
         self.assertEqual(error, "")
@@ -750,6 +753,18 @@ class OnTheDevice(unittest.TestCase):
             for cpu, cuda in zip(*logs, strict=True):
                 self.assertAlmostEqual(cuda["loss"], cpu["loss"], delta=1e-3 * cpu["loss"])
                 self.assertAlmostEqual(cuda["validation_mm"], cpu["validation_mm"], delta=0.5)
+
+    def test_gradient_norms_change_nothing_and_are_the_cpus(self):
+        plain, watched = WORK / "plain.safetensors", WORK / "watched.safetensors"
+        for out, *options in ((plain, "--device", "cuda"),
+                              (watched, "--device", "cuda", "--gradient-norms"),
+                              (WORK / "watched_cpu.safetensors", "--gradient-norms")):
+            run("train", "refiner", WORK / "lifted.npz", "-o", out, "--epochs", 2, *REFINER, *options)
+        self.assertEqual(plain.read_bytes(), watched.read_bytes())
+        logs = [self.log(WORK / f"watched{name}.log.jsonl") for name in ("", "_cpu")]
+        for cuda, cpu in zip(*logs, strict=True):
+            for block, norm in cpu["gradient_norms"].items():
+                self.assertAlmostEqual(cuda["gradient_norms"][block], norm, delta=1e-2 * norm)
 
     def test_a_checkpoint_gives_the_same_poses(self):
         for command, checkpoint, data, field in (
