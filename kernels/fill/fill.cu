@@ -6,8 +6,10 @@ namespace posetape {
 
 template <class T>
 static void run(const Fill<T>& a) {
-  cuda::for_each(a.size,
-                 [x = a.x, value = a.value] __device__(Index i) { x[i] = store<T>(value); });
+  // As wide as the pointer, so that the lambda has no padding.
+  cuda::for_each(a.size, [x = a.x, value = static_cast<double>(a.value)] __device__(Index i) {
+    x[i] = store<T>(static_cast<Accumulator<T>>(value));
+  });
 }
 POSETAPE_CUDA_KERNEL(Fill);
 
