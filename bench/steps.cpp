@@ -1,6 +1,7 @@
 // Whole steps of the two networks: ninja -C build bench/bench_steps && build/bench/bench_steps
 //   --device cuda    on a GPU, where a step is one graph
 //   --dtype bf16     the denoiser's numbers
+//   --recompute 2    activations that training steps compute again: 0, 1 or 2
 //
 // Arguments: B sequences of N frames, width D, depth L. Counters: frames a second, arithmetic of
 // the matrix products (2 x parameters x tokens forward, three times that for a training step), and
@@ -21,6 +22,7 @@ using namespace posetape;
 
 Device device = Device::cpu;
 DType dtype = DType::f32;
+int recompute_level = 0;
 
 Tensor input(const benchmark::State& state, Index channels) {
   return noise({state.range(0), state.range(1), 17, channels}, 1).to(device);
@@ -54,7 +56,7 @@ void repeat(benchmark::State& state, const std::function<void()>& pass) {
 
 template <class Network>
 void train(benchmark::State& state, Network& network, const std::function<Tensor()>& forward) {
-  TrainingStep training(network.parameters(), forward, input(state, 3));
+  TrainingStep training(network.parameters(), forward, input(state, 3), recompute_level);
   Arena::of(device).trim();
   Arena::of(device).reset_peak();
   repeat(state, [&] { training.step(); });
@@ -115,12 +117,17 @@ BENCHMARK(stcformer_train)
 int run(int argc, char** argv) {
   const std::string where = take(argc, argv, "--device");
   const std::string type = take(argc, argv, "--dtype");
+  const std::string level = take(argc, argv, "--recompute");
   if (type == "bf16") dtype = DType::bf16;
+  if (level == "1" || level == "2") recompute_level = level[0] - '0';
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   if ((where != "" && where != "cpu" && where != "cuda") ||
-      (type != "" && type != "f32" && type != "bf16")) {
-    fmt::print(stderr, "bench_steps: --device is cpu or cuda, --dtype is f32 or bf16\n");
+      (type != "" && type != "f32" && type != "bf16") ||
+      (level != "" && level != "0" && recompute_level == 0)) {
+    fmt::print(stderr,
+               "bench_steps: --device is cpu or cuda, --dtype is f32 or bf16, --recompute is 0, 1 "
+               "or 2\n");
     return 2;
   }
   if (where == "cuda") device = open_device();

@@ -22,8 +22,9 @@ inline Tensor noise(const Shape& shape, std::uint64_t seed, DType dtype = DType:
 class TrainingStep {
  public:
   TrainingStep(const ParameterList& parameters, std::function<Tensor()> forward,
-               const Tensor& target)
+               const Tensor& target, int recompute_level = 0)
       : parameters_(&parameters),
+        recompute_level_(recompute_level),
         forward_(std::move(forward)),
         target_(target.to(parameters.device())),
         adam_(parameters),
@@ -37,7 +38,7 @@ class TrainingStep {
 
   // The loss; the gradients stand in parameters.gradients().
   Tensor gradients() {
-    Tape tape;
+    Tape tape(recompute_level_);
     parameters_->watch(tape);
     Tensor loss;
     {
@@ -58,6 +59,7 @@ class TrainingStep {
 
  private:
   const ParameterList* parameters_;
+  int recompute_level_;
   std::function<Tensor()> forward_;
   Tensor target_;
   Adam adam_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/profile.hpp"
+#include "engine/recompute.hpp"
 #include "engine/taps.hpp"
 
 namespace posetape {
@@ -119,6 +120,7 @@ void Tape::clear() {
   nodes_.clear();
   watched_.clear();
   slots_.clear();
+  segments_.clear();
   released_ = false;
 }
 
@@ -155,12 +157,23 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
 
   std::vector<bool> watched(slots_.size());
   for (const Tensor& t : watched_) watched[static_cast<std::size_t>(slot_of(t))] = true;
+  auto segment = segments_.rbegin();
+  bool again = false;  // what this segment's nodes hold was made for this pass
   for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+    const auto number = static_cast<std::size_t>(nodes_.rend() - node) - 1;
+    for (; segment != segments_.rend() && number < segment->first; ++segment) again = false;
     const bool reached =
         std::any_of(node->outputs.begin(), node->outputs.end(), [&](const Value& out) {
           return out.slot >= 0 && slots[static_cast<std::size_t>(out.slot)].tensor.defined();
         });
     if (reached) {
+      if (segment != segments_.rend() && number < segment->last) {
+        if (segment->emptied && !again) {
+          run_again(*segment);
+          again = true;
+        }
+        if (options.release) segment->function = nullptr;  // and so of its inputs
+      }
       if (Taps* taps = Taps::current()) {
         // Complete: everything that uses an output stands behind its node.
         for (const Value& out : node->outputs) {
@@ -182,9 +195,10 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
       const auto slot = static_cast<std::size_t>(out.slot);
       if (!watched[slot]) slots[slot].tensor = Tensor();
     }
-    if (options.release) node->saved.clear();
+    if (options.release || again) node->saved.clear();
   }
   released_ = options.release;
+  if (released_) segments_.clear();
 
   Gradients gradients;
   for (const Tensor& tensor : watched_) {
@@ -201,6 +215,60 @@ Gradients Tape::backward(const Tensor& loss, const Options& options) {
   return gradients;
 }
 
+void Tape::run_again(const Recomputed& segment) {
+  struct Restore {
+    Tape* tape;
+    std::unordered_map<std::uint64_t, int> slots;
+    ~Restore() {
+      tape->slots_ = std::move(slots);
+      tape->again_.reset();
+    }
+  } const restore{this, slots_};
+  const Recording on(*this);
+  const NoTaps unseen;
+  again_ = {segment.first, segment.last};
+  segment.function();
+  if (again_->next != again_->last) {
+    fail("recompute: the function ran {} ops, {} the second time; it must do the same each time",
+         segment.last - segment.first, again_->next - segment.first);
+  }
+}
+
+void Tape::refill(Op op, std::span<const Tensor> outputs, std::span<const Tensor> saved) {
+  const bool more = again_->next < again_->last;
+  if (!more || nodes_[again_->next].op != op) {
+    fail("recompute: the function ran {} where it {} the first time; it must do the same each time",
+         name(op), more ? fmt::format("ran {}", name(nodes_[again_->next].op)) : "had ended");
+  }
+  Node& node = nodes_[again_->next++];
+  node.saved.assign(saved.begin(), saved.end());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].defined()) slots_.emplace(outputs[i].id(), node.outputs[i].slot);
+  }
+}
+
+Segment::Segment(int level) {
+  Tape* tape = current_tape;
+  if (tape == nullptr || level > tape->recompute_level_) return;
+  if (tape->segment_open_ || tape->again_) return;
+  if (!tape->segments_.empty()) {
+    Tape::Recomputed& last = tape->segments_.back();
+    for (std::size_t i = last.first; i < last.last; ++i) tape->nodes_[i].saved.clear();
+    last.emptied = true;
+  }
+  tape_ = tape;
+  first_ = tape->nodes_.size();
+  tape->segment_open_ = true;
+}
+
+Segment::~Segment() {
+  if (tape_ != nullptr) tape_->segment_open_ = false;
+}
+
+void Segment::close(std::function<void()> function) {
+  tape_->segments_.push_back({first_, tape_->nodes_.size(), std::move(function)});
+}
+
 Recording::Recording(Tape& tape) : outer_(std::exchange(current_tape, &tape)) {}
 Recording::~Recording() {
   current_tape = outer_;
@@ -215,6 +283,13 @@ bool recording(std::initializer_list<Tensor> inputs) {
   return current_tape != nullptr && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) {
            return t.defined() && current_tape->slot_of(t) >= 0;
          });
+}
+
+bool skip_result(std::initializer_list<Tensor> inputs) {
+  if (!recording(inputs) || !current_tape->again_) return false;
+  auto& again = *current_tape->again_;
+  again.skipped = again.next + 1 == again.last;
+  return again.skipped;
 }
 
 void record(Op op, std::initializer_list<Tensor> inputs, std::initializer_list<Tensor> outputs,
@@ -234,12 +309,14 @@ void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outpu
     node.inputs.push_back(value_of(t, tape != nullptr && t.defined() ? tape->slot_of(t) : -1));
     tracked = tracked || node.inputs.back().slot >= 0;
   }
-  if (profile != nullptr) {
+  const bool skipped = tape != nullptr && tape->again_ && tape->again_->skipped;
+  if (profile != nullptr && !skipped) {
     for (const Tensor& t : outputs) node.outputs.push_back(value_of(t, -1));
     profile->end(node, /*backward=*/false);
     node.outputs.clear();
   }
   if (!tracked) return;
+  if (tape->again_) return tape->refill(op, outputs, saved);
   for (const Tensor& t : outputs) {
     node.outputs.push_back(value_of(t, static_cast<int>(tape->slots_.size())));
     if (t.defined()) tape->slots_.emplace(t.id(), node.outputs.back().slot);

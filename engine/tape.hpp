@@ -16,6 +16,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <unordered_map>
@@ -129,6 +130,9 @@ class Backward {
 
 class Tape {
  public:
+  // Lets go of what recompute() computes up to this level (engine/recompute.hpp).
+  explicit Tape(int recompute_level = 0) : recompute_level_(recompute_level) {}
+
   // From now on values computed from `tensor` under a Recording of this tape are recorded.
   void watch(const Tensor& tensor);
 
@@ -152,12 +156,30 @@ class Tape {
   friend void record(Op, std::span<const Tensor>, std::span<const Tensor>, std::span<const Tensor>,
                      const Attributes&);
   friend bool recording(std::initializer_list<Tensor> inputs);
+  friend bool skip_result(std::initializer_list<Tensor> inputs);
+  friend class Segment;
+  struct Recomputed {
+    std::size_t first, last;  // its nodes: [first, last)
+    std::function<void()> function;
+    bool emptied = false;  // its nodes have let go of what they saved
+  };
+  // The segment whose function runs again, and how far it is.
+  struct Again {
+    std::size_t next, last;
+    bool skipped = false;
+  };
   int slot_of(const Tensor& tensor) const;
+  void run_again(const Recomputed& segment);
+  void refill(Op op, std::span<const Tensor> outputs, std::span<const Tensor> saved);
 
+  int recompute_level_ = 0;
   std::vector<Node> nodes_;
   std::vector<Tensor> watched_;
   std::unordered_map<std::uint64_t, int> slots_;
   bool released_ = false;
+  std::vector<Recomputed> segments_;  // in the order of their nodes, apart from each other
+  bool segment_open_ = false;
+  std::optional<Again> again_;
 };
 
 // While it lives, ops of this thread are recorded on `tape`. Nests: the innermost counts.
@@ -194,5 +216,10 @@ void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outpu
 // True where a call with these inputs would be recorded, so that an op may skip what only its
 // backward rule needs.
 bool recording(std::initializer_list<Tensor> inputs);
+
+// True where the call with these inputs ends a segment that runs again (engine/recompute.hpp):
+// nobody reads its result, so an op whose backward rule doesn't either need not compute it. It is
+// recorded as ever.
+bool skip_result(std::initializer_list<Tensor> inputs);
 
 }  // namespace posetape

@@ -90,6 +90,7 @@ class Taps {
   void close(std::size_t outer) { scope_.resize(outer); }
 
  private:
+  friend class NoTaps;
   struct Pattern {
     std::string text;  // as it was given
     std::string glob;  // without the endings
@@ -115,6 +116,18 @@ class Taps {
   std::unordered_map<std::string, std::size_t> seen_at_;
   std::unordered_map<std::string, std::size_t> captured_at_;
   std::unordered_multimap<std::uint64_t, std::size_t> named_;  // tensors, by id
+};
+
+// While it lives, nothing of this thread is looked at.
+class NoTaps {
+ public:
+  NoTaps() : outer_(std::exchange(Taps::current_, nullptr)) {}
+  ~NoTaps() { Taps::current_ = outer_; }
+  NoTaps(const NoTaps&) = delete;
+  NoTaps& operator=(const NoTaps&) = delete;
+
+ private:
+  Taps* outer_;
 };
 
 // Gives a tensor its name, where something looks; an undefined tensor has none. Returns it.

@@ -17,7 +17,8 @@ double seconds_since(Clock::time_point start) {
 Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
     : parameters_(&parameters),
       options_(options),
-      adam_(parameters, {.weight_decay = options.weight_decay}) {}
+      adam_(parameters, {.weight_decay = options.weight_decay}),
+      tape_(options.recompute) {}
 
 double Trainer::lr() const {
   return options_.lr * std::pow(options_.decay, state_.epoch);

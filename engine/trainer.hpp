@@ -23,6 +23,7 @@ struct TrainOptions {
   // Stop after this many epochs in a row without a better validation; 0: never.
   int patience = 0;
   double weight_decay = 0;  // of Adam, decoupled
+  int recompute = 0;        // level of the tape (engine/recompute.hpp)
 };
 
 // Where a run is. `step` counts inside the epoch.

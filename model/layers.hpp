@@ -7,6 +7,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/parameters.hpp"
+#include "engine/recompute.hpp"
 #include "engine/taps.hpp"
 
 namespace posetape::model {
@@ -62,5 +63,24 @@ struct Mlp {
   Tensor operator()(const Tensor& x) const { return fc2(fc1(x, Activation::gelu)); }
   Linear fc1, fc2;
 };
+
+// What is computed again in the backward pass at a level of recompute(), and at those above it.
+inline constexpr int kRecomputeMlp = 1;    // each MLP and the norm before it
+inline constexpr int kRecomputeBlock = 2;  // each block
+
+// The residual stream h + update, which the layer norm that follows sums up.
+struct Residual {
+  Tensor h, update;
+};
+
+// h = x + residual and MLP(LN(h)).
+inline Residual feed_forward(const LayerNorm& norm, const Mlp& mlp, const Tensor& x,
+                             const Tensor& residual) {
+  const auto layers = [n = &norm, m = &mlp](const Tensor& a, const Tensor& b) {
+    const Normalized h = (*n)(a, b);
+    return Residual{h.s, (*m)(h.y)};
+  };
+  return recompute(kRecomputeMlp, layers, x, residual);
+}
 
 }  // namespace posetape::model

@@ -47,11 +47,10 @@ Tensor MixsteBlock::attention(const Tensor& x) const {
 }
 
 Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after,
-                               std::span<const Tensor> drops) const {
-  // Each sum of the residual stream happens inside the layer norm that follows it.
+                               const Tensor& attention_drop, const Tensor& mlp_drop) const {
   const Normalized n1 = norm1(x);
-  const Normalized n2 = norm2(x, times(attention(n1.y), drops[0]));
-  return after(n2.s, times(mlp(n2.y), drops[1])).y;
+  const Residual r = feed_forward(norm2, mlp, x, times(attention(n1.y), attention_drop));
+  return after(r.h, times(r.update, mlp_drop)).y;
 }
 
 MixsteLayers::MixsteLayers(ParameterList& list, const MixsteConfig& config)
@@ -127,10 +126,17 @@ Tensor Mixste::operator()(const Tensor& y, std::span<const Tensor> drops) const 
   }
   Tensor h = layers_.embedding(as(y, parameters_.values().dtype()));
   h = add(h, layers_.joint_embedding);
+  const auto apply = [&](const MixsteBlock& block, const LayerNorm& after, std::size_t first) {
+    const auto layers = [b = &block, n = &after](const Tensor& x, const Tensor& attention_drop,
+                                                 const Tensor& mlp_drop) {
+      return (*b)(x, *n, attention_drop, mlp_drop);
+    };
+    h = recompute(kRecomputeBlock, layers, h, drops[first], drops[first + 1]);
+  };
   for (std::size_t i = 0; i < layers_.space.size(); ++i) {
-    h = layers_.space[i](h, layers_.space_norm, drops.subspan(4 * i, 2));
+    apply(layers_.space[i], layers_.space_norm, 4 * i);
     if (i == 0) h = add(h, layers_.frame_embedding);
-    h = layers_.time[i](h, layers_.time_norm, drops.subspan(4 * i + 2, 2));
+    apply(layers_.time[i], layers_.time_norm, 4 * i + 2);
   }
   const Tensor out = layers_.head(layers_.head_norm(h).y);
   return as(out, accumulator_of(out.dtype()));

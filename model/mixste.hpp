@@ -25,8 +25,9 @@ struct MixsteBlock {
   MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config, Axis axis);
 
   // The block's output normalised by the norm that follows it: x [B, N, J, D] -> the same. The two
-  // updates are multiplied by `drops` where these are defined.
-  Tensor operator()(const Tensor& x, const LayerNorm& after, std::span<const Tensor> drops) const;
+  // updates are multiplied by the drops where these are defined.
+  Tensor operator()(const Tensor& x, const LayerNorm& after, const Tensor& attention_drop,
+                    const Tensor& mlp_drop) const;
 
   Tensor attention(const Tensor& x) const;
 

@@ -1,6 +1,7 @@
 #include "model/pose_denoiser.hpp"
 
 #include <cmath>
+#include <functional>
 
 namespace posetape::model {
 namespace {
@@ -23,6 +24,13 @@ DenoisingBlock::DenoisingBlock(ParameterList& list, const std::string& name,
       stc2(list, name + ".stc2", stc_options(config)),
       mlp(list, name + ".mlp", config.width, config.mlp_ratio * config.width, Bias::yes) {
   if (config.timestep) temb.emplace_back(list, name + ".temb", config.width, config.width);
+}
+
+Residual DenoisingBlock::operator()(const Residual& in, const Tensor& embedding) const {
+  const Normalized n1 = norm1(in.h, in.update);
+  const Tensor shift = embedding.defined() ? temb[0](embedding) : Tensor();
+  const Normalized n2 = norm2(n1.s, stc1(n1.y), shift);
+  return feed_forward(norm3, mlp, n2.s, stc2(n2.y));
 }
 
 PoseDenoiserLayers::PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config)
@@ -65,18 +73,11 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor
     temb = layers_.timestep[1](layers_.timestep[0](as(embedding, dtype), Activation::silu));
   }
 
-  // Each sum of the residual stream happens inside the layer norm that follows it.
-  Tensor h = layers_.input(as(concat({x_t, y}, -1), dtype));
-  Tensor update;
+  Residual r{layers_.input(as(concat({x_t, y}, -1), dtype)), {}};
   for (const DenoisingBlock& block : layers_.blocks) {
-    const Normalized n1 = block.norm1(h, update);
-    const Tensor shift = temb.defined() ? block.temb[0](temb) : Tensor();
-    const Normalized n2 = block.norm2(n1.s, block.stc1(n1.y), shift);
-    const Normalized n3 = block.norm3(n2.s, block.stc2(n2.y));
-    update = block.mlp(n3.y);
-    h = n3.s;
+    r = recompute(kRecomputeBlock, std::cref(block), r, temb);
   }
-  const Tensor out = layers_.output(update.defined() ? add(h, update) : h);
+  const Tensor out = layers_.output(r.update.defined() ? add(r.h, r.update) : r.h);
   return as(out, accumulator_of(out.dtype()));
 }
 

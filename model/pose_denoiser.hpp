@@ -24,6 +24,9 @@ struct PoseDenoiserConfig {
 struct DenoisingBlock {
   DenoisingBlock(ParameterList& list, const std::string& name, const PoseDenoiserConfig& config);
 
+  // The stream [B, N, J, D]; the embedding of timesteps [B, D], undefined without them.
+  Residual operator()(const Residual& in, const Tensor& embedding) const;
+
   LayerNorm norm1, norm2, norm3;
   Stc stc1, stc2;
   Mlp mlp;

@@ -1,6 +1,7 @@
 #include "model/stcformer.hpp"
 
 #include <cmath>
+#include <functional>
 
 namespace posetape::model {
 namespace {
@@ -24,6 +25,11 @@ StcformerBlock::StcformerBlock(ParameterList& list, const std::string& name,
       stc(list, name + ".stc", stc_options(config)),
       mlp(list, name + ".mlp", config.width, config.mlp_ratio * config.width, Bias::no) {}
 
+Residual StcformerBlock::operator()(const Residual& in) const {
+  const Normalized n1 = norm1(in.h, in.update);
+  return feed_forward(norm2, mlp, n1.s, stc(n1.y));
+}
+
 StcformerLayers::StcformerLayers(ParameterList& list, const StcformerConfig& config)
     : pose_emb(list, "pose_emb", 2, config.width, Bias::no),
       regress_head(list, "regress_head", config.width, 3, Bias::no) {
@@ -41,16 +47,11 @@ Tensor Stcformer::operator()(const Tensor& y) const {
   if (y.shape().rank() != 4 || y.shape()[3] != 2) {
     fail("stcformer: y is {}; expected [B, N, J, 2]", y.shape().text());
   }
-  // Each sum of the residual stream happens inside the layer norm that follows it.
-  Tensor h = layers_.pose_emb(as(y, parameters_.values().dtype()), Activation::gelu);
-  Tensor update;
+  Residual r{layers_.pose_emb(as(y, parameters_.values().dtype()), Activation::gelu), {}};
   for (const StcformerBlock& block : layers_.blocks) {
-    const Normalized n1 = block.norm1(h, update);
-    const Normalized n2 = block.norm2(n1.s, block.stc(n1.y));
-    update = block.mlp(n2.y);
-    h = n2.s;
+    r = recompute(kRecomputeBlock, std::cref(block), r);
   }
-  const Tensor out = layers_.regress_head(update.defined() ? add(h, update) : h);
+  const Tensor out = layers_.regress_head(r.update.defined() ? add(r.h, r.update) : r.h);
   return as(out, accumulator_of(out.dtype()));
 }
 

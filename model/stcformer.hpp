@@ -24,6 +24,8 @@ struct StcformerConfig {
 struct StcformerBlock {
   StcformerBlock(ParameterList& list, const std::string& name, const StcformerConfig& config);
 
+  Residual operator()(const Residual& in) const;
+
   LayerNorm norm1, norm2;
   Stc stc;
   Mlp mlp;

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "engine/adam.hpp"
 #include "engine/atomic_file.hpp"
@@ -18,6 +17,7 @@
 #include "model/lifter.hpp"
 #include "model/pose_denoiser.hpp"
 #include "tools/commands.hpp"
+#include "tools/training.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -35,6 +35,7 @@ struct Options {
   int steps = 5;
   std::string precision = "f32";
   bool inference = false;
+  int recompute = 0;
   std::string json;
   std::string trace;
 };
@@ -80,6 +81,7 @@ class Subject {
       loss_ = [=] { return network->loss({{y, target}}); };
     }
     if (!o.inference) adam_.emplace(*parameters_);
+    recompute_ = o.recompute;
   }
 
   void step() {
@@ -87,14 +89,16 @@ class Subject {
       forward_();
       return;
     }
-    Tape tape;
+    const Arena& arena = Arena::of(parameters_->device());
+    const std::size_t before = arena.bytes_in_use();
+    Tape tape(recompute_);
     parameters_->watch(tape);
     Tensor loss;
     {
       const Recording on(tape);
       loss = loss_();
     }
-    saved_bytes_ = saved(tape);
+    kept_bytes_ = arena.bytes_in_use() - before;
     Tape::Options options;
     options.destinations = parameters_->destinations();
     options.release = true;
@@ -103,26 +107,15 @@ class Subject {
   }
 
   const ParameterList& parameters() const { return *parameters_; }
-  std::size_t saved_bytes() const { return saved_bytes_; }
+  // Memory that the tape keeps for the backward pass.
+  std::size_t kept_bytes() const { return kept_bytes_; }
 
  private:
-  // Memory that the tape keeps for the backward pass, each tensor once.
-  std::size_t saved(const Tape& tape) const {
-    std::set<const void*> seen;
-    std::size_t bytes = 0;
-    for (const auto& entry : parameters_->entries()) seen.insert(entry.value.raw());
-    for (const Node& node : tape.nodes()) {
-      for (const Tensor& t : node.saved) {
-        if (t.defined() && seen.insert(t.raw()).second) bytes += t.bytes();
-      }
-    }
-    return bytes;
-  }
-
   const ParameterList* parameters_ = nullptr;
   std::function<Tensor()> forward_, loss_;
   std::optional<Adam> adam_;
-  std::size_t saved_bytes_ = 0;
+  int recompute_ = 0;
+  std::size_t kept_bytes_ = 0;
 };
 
 // What this machine can do at most, measured with the threads in use.
@@ -224,13 +217,14 @@ std::string json_text(const Options& o, const std::vector<Line>& all, const Limi
          {"heads", o.heads},
          {"training", !o.inference},
          {"precision", o.precision},
+         {"recompute", o.recompute},
          {"device", posetape::name(o.common.where())},
          {"threads", threads()},
          {"isa", posetape::name(cpu_isa())},
          {"limit_flops_per_second", limits.flops},
          {"limit_bytes_per_second", limits.bytes},
          {"parameter_bytes", subject.parameters().values().bytes()},
-         {"saved_bytes", subject.saved_bytes()},
+         {"saved_bytes", subject.kept_bytes()},
          {"peak_bytes", peak}};
   for (const Line& line : all) {
     j["ops"].push_back(Json{{"op", line.name},
@@ -300,7 +294,7 @@ void run(const Options& o) {
   if (!o.inference) {
     if (o.precision == "bf16") fmt::print(", f32 masters {:.1f}", mb(parameters.masters().bytes()));
     fmt::print(", gradients {:.1f}, Adam's moments {:.1f}, kept for the backward pass {:.1f}",
-               values, 2 * mb(parameters.masters().bytes()), mb(subject.saved_bytes()));
+               values, 2 * mb(parameters.masters().bytes()), mb(subject.kept_bytes()));
   }
   fmt::print("\n");
   if (!o.json.empty()) {
@@ -337,6 +331,7 @@ void add_profile(CLI::App& app) {
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
   command->add_flag("--inference", options->inference, "A forward pass instead of a training step");
+  add_recompute(*command, options->recompute);
   command->add_option("--json", options->json, "Write the figures to this file");
   command->add_option("--trace", options->trace, "Write every op's time to this file");
   command->footer("Example: posetape profile --batch 4 --frames 81 --trace step.json");

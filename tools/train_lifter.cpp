@@ -179,6 +179,7 @@ void add_train_lifter(CLI::App& train) {
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   options->flags.add_to(*command);
+  add_recompute(*command, options->flags.recompute);
   command
       ->add_option("--model", options->model,
                    "Network: stcformer or mixste. MixSTE's defaults are its own: --lr 4e-5, "

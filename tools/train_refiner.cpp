@@ -154,6 +154,7 @@ void add_train_refiner(CLI::App& train) {
   options->flags.flip = false;
   options->common.add_to(*command);
   options->flags.add_to(*command);
+  add_recompute(*command, options->flags.recompute);
   auto& network = options->config.network;
   command->add_option("--width", network.width, "Channels")->capture_default_str();
   command->add_option("--depth", network.depth, "Denoising blocks")->capture_default_str();

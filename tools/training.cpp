@@ -134,8 +134,17 @@ void TrainFlags::add_to(CLI::App& command) {
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
 
+void add_recompute(CLI::App& command, int& level) {
+  command
+      .add_option("--recompute", level,
+                  "Less memory for more time, with the same results: activations that the backward "
+                  "pass computes again, 1: in each MLP, 2: in whole blocks")
+      ->check(CLI::Range(0, 2))
+      ->capture_default_str();
+}
+
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
-  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay};
+  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay, recompute};
 }
 
 std::string TrainFlags::last_path() const {

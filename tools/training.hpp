@@ -35,6 +35,7 @@ struct TrainFlags {
   std::string log;
   bool gradient_norms = false;
   bool plot = false;
+  int recompute = 0;
 
   void add_to(CLI::App& command);
   TrainOptions options(int steps_per_epoch) const;
@@ -49,6 +50,9 @@ struct TrainFlags {
     if (!quiet && log_format == "text") fmt::print(format, std::forward<Args>(args)...);
   }
 };
+
+// The option --recompute, for networks that are made of blocks (model/layers.hpp).
+void add_recompute(CLI::App& command, int& level);
 
 // Sequences that train, and those that choose the best epoch. No test subject is in either.
 // `subjects` are the training subjects in the order of the file.

@@ -54,11 +54,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   const bool keep = activation != Activation::none && recording({x, weight, bias});
   const Tensor z = keep ? Tensor::empty(shape, x.dtype(), x.device()) : Tensor();
-  dispatch(x, [&]<class T>(auto where) {
-    launch(where,
-           LinearForward<T>{x.data<T>(), weight.data<T>(), bias.data<T>(), z.data<T>(), y.data<T>(),
-                            rows_of(x.shape()), x.shape().back(), out, activation});
-  });
+  if (keep || !skip_result({x, weight, bias})) {
+    dispatch(x, [&]<class T>(auto where) {
+      launch(where,
+             LinearForward<T>{x.data<T>(), weight.data<T>(), bias.data<T>(), z.data<T>(),
+                              y.data<T>(), rows_of(x.shape()), x.shape().back(), out, activation});
+    });
+  }
   record(Op::linear, {x, weight, bias}, {y}, {x, weight, z}, activation);
   return y;
 }

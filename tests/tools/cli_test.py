@@ -290,6 +290,36 @@ class WholeJob(unittest.TestCase):
                 threads, *REFINER)
             self.assertEqual(out.read_bytes(), (WORK / "refiner.safetensors").read_bytes())
 
+    def test_recomputing_gives_the_same_bytes(self):
+        def deep(options):
+            return ["2" if before == "--depth" else o for before, o in zip(["", *options], options)]
+
+        mixste = [*MIXSTE, "--folds", 0, "--drop-path", 0.3]
+        for name, command in (
+            ("refiner", ["refiner", WORK / "lifted.npz", *deep(REFINER)]),
+            ("lifter", ["lifter", WORK / "data.npz", *deep(LIFTER), "--folds", 0]),
+            ("mixste", ["lifter", WORK / "data.npz", *mixste]),
+        ):
+            files = []
+            for level in (0, 1, 2):
+                out = WORK / f"recompute_{name}{level}.safetensors"
+                run("train", *command, "-o", out, "--epochs", 2, "--recompute", level)
+                files.append(out.read_bytes())
+            self.assertEqual(files[1], files[0], name)
+            self.assertEqual(files[2], files[0], name)
+
+    def test_profile_says_what_recomputing_saves(self):
+        peaks, flops = [], []
+        for level in (0, 1, 2):
+            run("profile", "--width", 32, "--heads", 2, "--frames", 9, "--batch", 1, "--steps", 1,
+                "--recompute", level, "--json", WORK / "profile.json")
+            profile = json.loads((WORK / "profile.json").read_text())
+            peaks.append(profile["peak_bytes"])
+            flops.append(sum(op["flops"] for op in profile["ops"]))
+        self.assertEqual(sorted(peaks, reverse=True), peaks)
+        self.assertEqual(len(set(peaks)), 3)
+        self.assertEqual(sorted(flops), flops)
+
     def test_another_seed_gives_other_weights(self):
         out = WORK / "seed.safetensors"
         run("train", "refiner", WORK / "lifted.npz", "-o", out, "--epochs", 2, "--seed", 2, *REFINER)
