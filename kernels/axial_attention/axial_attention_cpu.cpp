@@ -1,19 +1,17 @@
 // One task is one sequence of tokens (the joints of a frame, or the frames of a joint) with all its
 // heads: a token's channels are read and written in one go, since the tokens of a joint lie far
-// apart. q, k and v are copied into padded buffers in the cache, head by head, and products run
-// over blocks of four query rows, so that each vector loaded from k or v serves four rows.
+// apart. q, k and v are copied into padded buffers in the cache, head by head. Scores are computed
+// for a block of queries at a time, key by key, with a query in each lane: the softmax then takes
+// its maximum and its sums from lane to same lane, and only blocks of scores are ever stored.
 #include "kernels/axial_attention/axial_attention.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <type_traits>
 
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/vector.hpp"
 
 namespace posetape {
-
-static constexpr Index kRows = 4;
 
 // Vectors of one size for every instruction set, in as many registers as that takes.
 static constexpr Index kBytes = 64;
@@ -22,68 +20,85 @@ using Wide = Vector<A, kBytes>;
 template <class A>
 static constexpr Index kWidth = kLanes<A, kBytes>;
 
+static constexpr Index kRows = 4;  // of a product, at a time
+template <class A>
+static constexpr Index kQueries = 2 * kWidth<A>;  // of a block
+
 static Index padded(Index n, Index to) {
   return (n + to - 1) / to * to;
 }
 
-// c[r][x] = sum_k a[r][k] b[k][x] for four rows; b has `width` columns, a multiple of the lanes.
+// A matrix whose rows and columns are any number of elements apart.
 template <class A>
-static void four_rows_times(const A* a, Index a_stride, const A* b, Index k_count, Index width,
-                            A* c, Index c_stride) {
-  // `vectors` at a time: sums that do not wait for each other.
-  const auto columns = [&](Index x, auto vectors) {
-    Wide<A> sums[kRows][vectors] = {};
-    for (Index k = 0; k < k_count; ++k) {
+struct Strided {
+  const A* data;
+  Index row_step;
+  Index column_step;
+};
+
+// c[r][x] = sum_k a[r][k] b[k][x], or that added to c: `rows` rows and `vectors` vectors of
+// columns, whose sums do not wait for each other.
+template <Index rows, Index vectors, class A>
+static void block_product(Strided<A> a, const A* b, Index k_count, Index width, A* c, bool add) {
+  Wide<A> sums[rows][vectors] = {};
+  if (add) {
+    for (Index r = 0; r < rows; ++r) {
       for (Index v = 0; v < vectors; ++v) {
-        const Wide<A> bk = read<Wide<A>>(b + k * width + x + v * kWidth<A>);
-#pragma GCC unroll 4
-        for (Index r = 0; r < kRows; ++r) sums[r][v] += a[r * a_stride + k] * bk;
+        sums[r][v] = read<Wide<A>>(c + r * width + v * kWidth<A>);
       }
     }
-#pragma GCC unroll 4
-    for (Index r = 0; r < kRows; ++r) {
-      for (Index v = 0; v < vectors; ++v) write(c + r * c_stride + x + v * kWidth<A>, sums[r][v]);
+  }
+  for (Index k = 0; k < k_count; ++k) {
+    const A* ak = a.data + k * a.column_step;
+    for (Index v = 0; v < vectors; ++v) {
+      const Wide<A> bk = read<Wide<A>>(b + k * width + v * kWidth<A>);
+#pragma GCC unroll 8
+      for (Index r = 0; r < rows; ++r) sums[r][v] += ak[r * a.row_step] * bk;
     }
+  }
+#pragma GCC unroll 8
+  for (Index r = 0; r < rows; ++r) {
+    for (Index v = 0; v < vectors; ++v) write(c + r * width + v * kWidth<A>, sums[r][v]);
+  }
+}
+
+// The same for any number of rows, which are padded to kRows, and any width that is a multiple of
+// the lanes and the distance of the rows of b and c.
+template <class A>
+static void product(Strided<A> a, Index rows, const A* b, Index k_count, Index width, A* c,
+                    bool add = false) {
+  Index r = 0;
+  const auto at = [&] { return Strided<A>{a.data + r * a.row_step, a.row_step, a.column_step}; };
+  if (width == kWidth<A>) {
+    for (; r + 2 * kRows <= padded(rows, kRows); r += 2 * kRows) {
+      block_product<2 * kRows, 1>(at(), b, k_count, width, c + r * width, add);
+    }
+  }
+  for (; r < rows; r += kRows) {
+    Index x = 0;
+    for (; x + 2 * kWidth<A> <= width; x += 2 * kWidth<A>) {
+      block_product<kRows, 2>(at(), b + x, k_count, width, c + r * width + x, add);
+    }
+    if (x < width) block_product<kRows, 1>(at(), b + x, k_count, width, c + r * width + x, add);
+  }
+}
+
+// A sum of n terms, which `add_term` adds to what it is given, in an order that does not depend on
+// the instruction set: as sixteen partial sums, of every sixteenth term each, as far as terms go by
+// sixteens; the first takes the rest.
+template <class V, class F>
+static V ordered_sum(Index n, const F& add_term) {
+  constexpr Index kPartialSums = 16;
+  const Index whole = n / kPartialSums * kPartialSums;
+  const auto partial_sum = [&](Index first) {
+    V sum = {};
+    for (Index j = first; j < whole; j += kPartialSums) sum = add_term(sum, j);
+    return sum;
   };
-  Index x = 0;
-  for (; x + 2 * kWidth<A> <= width; x += 2 * kWidth<A>) {
-    columns(x, std::integral_constant<Index, 2>{});
-  }
-  if (x < width) columns(x, std::integral_constant<Index, 1>{});
-}
-
-// c[k][x] += sum_r a[r][k] b[r][x] over four rows r.
-template <class A>
-static void add_outer_products(const A* a, Index a_stride, const A* b, Index b_stride,
-                               Index k_count, Index width, A* c) {
-  for (Index x = 0; x < width; x += kWidth<A>) {
-    const Wide<A> b0 = read<Wide<A>>(b + x);
-    const Wide<A> b1 = read<Wide<A>>(b + b_stride + x);
-    const Wide<A> b2 = read<Wide<A>>(b + 2 * b_stride + x);
-    const Wide<A> b3 = read<Wide<A>>(b + 3 * b_stride + x);
-    for (Index k = 0; k < k_count; ++k) {
-      A* row = c + k * width + x;
-      write(row, read<Wide<A>>(row) + a[k] * b0 + a[a_stride + k] * b1 + a[2 * a_stride + k] * b2 +
-                     a[3 * a_stride + k] * b3);
-    }
-  }
-}
-
-// The greatest of x, whose length is a multiple of the lanes; lane by lane first, since a chain of
-// comparisons waits for each.
-template <class A>
-static A greatest(const A* x, Index length) {
-  A lanes[kWidth<A>];
-  std::copy_n(x, kWidth<A>, lanes);
-  for (Index i = kWidth<A>; i < length; i += kWidth<A>) {
-    for (Index l = 0; l < kWidth<A>; ++l) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
-  }
-#pragma GCC unroll 4
-  for (Index half = kWidth<A> / 2; half > 0; half /= 2) {
-    for (Index l = 0; l < half; ++l)
-      lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
-  }
-  return lanes[0];
+  V sum = partial_sum(0);
+  for (Index j = whole; j < n; ++j) sum = add_term(sum, j);
+  for (Index first = 1; first < std::min(whole, kPartialSums); ++first) sum += partial_sum(first);
+  return sum;
 }
 
 // Where the tokens of one sequence and the channels of its segment are.
@@ -116,69 +131,76 @@ static void for_each_sequence(const AttentionShape& s, Index buffer_size, const 
   }
 }
 
-// Sizes of one head's buffers: tokens and channels padded to whole vectors and blocks.
+// Sizes of one head's buffers: tokens and channels padded to whole blocks.
 template <class A>
 struct Padding {
-  Index length;  // tokens, padded to lanes
-  Index rows;    // tokens, padded to blocks of rows
-  Index width;   // channels, padded to lanes
+  Index rows;   // tokens, padded to blocks of queries
+  Index width;  // channels, padded to lanes
   Padding(Index tokens, Index channels)
-      : length(padded(tokens, kWidth<A>)),
-        rows(padded(tokens, kRows)),
-        width(padded(channels, kWidth<A>)) {}
+      : rows(padded(tokens, kQueries<A>)), width(padded(channels, kWidth<A>)) {}
 };
 
-// out[h][i][c] = x[token i][offset + channel c of head h], zero beyond.
+// Asks for `count` elements, which need not exist.
+template <class T>
+static void prefetch(const T* x, Index count) {
+  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
+}
+static constexpr Index kAhead = 6;
+
+// out[h][i][c] = factor x[token i][offset + channel c of head h]; zero beyond, up to the tokens
+// padded to `multiple`.
 template <class A, class T>
 static void gather(const T* x, Index stride, Index offset, const Place& p, Index heads,
-                   Index channels, const Padding<A>& pad, A* out) {
+                   Index channels, const Padding<A>& pad, Index multiple, A factor, A* out) {
   const Index block = pad.rows * pad.width;
   for (Index i = 0; i < p.length; ++i) {
     const T* row = x + p.token(i) * stride + offset + p.channel;
+    // The next tokens' channels are too far away for the processor to see them coming.
+    prefetch(row + kAhead * p.token_step * stride, heads * channels);
     for (Index h = 0; h < heads; ++h) {
       A* to = out + h * block + i * pad.width;
       if (channels == kWidth<A>) {  // the common width, whose loop needs no tail
-        for (Index c = 0; c < kWidth<A>; ++c) to[c] = load(row[h * kWidth<A> + c]);
+        for (Index c = 0; c < kWidth<A>; ++c) to[c] = factor * load(row[h * kWidth<A> + c]);
         continue;
       }
-      for (Index c = 0; c < channels; ++c) to[c] = load(row[h * channels + c]);
+      for (Index c = 0; c < channels; ++c) to[c] = factor * load(row[h * channels + c]);
       for (Index c = channels; c < pad.width; ++c) to[c] = A(0);
     }
   }
   for (Index h = 0; h < heads; ++h) {
-    std::fill(out + h * block + p.length * pad.width, out + (h + 1) * block, A(0));
+    std::fill(out + h * block + p.length * pad.width,
+              out + h * block + padded(p.length, multiple) * pad.width, A(0));
   }
 }
 
-// out[c][i] = x[i][c] for x [rows][width], into [channels][length], zero beyond the tokens.
+// out[c][i] = x[i][c] for a block of queries with `width` channels each.
 template <class A>
-static void transpose(const A* x, Index tokens, Index width, Index channels, Index length, A* out) {
-  // Blocks of 4 x 4 where there are whole ones: a column at a time touches a line for each element.
-  Index whole = 0;
+static void transpose(const A* x, Index width, A* out) {
   if constexpr (std::is_same_v<A, float>) {
-    whole = channels % 4 == 0 ? tokens / 4 * 4 : 0;
-    for (Index i = 0; i < whole; i += 4) {
-      for (Index c = 0; c < channels; c += 4) {
-        transpose_4x4(x + i * width + c, width, out + c * length + i, length);
+    for (Index i = 0; i < kQueries<A>; i += kSquare) {
+      for (Index c = 0; c < width; c += kSquare) {
+        transpose_block(x + i * width + c, width, out + c * kQueries<A> + i, kQueries<A>);
       }
     }
-  }
-  for (Index c = 0; c < channels; ++c) {
-    for (Index i = whole; i < tokens; ++i) out[c * length + i] = x[i * width + c];
-    for (Index i = tokens; i < length; ++i) out[c * length + i] = A(0);
+  } else {
+    for (Index c = 0; c < width; ++c) {
+      for (Index i = 0; i < kQueries<A>; ++i) out[c * kQueries<A> + i] = x[i * width + c];
+    }
   }
 }
 
 template <class T>
 static void run(const AxialAttentionForward<T>& a) {
   using A = Accumulator<T>;
+  using V = Wide<A>;
+  constexpr Index kBlock = kQueries<A>;
   const AttentionShape& s = a.shape;
   const Index channels = s.head_width();
   const auto scale = static_cast<A>(s.scale);
   const Index lse_stride = s.segments() * s.heads;
   const Padding<A> most(std::max(s.frames, s.joints), channels);
   const Index buffer_size =
-      4 * s.heads * most.rows * most.width + channels * most.length + kRows * most.length;
+      4 * s.heads * most.rows * most.width + (most.width + most.rows) * kBlock;
   for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
     const Index block = pad.rows * pad.width;
@@ -186,37 +208,49 @@ static void run(const AxialAttentionForward<T>& a) {
     A* all_k = all_q + s.heads * block;
     A* all_v = all_k + s.heads * block;
     A* all_results = all_v + s.heads * block;
-    A* kt = all_results + s.heads * block;
-    A* scores = kt + channels * pad.length;
-    gather(a.qkv, 3 * s.width, 0, p, s.heads, channels, pad, all_q);
-    gather(a.qkv, 3 * s.width, s.width, p, s.heads, channels, pad, all_k);
-    gather(a.qkv, 3 * s.width, 2 * s.width, p, s.heads, channels, pad, all_v);
+    A* qt = all_results + s.heads * block;  // [channel][query of the block]
+    A* scores = qt + pad.width * kBlock;    // [key][query of the block]
+    const Index stride = 3 * s.width;
+    gather(a.qkv, stride, 0, p, s.heads, channels, pad, kBlock, scale, all_q);
+    gather(a.qkv, stride, s.width, p, s.heads, channels, pad, kRows, A(1), all_k);
+    gather(a.qkv, stride, 2 * s.width, p, s.heads, channels, pad, kRows, A(1), all_v);
+    for (Index i = 0; a.add != nullptr && i < p.length; ++i) {
+      prefetch(a.add + p.token(i) * s.width + p.channel, s.heads * channels);
+    }
     for (Index h = 0; h < s.heads; ++h) {
-      A* q = all_q + h * block;
+      const A* k = all_k + h * block;
       const A* v = all_v + h * block;
-      A* result = all_results + h * block;
-      for (Index i = 0; i < block; ++i) q[i] *= scale;
-      transpose(all_k + h * block, p.length, pad.width, channels, pad.length, kt);
-      for (Index i = 0; i < p.length; i += kRows) {
-        four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, scores, pad.length);
-        const Index rows = std::min(kRows, p.length - i);
-        for (Index r = 0; r < rows; ++r) {
-          A* row = scores + r * pad.length;
-          std::fill(row + p.length, row + pad.length, -std::numeric_limits<A>::infinity());
-          const A top = greatest(row, pad.length);
-          // A row without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
-          // stays NaN and spreads.
-          // With the padding, whose results nobody reads: whole vectors.
-          for (Index j = 0; j < pad.length; ++j) row[j] = exp_(row[j] - top);
-          A sum = 0;
-#pragma omp simd reduction(+ : sum)
-          for (Index j = 0; j < p.length; ++j) sum += row[j];
-          const A inverse = A(1) / sum;
-          for (Index j = 0; j < p.length; ++j) row[j] *= inverse;
-          a.lse[p.token(i + r) * lse_stride + p.lse_slot + h] = top + log_(sum);
+      for (Index i = 0; i < p.length; i += kBlock) {
+        transpose(all_q + h * block + i * pad.width, pad.width, qt);
+        product({k, pad.width, 1}, p.length, qt, channels, kBlock, scores);
+        A tops[kBlock];
+        A sums[kBlock];
+        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+          V top = read<V>(scores + x);
+          for (Index j = 1; j < p.length; ++j) top = larger(top, read<V>(scores + j * kBlock + x));
+          write(tops + x, top);
         }
-        four_rows_times(scores, pad.length, v, p.length, pad.width, result + i * pad.width,
-                        pad.width);
+        // A query without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
+        // stays NaN and spreads.
+        for (Index j = 0; j < p.length; ++j) {
+          A* row = scores + j * kBlock;
+          for (Index l = 0; l < kBlock; ++l) row[l] = exp_(row[l] - tops[l]);
+        }
+        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+          write(sums + x, ordered_sum<V>(p.length, [&](V sum, Index j) {
+                  return sum + read<V>(scores + j * kBlock + x);
+                }));
+        }
+        const Index queries = std::min(kBlock, p.length - i);
+        for (Index l = 0; l < queries; ++l) {
+          a.lse[p.token(i + l) * lse_stride + p.lse_slot + h] = tops[l] + log_(sums[l]);
+        }
+        for (Index l = 0; l < kBlock; ++l) sums[l] = A(1) / sums[l];
+        for (Index j = 0; j < p.length; ++j) {
+          for (Index l = 0; l < kBlock; ++l) scores[j * kBlock + l] *= sums[l];
+        }
+        product({scores, 1, kBlock}, queries, v, p.length, pad.width,
+                all_results + h * block + i * pad.width);
       }
     }
     for (Index i = 0; i < p.length; ++i) {
@@ -239,13 +273,15 @@ POSETAPE_CPU_KERNEL(AxialAttentionForward);
 template <class T>
 static void run(const AxialAttentionBackward<T>& a) {
   using A = Accumulator<T>;
+  using V = Wide<A>;
+  constexpr Index kBlock = kQueries<A>;
   const AttentionShape& s = a.shape;
   const Index channels = s.head_width();
   const auto scale = static_cast<A>(s.scale);
   const Index lse_stride = s.segments() * s.heads;
   const Padding<A> most(std::max(s.frames, s.joints), channels);
   const Index buffer_size =
-      7 * s.heads * most.rows * most.width + 2 * channels * most.length + 2 * kRows * most.length;
+      7 * s.heads * most.rows * most.width + 2 * (most.width + most.rows) * kBlock;
   for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
     const Index block = pad.rows * pad.width;
@@ -256,53 +292,49 @@ static void run(const AxialAttentionBackward<T>& a) {
     A* all_dq = all_dout + s.heads * block;
     A* all_dk = all_dq + s.heads * block;
     A* all_dv = all_dk + s.heads * block;
-    A* kt = all_dv + s.heads * block;
-    A* vt = kt + channels * pad.length;
-    A* prob = vt + channels * pad.length;
-    A* dscore = prob + kRows * pad.length;
-    gather(a.qkv, 3 * s.width, 0, p, s.heads, channels, pad, all_q);
-    gather(a.qkv, 3 * s.width, s.width, p, s.heads, channels, pad, all_k);
-    gather(a.qkv, 3 * s.width, 2 * s.width, p, s.heads, channels, pad, all_v);
-    gather(a.dout, s.width, 0, p, s.heads, channels, pad, all_dout);
+    A* qt = all_dv + s.heads * block;       // [channel][query of the block]
+    A* dout_t = qt + pad.width * kBlock;    // the same
+    A* prob = dout_t + pad.width * kBlock;  // [key][query of the block]
+    A* dscore = prob + pad.rows * kBlock;   // the same
+    const Index stride = 3 * s.width;
+    gather(a.qkv, stride, 0, p, s.heads, channels, pad, kBlock, scale, all_q);
+    gather(a.qkv, stride, s.width, p, s.heads, channels, pad, kRows, A(1), all_k);
+    gather(a.qkv, stride, 2 * s.width, p, s.heads, channels, pad, kRows, A(1), all_v);
+    gather(a.dout, s.width, 0, p, s.heads, channels, pad, kBlock, A(1), all_dout);
     for (Index h = 0; h < s.heads; ++h) {
-      A* q = all_q + h * block;
       const A* k = all_k + h * block;
-      const A* dout = all_dout + h * block;
-      A* dk = all_dk + h * block;
-      A* dv = all_dv + h * block;
-      for (Index i = 0; i < block; ++i) {
-        q[i] *= scale;
-        dk[i] = A(0);
-        dv[i] = A(0);
-      }
-      transpose(k, p.length, pad.width, channels, pad.length, kt);
-      transpose(all_v + h * block, p.length, pad.width, channels, pad.length, vt);
-      for (Index i = 0; i < p.length; i += kRows) {
-        const Index rows = std::min(kRows, p.length - i);
-        four_rows_times(q + i * pad.width, pad.width, kt, channels, pad.length, prob, pad.length);
-        four_rows_times(dout + i * pad.width, pad.width, vt, channels, pad.length, dscore,
-                        pad.length);
-        for (Index r = 0; r < kRows; ++r) {
-          A* pr = prob + r * pad.length;
-          A* ds = dscore + r * pad.length;
-          if (r >= rows) {  // rows of padding add nothing to dk and dv
-            for (Index j = 0; j < pad.length; ++j) pr[j] = ds[j] = A(0);
-            continue;
-          }
-          const A lse = a.lse[p.token(i + r) * lse_stride + p.lse_slot + h];
-          for (Index j = 0; j < pad.length; ++j) pr[j] = exp_(pr[j] - lse);
-          A delta = 0;
-#pragma omp simd reduction(+ : delta)
-          for (Index j = 0; j < p.length; ++j) delta += pr[j] * ds[j];
-          for (Index j = 0; j < p.length; ++j) ds[j] = pr[j] * (ds[j] - delta);
+      const A* v = all_v + h * block;
+      for (Index i = 0; i < p.length; i += kBlock) {
+        const Index from = h * block + i * pad.width;
+        const Index queries = std::min(kBlock, p.length - i);
+        transpose(all_q + from, pad.width, qt);
+        transpose(all_dout + from, pad.width, dout_t);
+        product({k, pad.width, 1}, p.length, qt, channels, kBlock, prob);
+        product({v, pad.width, 1}, p.length, dout_t, channels, kBlock, dscore);
+        A lse[kBlock] = {};
+        for (Index l = 0; l < queries; ++l) {
+          lse[l] = a.lse[p.token(i + l) * lse_stride + p.lse_slot + h];
         }
-        four_rows_times(dscore, pad.length, k, p.length, pad.width,
-                        all_dq + h * block + i * pad.width, pad.width);
+        for (Index j = 0; j < p.length; ++j) {
+          A* row = prob + j * kBlock;
+          for (Index l = 0; l < kBlock; ++l) row[l] = exp_(row[l] - lse[l]);
+        }
+        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+          const V delta = ordered_sum<V>(p.length, [&](V sum, Index j) {
+            const Index at = j * kBlock + x;
+            return sum + read<V>(prob + at) * read<V>(dscore + at);
+          });
+          for (Index j = 0; j < p.length; ++j) {
+            A* ds = dscore + j * kBlock + x;
+            write(ds, read<V>(prob + j * kBlock + x) * (read<V>(ds) - delta));
+          }
+        }
+        product({dscore, 1, kBlock}, queries, k, p.length, pad.width, all_dq + from);
         // q already carries the scale.
-        add_outer_products(dscore, pad.length, q + i * pad.width, pad.width, p.length, pad.width,
-                           dk);
-        add_outer_products(prob, pad.length, dout + i * pad.width, pad.width, p.length, pad.width,
-                           dv);
+        product({dscore, kBlock, 1}, p.length, all_q + from, queries, pad.width, all_dk + h * block,
+                i > 0);
+        product({prob, kBlock, 1}, p.length, all_dout + from, queries, pad.width,
+                all_dv + h * block, i > 0);
       }
     }
     for (Index i = 0; i < p.length; ++i) {

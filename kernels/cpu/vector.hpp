@@ -36,6 +36,14 @@ struct Pack {
     return a;
   }
   Pack& operator+=(const Pack& b) { return *this = *this + b; }
+  friend Pack operator-(Pack a, const Pack& b) {
+    for (Index i = 0; i < count; ++i) a.lanes[i] -= b.lanes[i];
+    return a;
+  }
+  friend Pack operator*(Pack a, const Pack& b) {
+    for (Index i = 0; i < count; ++i) a.lanes[i] *= b.lanes[i];
+    return a;
+  }
 };
 template <class A, Index bytes>
 requires carries_derivative<A>
@@ -59,6 +67,17 @@ template <class V, class A>
 template <class V, class A>
 [[gnu::always_inline]] static inline void write(A* p, V v) {
   __builtin_memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+
+// Lane by lane; a where one of the two is not a number.
+template <class V>
+[[gnu::always_inline]] static inline V larger(V a, V b) {
+  return b > a ? b : a;
+}
+template <class N, Index count>
+static Pack<N, count> larger(Pack<N, count> a, const Pack<N, count>& b) {
+  for (Index i = 0; i < count; ++i) a.lanes[i] = b.lanes[i] > a.lanes[i] ? b.lanes[i] : a.lanes[i];
+  return a;
 }
 
 // Four rows of x, `x_step` elements apart, become four columns of out: 32-bit elements of out, of
