@@ -1,7 +1,5 @@
 #include "kernels/cpu/onednn.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -10,6 +8,9 @@
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string_view>
+
+// OpenMP's, whose threads oneDNN computes on; its header is not everywhere where its library is.
+extern "C" void omp_set_num_threads(int count);
 
 namespace posetape::onednn {
 namespace {

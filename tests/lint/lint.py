@@ -36,9 +36,11 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 KERNEL_LIBRARIES = re.compile(
     r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h)$"
 )
-# The host emulation of CUDA makes stacks, protects memory and talks to the sanitizers.
-EMULATION = "kernels/emulation/"
-EMULATION_LIBRARIES = re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$")
+MORE_LIBRARIES = {
+    # The host emulation of CUDA makes stacks, protects memory and talks to the sanitizers.
+    "kernels/emulation/": re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$"),
+    "kernels/cpu/onednn.cpp": re.compile(r"^oneapi/dnnl/dnnl\.hpp$"),
+}
 
 # simd is a hint to the compiler and starts no thread, and neither does a declaration.
 OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+(simd|reduction)\b)|<omp\.h>")
@@ -67,8 +69,9 @@ def check_includes(path, lines):
             continue
         bracket, name = match.groups()
         if bracket == "<":
-            known = KERNEL_LIBRARIES.match(name) or (
-                path.startswith(EMULATION) and EMULATION_LIBRARIES.match(name)
+            known = KERNEL_LIBRARIES.match(name) or any(
+                path.startswith(place) and libraries.match(name)
+                for place, libraries in MORE_LIBRARIES.items()
             )
             if folder == "kernels" and not known:
                 yield (
