@@ -1040,6 +1040,14 @@ class BadInput(unittest.TestCase):
         line = refused("info", WORK / "data.npz", "--device", "cuda")
         self.assertIn("--device cpu", line)
 
+    def test_an_option_that_changes_nothing(self):
+        train = ("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors")
+        for other in (("--states", "rollout"), ("--error-source", "real"),
+                      ("--objective", "regression")):
+            line = refused(*train, "--noise", "ar1", *other)
+            self.assertIn("--noise ar1", line)
+            self.assertIn(" ".join(other), line)
+
     def test_unknown_choices_list_the_known(self):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
                        "--schedule", "square")

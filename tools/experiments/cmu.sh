@@ -5,7 +5,7 @@
 #
 # CMU_DIRECTORY holds <subject>/<subject>.asf and its .amc files (mocap.cs.cmu.edu). Subjects 17, 127
 # and 131 are for testing and nothing else; 09 and 60 choose the best epoch of every network; the
-# rest trains. Stages whose file exists are skipped, so a run that was stopped goes on where it was.
+# rest trains. A run that was stopped goes on where it was.
 #
 #   OUT=out/cmu       where everything is written; results.md is the table
 #   BUILD=build       build directory
@@ -35,31 +35,37 @@ if [[ -n ${EARLY:-} ]]; then
   refiner=("${size[@]}" --epochs 6 --decay 0.8)
 fi
 
-# Runs a stage unless its file is there already, and says what it cost.
-stage() {  # file, arguments of posetape
-  local file=$out/$1 start=$SECONDS
+# Makes a file unless it is there already, and says what it cost. What is finished gets the name: a
+# training writes every best epoch, and one that was stopped goes on at its last.
+stage() {  # file, arguments of posetape without -o
+  local name=$1 start=$SECONDS resume=()
+  local stem=${name%.safetensors}
   shift
-  [[ -f $file ]] && return
-  echo "\$ posetape $* --seed $seed"
-  "$posetape" "$@" --seed "$seed"
+  [[ -f $out/$name ]] && return
+  [[ -f $out/part.$stem.last.safetensors ]] && resume=(--resume)
+  echo "\$ posetape $* -o $out/$name --seed $seed"
+  "$posetape" "$@" -o "$out/part.$name" --seed "$seed" "${resume[@]}"
+  if [[ $1 == train ]]; then
+    rm "$out/part.$stem.last.safetensors"
+    mv "$out/part.$stem.log.jsonl" "$out/$stem.log.jsonl"
+  fi
+  mv "$out/part.$name" "$out/$name"
   echo "-- $((SECONDS - start)) s"
 }
 
-stage data.npz prepare cmu "$cmu" -o "$out/data.npz" --test-subjects 17,127,131
-stage lifter.safetensors train lifter "$out/data.npz" -o "$out/lifter.safetensors" \
-  "${lifter[@]}" "${validation[@]}"
-stage lifted.npz lift "$out/lifter.safetensors" "$out/data.npz" -o "$out/lifted.npz"
-stage in_sample_lifted.npz lift "$out/lifter.safetensors" "$out/data.npz" \
-  -o "$out/in_sample_lifted.npz" --in-sample
+stage data.npz prepare cmu "$cmu" --test-subjects 17,127,131
+stage lifter.safetensors train lifter "$out/data.npz" "${lifter[@]}" "${validation[@]}"
+stage lifted.npz lift "$out/lifter.safetensors" "$out/data.npz"
+stage in_sample_lifted.npz lift "$out/lifter.safetensors" "$out/data.npz" --in-sample
 
 # Trains a refiner and refines with it: name, input, options of training.
 variant() {
   local name=$1 input=$2
   shift 2
-  stage "$name.safetensors" train refiner "$out/$input.npz" -o "$out/$name.safetensors" \
+  stage "$name.safetensors" train refiner "$out/$input.npz" \
     "${refiner[@]}" "${validation[@]}" "$@"
   # Test subjects are lifted by the same full lifter in both inputs.
-  stage "$name.npz" refine "$out/$name.safetensors" "$out/lifted.npz" -o "$out/$name.npz"
+  stage "$name.npz" refine "$out/$name.safetensors" "$out/lifted.npz"
 }
 
 variant plain lifted                             # the paper's method
@@ -71,21 +77,19 @@ variant rollout_in_sample in_sample_lifted --states rollout
 
 # No network: each joint's mean error, and the linear-Gaussian correction x_noisy - mu(y, x_noisy).
 for control in bias linear; do
-  stage "$control.npz" refine "$out/plain.safetensors" "$out/lifted.npz" -o "$out/$control.npz" \
-    --control "$control"
+  stage "$control.npz" refine "$out/plain.safetensors" "$out/lifted.npz" --control "$control"
 done
 for control in one-euro savitzky-golay; do
-  stage "$control.npz" refine "$out/lifted.npz" -o "$out/$control.npz" --control "$control"
+  stage "$control.npz" refine "$out/lifted.npz" --control "$control"
 done
 # SmoothNet, the smoother to compare with; windows as its authors make them.
-stage smoothnet.safetensors train smoothnet "$out/lifted.npz" -o "$out/smoothnet.safetensors" \
+stage smoothnet.safetensors train smoothnet "$out/lifted.npz" \
   --epochs 15 --batch 16 --decay 0.85 --patience 3 "${validation[@]}"
-stage smoothnet.npz refine "$out/smoothnet.safetensors" "$out/lifted.npz" -o "$out/smoothnet.npz" \
-  --stride 1
+stage smoothnet.npz refine "$out/smoothnet.safetensors" "$out/lifted.npz" --stride 1
 # Overlapping windows and mirror images, averaged: nothing is trained.
 for name in rollout rollout_in_sample; do
   stage "${name}_overlap.npz" refine "$out/$name.safetensors" "$out/lifted.npz" \
-    -o "$out/${name}_overlap.npz" --stride 9 --flip-average
+    --stride 9 --flip-average
 done
 
 "$posetape" evaluate \
