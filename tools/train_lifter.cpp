@@ -158,12 +158,10 @@ void run(const Options& options) {
                   });
       return mpjpe_mm(dataset, parts.validation, poses);
     };
-    const TrainOutcome outcome =
-        run_training(trainer, lifter.name, steps, flags, hooks, [&](bool best) {
-          if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
-          save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
-        });
-    if (outcome == TrainOutcome::interrupted) return;
+    run_training(trainer, lifter.name, steps, flags, hooks, [&](bool best) {
+      if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
+      save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
+    });
   }
   TensorFile file;
   save(set, file);

@@ -106,7 +106,7 @@ void run(Options options) {
     trainer.save(file);
     write_safetensors(flags.last_path(), file);
   });
-  if (!interrupted()) flags.say("wrote {}\n", flags.output);
+  flags.say("wrote {}\n", flags.output);
 }
 
 }  // namespace

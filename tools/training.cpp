@@ -14,11 +14,17 @@
 namespace posetape::tools {
 namespace {
 
-volatile std::sig_atomic_t interrupts = 0;
+// The signal that asked to stop; zero while none did.
+volatile std::sig_atomic_t stop_signal = 0;
 
-void on_signal(int) {
-  if (interrupts != 0) std::_Exit(130);
-  interrupts = 1;
+// What a shell says of a program that a signal ended.
+int exit_code(int signal) {
+  return 128 + signal;
+}
+
+void on_signal(int signal) {
+  if (stop_signal != 0) std::_Exit(exit_code(signal));
+  stop_signal = signal;
 }
 
 std::string replace_extension(const std::string& path, const std::string& with) {
@@ -218,10 +224,6 @@ void catch_interrupts() {
   std::signal(SIGTERM, on_signal);
 }
 
-bool interrupted() {
-  return interrupts != 0;
-}
-
 std::string block_of(std::string_view parameter) {
   std::size_t end = parameter.find('.');
   const std::string first(parameter.substr(0, end));
@@ -248,9 +250,9 @@ std::vector<std::pair<std::string, double>> gradient_norms(const ParameterList& 
   return norms;
 }
 
-TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                          const TrainFlags& flags, Trainer::Hooks hooks,
-                          const std::function<void(bool best)>& save) {
+void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
+                  const TrainFlags& flags, Trainer::Hooks hooks,
+                  const std::function<void(bool best)>& save) {
   const std::string log_path = flags.log_path();
   const bool json = flags.log_format == "json";
   std::ofstream log(log_path, std::ios::app);
@@ -289,7 +291,7 @@ TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_
                                      r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
     save(r.best);
   };
-  hooks.stop = [] { return interrupted(); };
+  hooks.stop = [] { return stop_signal != 0; };
   const TrainOutcome outcome = trainer.run(hooks);
   if (outcome == TrainOutcome::interrupted) {
     save(false);
@@ -303,7 +305,7 @@ TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_
     }
   }
   if (flags.plot && !json) progress.line(plot_of_log(log_path, label));
-  return outcome;
+  if (outcome == TrainOutcome::interrupted) throw CLI::RuntimeError(exit_code(stop_signal));
 }
 
 std::string joined(const std::vector<std::string>& names) {

@@ -72,18 +72,18 @@ Split split(const data::Dataset& dataset, const std::vector<std::string>& valida
 // Throws where a sequence of the split lacks noisy_3d or pose_3d, which training to correct needs.
 void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path);
 
-// True once Ctrl-C (or SIGTERM) was pressed; the second one ends the process at once.
+// Ctrl-C (or SIGTERM) stops run_training() from now on; the second one ends the process at once.
 void catch_interrupts();
-bool interrupted();
 
 // One run of a Trainer with its log and progress line, as the flags say. Adds hooks.on_step,
-// on_epoch and stop, and calls `save(best)` after each epoch and, with false, where the run was
-// interrupted. `label` is the model's: "refiner", "fold2".
+// on_epoch and stop, and calls `save(best)` after each epoch. `label` is the model's: "refiner",
+// "fold2". Interrupted, it calls save(false), says how to go on, and throws CLI::RuntimeError with
+// the exit code that shells know of the signal: what follows a training needs a finished one.
 //
 // The log has a JSON object a line and epoch (tools/README.md, "While it trains").
-TrainOutcome run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                          const TrainFlags& flags, Trainer::Hooks hooks,
-                          const std::function<void(bool best)>& save);
+void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
+                  const TrainFlags& flags, Trainer::Hooks hooks,
+                  const std::function<void(bool best)>& save);
 
 // The part of a network that a parameter belongs to: its name up to the first number, or else its
 // first part. "blocks.2" of "blocks.2.stc1.qkv.weight", "output" of "output.bias".
