@@ -7,6 +7,7 @@ PyTorch's configurations divided by posetape's fastest: above 1, posetape is fas
 """
 
 import argparse
+import math
 import os
 import pathlib
 
@@ -28,7 +29,8 @@ def table(title, names, rows):
     print(f"\n{title}")
     print(f"{'':18}" + "".join(f"{name:>16}" for name in names) + f"{'ratio':>8}")
     for label, ours, theirs in rows:
-        figures = "".join(f"{value:16.1f}" for value in [*ours, *theirs])
+        cells = ("failed" if math.isinf(value) else f"{value:.1f}" for value in [*ours, *theirs])
+        figures = "".join(f"{cell:>16}" for cell in cells)
         print(f"{label:18}{figures}{min(theirs) / min(ours):8.2f}  ({load()})", flush=True)
 
 

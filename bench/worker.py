@@ -1,5 +1,6 @@
 """Programs that time passes of a network: build/bench/bench_measure, bench/peers/peer.py."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -7,7 +8,7 @@ from collections import namedtuple
 
 # What to run, as bench/peers/measure.cpp describes it.
 Work = namedtuple("Work", "kind dtype batch frames width depth", defaults=("f32", 4, 81, 256, 4))
-# Medians in seconds; peak in bytes.
+# Medians in seconds; peak in bytes. Infinite where the program cannot do the work.
 Answer = namedtuple("Answer", "wall cpu peak")
 
 
@@ -26,7 +27,7 @@ class Worker:
         if not line:
             raise SystemExit(f"{' '.join(self.command)}: stopped at {work}")
         wall, cpu, peak, _ = line.split()
-        return Answer(float(wall), float(cpu), int(peak))
+        return Answer(float(wall), float(cpu), float(peak))
 
     def close(self):
         """The most memory that the process held, in bytes."""
@@ -48,8 +49,9 @@ def in_turns(contestants, threads, seconds, rounds, clock="wall"):
 def peak_memory(command, work, threads):
     """Peak resident memory of a process that does nothing but this work."""
     worker = Worker(command)
-    worker.ask(work, threads, 0)
-    return worker.close()
+    answer = worker.ask(work, threads, 0)
+    resident = worker.close()
+    return answer.peak if math.isinf(answer.peak) else resident
 
 
 def load():
