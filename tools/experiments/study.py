@@ -310,7 +310,7 @@ def main():
     for name, stage in stages.done.items():
         resumed = " (since it was resumed)" if stage["resumed"] else ""
         lines.append(f"| {stage['seconds']:.1f}{resumed} | `{stage['command']}` → `{name}` |")
-    text = "\n".join(lines).replace(str(options.cmu), "CMU_DIRECTORY")
+    text = "\n".join(lines).replace(str(options.cmu), "CMU_DIRECTORY").replace(f"{options.out}/", "")
     write(options.out / "study.md", text + "\n")
     seconds = sum(stage["seconds"] for stage in stages.done.values())
     print(f"wrote {options.out / 'study.md'}; all stages took {seconds:.0f} s")
