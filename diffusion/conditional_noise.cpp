@@ -359,6 +359,7 @@ NoiseSampler::NoiseSampler(const ConditionalNoise& noise, DType dtype, Device de
       mu_b_(as(noise.mu_b, dtype, device)),
       gain_(as(noise.gain, dtype, device)),
       rho_(noise.rho) {
+  if (!noise.gain.defined()) fail("conditional noise: was not fitted");
   const Dense gain = matrix(noise.gain);
   const Dense factor = matrix(noise.factor);
   Dense weight(gain.rows, gain.columns + factor.columns);

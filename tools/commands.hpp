@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <string>
 
 #include "engine/dtype.hpp"
 
@@ -31,6 +32,14 @@ struct Common {
   // Acts on threads and opens the device.
   void apply() const;
   Device where() const { return device == "cuda" ? Device::cuda : Device::cpu; }
+};
+
+// --precision: the type of a network's weights and activations.
+struct Precision {
+  std::string text = "f32";
+
+  void add_to(CLI::App& command, const std::string& what);
+  DType dtype() const { return text == "bf16" ? DType::bf16 : DType::f32; }
 };
 
 }  // namespace posetape::tools

@@ -18,6 +18,7 @@ namespace {
 
 struct Options {
   Common common;
+  Precision precision;
   std::string checkpoint;
   std::string input;
   std::string output;
@@ -31,7 +32,7 @@ struct Options {
 void run(const Options& options) {
   options.common.apply();
   const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint,
-                                     options.common.where());
+                                     options.common.where(), options.precision.dtype());
   const auto [protocol, cut, flip] = options.windows.choose(set.frames, set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
@@ -65,7 +66,9 @@ void run(const Options& options) {
     }
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
-  data::set_making(dataset, "noisy_3d", data::making(protocol, cut, flip));
+  nlohmann::ordered_json made = data::making(protocol, cut, flip);
+  if (options.precision.dtype() != DType::f32) made["precision"] = options.precision.text;
+  data::set_making(dataset, "noisy_3d", made);
   data::write_dataset(options.output, dataset);
   progress.line(fmt::format("wrote {}", options.output));
 }
@@ -76,6 +79,7 @@ void add_lift(CLI::App& app) {
   CLI::App* command = app.add_subcommand("lift", "Lift 2D to 3D with a trained lifter");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
+  options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
   command->add_option("checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
   command->add_option("input", options->input, "Dataset (.npz)")->required();
   command->add_option("-o,--output", options->output, "Dataset to write, with noisy_3d")

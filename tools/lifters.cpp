@@ -100,7 +100,8 @@ void save(const LifterSet& set, TensorFile& file) {
       set.config);
 }
 
-LifterSet load_lifters(const TensorFile& file, const std::string& path, Device device) {
+LifterSet load_lifters(const TensorFile& file, const std::string& path, Device device,
+                       DType dtype) {
   const auto format = file.metadata.find("format");
   const std::string found = format == file.metadata.end() ? "none" : format->second;
   if (!found.starts_with("posetape lifter")) {
@@ -130,7 +131,7 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path, Device d
     for (const auto& lifter : j.at("lifters")) {
       set.lifters.push_back({lifter.at("name").get<std::string>(),
                              lifter.at("held_out").get<std::vector<std::string>>(),
-                             model::LifterNetwork(set.config, DType::f32, 0, device)});
+                             model::LifterNetwork(set.config, dtype, 0, device)});
     }
   } catch (const std::exception& error) {
     fail("{}: the lifter's configuration is not readable ({}); was it written by another version?",

@@ -35,7 +35,7 @@ LifterSet make_lifters(const model::LifterConfig& config, int frames, int step, 
 
 void save(const LifterSet& set, TensorFile& file);
 // Throws where the file is no lifter of this version, or its tensors do not fit.
-LifterSet load_lifters(const TensorFile& file, const std::string& path,
-                       Device device = Device::cpu);
+LifterSet load_lifters(const TensorFile& file, const std::string& path, Device device = Device::cpu,
+                       DType dtype = DType::f32);
 
 }  // namespace posetape::tools

@@ -20,6 +20,7 @@ namespace {
 
 struct Options {
   Common common;
+  Precision precision;
   std::string checkpoint;
   std::string input;
   std::string output;
@@ -80,12 +81,12 @@ Network load(const Options& options) {
            options.control);
     }
     const auto network = std::make_shared<model::Smoothnet>(
-        load_smoothnet(file, options.checkpoint, DType::f32, device));
+        load_smoothnet(file, options.checkpoint, options.precision.dtype(), device));
     return {static_cast<int>(network->config().frames),
             [network](std::span<const Tensor> in, int) { return (*network)(in[0]); }};
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
-      diffusion::Refiner::load(file, options.checkpoint, DType::f32, device));
+      diffusion::Refiner::load(file, options.checkpoint, options.precision.dtype(), device));
   return {refiner->config().frames, [refiner, control = options.control, steps = options.steps](
                                         std::span<const Tensor> in, int) {
             if (control == "bias") return refiner->bias_correction(in[0]);
@@ -129,6 +130,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   made.root = data::RootRule::zero;  // a refined root is zero under every protocol
   nlohmann::ordered_json json = data::making(made, cut, flip);
   if (!options.control.empty()) json["control"] = options.control;
+  if (options.precision.dtype() != DType::f32) json["precision"] = options.precision.text;
   return json;
 }
 
@@ -158,6 +160,7 @@ void add_refine(CLI::App& app) {
   CLI::App* command = app.add_subcommand("refine", "Refine 3D poses with a trained refiner");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
+  options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
   command
       ->add_option(
           "checkpoint", options->checkpoint,

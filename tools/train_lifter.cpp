@@ -124,7 +124,7 @@ void run(const Options& options) {
 
   for (std::size_t index = first; index < set.lifters.size(); ++index) {
     Lifter& lifter = set.lifters[index];
-    model::LifterNetwork network(config, flags.dtype(), seed + index, device);
+    model::LifterNetwork network(config, flags.precision.dtype(), seed + index, device);
     const std::vector<int> train = visible(dataset, parts.train, lifter);
     EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed, options.step);
     const int steps = batches.steps();

@@ -93,7 +93,7 @@ void run(Options options) {
   TensorFile resumed;
   if (flags.resume) {
     resumed = read_safetensors(flags.last_path());
-    refiner = Refiner::load(resumed, flags.last_path(), flags.dtype(), device);
+    refiner = Refiner::load(resumed, flags.last_path(), flags.precision.dtype(), device);
     if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            diffusion::to_json(refiner->config()));
@@ -104,7 +104,7 @@ void run(Options options) {
         kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
         [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
     refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
-                    flags.dtype(), seed, device);
+                    flags.precision.dtype(), seed, device);
   }
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();

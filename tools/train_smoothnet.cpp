@@ -62,14 +62,14 @@ void run(Options options) {
   TensorFile resumed;
   if (flags.resume) {
     resumed = read_safetensors(flags.last_path());
-    network.emplace(load_smoothnet(resumed, flags.last_path(), flags.dtype(), device));
+    network.emplace(load_smoothnet(resumed, flags.last_path(), flags.precision.dtype(), device));
     if (to_json(network->config()) != to_json(options.config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            to_json(network->config()));
     }
   } else {
     std::filesystem::remove(flags.log_path());
-    network.emplace(options.config, flags.dtype(), seed, device);
+    network.emplace(options.config, flags.precision.dtype(), seed, device);
   }
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();

@@ -111,12 +111,9 @@ void TrainFlags::add_to(CLI::App& command) {
                   "Stop after so many epochs without a better validation (0: never)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command
-      .add_option("--precision", precision,
-                  "f32, or bf16: weights, activations and gradients in bfloat16; sums, statistics "
-                  "and the optimiser in f32")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
+  precision.add_to(command,
+                   "f32, or bf16: weights, activations and gradients in bfloat16; sums, statistics "
+                   "and the optimiser in f32");
   command.add_flag("--flip,!--no-flip", flip,
                    flip ? "Mirror half of the windows at random (default)"
                         : "Mirror half of the windows at random (default: no)");

@@ -12,6 +12,7 @@
 #include "data/dataset.hpp"
 #include "data/windows.hpp"
 #include "engine/trainer.hpp"
+#include "tools/commands.hpp"
 
 namespace posetape::tools {
 
@@ -25,7 +26,7 @@ struct TrainFlags {
   double decay = 0.96;
   double weight_decay = 0;
   int patience = 0;
-  std::string precision = "f32";
+  Precision precision;
   bool flip = true;
   bool resume = false;
   bool drop_invalid = false;
@@ -39,7 +40,6 @@ struct TrainFlags {
 
   void add_to(CLI::App& command);
   TrainOptions options(int steps_per_epoch) const;
-  DType dtype() const { return precision == "bf16" ? DType::bf16 : DType::f32; }
   // "x.safetensors" -> "x.last.safetensors"
   std::string last_path() const;
   // Where --log says, else "x.log.jsonl". Throws Error unless it ends in .jsonl.

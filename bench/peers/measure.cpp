@@ -92,12 +92,20 @@ Answer measure(const Request& r) {
   const std::vector<int> t(static_cast<std::size_t>(r.batch), 20);
   const model::PoseDenoiserConfig config{r.width, r.depth, 8, 4, true};
   if (r.kind == "refine") {
-    const std::vector<double> zeros(51, 0.0);
-    const std::vector<double> ones(51, 1.0);
     diffusion::RefinerConfig refiner_config;
     refiner_config.network = config;
-    const diffusion::Refiner refiner(refiner_config, {}, {zeros, ones}, dtype, 1);
-    return repeat(r.seconds, before, [&] { refiner.refine(x, y, 2); });
+    const auto rows = [](Index sequence) {
+      const auto seed = static_cast<std::uint64_t>(sequence);
+      return diffusion::NoiseSequence{noise({120, 51}, seed).to_doubles(),
+                                      noise({120, 85}, seed + 2).to_doubles()};
+    };
+    const diffusion::Refiner refiner(
+        refiner_config, diffusion::ConditionalNoise::fit(51, 85, 2, rows),
+        {std::vector<double>(51, 0.0), std::vector<double>(51, 1.0)}, dtype, 1);
+    const DType type = accumulator_of(dtype);
+    const Tensor estimate = noise(poses, 1, type);
+    const Tensor screen = noise(poses.with(3, 2), 2, type);
+    return repeat(r.seconds, before, [&] { refiner.refine(estimate, screen, 2); });
   }
   model::PoseDenoiser network(config, dtype, 1);
   const auto forward = [&] { return network(x, y, t); };

@@ -415,6 +415,8 @@ TEST_CASE("a residual that never changes has rho 1, and its ar1 noise is constan
 TEST_CASE("fit and sample refuse what cannot be") {
   const Linear d = linear_data(100, 2, 3, 2);
   const ConditionalNoise noise = fit(d.a, d.b, 100);
+  CHECK_THROWS_WITH_AS(NoiseSampler(ConditionalNoise{}, DType::f32, Device::cpu),
+                       "conditional noise: was not fitted", Error);
   CHECK_THROWS_WITH_AS(ConditionalNoise::fit(2, 3, 0, cut(d.a, d.b, 10)),
                        doctest::Contains("no frames"), Error);
   CHECK_THROWS_WITH_AS(ConditionalNoise::fit(2, 2, 10, cut(d.a, d.b, 10)),

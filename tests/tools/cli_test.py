@@ -454,6 +454,27 @@ class WholeJob(unittest.TestCase):
         np.testing.assert_allclose(arrays(WORK / "out.npz")["clip/refined_3d"],
                                    arrays(WORK / "refined.npz")[f"{clip}/refined_3d"], atol=1e-5)
 
+    def test_bf16(self):
+        def field(path, name):
+            return np.concatenate([a for key, a in sorted(arrays(path).items())
+                                   if key.endswith("/" + name)])
+
+        out = WORK / "bf16.npz"
+        for name, exact, command in (
+                ("noisy_3d", "lifted", ("lift", WORK / "lifter.safetensors", WORK / "data.npz")),
+                ("refined_3d", "refined", ("refine", WORK / "refiner.safetensors",
+                                           WORK / "lifted.npz"))):
+            run(*command, "-o", out, "--precision", "bf16")
+            f32, bf16 = field(WORK / f"{exact}.npz", name), field(out, name)
+            distance = np.linalg.norm(bf16 - f32, axis=-1).mean()
+            scale = np.linalg.norm(f32, axis=-1).mean()
+            # Eight bits of every number: a relative error of 1/256, and of some of them in a row.
+            self.assertLess(distance, scale / 64)
+            self.assertGreater(distance, 0)
+            self.assertIn('"precision":"bf16"', run("info", out)[0])
+        run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", out,
+            "--precision", "half", expect=2)
+
     def test_a_clip_shorter_than_a_window_is_padded(self):
         file = arrays(WORK / "lifted.npz")
         for frames in (1, 5):
