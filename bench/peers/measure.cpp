@@ -87,9 +87,6 @@ Answer measure(const Request& r) {
   const DType dtype = parse_dtype(r.dtype);
   const std::size_t before = Arena::cpu().bytes_in_use();
   const Shape poses{r.batch, r.frames, 17, 3};
-  const Tensor x = noise(poses, 1, dtype);
-  const Tensor y = noise(poses.with(3, 2), 2, dtype);
-  const std::vector<int> t(static_cast<std::size_t>(r.batch), 20);
   const model::PoseDenoiserConfig config{r.width, r.depth, 8, 4, true};
   if (r.kind == "refine") {
     diffusion::RefinerConfig refiner_config;
@@ -107,6 +104,9 @@ Answer measure(const Request& r) {
     const Tensor screen = noise(poses.with(3, 2), 2, type);
     return repeat(r.seconds, before, [&] { refiner.refine(estimate, screen, 2); });
   }
+  const Tensor x = noise(poses, 1, dtype);
+  const Tensor y = noise(poses.with(3, 2), 2, dtype);
+  const std::vector<int> t(static_cast<std::size_t>(r.batch), 20);
   model::PoseDenoiser network(config, dtype, 1);
   const auto forward = [&] { return network(x, y, t); };
   if (r.kind == "forward") return repeat(r.seconds, before, forward);
