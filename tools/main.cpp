@@ -1,4 +1,5 @@
-// posetape: the command line. Exit code 0 on success, 2 on wrong usage, 1 on failure with one line.
+// posetape: the command line. Exit code 0 on success, 2 on wrong usage, 1 on failure with one line,
+// 128 and the signal of a training that was stopped.
 #include <fmt/format.h>
 
 #include <cstdio>
