@@ -39,4 +39,27 @@ Derivative ridders(const F& f, double step) {
   return best;
 }
 
+// The slopes of a function at 0 to both sides, from `step` on.
+struct Sides {
+  double left;
+  double right;
+  double step;
+  // They do not come together as the step shrinks: f bends or has a pole at 0 or closer to it than
+  // any step of ridders().
+  bool apart;
+};
+
+// By one-sided differences over `step` and over a step below the last of ridders(). Where f is
+// smooth the difference of the slopes shrinks with the step.
+template <class F>
+Sides sides(const F& f, double step) {
+  constexpr double kFurther = 512;
+  const double at = f(0.0);
+  const auto over = [&](double h) { return Sides{(at - f(-h)) / h, (f(h) - at) / h, h, false}; };
+  const auto gap = [](const Sides& s) { return std::fabs(s.right - s.left); };
+  Sides narrow = over(step / kFurther);
+  narrow.apart = !(gap(narrow) < gap(over(step)) / 2);
+  return narrow;
+}
+
 }  // namespace posetape

@@ -8,6 +8,10 @@ namespace posetape {
 struct Relu {
   template <class A>
   POSETAPE_FUNCTION static A value(A x) {
+    // Numbers that carry a derivative (kernels/numbers.hpp) have at 0 the slope below.
+    if constexpr (requires { x.value; }) {
+      if (x == A(0)) return A(x.value);
+    }
     return x < A(0) ? A(0) : x;  // a NaN stays a NaN
   }
   template <class A>

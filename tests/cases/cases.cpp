@@ -36,11 +36,6 @@ Index input_size(const Case& c) {
   return size;
 }
 
-bool same_bytes(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
-}
-
 Tensor converted(const Tensor& t, DType dtype) {
   if (!t.defined() || t.dtype() == DType::i32) return t;
   const Tensor other = Tensor::empty(t.shape(), dtype, t.device());
@@ -71,17 +66,6 @@ CaseResults results(const Case& c, std::span<const Tensor> inputs, DType rounded
     }
   }
   return all;
-}
-
-TensorFunction used_twice(const TensorFunction& f) {
-  return [f](std::span<const Tensor> in) {
-    std::vector<Tensor> outputs = f(in);
-    const std::vector<Tensor> again = f(in);
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      if (outputs[o].defined()) outputs[o] = add(outputs[o], again[o]);
-    }
-    return outputs;
-  };
 }
 
 GradcheckOptions zero_gradient(std::vector<int> inputs, std::string reason) {

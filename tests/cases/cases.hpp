@@ -24,9 +24,6 @@ Index input_size(const Case& c);
 // Undefined tensors and i32 stay what they are.
 Tensor converted(const Tensor& t, DType dtype);
 
-// Shape, type and every bit are equal.
-bool same_bytes(const Tensor& a, const Tensor& b);
-
 // A case's outputs, and for each defined output the gradients of the differentiated inputs, as
 // (input, gradient), copied.
 struct CaseResults {
@@ -36,9 +33,6 @@ struct CaseResults {
 // Runs the case on these inputs instead of its own, forward and backward. The cotangents are random
 // numbers that `rounded` can hold.
 CaseResults results(const Case& c, std::span<const Tensor> inputs, DType rounded);
-
-// f(x) + f(x): every input is used twice, so its gradient has to be added up.
-TensorFunction used_twice(const TensorFunction& f);
 
 inline constexpr const char* kEmptyResult = "nothing depends on it: the result is empty";
 

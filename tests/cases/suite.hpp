@@ -16,7 +16,7 @@ struct SuiteRow {
   std::string op;
   std::string case_name;
   int input = 0;  // the gradient of this one is checked; -1: the values
-  // An oracle's name, a claim of structure.hpp ("structure/alone", ...), "ulp" or "covered".
+  // The name of an oracle or claim ("structure/alone", ...), "structure/nan", "ulp" or "covered".
   std::string check;
   std::string dtype;   // of the tensors: "f64", "f32", "bf16"
   std::string device;  // "cpu", "cuda"

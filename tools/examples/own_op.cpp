@@ -104,7 +104,7 @@ int main() {
   const GradcheckReport report = gradcheck(
       [](std::span<const Tensor> in) { return std::vector{bone_lengths(in[0])}; }, inputs, options);
   for (const Finding& finding : report.findings) {
-    std::printf("%-12s %-8s %.1e\n", name(finding.oracle), name(finding.verdict), finding.error);
+    std::printf("%-21s %-8s %.1e\n", name(finding.oracle), name(finding.verdict), finding.error);
   }
   std::fputs(report.failures().c_str(), stdout);
   return report.passed() ? 0 : 1;
