@@ -10,18 +10,25 @@ namespace posetape::data {
 namespace {
 
 // Python 2 calls the module of built-in functions __builtin__, numpy 2 its core _core.
-constexpr std::array<std::string_view, 9> kGlobals{"numpy.ndarray",
-                                                   "numpy.dtype",
-                                                   "numpy.core.multiarray._reconstruct",
-                                                   "numpy._core.multiarray._reconstruct",
-                                                   "numpy.core.multiarray.scalar",
-                                                   "numpy._core.multiarray.scalar",
-                                                   "_codecs.encode",
-                                                   "__builtin__.bytes",
-                                                   "builtins.bytes"};
+constexpr std::array<std::string_view, 11> kGlobals{"numpy.ndarray",
+                                                    "numpy.dtype",
+                                                    "numpy.core.multiarray._reconstruct",
+                                                    "numpy._core.multiarray._reconstruct",
+                                                    "numpy.core.numeric._frombuffer",
+                                                    "numpy._core.numeric._frombuffer",
+                                                    "numpy.core.multiarray.scalar",
+                                                    "numpy._core.multiarray.scalar",
+                                                    "_codecs.encode",
+                                                    "__builtin__.bytes",
+                                                    "builtins.bytes"};
 
 bool is_call(const PickleValue& value, std::string_view name) {
   return value.kind() == PickleKind::call && value.function() == name;
+}
+// Protocol 5: the function has all that the state has in other protocols.
+bool is_buffer(const PickleValue& value) {
+  return is_call(value, "numpy.core.numeric._frombuffer") ||
+         is_call(value, "numpy._core.numeric._frombuffer");
 }
 bool is_scalar(const PickleValue& value) {
   return is_call(value, "numpy.core.multiarray.scalar") ||
@@ -74,19 +81,30 @@ struct Array {
   PickleValue elements;
 };
 
+std::vector<std::int64_t> shape_of(const PickleValue& value, const std::string& where) {
+  std::vector<std::int64_t> shape;
+  if (value.size() > 32) fail("{}: has {} dimensions, 32 at most", where, value.size());
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    shape.push_back(value[i].integer());
+    if (shape.back() < 0) fail("{}: has the shape {}", where, shape_text(shape));
+  }
+  return shape;
+}
+
 Array open_array(const PickleValue& value, const std::string& where) {
+  if (is_buffer(value)) {
+    const PickleValue arguments = value.arguments();
+    return {{descr_of(arguments[1], where), arguments[3].text() == "F",
+             shape_of(arguments[2], where), 0},
+            arguments[0]};
+  }
   const std::optional<PickleValue> state = is_array(value) ? value.state() : std::nullopt;
   if (!state) {
     fail("{}: expected a numpy array, found {}; write it as VideoPose3D's files are", where,
          kind_name(value.kind()));
   }
-  const PickleValue shape = (*state)[1];
   NpyHeader header;
-  if (shape.size() > 32) fail("{}: has {} dimensions, 32 at most", where, shape.size());
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    header.shape.push_back(shape[i].integer());
-    if (header.shape.back() < 0) fail("{}: has the shape {}", where, shape_text(header.shape));
-  }
+  header.shape = shape_of((*state)[1], where);
   header.descr = descr_of((*state)[2], where);
   const PickleValue order = (*state)[3];
   header.fortran_order =
@@ -101,7 +119,7 @@ std::span<const std::string_view> numpy_globals() {
 }
 
 bool is_array(const PickleValue& value) {
-  return is_call(value, "numpy.core.multiarray._reconstruct") ||
+  return is_buffer(value) || is_call(value, "numpy.core.multiarray._reconstruct") ||
          is_call(value, "numpy._core.multiarray._reconstruct");
 }
 

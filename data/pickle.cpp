@@ -21,6 +21,7 @@ struct Value {
   PickleKind kind = PickleKind::none;
   Node first = kNone;              // arguments of a call, id of a persistent
   Node state = kNone;              // of a call
+  Node elements = kNone;           // of a call: a list
   std::uint32_t children = kNone;  // index of its list of elements, where it has one
   std::int64_t integer = 0;        // also boolean
   double real = 0;
@@ -102,10 +103,31 @@ enum Op : unsigned char {
   SHORT_BINUNICODE = 0x8c,
   BINUNICODE8 = 0x8d,
   BINBYTES8 = 0x8e,
+  EMPTY_SET = 0x8f,
+  ADDITEMS = 0x90,
+  FROZENSET = 0x91,
+  NEWOBJ_EX = 0x92,
   STACK_GLOBAL = 0x93,
   MEMOIZE = 0x94,
   FRAME = 0x95,
+  BYTEARRAY8 = 0x96,
 };
+
+// Modules of Python that run commands, start programs or reach the net, and those of the built-in
+// functions that run code or open files. No weights need them. This is no safeguard, since nothing
+// is called here: it tells whoever has such a file what it would do elsewhere.
+bool runs_commands(std::string_view module, std::string_view name) {
+  constexpr std::array<std::string_view, 18> kModules{
+      "os",       "posix",  "nt",         "subprocess", "sys",  "shutil",
+      "socket",   "pty",    "runpy",      "ctypes",     "code", "codeop",
+      "commands", "popen2", "webbrowser", "importlib",  "imp",  "asyncio"};
+  constexpr std::array<std::string_view, 8> kFunctions{
+      "eval", "exec", "execfile", "compile", "open", "__import__", "input", "breakpoint"};
+  if (module == "builtins" || module == "__builtin__" || module == "io") {
+    return std::ranges::find(kFunctions, name) != kFunctions.end();
+  }
+  return std::ranges::find(kModules, module.substr(0, module.find('.'))) != kModules.end();
+}
 
 void append_utf8(std::string& text, std::uint32_t code) {
   const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (code >> shift & 0x3f)); };
@@ -137,7 +159,9 @@ class Parser {
       step(op);
     }
     const Node top = pop();
-    return {PickleValue(document_, top), at_};
+    std::vector<PickleValue> persistent;
+    for (const Node node : persistent_) persistent.emplace_back(document_, node);
+    return {PickleValue(document_, top), at_, std::move(persistent)};
   }
 
  private:
@@ -259,8 +283,20 @@ class Parser {
   }
 
   void append(std::span<const Node> children) {
-    const Node parent = top();
+    Node parent = top();
+    if (at(parent).kind == PickleKind::call && options_.any_class) {
+      if (at(parent).elements == kNone) {
+        const Node list = add({.kind = PickleKind::list, .content = {}});
+        at(parent).elements = list;
+      }
+      parent = at(parent).elements;
+    }
     if (at(parent).kind != PickleKind::list) damaged("elements for what is no list");
+    link(parent, children);
+  }
+  void add_items(std::span<const Node> children) {
+    const Node parent = top();
+    if (at(parent).kind != PickleKind::set) damaged("elements for what is no set");
     link(parent, children);
   }
   void set_items(std::span<const Node> children) {
@@ -276,7 +312,14 @@ class Parser {
 
   void push_global(std::string_view module, std::string_view name) {
     std::string full = std::string(module) + "." + std::string(name);
-    if (std::ranges::find(options_.globals, full) == options_.globals.end()) {
+    const bool listed = std::ranges::find(options_.globals, full) != options_.globals.end();
+    if (!listed && options_.any_class && runs_commands(module, name)) {
+      fail(
+          "{}: the pickle wants '{}', which is refused: Python would run it, and no weights need "
+          "it; don't load the file there either",
+          where(), printable(full));
+    }
+    if (!listed && !options_.any_class) {
       fail(
           "{}: the pickle wants '{}', which is refused, for a pickle could run any code; save "
           "plain numbers and numpy arrays",
@@ -284,13 +327,27 @@ class Parser {
     }
     push_content(PickleKind::global, keep(std::move(full)));
   }
+  // The name of what is called. PyTorch's old format keeps the class of a module elsewhere, under
+  // the id ('module', class, ...).
+  std::optional<std::span<const std::byte>> callee(Node function) {
+    const Value& value = at(function);
+    if (value.kind == PickleKind::global) return value.content;
+    if (!options_.any_class) return std::nullopt;
+    if (value.kind == PickleKind::call) return bytes_of("");
+    if (value.kind != PickleKind::persistent) return std::nullopt;
+    const std::uint32_t index = at(value.first).children;
+    if (index == kNone || document_->children[index].size() < 2) return std::nullopt;
+    const Value& type = at(document_->children[index][1]);
+    if (type.kind != PickleKind::global) return std::nullopt;
+    return type.content;
+  }
   void call() {
     const Node arguments = pop();
-    const Node function = pop();
-    if (at(function).kind != PickleKind::global || at(arguments).kind != PickleKind::tuple) {
+    const auto function = callee(pop());
+    if (!function || at(arguments).kind != PickleKind::tuple) {
       damaged("a call of what is no function");
     }
-    push(Value{.kind = PickleKind::call, .first = arguments, .content = at(function).content});
+    push(Value{.kind = PickleKind::call, .first = arguments, .content = *function});
   }
   void build() {
     const Node state = pop();
@@ -304,6 +361,7 @@ class Parser {
            where());
     }
     push(Value{.kind = PickleKind::persistent, .first = id, .content = {}});
+    persistent_.push_back(stack_.back());
   }
 
   // ---- The memo ----
@@ -400,8 +458,8 @@ class Parser {
   void step(Op op) {
     switch (op) {
       case PROTO:
-        if (const std::uint64_t version = number(1); version > 4) {
-          fail("{}: a pickle of protocol {}, 0 to 4 are read; write it with protocol=4", where(),
+        if (const std::uint64_t version = number(1); version > 5) {
+          fail("{}: a pickle of protocol {}, 0 to 5 are read; write it with protocol=4", where(),
                version);
         }
         return;
@@ -461,6 +519,7 @@ class Parser {
       case SHORT_BINBYTES:
         return push_content(PickleKind::bytes, counted(1));
       case BINBYTES8:
+      case BYTEARRAY8:
         return push_content(PickleKind::bytes, counted(8));
       case SHORT_BINUNICODE:
         return push_content(PickleKind::text, counted(1));
@@ -475,6 +534,10 @@ class Parser {
         return push(PickleKind::tuple);
       case EMPTY_DICT:
         return push(PickleKind::dict);
+      case EMPTY_SET:
+        return push(PickleKind::set);
+      case FROZENSET:
+        return push_collection(PickleKind::set, pop_mark());
       case LIST:
         return push_collection(PickleKind::list, pop_mark());
       case TUPLE:
@@ -496,6 +559,8 @@ class Parser {
       }
       case APPENDS:
         return append(pop_mark());
+      case ADDITEMS:
+        return add_items(pop_mark());
       case SETITEM: {
         const Node value = pop();
         const std::array entry{pop(), value};
@@ -534,6 +599,9 @@ class Parser {
       case REDUCE:
       case NEWOBJ:
         return call();
+      case NEWOBJ_EX:
+        if (at(pop()).kind != PickleKind::dict) damaged("named arguments that are no dict");
+        return call();
       case BUILD:
         return build();
       case PERSID: {
@@ -555,6 +623,7 @@ class Parser {
   std::size_t spent_ = 0;
   std::vector<Node> stack_;
   std::vector<std::size_t> marks_;  // sizes of the stack
+  std::vector<Node> persistent_;
   std::unordered_map<std::uint64_t, Node> memo_;
 };
 
@@ -576,9 +645,9 @@ std::span<const Node> children_of(const PickleDocument& document, Node node) {
 }  // namespace
 
 std::string_view kind_name(PickleKind kind) {
-  constexpr std::array<std::string_view, 13> kNames{
-      "None",   "a bool",  "an integer", "a long integer", "a float", "a text",         "bytes",
-      "a list", "a tuple", "a dict",     "a global",       "a call",  "a stored object"};
+  constexpr std::array<std::string_view, 14> kNames{
+      "None",   "a bool",  "an integer", "a long integer", "a float",  "a text", "bytes",
+      "a list", "a tuple", "a set",      "a dict",         "a global", "a call", "a stored object"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -614,6 +683,7 @@ std::size_t PickleValue::size() const {
   switch (kind()) {
     case PickleKind::list:
     case PickleKind::tuple:
+    case PickleKind::set:
       return count;
     case PickleKind::dict:
     case PickleKind::call:
@@ -623,7 +693,7 @@ std::size_t PickleValue::size() const {
   }
 }
 PickleValue PickleValue::operator[](std::size_t i) const {
-  if (kind() != PickleKind::list && kind() != PickleKind::tuple) {
+  if (kind() != PickleKind::list && kind() != PickleKind::tuple && kind() != PickleKind::set) {
     wrong_kind(*document_, kind(), "a list or a tuple");
   }
   const auto children = children_of(*document_, node_);
@@ -672,6 +742,12 @@ PickleValue PickleValue::arguments() const {
 std::optional<PickleValue> PickleValue::state() const {
   if (kind() != PickleKind::call) wrong_kind(*document_, kind(), "a call");
   const Node node = value_of(*document_, node_).state;
+  if (node == kNone) return std::nullopt;
+  return PickleValue(document_, node);
+}
+std::optional<PickleValue> PickleValue::elements() const {
+  if (kind() != PickleKind::call) wrong_kind(*document_, kind(), "a call");
+  const Node node = value_of(*document_, node_).elements;
   if (node == kNone) return std::nullopt;
   return PickleValue(document_, node);
 }

@@ -1,9 +1,9 @@
-// Python pickles, read as inert data. Source: Python's Lib/pickletools.py, protocols 0 to 4.
+// Python pickles, read as inert data. Source: Python's Lib/pickletools.py, protocols 0 to 5.
 //
 // A pickle is a program that may call any function of Python. Here nothing is called: a global is
-// a name from a list, a call is a node that holds the function's name and its arguments, and what
-// it means is the business of whoever reads the tree (numpy_pickle.hpp). A name that is not on the
-// list is refused.
+// a name, a call is a node that holds the function's name and its arguments, and what it means is
+// the business of whoever reads the tree (numpy_pickle.hpp, torch_file.hpp). Which names may occur
+// is the reader's choice: those of a list, or all but such as run commands.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +18,9 @@
 
 namespace posetape::data {
 
-// `bytes` is also a str of Python 2. `global` is a name alone; `call` a function's name with
-// arguments, and where the pickle has them the state and the entries that the result got;
-// `persistent` an object that is stored elsewhere, known by its id.
+// `bytes` is also a str of Python 2. `global` is a name alone; `call` a function's or class's name
+// with arguments, and where the pickle has them the state, the entries and the elements that the
+// result got; `persistent` an object that is stored elsewhere, known by its id.
 enum class PickleKind {
   none,
   boolean,
@@ -31,6 +31,7 @@ enum class PickleKind {
   bytes,
   list,
   tuple,
+  set,
   dict,
   global,
   call,
@@ -42,6 +43,9 @@ std::string_view kind_name(PickleKind kind);  // "a list", "an integer", ...
 struct PickleOptions {
   // The globals that may occur, as "module.name".
   std::span<const std::string_view> globals;
+  // Others may occur as well, so that objects of any class can be passed over. Names of modules
+  // that run commands are refused all the same: they would do so where Python opens the file.
+  bool any_class = false;
   bool persistent_ids = false;
   // Values, and links between them. One takes some 64 bytes.
   std::size_t most_values = std::size_t{1} << 22;
@@ -65,16 +69,18 @@ class PickleValue {
   std::span<const std::byte> bytes() const;  // the same, and of a long_integer, which is
                                              // little-endian in two's complement
 
-  // Elements of a list or a tuple, entries of a dict or a call.
+  // Elements of a list, a tuple or a set, entries of a dict or a call.
   std::size_t size() const;
-  PickleValue operator[](std::size_t i) const;  // list, tuple
+  PickleValue operator[](std::size_t i) const;  // list, tuple, set
   PickleValue key(std::size_t i) const;         // dict, call; i < size()
   PickleValue value(std::size_t i) const;
   std::optional<PickleValue> find(std::string_view key) const;  // by a key that is text
 
-  std::string_view function() const;         // "module.name" of a global or a call
-  PickleValue arguments() const;             // of a call; the id of a persistent
-  std::optional<PickleValue> state() const;  // of a call
+  // "module.name" of a global or a call; "" of a call of what another one made.
+  std::string_view function() const;
+  PickleValue arguments() const;                // of a call; the id of a persistent
+  std::optional<PickleValue> state() const;     // of a call
+  std::optional<PickleValue> elements() const;  // of a call: a list
   // Which value of the pickle it is: equal where a tree holds one value in several places.
   std::uint32_t id() const { return node_; }
   const std::string& where() const;  // for messages
@@ -86,13 +92,14 @@ class PickleValue {
 
 struct Pickle {
   PickleValue value;
-  std::size_t length;  // bytes that it takes
+  std::size_t length;                   // bytes that it takes
+  std::vector<PickleValue> persistent;  // every object that is stored elsewhere, in order
 };
 
 // Reads the pickle at the start of `bytes`, which must outlive all values. `where` starts every
-// message. Throws Error on other globals, opcodes of protocol 5, persistent ids and extensions
-// where not allowed, and on anything damaged or cut off. Time and memory are bounded by the bytes
-// and by `most_values`; nothing recurses.
+// message. Throws Error on other globals, persistent ids where not allowed, extensions, buffers
+// outside of the pickle, and on anything damaged or cut off. Time and memory are bounded by the
+// bytes and by `most_values`; nothing recurses.
 Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& where,
                     const PickleOptions& options);
 

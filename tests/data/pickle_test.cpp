@@ -73,7 +73,7 @@ TEST_CASE("no global is read that is not allowed, and its name is said") {
   CHECK_MESSAGE_PARTS(parse("ca\x01\x1b[31m\nb\n."), "'a??[31m.b'");
   CHECK_MESSAGE_PARTS(parse("c" + std::string(5000, 'x') + "\nb\n."), "xxx...'");
   CHECK_MESSAGE_PARTS(parse("Pid\n."), "outside");
-  CHECK_MESSAGE_PARTS(parse("\x80\x05N."), "protocol 5", "protocol=4");
+  CHECK_MESSAGE_PARTS(parse("\x80\x06N."), "protocol 6", "protocol=4");
 
   const PickleOptions options{.globals = kOrdered};
   const Pickle pickle = parse("ccollections\nOrderedDict\n)R(U\x01kK\x07u}b.", options);
@@ -84,6 +84,69 @@ TEST_CASE("no global is read that is not allowed, and its name is said") {
   // Nothing but a name from the list can be called.
   CHECK_MESSAGE_PARTS(parse("S'eval'\n)R.", options), "no function");
   CHECK_MESSAGE_PARTS(parse("ccollections\nOrderedDict\n)R)R.", options), "no function");
+}
+
+TEST_CASE("objects of any class are data where they may occur, but what runs commands is refused") {
+  using namespace std::string_literals;
+  const PickleOptions any{.globals = {}, .any_class = true};
+  // argparse.Namespace(lr=7), by a state that is a dict.
+  const PickleValue space = parse("cargparse\nNamespace\n)\x81}U\x02lrK\x07sb.", any).value;
+  CHECK(space.function() == "argparse.Namespace");
+  CHECK(space.state()->find("lr")->integer() == 7);
+  CHECK(space.size() == 0);
+  CHECK_FALSE(space.elements());
+  // collections.deque, by elements; a dict of a class, by entries and a state.
+  const PickleValue deque = parse(
+                                "ccollections\ndeque\n)R(K\x01K\x02"
+                                "eK\x03"
+                                "a.",
+                                any)
+                                .value;
+  REQUIRE(deque.elements()->size() == 3);
+  CHECK((*deque.elements())[2].integer() == 3);
+  CHECK(deque.size() == 0);
+  const PickleValue dict = parse("cmine\nConfig\n)\x81U\x01kK\x07s}b.", any).value;
+  CHECK(dict.find("k")->integer() == 7);
+  // With named arguments; by calling what a call has made; the same of a stored class.
+  CHECK(parse("cmine\nA\n)}\x92.", any).value.function() == "mine.A");
+  CHECK(parse("cbuiltins\ngetattr\n(cmine\nA\nU\x01xtR)R.", any).value.function().empty());
+  const PickleOptions stored{.globals = {}, .any_class = true, .persistent_ids = true};
+  const Pickle module = parse("(U\x06modulecnet\nModel\ntQ)\x81.", stored);
+  CHECK(module.value.function() == "net.Model");
+  REQUIRE(module.persistent.size() == 1);
+  CHECK(module.persistent[0].arguments()[0].text() == "module");
+  CHECK_MESSAGE_PARTS(parse("U\x01xQ)\x81.", stored), "no function");
+  CHECK_MESSAGE_PARTS(parse("(tQ)\x81.", stored), "no function");
+
+  for (const char* name : {"os\nsystem", "posix\nsystem", "nt\nsystem", "subprocess\nPopen",
+                           "builtins\neval", "__builtin__\nexecfile", "builtins\n__import__",
+                           "runpy\nrun_path", "ctypes.util\nfind_library", "io\nopen"}) {
+    CAPTURE(name);
+    CHECK_MESSAGE_PARTS(parse("c" + std::string(name) + "\n.", any), "which is refused",
+                        "Python would run it");
+  }
+  // What is listed is allowed all the same, what is not and may not be any class is refused.
+  constexpr std::array<std::string_view, 1> kListed{"os.system"};
+  CHECK(parse("cos\nsystem\n.", {.globals = kListed, .any_class = true}).value.function() ==
+        "os.system");
+  CHECK_MESSAGE_PARTS(parse("cargparse\nNamespace\n."), "'argparse.Namespace'", "refused");
+}
+
+TEST_CASE("sets and byte arrays of a pickle come back") {
+  // {1, 2}, frozenset({3}), bytearray(b'xyz') of protocol 5.
+  const PickleValue all = parse(std::string("\x80\x05\x8f(K\x01K\x02\x90(K\x03\x91"
+                                            "\x96\x03\0\0\0\0\0\0\0xyz\x87.",
+                                            27))
+                              .value;
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].kind() == PickleKind::set);
+  REQUIRE(all[0].size() == 2);
+  CHECK(all[0][1].integer() == 2);
+  CHECK(all[1].kind() == PickleKind::set);
+  CHECK(all[1][0].integer() == 3);
+  CHECK(all[2].text() == "xyz");
+  CHECK_MESSAGE_PARTS(parse("](K\x01\x90."), "no set");
+  CHECK_MESSAGE_PARTS(parse("\x97."), "opcode 0x97");
 }
 
 TEST_CASE("a damaged pickle is refused wherever it is cut") {
