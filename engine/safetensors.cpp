@@ -15,6 +15,8 @@
 
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
+#include "engine/foreign_safetensors.hpp"
+#include "engine/small_float.hpp"
 
 namespace posetape {
 namespace {
@@ -39,6 +41,28 @@ struct FormatName {
 constexpr std::array kDTypes = {FormatName{"F64", DType::f64}, FormatName{"F32", DType::f32},
                                 FormatName{"BF16", DType::bf16}, FormatName{"I32", DType::i32}};
 
+// What others write: read as F32, or only passed over.
+struct OtherFormat {
+  const char* text;
+  std::uint64_t size;  // bytes an element
+  const SmallFloat* format = nullptr;
+};
+constexpr std::array kOthers = {OtherFormat{"F16", 2, &kF16},
+                                OtherFormat{"F8_E4M3", 1, &kF8E4M3},
+                                OtherFormat{"F8_E5M2", 1, &kF8E5M2},
+                                OtherFormat{"F8_E4M3FNUZ", 1, &kF8E4M3Fnuz},
+                                OtherFormat{"F8_E5M2FNUZ", 1, &kF8E5M2Fnuz},
+                                OtherFormat{"F8_E8M0", 1},
+                                OtherFormat{"I64", 8},
+                                OtherFormat{"U64", 8},
+                                OtherFormat{"U32", 4},
+                                OtherFormat{"I16", 2},
+                                OtherFormat{"U16", 2},
+                                OtherFormat{"I8", 1},
+                                OtherFormat{"U8", 1},
+                                OtherFormat{"BOOL", 1},
+                                OtherFormat{"C64", 8}};
+
 const char* format_name(DType dtype) {
   const auto found = std::ranges::find(kDTypes, dtype, &FormatName::dtype);
   if (found == kDTypes.end()) fail("safetensors cannot hold {}; convert it to f64", name(dtype));
@@ -49,6 +73,7 @@ const char* format_name(DType dtype) {
 struct Entry {
   std::string name;
   DType dtype = DType::f32;
+  const OtherFormat* other = nullptr;  // what the file has in place of the dtype
   Shape shape;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
@@ -56,7 +81,8 @@ struct Entry {
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), stream_(path, std::ios::binary) {
+  Reader(const std::string& path, std::vector<PassedOver>* others)
+      : path_(path), others_(others), stream_(path, std::ios::binary) {
     const int code = errno;
     std::error_code error;
     if (!stream_) {
@@ -75,9 +101,13 @@ class Reader {
     }
     check_layout(entries);
     for (const Entry& e : entries) {
+      if (e.other != nullptr && e.other->format == nullptr) {
+        others_->push_back({e.name, e.other->text});
+        continue;
+      }
       Tensor t = Tensor::empty(e.shape, e.dtype);
       stream_.seekg(static_cast<std::streamoff>(data_start_ + e.begin));
-      load(t.raw(), t.bytes());
+      e.other == nullptr ? load(t.raw(), t.bytes()) : load_small(*e.other, t);
       file.tensors.emplace_back(e.name, std::move(t));
     }
     return file;
@@ -92,6 +122,15 @@ class Reader {
   void load(void* to, std::uint64_t bytes) {
     stream_.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
     if (!stream_) refuse("reading failed; check the disk");
+  }
+
+  void load_small(const OtherFormat& from, const Tensor& to) {
+    std::vector<unsigned char> bytes(static_cast<std::size_t>(to.size()) * from.size);
+    load(bytes.data(), bytes.size());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(to.size()); ++i) {
+      const unsigned char* at = bytes.data() + i * from.size;
+      to.data<float>()[i] = from.format->value(from.size == 1 ? *at : *at | at[1] << 8);
+    }
   }
 
   Json read_header() {
@@ -170,10 +209,18 @@ class Reader {
     const auto known = std::ranges::find(
         kDTypes, text, [](const FormatName& f) { return std::string_view(f.text); });
     if (known == kDTypes.end()) {
-      refuse("tensor '{}' holds {}; F64, F32, BF16 and I32 can be read, convert it to one of them",
-             name, text);
+      const auto other = std::ranges::find(
+          kOthers, text, [](const OtherFormat& f) { return std::string_view(f.text); });
+      if (other == kOthers.end() || others_ == nullptr) {
+        refuse(
+            "tensor '{}' holds {}; F64, F32, BF16 and I32 can be read, convert it to one of them",
+            name, text);
+      }
+      e.other = &*other;
+    } else {
+      e.dtype = known->dtype;
     }
-    e.dtype = known->dtype;
+    const std::uint64_t size = e.other != nullptr ? e.other->size : size_of(e.dtype);
     e.begin = offsets[0].get<std::uint64_t>();
     e.end = offsets[1].get<std::uint64_t>();
     if (shape.size() > kMaxRank) {
@@ -186,14 +233,15 @@ class Reader {
     std::uint64_t elements = 1;
     for (const Json& x : shape) {
       const auto dim = x.get<std::uint64_t>();
-      const std::uint64_t room = std::numeric_limits<std::int64_t>::max() /
-                                 std::max<std::uint64_t>(1, elements * size_of(e.dtype));
+      const std::uint64_t room =
+          std::numeric_limits<std::int64_t>::max() /
+          std::max<std::uint64_t>(1, elements * std::max(size, size_of(e.dtype)));
       if (dim > room) refuse("tensor '{}' has an impossible shape {}", name, shape.dump());
       elements *= dim;
       dims.push_back(static_cast<Index>(dim));
     }
     e.shape = Shape(dims);
-    const std::uint64_t bytes = elements * size_of(e.dtype);
+    const std::uint64_t bytes = elements * size;
     if (e.end < e.begin || e.end - e.begin != bytes) {
       refuse(
           "tensor '{}' of shape {} needs {} bytes, but its data_offsets are [{}, {}]; write the "
@@ -240,6 +288,7 @@ class Reader {
   }
 
   std::string path_;
+  std::vector<PassedOver>* others_;
   std::ifstream stream_;
   std::uint64_t size_ = 0;
   std::uint64_t data_start_ = 0;
@@ -262,7 +311,11 @@ const Tensor& TensorFile::at(std::string_view name) const {
 }
 
 TensorFile read_safetensors(const std::string& path) {
-  return Reader(path).read();
+  return Reader(path, nullptr).read();
+}
+
+TensorFile read_foreign_safetensors(const std::string& path, std::vector<PassedOver>& passed_over) {
+  return Reader(path, &passed_over).read();
 }
 
 void write_safetensors(const std::string& path, const TensorFile& file) {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <limits>
 
 #include "engine/error.hpp"
+#include "engine/foreign_safetensors.hpp"
 
 using namespace posetape;
 using doctest::Contains;
@@ -239,6 +241,80 @@ TEST_CASE("safetensors: element types that are not read") {
                       "of them",
                       type));
   }
+}
+
+TEST_CASE("safetensors: 16 and 8 bits become f32, every value of them") {
+  const Place place;
+  const auto read = [&](const std::string& type, std::uint64_t count, std::size_t size) {
+    std::string data;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      data += static_cast<char>(i & 0xff);
+      if (size == 2) data += static_cast<char>(i >> 8);
+    }
+    const std::string header =
+        fmt::format(R"({{"x": {{"dtype": "{}", "shape": [{}], "data_offsets": [0, {}]}}}})", type,
+                    count, count * size);
+    put(place.file(), length_prefix(header.size()) + header + data);
+    std::vector<PassedOver> others;
+    const Tensor x = read_foreign_safetensors(place.file(), others).at("x");
+    REQUIRE(others.empty());
+    REQUIRE(x.dtype() == DType::f32);
+    return std::vector<float>(x.data<float>(), x.data<float>() + count);
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  // The compiler's own binary16 as the reference.
+  const std::vector<float> half = read("F16", 65536, 2);
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    const auto bits = static_cast<std::uint16_t>(i);
+    _Float16 expected;
+    std::memcpy(&expected, &bits, 2);
+    const auto wide = static_cast<float>(expected);
+    CHECK((wide == half[i] || (wide != wide && half[i] != half[i])));
+    CHECK((std::signbit(wide) == std::signbit(half[i]) || wide != wide));
+  }
+  // The extremes that the papers give.
+  const std::vector<float> e4m3 = read("F8_E4M3", 256, 1);
+  CHECK(e4m3[0x7e] == 448);
+  CHECK(e4m3[0x01] == std::ldexp(1.0f, -9));
+  CHECK(e4m3[0x08] == std::ldexp(1.0f, -6));
+  CHECK(e4m3[0xb8] == -1);
+  CHECK(std::isnan(e4m3[0x7f]));
+  CHECK(std::isnan(e4m3[0xff]));
+  const std::vector<float> e5m2 = read("F8_E5M2", 256, 1);
+  CHECK(e5m2[0x7b] == 57344);
+  CHECK(e5m2[0x01] == std::ldexp(1.0f, -16));
+  CHECK(e5m2[0x7c] == infinity);
+  CHECK(e5m2[0xfc] == -infinity);
+  CHECK(std::isnan(e5m2[0x7d]));
+  const std::vector<float> e4m3z = read("F8_E4M3FNUZ", 256, 1);
+  CHECK(e4m3z[0x7f] == 240);
+  CHECK(std::isnan(e4m3z[0x80]));
+  CHECK(e4m3z[0x01] == std::ldexp(1.0f, -10));
+  const std::vector<float> e5m2z = read("F8_E5M2FNUZ", 256, 1);
+  CHECK(e5m2z[0x7f] == 57344);
+  CHECK(std::isnan(e5m2z[0x80]));
+  CHECK(e5m2z[0x01] == std::ldexp(1.0f, -17));
+}
+
+TEST_CASE("safetensors: tensors of other types are passed over where that is asked for") {
+  const Place place;
+  put(place.file(), raw(R"({"n": {"dtype": "I64", "shape": [2], "data_offsets": [0, 16]},)"
+                        R"( "x": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},)"
+                        R"( "b": {"dtype": "BOOL", "shape": [3], "data_offsets": [24, 27]}})",
+                        27));
+  std::vector<PassedOver> others;
+  const TensorFile file = read_foreign_safetensors(place.file(), others);
+  REQUIRE(file.tensors.size() == 1);
+  CHECK(file.tensors[0].first == "x");
+  REQUIRE(others.size() == 2);
+  CHECK(others[0].name == "n");
+  CHECK(others[0].what == "I64");
+  CHECK(others[1].what == "BOOL");
+  CHECK_THROWS_WITH_AS(read_safetensors(place.file()), Contains("tensor 'n' holds I64"), Error);
+  // Their shapes and places are checked all the same.
+  put(place.file(), raw(R"({"n": {"dtype": "I64", "shape": [3], "data_offsets": [0, 16]}})", 16));
+  CHECK_THROWS_WITH_AS(read_foreign_safetensors(place.file(), others), Contains("needs 24 bytes"),
+                       Error);
 }
 
 TEST_CASE("safetensors: shapes and offsets that contradict each other or the file") {
