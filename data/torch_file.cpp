@@ -3,106 +3,121 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <map>
 #include <optional>
 #include <system_error>
 #include <unordered_set>
 #include <utility>
 
-#include "data/numpy_pickle.hpp"
 #include "data/pickle.hpp"
 #include "data/printable.hpp"
 #include "data/zip_reader.hpp"
 #include "engine/error.hpp"
+#include "engine/small_float.hpp"
 
 namespace posetape::data {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
-// ---- What a checkpoint's pickle may name ----
+// ---- Elements ----
 
-struct StorageType {
-  std::string_view name;
-  std::size_t size;  // bytes an element
+// What a storage or a tensor is made of: PyTorch's name, bytes an element, and as what it is read,
+// if at all.
+struct ElementType {
+  std::string_view storage, dtype;
+  std::size_t size = 1;
+  std::optional<DType> read;
+  const SmallFloat* small = nullptr;  // read as f32
 };
-constexpr std::array<StorageType, 10> kStorages{{{"torch.FloatStorage", 4},
-                                                 {"torch.DoubleStorage", 8},
-                                                 {"torch.HalfStorage", 2},
-                                                 {"torch.BFloat16Storage", 2},
-                                                 {"torch.LongStorage", 8},
-                                                 {"torch.IntStorage", 4},
-                                                 {"torch.ShortStorage", 2},
-                                                 {"torch.CharStorage", 1},
-                                                 {"torch.ByteStorage", 1},
-                                                 {"torch.BoolStorage", 1}}};
+// Types without a storage of their own are kept in an untyped one.
+constexpr std::array kTypes{ElementType{"FloatStorage", "float32", 4, DType::f32},
+                            ElementType{"DoubleStorage", "float64", 8, DType::f64},
+                            ElementType{"BFloat16Storage", "bfloat16", 2, DType::bf16},
+                            ElementType{"HalfStorage", "float16", 2, DType::f32, &kF16},
+                            ElementType{"", "float8_e4m3fn", 1, DType::f32, &kF8E4M3},
+                            ElementType{"", "float8_e5m2", 1, DType::f32, &kF8E5M2},
+                            ElementType{"", "float8_e4m3fnuz", 1, DType::f32, &kF8E4M3Fnuz},
+                            ElementType{"", "float8_e5m2fnuz", 1, DType::f32, &kF8E5M2Fnuz},
+                            ElementType{"LongStorage", "int64", 8, {}},
+                            ElementType{"IntStorage", "int32", 4, {}},
+                            ElementType{"ShortStorage", "int16", 2, {}},
+                            ElementType{"CharStorage", "int8", 1, {}},
+                            ElementType{"ByteStorage", "uint8", 1, {}},
+                            ElementType{"BoolStorage", "bool", 1, {}},
+                            ElementType{"ComplexDoubleStorage", "complex128", 16, {}},
+                            ElementType{"ComplexFloatStorage", "complex64", 8, {}},
+                            ElementType{"QInt8Storage", "qint8", 1, {}},
+                            ElementType{"QInt32Storage", "qint32", 4, {}},
+                            ElementType{"QUInt8Storage", "quint8", 1, {}},
+                            ElementType{"QUInt4x2Storage", "quint4x2", 1, {}},
+                            ElementType{"QUInt2x4Storage", "quint2x4", 1, {}},
+                            ElementType{"UntypedStorage", "", 1, {}}};
 
-constexpr std::string_view kTensor = "torch._utils._rebuild_tensor_v2";
-constexpr std::string_view kParameter = "torch._utils._rebuild_parameter";
-constexpr std::string_view kOrderedDict = "collections.OrderedDict";
-
-// Random states and the like that training code keeps are passed over, not made.
-constexpr std::array<std::string_view, 9> kPassedOver{
-    "numpy.random._pickle.__randomstate_ctor",
-    "numpy.random._pickle.__bit_generator_ctor",
-    "numpy.random._pickle.__generator_ctor",
-    "numpy.random._mt19937.MT19937",
-    "numpy.random._pcg64.PCG64",
-    "numpy.random.bit_generator.SeedSequence",
-    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
-    "numpy.random.mtrand.RandomState",
-    "collections.defaultdict"};
-
-const std::vector<std::string_view>& globals() {
-  static const std::vector<std::string_view> all = [] {
-    std::vector<std::string_view> names(numpy_globals().begin(), numpy_globals().end());
-    names.insert(names.end(), {kTensor, kParameter, kOrderedDict});
-    names.insert(names.end(), kPassedOver.begin(), kPassedOver.end());
-    for (const StorageType& storage : kStorages) names.push_back(storage.name);
-    return names;
-  }();
-  return all;
+std::string_view last_part(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
 }
 
-PickleOptions options() {
-  return {.globals = globals(), .persistent_ids = true};
-}
+// ---- Values ----
 
 bool is_call(const PickleValue& value, std::string_view name) {
   return value.kind() == PickleKind::call && value.function() == name;
 }
-bool is_tensor(const PickleValue& value) {
-  return is_call(value, kTensor) || is_call(value, kParameter);
-}
-bool is_dict(const PickleValue& value) {
-  return value.kind() == PickleKind::dict || is_call(value, kOrderedDict);
-}
 bool is_text(const PickleValue& value) {
   return value.kind() == PickleKind::text || value.kind() == PickleKind::bytes;
 }
+// Of any of PyTorch's kinds, whether it can be read or not.
+bool is_tensor(const PickleValue& value) {
+  return value.kind() == PickleKind::call &&
+         (value.function().starts_with("torch._utils._rebuild_") ||
+          value.function().starts_with("torch._tensor._rebuild_"));
+}
+
+// Pairs of a dict, of an object that has entries, or of an OrderedDict from Python 2, which has
+// them in its argument.
+std::vector<std::pair<PickleValue, PickleValue>> entries_of(const PickleValue& value) {
+  std::vector<std::pair<PickleValue, PickleValue>> entries;
+  for (std::size_t i = 0; i < value.size(); ++i) entries.emplace_back(value.key(i), value.value(i));
+  if (!is_call(value, "collections.OrderedDict")) return entries;
+  const PickleValue arguments = value.arguments();
+  if (arguments.size() != 1 || arguments[0].kind() != PickleKind::list) return entries;
+  for (std::size_t i = 0; i < arguments[0].size(); ++i) {
+    const PickleValue pair = arguments[0][i];
+    const bool is_pair = pair.kind() == PickleKind::list || pair.kind() == PickleKind::tuple;
+    if (is_pair && pair.size() == 2) entries.emplace_back(pair[0], pair[1]);
+  }
+  return entries;
+}
+bool has_entries(const PickleValue& value) {
+  return value.kind() == PickleKind::dict || value.kind() == PickleKind::call;
+}
+bool is_sequence(const PickleValue& value) {
+  return value.kind() == PickleKind::list || value.kind() == PickleKind::tuple ||
+         value.kind() == PickleKind::set;
+}
+
+// The attributes of an object, as the state that it was pickled with has them.
+std::optional<PickleValue> attribute(const PickleValue& object, std::string_view name) {
+  const auto state = object.state();
+  if (!state || state->kind() != PickleKind::dict) return std::nullopt;
+  return state->find(name);
+}
+bool is_module(const PickleValue& value) {
+  return value.kind() == PickleKind::call && attribute(value, "_parameters") &&
+         attribute(value, "_modules");
+}
+
+std::string described(const PickleValue& value) {
+  if (is_tensor(value)) return "a tensor";
+  if (value.kind() != PickleKind::call) return std::string(kind_name(value.kind()));
+  return "a " + printable(value.function());
+}
 
 // ---- Tensors ----
-
-// Elements of a storage, of one of kStorages.
-struct Storage {
-  std::size_t type = 0;
-  std::span<const std::byte> bytes;
-};
-
-float half_to_float(std::uint16_t half) {
-  const float sign = (half & 0x8000) != 0 ? -1.0f : 1.0f;
-  const int exponent = half >> 10 & 0x1f;
-  const auto fraction = static_cast<float>(half & 0x3ff);
-  if (exponent == 0) return sign * std::ldexp(fraction, -24);
-  if (exponent < 31) return sign * std::ldexp(fraction + 1024, exponent - 25);
-  return fraction == 0 ? sign * std::numeric_limits<float>::infinity()
-                       : std::numeric_limits<float>::quiet_NaN();
-}
 
 // A view of a storage: where each element is.
 struct View {
@@ -110,48 +125,6 @@ struct View {
   std::vector<Index> size, stride;
   Index count = 1;
 };
-
-// Reads the arguments of _rebuild_tensor_v2, checked against a storage of `available` elements.
-View view_of(const PickleValue& arguments, std::size_t available, const std::string& where) {
-  const auto limit = static_cast<std::int64_t>(available);
-  const auto bad = [&] {
-    fail("{}: the tensor does not fit its storage of {} elements; copy or write the file again",
-         where, available);
-  };
-  View view;
-  const std::int64_t offset = arguments[1].integer();
-  if (offset < 0 || offset > limit) bad();
-  view.offset = static_cast<std::size_t>(offset);
-  const PickleValue size = arguments[2];
-  const PickleValue stride = arguments[3];
-  if (size.size() > kMaxRank || stride.size() != size.size()) {
-    fail("{}: has {} dimensions, {} at most", where, size.size(), kMaxRank);
-  }
-  std::int64_t last = offset;  // the element that is furthest in the storage
-  bool empty = false;
-  for (std::size_t d = 0; d < size.size(); ++d) {
-    const std::int64_t extent = size[d].integer();
-    const std::int64_t step = stride[d].integer();
-    if (extent < 0 || step < 0 || extent > limit) bad();
-    view.size.push_back(extent);
-    view.stride.push_back(step);
-    empty = empty || extent == 0;
-  }
-  if (empty) {
-    view.count = 0;
-    return view;
-  }
-  for (std::size_t d = 0; d < view.size.size(); ++d) {
-    const std::int64_t extent = view.size[d];
-    if (extent > 1 && view.stride[d] > limit / (extent - 1)) bad();
-    last += (extent - 1) * view.stride[d];
-    // An expanded tensor, which holds an element many times, is no weight.
-    if (last >= limit || view.count > limit / extent) bad();
-    view.count *= extent;
-  }
-  if (last >= limit) bad();
-  return view;
-}
 
 // Calls f(i, element) with the place in the storage of each element i of the tensor, row-major.
 template <class F>
@@ -169,236 +142,231 @@ void each_element(const View& view, F f) {
   }
 }
 
+struct Storage {
+  std::span<const std::byte> bytes;
+  bool swapped = false;  // big-endian
+};
+
 template <class T>
 T element(const Storage& storage, std::size_t i) {
-  T value;
-  std::memcpy(&value, storage.bytes.data() + i * sizeof(T), sizeof(T));
-  return value;
+  std::array<std::byte, sizeof(T)> bytes;
+  std::memcpy(bytes.data(), storage.bytes.data() + i * sizeof(T), sizeof(T));
+  if (storage.swapped) std::ranges::reverse(bytes);
+  return std::bit_cast<T>(bytes);
 }
 
-Tensor make_tensor(const View& view, const Storage& storage, const std::string& where) {
-  const std::string_view type = kStorages[storage.type].name;
-  const auto fill = [&](DType dtype, auto convert) {
-    const Tensor tensor = Tensor::empty(Shape(std::span(view.size)), dtype);
-    auto* to = static_cast<std::byte*>(tensor.raw());
+Tensor make_tensor(const View& view, const ElementType& type, const Storage& storage,
+                   bool negative) {
+  const Tensor tensor = Tensor::empty(Shape(std::span(view.size)), *type.read);
+  auto* to = static_cast<std::byte*>(tensor.raw());
+  const auto fill = [&](auto convert) {
     each_element(view, [&](std::size_t i, std::size_t from) {
       const auto value = convert(from);
       std::memcpy(to + i * sizeof(value), &value, sizeof(value));
     });
-    return tensor;
   };
-  if (type == "torch.FloatStorage") {
-    return fill(DType::f32, [&](std::size_t i) { return element<float>(storage, i); });
-  }
-  if (type == "torch.DoubleStorage") {
-    return fill(DType::f64, [&](std::size_t i) { return element<double>(storage, i); });
-  }
-  if (type == "torch.HalfStorage") {
-    return fill(DType::f32,
-                [&](std::size_t i) { return half_to_float(element<std::uint16_t>(storage, i)); });
-  }
-  if (type == "torch.BFloat16Storage") {
-    return fill(DType::bf16, [&](std::size_t i) { return element<std::uint16_t>(storage, i); });
-  }
-  if (type == "torch.LongStorage") {
-    return fill(DType::i32, [&](std::size_t i) {
-      const auto value = element<std::int64_t>(storage, i);
-      if (value != static_cast<std::int32_t>(value)) {
-        fail("{}: the integer {} is beyond 32 bits; leave the tensor out", where, value);
-      }
-      return static_cast<std::int32_t>(value);
+  if (type.small != nullptr) {
+    const float sign = negative ? -1.0f : 1.0f;
+    fill([&](std::size_t i) {
+      return sign * type.small->value(type.size == 1 ? element<std::uint8_t>(storage, i)
+                                                     : element<std::uint16_t>(storage, i));
+    });
+  } else if (type.size == 8) {
+    const std::uint64_t sign = negative ? std::uint64_t{1} << 63 : 0;
+    fill([&](std::size_t i) { return element<std::uint64_t>(storage, i) ^ sign; });
+  } else if (type.size == 4) {
+    const std::uint32_t sign = negative ? 1u << 31 : 0;
+    fill([&](std::size_t i) { return element<std::uint32_t>(storage, i) ^ sign; });
+  } else {
+    const int sign = negative ? 0x8000 : 0;
+    fill([&](std::size_t i) {
+      return static_cast<std::uint16_t>(element<std::uint16_t>(storage, i) ^ sign);
     });
   }
-  if (type == "torch.IntStorage") {
-    return fill(DType::i32, [&](std::size_t i) { return element<std::int32_t>(storage, i); });
+  return tensor;
+}
+
+// The function that makes the tensor itself, with its arguments: parameters, subclasses and tensors
+// of other devices are wrapped around one. None if there is no such.
+struct Rebuild {
+  std::string_view function;
+  PickleValue arguments;
+};
+std::optional<Rebuild> unwrapped(PickleValue value) {
+  constexpr int kDepth = 8;  // a damaged file's may wrap itself
+  for (int i = 0; i < kDepth; ++i) {
+    if (value.kind() != PickleKind::call) return std::nullopt;
+    Rebuild call{value.function(), value.arguments()};
+    for (int j = 0; j < kDepth && last_part(call.function).starts_with("_rebuild_from_type"); ++j) {
+      call = {call.arguments[0].function(), call.arguments[2]};  // function, class, arguments
+    }
+    const std::string_view name = last_part(call.function);
+    if (!name.starts_with("_rebuild_parameter") &&
+        name != "_rebuild_device_tensor_from_cpu_tensor") {
+      return call;
+    }
+    value = call.arguments[0];
   }
-  fail("{}: elements of {} are not read; convert the tensor with .float()", where, type);
+  return std::nullopt;
 }
 
 // A reference to a storage: ('storage', type, key, location, elements).
 struct StorageName {
-  std::size_t type = 0;
+  const ElementType* type;
   std::string key;
-  std::int64_t count = 0;
 };
+bool is_storage(const PickleValue& value) {
+  return value.kind() == PickleKind::persistent && value.arguments().kind() == PickleKind::tuple &&
+         value.arguments()[0].text() == "storage";
+}
 StorageName storage_name(const PickleValue& value, const std::string& where) {
-  if (value.kind() != PickleKind::persistent || value.arguments().kind() != PickleKind::tuple ||
-      value.arguments()[0].text() != "storage") {
+  if (!is_storage(value)) {
     fail("{}: has no storage; write the file again with torch.save(model.state_dict(), ...)",
          where);
   }
   const PickleValue id = value.arguments();
-  const auto type = std::ranges::find(kStorages, id[1].function(), &StorageType::name);
-  if (type == kStorages.end()) {
+  const std::string_view name = last_part(id[1].function());
+  const auto type = std::ranges::find(kTypes, name, &ElementType::storage);
+  if (name.empty() || type == kTypes.end()) {
     fail("{}: has a storage of {}; convert the tensor with .float()", where,
          printable(id[1].function()));
   }
   if (id.size() > 5 && id[5].kind() != PickleKind::none) {
     fail("{}: is a part of another storage, as PyTorch 0.3 wrote; write the file again", where);
   }
-  const std::int64_t count = id[4].integer();
-  if (count < 0) fail("{}: has a storage of {} elements", where, count);
-  return {static_cast<std::size_t>(type - kStorages.begin()), std::string(id[2].text()), count};
+  return {&*type, std::string(id[2].text())};
 }
 
-// ---- The dict of weights ----
+// ---- The start of a file ----
 
-// Which of a checkpoint's values is the state_dict: itself, or the one dict of tensors in it.
-PickleValue state_dict(const PickleValue& top, const std::string& path) {
-  std::unordered_set<std::uint32_t> seen;
-  const auto holds_tensors = [&](const PickleValue& value) {
-    if (!is_dict(value) || !seen.insert(value.id()).second) return false;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      if (is_tensor(value.value(i))) return true;
-    }
-    return false;
-  };
-  if (holds_tensors(top)) return top;
-  std::optional<PickleValue> found;
-  std::string names;
-  for (std::size_t i = 0; is_dict(top) && i < top.size(); ++i) {
-    if (!is_text(top.key(i)) || !holds_tensors(top.value(i))) continue;
-    names += (found ? ", " : "") + printable(top.key(i).text());
-    if (found) {
-      fail("{}: has several sets of weights ({}); save the one that is wanted with torch.save",
-           path, names);
-    }
-    found = top.value(i);
-  }
-  if (!found) {
-    fail("{}: has no weights; write it with torch.save(model.state_dict(), ...)", path);
-  }
-  return *found;
-}
-
-// Reads all tensors; `storage(name, where)` finds a storage's bytes.
-template <class FindStorage>
-TensorFile read_weights(const PickleValue& top, const std::string& path, std::uint64_t file_size,
-                        FindStorage storage) {
-  const PickleValue weights = state_dict(top, path);
-  TensorFile file;
-  // A file may name one storage in many places: all tensors are at most a few times its size.
-  std::uint64_t left = 4 * file_size;
-  bool wrapped = true;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    PickleValue value = weights.value(i);
-    if (!is_tensor(value) || !is_text(weights.key(i))) continue;
-    const std::string name(weights.key(i).text());
-    const std::string where = fmt::format("{}: tensor '{}'", path, printable(name));
-    if (printable(name) != name) fail("{}: its name is too long or not printable", where);
-    if (is_call(value, kParameter)) value = value.arguments()[0];
-    if (!is_call(value, kTensor)) fail("{}: is no tensor; write the file again", where);
-    const StorageName reference = storage_name(value.arguments()[0], where);
-    const std::span<const std::byte> bytes = storage(reference, where);
-    const std::size_t size = kStorages[reference.type].size;
-    const View view = view_of(value.arguments(), bytes.size() / size, where);
-    const std::uint64_t cost = static_cast<std::uint64_t>(view.count) * size + size;
-    if (cost > left) fail("{}: one storage is used in too many places", where);
-    left -= cost;
-    file.tensors.emplace_back(name, make_tensor(view, {reference.type, bytes}, where));
-    wrapped = wrapped && name.starts_with("module.");
-  }
-  if (wrapped) {
-    for (auto& [name, tensor] : file.tensors) name.erase(0, std::string_view("module.").size());
-  }
-  std::vector<std::string_view> names;
-  for (const auto& [name, tensor] : file.tensors) names.push_back(name);
-  std::ranges::sort(names);
-  const auto twice = std::ranges::adjacent_find(names);
-  if (twice != names.end()) fail("{}: tensor '{}' occurs twice", path, *twice);
-  return file;
-}
-
-// ---- The two formats ----
-
-// A zip archive: NAME/data.pkl, and a storage each in NAME/data/KEY.
-TensorFile read_zip(const std::string& path) {
-  const ZipReader archive(path, "checkpoint");
-  constexpr std::string_view kPickle = "data.pkl";
-  const auto entry = std::ranges::find_if(archive.names(), [&](const std::string& name) {
-    return name == kPickle || name.ends_with("/data.pkl");
-  });
-  if (entry == archive.names().end()) {
-    fail("{}: a zip archive without data.pkl, so no checkpoint of PyTorch; check the name", path);
-  }
-  const std::string folder = entry->substr(0, entry->size() - kPickle.size());
-  if (const std::string order = folder + "byteorder"; archive.has(order)) {
-    const std::vector<std::byte> bytes = archive.read(order, path);
-    if (bytes.size() != 6) fail("{}: was written by a big-endian machine; write it again", path);
-  }
-  const std::vector<std::byte> pickle = archive.read(*entry, path);
-  const PickleValue top = parse_pickle(pickle, path, options()).value;
-
-  std::map<std::string, std::vector<std::byte>> storages;
-  std::uint64_t loaded = 0;
-  const std::uint64_t file_size = std::filesystem::file_size(path);
-  return read_weights(top, path, file_size, [&](const StorageName& name, const std::string& where) {
-    const std::string full = folder + "data/" + name.key;
-    if (!archive.has(full)) fail("{}: its storage is missing; copy or write the file again", where);
-    auto found = storages.find(full);
-    if (found == storages.end()) {
-      found = storages.emplace(full, archive.read(full, where)).first;
-      // Weights do not deflate, and PyTorch does not try to.
-      loaded += found->second.size();
-      if (loaded > 4 * file_size) fail("{}: unpacks to more than weights do", where);
-    }
-    return std::span<const std::byte>(found->second);
-  });
-}
-
-// Four pickles (magic number, version, machine, the checkpoint), one with the keys of the storages,
-// and the storages: for each its number of elements in 8 bytes, then the elements.
+// PyTorch's old format: four pickles (magic number, version, machine, the checkpoint), one with the
+// keys of the storages, and the storages, each its number of elements in 8 bytes, then these.
 constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-TensorFile read_legacy(const std::string& path, std::span<const std::byte> bytes) {
+// PROTO, FRAME with a length (from protocol 4 on), LONG1 of 10 bytes, the magic number.
+bool starts_as_legacy(std::string_view start) {
+  if (start.size() < 2 || start[0] != '\x80') return false;
+  start.remove_prefix(2);
+  if (start.starts_with('\x95')) start.remove_prefix(std::min<std::size_t>(9, start.size()));
+  return start.starts_with("\x8a\x0a") && start.substr(2).starts_with(kMagic);
+}
+std::string start_of(const std::string& path) {
+  std::string start(32, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  return start;
+}
+
+}  // namespace
+
+bool is_torch_file(const std::string& path) {
+  const std::string start = start_of(path);
+  return start.starts_with("PK\x03\x04") || starts_as_legacy(start);
+}
+
+struct TorchFile::Impl {
+  std::string path;
+  std::uint64_t left = 0;  // bytes that tensors may still take
+  std::vector<Dict> dicts;
+  std::vector<std::map<std::string, PickleValue>> tensors;  // of each dict
+  std::string contents, module;
+
+  // The zip format: NAME/data.pkl, and a storage each in NAME/data/KEY.
+  std::optional<ZipReader> archive;
+  std::string folder;
+  bool big_endian = false;
+  // The pickle of the zip format, the whole file of the other.
+  std::vector<std::byte> bytes;
+  std::map<std::string, std::vector<std::byte>, std::less<>> loaded;
+  std::map<std::string, std::span<const std::byte>, std::less<>> storages;
+
+  static PickleOptions options() {
+    return {.globals = {}, .any_class = true, .persistent_ids = true};
+  }
+
+  explicit Impl(const std::string& path);
+  PickleValue open_zip();
+  PickleValue open_legacy();
+  void search(const PickleValue& top);
+  std::span<const std::byte> storage(const StorageName& name, const std::string& where);
+  View view(const Rebuild& call, std::size_t available, std::size_t size, const std::string& where);
+  std::optional<std::string> read(const PickleValue& value, const std::string& name,
+                                  TensorFile& into);
+};
+
+TorchFile::Impl::Impl(const std::string& name) : path(name) {
+  std::error_code code;
+  const std::uintmax_t size = std::filesystem::file_size(path, code);
+  if (code) fail("{}: cannot be read ({}); check the name", path, code.message());
+  // A file may name one storage, or one element, in many places.
+  left = 4 * size + (std::uint64_t{1} << 28);
+  const std::string start = start_of(path);
+  if (start.starts_with("PK")) {
+    search(open_zip());
+  } else if (starts_as_legacy(start)) {
+    bytes.resize(static_cast<std::size_t>(size));
+    std::ifstream file(path, std::ios::binary);
+    if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
+      fail("{}: reading failed; check the disk", path);
+    }
+    search(open_legacy());
+  } else {
+    fail("{}: no checkpoint of PyTorch; write it with torch.save(model.state_dict(), ...)", path);
+  }
+}
+
+PickleValue TorchFile::Impl::open_zip() {
+  archive.emplace(path, "checkpoint");
+  constexpr std::string_view kPickle = "data.pkl";
+  const auto& names = archive->names();
+  const auto entry = std::ranges::find_if(names, [&](const std::string& name) {
+    return name == kPickle || name.ends_with("/data.pkl");
+  });
+  if (entry == names.end()) {
+    const std::string_view first = names.empty() ? std::string_view() : names.front();
+    fail(
+        "{}: a zip archive without data.pkl{}{}, so no checkpoint of PyTorch; if one is packed in "
+        "it, unpack it first",
+        path, first.empty() ? "" : ", which begins with ", printable(first));
+  }
+  folder = entry->substr(0, entry->size() - kPickle.size());
+  if (archive->has(folder + "constants.pkl")) {
+    fail(
+        "{}: a TorchScript archive (torch.jit.save), which is code; save its weights in Python: "
+        "torch.save(torch.jit.load(FILE).state_dict(), ...)",
+        path);
+  }
+  if (const std::string order = folder + "byteorder"; archive->has(order)) {
+    big_endian = archive->read(order, path).size() == 3;  // "big", else "little"
+  }
+  bytes = archive->read(*entry, path);
+  return parse_pickle(bytes, path, options()).value;
+}
+
+PickleValue TorchFile::Impl::open_legacy() {
   std::size_t at = 0;
+  const std::span<const std::byte> all = bytes;
   const auto next = [&] {
-    const Pickle pickle = parse_pickle(bytes.subspan(at), path, options());
+    Pickle pickle = parse_pickle(all.subspan(at), path, options());
     at += pickle.length;
-    return pickle.value;
+    return pickle;
   };
   next();
-  if (const std::int64_t version = next().integer(); version != 1001) {
+  if (const std::int64_t version = next().value.integer(); version != 1001) {
     fail("{}: version {} of PyTorch's old format, only 1001 is known", path, version);
   }
-  if (const auto little = next().find("little_endian"); little && !little->boolean()) {
-    fail("{}: was written by a big-endian machine; write it again", path);
-  }
-  const PickleValue top = next();
-  const PickleValue keys = next();
+  next();  // the machine; numbers are little-endian whatever it was
+  const Pickle checkpoint = next();
+  const PickleValue keys = next().value;
 
-  // The storages' sizes in bytes follow from their types, which only the tensors know.
+  // The storages' sizes in bytes follow from the type under which each is named first.
   std::map<std::string, std::size_t, std::less<>> element_sizes;
-  std::vector<PickleValue> open{top};
-  std::unordered_set<std::uint32_t> seen{top.id()};
-  const auto visit = [&](const PickleValue& value) {
-    if (seen.insert(value.id()).second) open.push_back(value);
-  };
-  while (!open.empty()) {
-    const PickleValue value = open.back();
-    open.pop_back();
-    switch (value.kind()) {
-      case PickleKind::persistent: {
-        const StorageName name = storage_name(value, path);
-        element_sizes.emplace(name.key, kStorages[name.type].size);
-        break;
-      }
-      case PickleKind::call:
-        visit(value.arguments());
-        [[fallthrough]];
-      case PickleKind::dict:
-        for (std::size_t i = 0; i < value.size(); ++i) visit(value.value(i));
-        break;
-      case PickleKind::list:
-      case PickleKind::tuple:
-        for (std::size_t i = 0; i < value.size(); ++i) visit(value[i]);
-        break;
-      default:
-        break;
-    }
+  for (const PickleValue& value : checkpoint.persistent) {
+    if (!is_storage(value)) continue;
+    const StorageName name = storage_name(value, path);
+    element_sizes.emplace(name.key, name.type->size);
   }
-
-  std::map<std::string, std::span<const std::byte>, std::less<>> storages;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::string_view key = keys[i].text();
     const auto size = element_sizes.find(key);
@@ -413,54 +381,232 @@ TensorFile read_legacy(const std::string& path, std::span<const std::byte> bytes
     std::memcpy(&count, bytes.data() + at, sizeof(count));
     at += sizeof(count);
     if (count > (bytes.size() - at) / size->second) cut_off();
-    storages.emplace(key, bytes.subspan(at, count * size->second));
+    storages.emplace(key, all.subspan(at, count * size->second));
     at += count * size->second;
   }
-  return read_weights(top, path, bytes.size(),
-                      [&](const StorageName& name, const std::string& where) {
-                        const auto found = storages.find(name.key);
-                        if (found == storages.end()) {
-                          fail("{}: its storage is missing; copy or write the file again", where);
-                        }
-                        return found->second;
-                      });
+  return checkpoint.value;
 }
 
-// The start of a file: PROTO 2, LONG1 of 10 bytes, the magic number; or a zip archive's.
-bool starts_as_legacy(std::string_view start) {
-  return start.size() >= 14 && start[0] == '\x80' && start.substr(2, 2) == "\x8a\x0a" &&
-         start.substr(4, kMagic.size()) == kMagic;
-}
-std::string start_of(const std::string& path) {
-  std::string start(14, '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(start.data(), static_cast<std::streamsize>(start.size()));
-  start.resize(static_cast<std::size_t>(file.gcount()));
-  return start;
-}
+// Breadth first, so that of two ways to a dict the shorter one names it.
+void TorchFile::Impl::search(const PickleValue& top) {
+  constexpr int kDepth = 12;
+  struct Place {
+    PickleValue value;
+    std::string path;
+    int depth;
+  };
+  std::vector<Place> open{{top, "", 0}};
+  std::unordered_set<std::uint32_t> seen{top.id()};
+  const auto visit = [&](const PickleValue& value, const std::string& from, std::string_view key,
+                         int depth) {
+    if ((!has_entries(value) && !is_sequence(value)) || is_tensor(value) || depth >= kDepth) return;
+    // What an optimiser keeps has the names and shapes of weights and is none.
+    std::string lower(key);
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (lower.find("optim") != lower.npos || lower.starts_with("grad") ||
+        lower.starts_with("exp_avg")) {
+      return;
+    }
+    if (!seen.insert(value.id()).second) return;
+    const std::string_view dot = from.empty() || key.empty() ? "" : ".";
+    open.push_back({value, fmt::format("{}{}{}", from, dot, printable(key)), depth + 1});
+  };
 
-}  // namespace
-
-bool is_torch_file(const std::string& path) {
-  const std::string start = start_of(path);
-  return start.starts_with("PK\x03\x04") || starts_as_legacy(start);
-}
-
-TensorFile read_torch(const std::string& path) {
-  std::error_code code;
-  const std::uintmax_t size = std::filesystem::file_size(path, code);
-  if (code) fail("{}: cannot be read ({}); check the name", path, code.message());
-  const std::string start = start_of(path);
-  if (start.starts_with("PK")) return read_zip(path);
-  if (!starts_as_legacy(start)) {
-    fail("{}: no checkpoint of PyTorch; write it with torch.save(model.state_dict(), ...)", path);
+  for (std::size_t at = 0; at < open.size(); ++at) {
+    const auto [value, where, depth] = open[at];
+    if (!has_entries(value) && !is_sequence(value)) break;  // the top alone, a number
+    if (is_module(value)) {
+      if (module.empty()) module = printable(value.function());
+      continue;
+    }
+    if (is_sequence(value)) {
+      for (std::size_t i = 0; i < value.size(); ++i) {
+        visit(value[i], where, std::to_string(i), depth);
+      }
+      continue;
+    }
+    const auto entries = entries_of(value);
+    const auto has = [&](std::string_view key) {
+      return std::ranges::any_of(
+          entries, [&](const auto& e) { return is_text(e.first) && e.first.text() == key; });
+    };
+    if (has("state") && has("param_groups")) continue;  // an optimiser's, whatever it is called
+    Dict dict{where, {}};
+    std::map<std::string, PickleValue> own;
+    for (const auto& [key, item] : entries) {
+      if (is_text(key) && is_tensor(item)) {
+        const std::string name(key.text());
+        // The last of equal keys holds, as in Python.
+        if (own.insert_or_assign(name, item).second) dict.names.push_back(name);
+      } else if (is_text(key)) {
+        visit(item, where, key.text(), depth);
+      } else {
+        visit(item, where, key.kind() == PickleKind::integer ? std::to_string(key.integer()) : "?",
+              depth);
+      }
+    }
+    if (!dict.names.empty()) {
+      dicts.push_back(std::move(dict));
+      tensors.push_back(std::move(own));
+    }
+    if (value.kind() == PickleKind::call) {
+      visit(value.arguments(), where, "", depth);
+      if (const auto elements = value.elements()) visit(*elements, where, "", depth);
+      if (const auto state = value.state()) visit(*state, where, "", depth);
+    }
   }
-  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-  std::ifstream file(path, std::ios::binary);
-  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
-    fail("{}: reading failed; check the disk", path);
+
+  const auto add = [&](const std::string& text) {
+    contents += (contents.empty() ? "" : ", ") + text;
+  };
+  const auto entries =
+      has_entries(top) ? entries_of(top) : std::vector<std::pair<PickleValue, PickleValue>>();
+  constexpr std::size_t kShown = 6;
+  for (std::size_t i = 0; i < std::min(kShown, entries.size()); ++i) {
+    const auto& [key, item] = entries[i];
+    add(fmt::format("{} ({})", is_text(key) ? printable(key.text()) : "?", described(item)));
   }
-  return read_legacy(path, bytes);
+  if (entries.size() > kShown) add(fmt::format("{} more", entries.size() - kShown));
+  if (entries.empty()) add(described(top));
+}
+
+std::span<const std::byte> TorchFile::Impl::storage(const StorageName& name,
+                                                    const std::string& where) {
+  if (!archive) {
+    const auto found = storages.find(name.key);
+    if (found != storages.end()) return found->second;
+    fail("{}: its storage is missing; copy or write the file again", where);
+  }
+  const std::string entry = folder + "data/" + name.key;
+  if (!archive->has(entry)) {
+    fail("{}: its storage is missing; copy or write the file again", where);
+  }
+  auto found = loaded.find(entry);
+  if (found == loaded.end()) {
+    found = loaded.emplace(entry, archive->read(entry, where)).first;
+    // Weights do not deflate, and PyTorch does not try to.
+    if (found->second.size() > left) fail("{}: unpacks to more than weights do", where);
+    left -= found->second.size();
+  }
+  return found->second;
+}
+
+// The view that a call makes of a storage with `available` elements of `size` bytes.
+View TorchFile::Impl::view(const Rebuild& call, std::size_t available, std::size_t size,
+                           const std::string& where) {
+  const auto limit = static_cast<std::int64_t>(available);
+  const auto bad = [&] {
+    fail("{}: the tensor does not fit its storage of {} elements; copy or write the file again",
+         where, available);
+  };
+  View view;
+  const std::int64_t offset = call.arguments[1].integer();
+  if (offset < 0 || offset > limit) bad();
+  view.offset = static_cast<std::size_t>(offset);
+  const PickleValue extents = call.arguments[2];
+  const PickleValue strides = call.arguments[3];
+  if (strides.size() != extents.size()) bad();
+  bool empty = false;
+  for (std::size_t d = 0; d < extents.size(); ++d) {
+    const std::int64_t extent = extents[d].integer();
+    const std::int64_t step = strides[d].integer();
+    if (extent < 0 || step < 0) bad();
+    view.size.push_back(extent);
+    view.stride.push_back(step);
+    empty = empty || extent == 0;
+  }
+  if (empty) {
+    for (Index& extent : view.size) extent = std::min(extent, limit + 1);
+    view.count = 0;
+    return view;
+  }
+  std::int64_t last = offset;  // the element that is furthest in the storage
+  const auto most = static_cast<std::int64_t>(left / size);
+  for (std::size_t d = 0; d < view.size.size(); ++d) {
+    const std::int64_t extent = view.size[d];
+    if (extent > 1 && view.stride[d] > limit / (extent - 1)) bad();
+    last += (extent - 1) * view.stride[d];
+    if (last >= limit) bad();
+    // Expanded tensors hold an element many times, so that the storage is no bound.
+    if (view.count > most / extent) {
+      fail("{}: shape and storage make more numbers than a file of this size can hold", where);
+    }
+    view.count *= extent;
+  }
+  if (last >= limit) bad();
+  left -= static_cast<std::uint64_t>(view.count) * size;
+  return view;
+}
+
+// Reads a tensor, or says what it is that is not read.
+std::optional<std::string> TorchFile::Impl::read(const PickleValue& value, const std::string& name,
+                                                 TensorFile& into) {
+  const std::string where = fmt::format("{}: tensor '{}'", path, printable(name));
+  const auto call = unwrapped(value);
+  if (!call) fail("{}: is no tensor; write the file again", where);
+  const std::string_view function = last_part(call->function);
+  const bool typed = function == "_rebuild_tensor_v2" || function == "_rebuild_tensor";
+  const bool untyped = function == "_rebuild_tensor_v3";
+  if (!typed && !untyped) {
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kWords{
+        {{"_rebuild_sparse_tensor", "sparse"},
+         {"_rebuild_qtensor", "quantised"},
+         {"_rebuild_nested_tensor", "nested"},
+         {"_rebuild_meta_tensor_no_storage", "without numbers, on the device 'meta'"},
+         {"_rebuild_wrapper_subclass", "without numbers"},
+         {"_rebuild_device_tensor_from_numpy", "a numpy array"}}};
+    const auto word = std::ranges::find(kWords, function, [](const auto& w) { return w.first; });
+    return word != kWords.end() ? std::string(word->second) : printable(call->function);
+  }
+  const StorageName reference = storage_name(call->arguments[0], where);
+  const ElementType* type = reference.type;
+  if (untyped) {
+    const std::string_view dtype = last_part(call->arguments[6].function());
+    const auto found = std::ranges::find(kTypes, dtype, &ElementType::dtype);
+    if (dtype.empty() || found == kTypes.end()) return printable(dtype);
+    type = &*found;
+  }
+  if (!type->read) return std::string(type->dtype);
+  if (call->arguments[2].size() > kMaxRank) {
+    return fmt::format("of {} dimensions", call->arguments[2].size());
+  }
+  // A lazy negation is a flag beside the numbers: {'neg': True}.
+  const std::size_t metadata = untyped ? 7 : 6;
+  bool negative = false;
+  if (typed && function == "_rebuild_tensor") {
+  } else if (call->arguments.size() > metadata &&
+             call->arguments[metadata].kind() == PickleKind::dict) {
+    const auto flag = call->arguments[metadata].find("neg");
+    negative = flag && flag->boolean();
+  }
+  const std::span<const std::byte> elements = storage(reference, where);
+  const View v =
+      view(*call, elements.size() / type->size, std::max(type->size, size_of(*type->read)), where);
+  into.tensors.emplace_back(name, make_tensor(v, *type, {elements, big_endian}, negative));
+  return std::nullopt;
+}
+
+TorchFile::TorchFile(const std::string& path) : impl_(std::make_unique<Impl>(path)) {}
+TorchFile::~TorchFile() = default;
+
+const std::vector<TorchFile::Dict>& TorchFile::dicts() const {
+  return impl_->dicts;
+}
+const std::string& TorchFile::contents() const {
+  return impl_->contents;
+}
+const std::string& TorchFile::module() const {
+  return impl_->module;
+}
+
+TensorFile TorchFile::read(std::size_t dict, std::span<const std::string> names,
+                           std::vector<PassedOver>& passed_over) const {
+  TensorFile file;
+  for (const std::string& name : names) {
+    const auto what = impl_->read(impl_->tensors[dict].at(name), name, file);
+    if (what) passed_over.push_back({name, *what});
+  }
+  return file;
 }
 
 }  // namespace posetape::data

@@ -75,6 +75,8 @@ std::vector<std::byte> ZipReader::read(const std::string& name, const std::strin
          stored, status.size);
   }
 
+  // PyTorch can leave the check sums out, and writes 0 in their place.
+  const bool unchecked = (status.valid & ZIP_STAT_CRC) != 0 && status.crc == 0;
   std::vector<std::byte> bytes(status.size);
   const std::unique_ptr<zip_file_t, CloseEntry> file(zip_fopen_index(archive_.get(), entry, 0));
   if (!file) damaged(zip_strerror(archive_.get()));
@@ -85,6 +87,8 @@ std::vector<std::byte> ZipReader::read(const std::string& name, const std::strin
     const bool end = done == bytes.size();
     const zip_int64_t n = end ? zip_fread(file.get(), &extra, 1)
                               : zip_fread(file.get(), bytes.data() + done, bytes.size() - done);
+    const bool sum = n < 0 && zip_error_code_zip(zip_file_get_error(file.get())) == ZIP_ER_CRC;
+    if (end && sum && unchecked) break;
     if (n < 0) damaged(zip_file_strerror(file.get()));
     if (n == 0) break;
     if (end) damaged("longer than its directory entry says");

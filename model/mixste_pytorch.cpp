@@ -4,10 +4,6 @@
 
 namespace posetape::model {
 
-bool is_mixste_state(const TensorFile& weights) {
-  return weights.contains("Spatial_pos_embed");
-}
-
 MixsteConfig mixste_config(const TensorFile& weights, Index heads, const std::string& source) {
   const auto shape = [&](const std::string& name, int rank) {
     return needed_shape(weights, name, rank, source, "MixSTE");

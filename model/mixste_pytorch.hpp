@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/mixste.hpp"
@@ -10,8 +11,8 @@
 
 namespace posetape::model {
 
-// Whether the names are those of the released code.
-bool is_mixste_state(const TensorFile& weights);
+// A tensor that every MixSTE of the released code has, and no other network.
+inline constexpr std::string_view kMixsteMarker = "Spatial_pos_embed";
 
 // Width, depth, MLP ratio and frames follow from the shapes, heads from nothing: they are given.
 // Throws Error where the shapes are no MixSTE's; `source` starts the message.

@@ -1,6 +1,8 @@
 #include "model/pytorch_weights.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <map>
 
 #include "engine/error.hpp"
@@ -32,6 +34,34 @@ Tensor as_f32(const Tensor& tensor) {
 
 }  // namespace
 
+std::string unwrapped_name(std::string_view name) {
+  constexpr std::array<std::string_view, 6> kWrappers{
+      "module",          "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
+      "_forward_module", "_module"};
+  std::string result;
+  while (!name.empty()) {
+    const std::size_t end = std::min(name.find('.'), name.size());
+    const std::string_view part = name.substr(0, end);
+    name.remove_prefix(std::min(end + 1, name.size()));
+    if (std::ranges::find(kWrappers, part) != kWrappers.end() && !name.empty()) continue;
+    result.append(result.empty() ? "" : ".").append(part);
+  }
+  return result;
+}
+
+std::vector<std::string> network_prefixes(std::span<const std::string> names,
+                                          std::string_view marker) {
+  std::vector<std::string> prefixes;
+  for (const std::string& full : names) {
+    std::string name = unwrapped_name(full);
+    if (!name.ends_with(marker)) continue;
+    name.erase(name.size() - marker.size());
+    const bool whole = name.empty() || name.ends_with('.');
+    if (whole && std::ranges::find(prefixes, name) == prefixes.end()) prefixes.push_back(name);
+  }
+  return prefixes;
+}
+
 WeightsReport check_weights(const TensorFile& weights, std::span<const WeightEntry> table) {
   WeightsReport report;
   for (const WeightEntry& e : table) {
@@ -40,6 +70,12 @@ WeightsReport check_weights(const TensorFile& weights, std::span<const WeightEnt
     } else if (const Shape& found = weights.at(e.theirs).shape(); found != e.shape) {
       report.wrong.push_back(
           fmt::format("{}: {} instead of {}", e.theirs, found.text(), e.shape.text()));
+    } else if (const Tensor t = as_f32(weights.at(e.theirs)); true) {
+      const std::span<const float> numbers(t.data<float>(), static_cast<std::size_t>(t.size()));
+      const auto bad = std::ranges::count_if(numbers, [](float x) { return !std::isfinite(x); });
+      if (bad > 0) {
+        report.not_finite.push_back(fmt::format("{}: {} of {}", e.theirs, bad, t.size()));
+      }
     }
   }
   for (const auto& [name, tensor] : weights.tensors) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/parameters.hpp"
@@ -24,10 +25,24 @@ struct WeightEntry {
   std::function<Index(Index)> row = same, column = same;
 };
 
-// What does not fit: names, the last with both shapes.
+// A tensor's name without what wrappers of PyTorch put into it: torch.compile's "_orig_mod.",
+// "module." of DataParallel and AveragedModel, those of FSDP, checkpointing, Lightning and Opacus,
+// wherever they stand and however many.
+std::string unwrapped_name(std::string_view name);
+
+// What stands before a tensor of the network in `names`, each once: "" for a state_dict, "model."
+// for one of a LightningModule that has the network as `model`. `marker` is a tensor that every
+// such network has. Names without their wrappers.
+std::vector<std::string> network_prefixes(std::span<const std::string> names,
+                                          std::string_view marker);
+
+// What does not fit: names, those of a wrong shape with both shapes, those that are NaN or infinite
+// in f32 with how many of their numbers are.
 struct WeightsReport {
-  std::vector<std::string> missing, extra, wrong;
-  bool fits() const { return missing.empty() && extra.empty() && wrong.empty(); }
+  std::vector<std::string> missing, extra, wrong, not_finite;
+  bool fits() const {
+    return missing.empty() && extra.empty() && wrong.empty() && not_finite.empty();
+  }
 };
 WeightsReport check_weights(const TensorFile& weights, std::span<const WeightEntry> table);
 

@@ -4,10 +4,6 @@
 
 namespace posetape::model {
 
-bool is_stcformer_state(const TensorFile& weights) {
-  return weights.contains("pose_emb.weight");
-}
-
 StcformerConfig stcformer_config(const TensorFile& weights, const std::string& source) {
   const auto shape = [&](const std::string& name, int rank) {
     return needed_shape(weights, name, rank, source, "STCFormer");

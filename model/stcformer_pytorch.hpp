@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/pytorch_weights.hpp"
@@ -10,8 +11,8 @@
 
 namespace posetape::model {
 
-// Whether the names are those of the released code.
-bool is_stcformer_state(const TensorFile& weights);
+// A tensor that every STCFormer of the released code has, and no other network.
+inline constexpr std::string_view kStcformerMarker = "pose_emb.weight";
 
 // Width, depth, heads and MLP ratio, which follow from the shapes. Throws Error where they follow
 // from none; `source` starts the message.

@@ -2,9 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 
+#include "data/foreign_file.hpp"
+#include "data/printable.hpp"
 #include "data/torch_file.hpp"
 #include "model/mixste_pytorch.hpp"
 #include "model/stcformer_pytorch.hpp"
@@ -16,10 +22,20 @@ namespace {
 
 struct Options {
   Common common;
-  std::string input, output, lifter = "full";
+  std::string input, output, weights, lifter = "full";
   std::optional<int> frames, step;
   std::optional<Index> heads;
 };
+
+// "a, b, c and 12 more"
+std::string listed(const std::vector<std::string>& names, std::size_t most) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(most, names.size()); ++i) {
+    text += (i > 0 ? ", " : "") + data::printable(names[i]);
+  }
+  if (names.size() > most) text += fmt::format(" and {} more", names.size() - most);
+  return text;
+}
 
 void print_names(const std::string& what, const std::vector<std::string>& names) {
   for (const std::string& name : names) fmt::print("  {}: {}\n", what, name);
@@ -35,18 +51,172 @@ std::vector<model::WeightEntry> table_of(const model::LifterConfig& config) {
   return std::visit([](const auto& c) { return model::pytorch_table(c); }, config);
 }
 
-model::LifterConfig config_of(const Options& options, const TensorFile& weights) {
-  if (model::is_stcformer_state(weights)) {
+// ---- Which of a file's tensors are the network's ----
+
+// Tensors under names: the dicts of a checkpoint of PyTorch, or a safetensors file as one dict.
+class Source {
+ public:
+  explicit Source(const std::string& path) {
+    if (data::is_torch_file(path)) {
+      torch_.emplace(path);
+      return;
+    }
+    if (const std::string kind = data::foreign_kind(path); !kind.empty()) {
+      fail("{}: is {}", path, kind);
+    }
+    file_ = read_foreign_safetensors(path, others_);
+    dicts_.emplace_back();
+    for (const auto& [name, tensor] : file_.tensors) dicts_[0].names.push_back(name);
+    for (const PassedOver& other : others_) dicts_[0].names.push_back(other.name);
+  }
+
+  const data::TorchFile* torch() const { return torch_ ? &*torch_ : nullptr; }
+  const TensorFile& safetensors() const { return file_; }
+  const std::vector<data::TorchFile::Dict>& dicts() const {
+    return torch_ ? torch_->dicts() : dicts_;
+  }
+  TensorFile read(std::size_t dict, std::span<const std::string> names,
+                  std::vector<PassedOver>& passed_over) const {
+    if (torch_) return torch_->read(dict, names, passed_over);
+    TensorFile some;
+    for (const std::string& name : names) {
+      if (file_.contains(name)) some.tensors.emplace_back(name, file_.at(name));
+    }
+    for (const PassedOver& other : others_) {
+      if (std::ranges::find(names, other.name) != names.end()) passed_over.push_back(other);
+    }
+    return some;
+  }
+
+ private:
+  std::optional<data::TorchFile> torch_;
+  TensorFile file_;
+  std::vector<PassedOver> others_;
+  std::vector<data::TorchFile::Dict> dicts_;
+};
+
+// A network in a file: the tensors of a dict whose names begin with the prefix.
+struct Found {
+  std::size_t dict;
+  std::string prefix;
+  bool stcformer;
+  std::string label;  // for --weights
+};
+
+std::vector<Found> networks_in(const Source& source) {
+  std::vector<Found> all;
+  for (std::size_t d = 0; d < source.dicts().size(); ++d) {
+    const auto& dict = source.dicts()[d];
+    for (const bool stcformer : {true, false}) {
+      const auto marker = stcformer ? model::kStcformerMarker : model::kMixsteMarker;
+      for (const std::string& prefix : model::network_prefixes(dict.names, marker)) {
+        const std::string_view dot = dict.path.empty() || prefix.empty() ? "" : ".";
+        std::string label = fmt::format("{}{}{}", dict.path, dot, prefix);
+        if (label.ends_with('.')) label.pop_back();
+        all.push_back({d, prefix, stcformer, label.empty() ? "." : label});
+      }
+    }
+  }
+  return all;
+}
+
+// Weights that follow others slowly, and are kept beside them.
+bool is_average(const Found& found) {
+  std::string label = found.label;
+  std::ranges::transform(label, label.begin(), [](unsigned char c) { return std::tolower(c); });
+  constexpr std::array<std::string_view, 6> kWords{"ema",    "swa",     "averag",
+                                                   "shadow", "teacher", "polyak"};
+  return std::ranges::any_of(kWords,
+                             [&](std::string_view word) { return label.find(word) != label.npos; });
+}
+
+[[noreturn]] void fail_for_want_of_weights(const Options& options, const Source& source) {
+  constexpr std::string_view kSave = "torch.save(model.state_dict(), ...)";
+  const data::TorchFile* torch = source.torch();
+  if (torch != nullptr && !torch->module().empty()) {
+    fail("{}: holds a whole module ({}), which only its own code can make; save its weights: {}",
+         options.input, torch->module(), kSave);
+  }
+  if (torch != nullptr && torch->dicts().empty()) {
+    fail("{}: has no weights under names, but {}; write it with {}", options.input,
+         torch->contents(), kSave);
+  }
+  std::vector<std::string> names;
+  for (const auto& dict : source.dicts()) {
+    for (const std::string& name : dict.names) {
+      names.push_back(dict.path.empty() ? name : dict.path + ": " + name);
+    }
+  }
+  fail(
+      "{}: holds neither STCFormer nor MixSTE: no tensor is named '{}' or '{}', alone or after a "
+      "prefix; it has {}",
+      options.input, model::kStcformerMarker, model::kMixsteMarker, listed(names, 6));
+}
+
+Found chosen(const Options& options, const std::vector<Found>& all) {
+  std::vector<std::string> labels;
+  for (const Found& found : all) labels.push_back(found.label);
+  if (!options.weights.empty()) {
+    const auto found = std::ranges::find(all, options.weights, &Found::label);
+    if (found != all.end()) return *found;
+    fail("{}: has no weights '{}', but {}", options.input, options.weights, listed(labels, 20));
+  }
+  if (all.size() == 1) return all[0];
+  // An average is what its owner chooses, not what is found beside the weights.
+  const auto plain = std::ranges::find_if_not(all, is_average);
+  if (std::ranges::count_if(all, is_average) != std::ssize(all) - 1) {
+    fail("{}: has several sets of weights ({}); choose one with --weights NAME", options.input,
+         listed(labels, 20));
+  }
+  std::erase(labels, plain->label);
+  fmt::print("  weights: {} (--weights takes another: {})\n", data::printable(plain->label),
+             listed(labels, 20));
+  return *plain;
+}
+
+struct Weights {
+  TensorFile file;                      // under the names of the released code
+  std::vector<PassedOver> passed_over;  // the network's too, of types that are not read
+  std::vector<std::string> beside;      // what is in the dict and not of the network
+};
+
+Weights read_weights(const Options& options, const Source& source, const Found& found,
+                     const std::vector<Found>& all) {
+  Weights result;
+  std::vector<std::string> names;
+  for (const std::string& full : source.dicts()[found.dict].names) {
+    const std::string name = model::unwrapped_name(full);
+    // A network within a network, as an average kept by the module that it is of, is another.
+    const bool inner = std::ranges::any_of(all, [&](const Found& other) {
+      return other.dict == found.dict && other.prefix.size() > found.prefix.size() &&
+             name.starts_with(other.prefix);
+    });
+    const bool own = name.starts_with(found.prefix) && !inner;
+    (own ? names : result.beside).push_back(full);
+  }
+  result.file = source.read(found.dict, names, result.passed_over);
+  std::map<std::string, std::string> seen;
+  const auto rename = [&](std::string& name) {
+    std::string plain = model::unwrapped_name(name).substr(found.prefix.size());
+    const auto [other, fresh] = seen.emplace(plain, name);
+    if (!fresh) {
+      fail("{}: tensors '{}' and '{}' are both '{}'; save one of them", options.input,
+           data::printable(other->second), data::printable(name), data::printable(plain));
+    }
+    name = std::move(plain);
+  };
+  for (auto& [name, tensor] : result.file.tensors) rename(name);
+  for (PassedOver& other : result.passed_over) rename(other.name);
+  return result;
+}
+
+model::LifterConfig config_of(const Options& options, const Found& found,
+                              const TensorFile& weights) {
+  if (found.stcformer) {
     if (options.heads) fail("{}: STCFormer's heads follow from its weights", options.input);
     return model::stcformer_config(weights, options.input);
   }
-  if (model::is_mixste_state(weights)) {
-    return model::mixste_config(weights, options.heads.value_or(8), options.input);
-  }
-  fail(
-      "{}: holds neither STCFormer nor MixSTE: it has no tensor 'pose_emb.weight' or "
-      "'Spatial_pos_embed'",
-      options.input);
+  return model::mixste_config(weights, options.heads.value_or(8), options.input);
 }
 
 // Windows of this many frames: what MixSTE's weights are for, what is chosen for STCFormer's.
@@ -68,8 +238,27 @@ int released_step(const model::LifterConfig& config, int frames) {
 }
 
 // The weights of the released code become a lifter that knows every subject.
-void import_weights(const Options& options, const TensorFile& weights) {
-  const model::LifterConfig config = config_of(options, weights);
+void import_weights(const Options& options, const Source& source,
+                    const std::vector<Found>& networks) {
+  const Found found = chosen(options, networks);
+  const Weights read = read_weights(options, source, found, networks);
+  const TensorFile& weights = read.file;
+  std::vector<std::string> left_out = read.beside;
+  for (const PassedOver& other : read.passed_over) {
+    left_out.push_back(fmt::format("{} ({})", other.name, other.what));
+  }
+  const auto why = [&](const std::string& name) {
+    const auto other = std::ranges::find(read.passed_over, name, &PassedOver::name);
+    return other == read.passed_over.end() ? name : fmt::format("{} (is {})", name, other->what);
+  };
+  const model::LifterConfig config = [&] {
+    try {
+      return config_of(options, found, weights);
+    } catch (const Error& error) {
+      if (left_out.empty()) throw;
+      fail("{} (left out: {})", error.what(), listed(left_out, 5));
+    }
+  }();
   const std::string_view name = model::lifter_name(config);
   const auto table = table_of(config);
   const auto sizes = std::visit(
@@ -78,14 +267,23 @@ void import_weights(const Options& options, const TensorFile& weights) {
       },
       config);
   // Before memory is taken for what the file may only claim.
-  const model::WeightsReport report = model::check_weights(weights, table);
+  model::WeightsReport report = model::check_weights(weights, table);
+  std::ranges::transform(report.missing, report.missing.begin(), why);
+  std::ranges::transform(report.extra, report.extra.begin(), data::printable);
   if (!report.fits()) {
     print_names("missing", report.missing);
     print_names("wrong shape", report.wrong);
     print_names("not of " + std::string(name), report.extra);
+    print_names("NaN or infinite", report.not_finite);
+  }
+  if (!report.missing.empty() || !report.wrong.empty() || !report.extra.empty()) {
     fail("{}: {} tensors are missing, {} have a wrong shape and {} are not of {} ({})",
          options.input, report.missing.size(), report.wrong.size(), report.extra.size(), name,
          sizes);
+  }
+  if (!report.fits()) {
+    fail("{}: {} tensors hold NaN or infinite numbers; convert a checkpoint from before that",
+         options.input, report.not_finite.size());
   }
   const int frames = frames_of(options, config);
   LifterSet set{config, frames, options.step.value_or(released_step(config, frames)), {}};
@@ -94,6 +292,7 @@ void import_weights(const Options& options, const TensorFile& weights) {
   TensorFile file;
   save(set, file);
   write_safetensors(options.output, file);
+  if (!left_out.empty()) fmt::print("  left out: {}\n", listed(left_out, 5));
   fmt::print(
       "wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames, {} apart\n",
       options.output, weights.tensors.size(), options.input, name,
@@ -114,14 +313,15 @@ void export_weights(const Options& options, const LifterSet& set) {
 
 void run(const Options& options) {
   options.common.apply();
-  if (data::is_torch_file(options.input)) {
-    return import_weights(options, data::read_torch(options.input));
+  const Source source(options.input);
+  const auto& metadata = source.safetensors().metadata;
+  if (const auto format = metadata.find("format");
+      format != metadata.end() && format->second.starts_with("posetape")) {
+    return export_weights(options, load_lifters(source.safetensors(), options.input));
   }
-  const TensorFile file = read_safetensors(options.input);
-  if (model::is_stcformer_state(file) || model::is_mixste_state(file)) {
-    return import_weights(options, file);
-  }
-  export_weights(options, load_lifters(file, options.input));
+  const std::vector<Found> networks = networks_in(source);
+  if (networks.empty()) fail_for_want_of_weights(options, source);
+  import_weights(options, source, networks);
 }
 
 }  // namespace
@@ -153,6 +353,8 @@ void add_convert(CLI::App& app) {
                    "Attention heads of MixSTE from PyTorch, which its weights do not tell "
                    "(default: 8)")
       ->check(CLI::Range(1, 1000));
+  command->add_option("--weights", options->weights,
+                      "Which weights of a checkpoint that has several, by their name in it");
   command->add_option("--lifter", options->lifter, "Which lifter goes to PyTorch: full, fold1, ...")
       ->capture_default_str();
   command->footer(

@@ -75,6 +75,7 @@ void walk(const PickleValue& top) {
     switch (value.kind()) {
       case PickleKind::call:
         visit(value.arguments());
+        if (const auto elements = value.elements()) visit(*elements);
         if (const auto state = value.state()) visit(*state);
         [[fallthrough]];
       case PickleKind::dict:
@@ -85,6 +86,7 @@ void walk(const PickleValue& top) {
         break;
       case PickleKind::list:
       case PickleKind::tuple:
+      case PickleKind::set:
         for (std::size_t i = 0; i < value.size(); ++i) visit(value[i]);
         break;
       default:
@@ -94,6 +96,10 @@ void walk(const PickleValue& top) {
 }
 
 void fuzz_pickle(Bytes bytes) {
+  attempt([&] {
+    const data::PickleOptions any{.globals = {}, .any_class = true, .persistent_ids = true};
+    walk(data::parse_pickle(bytes, "fuzz", any).value);
+  });
   walk(data::parse_pickle(bytes, "fuzz", {.globals = data::numpy_globals()}).value);
 }
 
@@ -116,11 +122,17 @@ void fuzz_dataset(Bytes bytes) {
 
 void fuzz_torch(Bytes bytes) {
   const MemoryFile file(bytes);
-  data::read_torch(file.path());
+  const data::TorchFile torch(file.path());
+  for (std::size_t i = 0; i < torch.dicts().size(); ++i) {
+    std::vector<PassedOver> passed_over;
+    attempt([&] { torch.read(i, torch.dicts()[i].names, passed_over); });
+  }
 }
 
 void fuzz_safetensors(Bytes bytes) {
   const MemoryFile file(bytes);
+  std::vector<PassedOver> others;
+  attempt([&] { read_foreign_safetensors(file.path(), others); });
   read_safetensors(file.path());
 }
 

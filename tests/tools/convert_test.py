@@ -7,10 +7,13 @@ must agree.
 Skipped (exit code 77) without numpy.
 """
 
+import argparse
+import collections
 import io
 import json
 import math
 import os
+import pathlib
 import pickle
 import struct
 import subprocess
@@ -52,9 +55,12 @@ def refused(path):
 # ---- Checkpoints without PyTorch: modules and classes of its names, which pickle goes by ----
 
 TYPES = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage",
-         "u2": "BFloat16Storage", "i8": "LongStorage"}
+         "u2": "BFloat16Storage", "i8": "LongStorage", "c8": "ComplexFloatStorage",
+         "u1": "UntypedStorage"}
 torch = types.ModuleType("torch")
 torch._utils = types.ModuleType("torch._utils")
+torch._tensor = types.ModuleType("torch._tensor")
+net = types.ModuleType("net")
 
 
 def named(module, name, value):
@@ -65,8 +71,15 @@ def named(module, name, value):
 
 for storage in TYPES.values():
     named(torch, storage, type(storage, (), {}))
-named(torch._utils, "_rebuild_tensor_v2", lambda *a: a)
-sys.modules.update({"torch": torch, "torch._utils": torch._utils})
+for function in ("tensor", "tensor_v2", "tensor_v3", "parameter", "parameter_with_state",
+                 "sparse_tensor"):
+    named(torch._utils, "_rebuild_" + function, lambda *a: a)
+named(torch._tensor, "_rebuild_from_type_v2", lambda *a: a)
+named(torch, "Tensor", type("Tensor", (), {}))
+named(torch, "float8_e4m3fn", lambda: None)
+named(net, "Model", type("Model", (), {}))
+sys.modules.update({"torch": torch, "torch._utils": torch._utils, "torch._tensor": torch._tensor,
+                    "net": net})
 
 
 class Storage:
@@ -75,13 +88,24 @@ class Storage:
 
 
 class FakeTensor:
-    """A view of a storage. `array` is what it is, `storage` and strides are how it is kept."""
+    """A view of a storage; `more` are the arguments that only some have."""
 
-    def __init__(self, storage, offset, size, stride):
-        self.arguments = (storage, offset, tuple(size), tuple(stride), False, OrderedDict())
+    def __init__(self, storage, offset, size, stride, *more, function="_rebuild_tensor_v2"):
+        self.arguments = (storage, offset, tuple(size), tuple(stride), False, OrderedDict(), *more)
+        self.function = getattr(torch._utils, function)
 
     def __reduce__(self):
-        return torch._utils._rebuild_tensor_v2, self.arguments
+        return self.function, self.arguments
+
+
+class Call:
+    """What pickle makes of it: a call of a function or class."""
+
+    def __init__(self, function, *arguments):
+        self.parts = function, arguments
+
+    def __reduce__(self):
+        return self.parts
 
 
 def tensor(array, key, transposed=False):
@@ -95,8 +119,8 @@ def tensor(array, key, transposed=False):
 
 
 class Pickler(pickle.Pickler):
-    def __init__(self, file, legacy):
-        super().__init__(file, protocol=2)
+    def __init__(self, file, legacy, protocol):
+        super().__init__(file, protocol=protocol)
         self.legacy, self.storages = legacy, {}
 
     def persistent_id(self, value):
@@ -108,29 +132,43 @@ class Pickler(pickle.Pickler):
         return name + (None,) if self.legacy else name
 
 
-def zipped(content, folder="archive"):
+def zipped(content, folder="archive", protocol=2, order="little", more=()):
     pickled = io.BytesIO()
-    pickler = Pickler(pickled, legacy=False)
+    pickler = Pickler(pickled, legacy=False, protocol=protocol)
     pickler.dump(content)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(f"{folder}/data.pkl", pickled.getvalue())
-        archive.writestr(f"{folder}/byteorder", "little")
+        archive.writestr(f"{folder}/byteorder", order)
         for storage in pickler.storages.values():
-            archive.writestr(f"{folder}/data/{storage.key}", storage.array.tobytes())
+            array = storage.array if order == "little" else storage.array.byteswap()
+            archive.writestr(f"{folder}/data/{storage.key}", array.tobytes())
         archive.writestr(f"{folder}/version", "3\n")
+        for name in more:
+            archive.writestr(f"{folder}/{name}", "")
     return file.getvalue()
 
 
-def legacy(content):
+def without_sums(archive):
+    """As a writer leaves them that does not compute check sums: 0 in both headers of an entry."""
+    data = bytearray(archive)
+    for mark, at in ((b"PK\3\4", 14), (b"PK\1\2", 16)):
+        found = data.find(mark)
+        while found >= 0:
+            data[found + at : found + at + 4] = bytes(4)
+            found = data.find(mark, found + 4)
+    return bytes(data)
+
+
+def legacy(content, protocol=2):
     file = io.BytesIO()
     for head in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True,
                                                 "type_sizes": {"short": 2, "int": 4, "long": 4}}):
-        pickle.dump(head, file, protocol=2)
-    pickler = Pickler(file, legacy=True)
+        pickle.dump(head, file, protocol=protocol)
+    pickler = Pickler(file, legacy=True, protocol=protocol)
     pickler.dump(content)
     keys = sorted(pickler.storages)
-    pickle.dump(keys, file, protocol=2)
+    pickle.dump(keys, file, protocol=protocol)
     for key in keys:
         array = pickler.storages[key].array
         file.write(struct.pack("<q", array.size) + array.tobytes())
@@ -387,10 +425,27 @@ class Convert(unittest.TestCase):
             path = write(name, form(content))
             run("convert", path, "-o", WORK / "whole.safetensors", *network.options)
             self.check_lifter(WORK / "whole.safetensors", network)
-        content["ema"] = checkpoint(network.weights())
-        self.assertIn("several sets of weights (model_pos, ema)",
-                      refused(write("two.pth", zipped(content))))
-        self.assertIn("no weights", refused(write("none.pth", zipped({"epoch": 1}))))
+        # An average beside the weights is another set; of two that are none, one must be chosen.
+        zeros = checkpoint({name: 0 * array for name, array in network.weights().items()}, "")
+        for storage in zeros.values():
+            storage.arguments[0].key += "z"
+        content["ema"] = zeros
+        path = write("two.pth", zipped(content))
+        done = run("convert", path, "-o", WORK / "whole.safetensors", *network.options)
+        self.assertIn("weights: model_pos (--weights takes another: ema)", done.stdout)
+        self.check_lifter(WORK / "whole.safetensors", network)
+        content["other"] = content.pop("ema")
+        path = write("two.pth", zipped(content))
+        self.assertIn("several sets of weights (model_pos, other); choose one with --weights",
+                      refused(path))
+        run("convert", path, "-o", WORK / "whole.safetensors", *network.options, "--weights",
+            "model_pos")
+        self.check_lifter(WORK / "whole.safetensors", network)
+        done = run("convert", path, "-o", WORK / "o", "--weights", "x", expect=1)
+        self.assertIn("no weights 'x', but model_pos, other", done.stderr)
+        for form in (zipped, legacy):
+            line = refused(write("none.pth", form({"epoch": 1, "optimizer": content["optimizer"]})))
+            self.assertIn("no weights under names, but epoch (an integer), optimizer (a dict)", line)
 
     def test_other_types_of_numbers(self):
         w = stcformer_weights()
@@ -406,6 +461,158 @@ class Convert(unittest.TestCase):
         w["pose_emb.weight"] = (bf16.astype("u4") << 16).view("f4")
         for name, array in w.items():
             np.testing.assert_array_equal(found[name], array.astype("f4"), name)
+
+    def check_same(self, what, content, *options, says=""):
+        """The file makes the lifter that the plain state_dict makes."""
+        plain = write("plain.pth", zipped(checkpoint(stcformer_weights())))
+        run("convert", plain, "-o", WORK / "plain.safetensors")
+        with self.subTest(what):
+            path = write("kind.pth", content)
+            done = run("convert", path, "-o", WORK / "kind.safetensors", *options)
+            self.assertIn(says, done.stdout)
+            self.assertEqual((WORK / "kind.safetensors").read_bytes(),
+                             (WORK / "plain.safetensors").read_bytes())
+
+    def test_prefixes_are_taken_off(self):
+        w = stcformer_weights()
+        for prefix in ("module.", "_orig_mod.", "model.", "net.", "module._orig_mod.",
+                       "_orig_mod.module.", "_fsdp_wrapped_module.", "a.b._module.c."):
+            self.check_same(prefix, zipped(checkpoint(w, prefix)))
+        for wrapper in ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod."):
+            inner = {n.replace("stc_att.", "stc_att." + wrapper): a for n, a in w.items()}
+            self.check_same(wrapper, zipped(checkpoint(inner)))
+        averaged = checkpoint(w, "module.")
+        averaged["n_averaged"] = tensor(np.array([2**40]), "n")
+        self.check_same("AveragedModel", zipped(averaged), says="left out: n_averaged (int64)")
+        lightning = checkpoint(w, "model.")
+        lightning["loss.weight"] = tensor(np.ones(3, "f4"), "l")
+        lightning["ema_model.pose_emb.weight"] = tensor(np.ones((32, 2), "f4"), "e")
+        self.check_same("LightningModule", zipped({"state_dict": lightning}),
+                        says="weights: state_dict.model (--weights takes another: "
+                        "state_dict.ema_model)\n  left out: loss.weight, ema_model.pose_emb")
+        both = {**checkpoint(w), "module.pose_emb.weight": tensor(np.ones((32, 2), "f4"), "m")}
+        self.assertIn("tensors 'pose_emb.weight' and 'module.pose_emb.weight' are both",
+                      refused(write("both.pth", zipped(both))))
+        # As safetensors, with counters in it.
+        entries, data = {}, b""
+        for name, array in {**{"model." + n: a.astype("f2") for n, a in w.items()},
+                            "model.n": np.array([1])}.items():
+            start, data = len(data), data + array.tobytes()
+            entries[name] = {"dtype": {"f": "F16", "i": "I64"}[array.dtype.kind],
+                             "shape": array.shape, "data_offsets": [start, len(data)]}
+        header = json.dumps(entries).encode()
+        path = write("half.pth", struct.pack("<Q", len(header)) + header + data)
+        done = run("convert", path, "-o", WORK / "half.safetensors")
+        self.assertIn("left out: n (I64)", done.stdout)
+        run("convert", WORK / "half.safetensors", "-o", WORK / "back.safetensors")
+        for name, array in read_safetensors(WORK / "back.safetensors").items():
+            np.testing.assert_array_equal(array, w[name].astype("f2").astype("f4"))
+
+    def test_what_lies_beside_is_passed_over(self):
+        plain = checkpoint(stcformer_weights())
+        module = Call(net.Model)
+        beside = {
+            "epoch": tensor(np.array(7), "a"), "loss": tensor(np.float32([0.5]), "b"),
+            "args": argparse.Namespace(lr=1e-3, out=pathlib.PurePosixPath("runs/a")),
+            "history": collections.defaultdict(list, {"loss": [0.5]}),
+            "queue": collections.deque([tensor(np.zeros(3, "c8"), "c")]),
+            "counts": collections.Counter("aab"), "set": {1, 2}, "frozen": frozenset("a"),
+            "bytes": bytearray(b"abc"), "range": range(3), "complex": 1j, "big": 2**70,
+            "numpy": [np.float32(1), np.zeros(3, "f2"), np.array([None]), np.random.RandomState(1)],
+            "storage": Storage(np.zeros(3, "f4"), "s"),
+            "sparse": Call(torch._utils._rebuild_sparse_tensor, "coo", ()), "type": net.Model,
+            "model": module, 3: "x", None: "y",
+        }
+        for protocol in (2, 3, 4, 5):
+            for form in (zipped, legacy):
+                self.check_same(f"protocol {protocol}",
+                                form({**beside, "state_dict": plain}, protocol=protocol))
+        for what, content in {
+            "deep": {"a": [{"b": {"c": plain}}]}, "list": [1, plain], "tuple": (plain, 2),
+            "attribute": argparse.Namespace(model=plain), "by number": {0: plain},
+            "elements": collections.deque([plain]), "dict of a class": collections.defaultdict(
+                dict, {"model": plain}), "twice": {"a": plain, "b": plain},
+            "pairs of Python 2": Call(OrderedDict, [[n, t] for n, t in plain.items()]),
+            "optimiser by name": {"o": {"state": plain, "param_groups": []}, "model": plain},
+            "moments": {"optim": {"exp_avg": dict(plain)}, "grads": dict(plain), "net": plain},
+        }.items():
+            self.check_same(what, zipped(content))
+
+    def test_how_tensors_are_kept(self):
+        w = stcformer_weights()
+        wrap = lambda f: OrderedDict((n, f(t)) for n, t in checkpoint(w).items())
+        for what, f in {
+            "parameter": lambda t: Call(torch._utils._rebuild_parameter, t, True, OrderedDict()),
+            "with attributes": lambda t: Call(torch._utils._rebuild_parameter_with_state, t, True,
+                                              OrderedDict(), {"a": 1}),
+            "buffer": lambda t: Call(torch._tensor._rebuild_from_type_v2, t.function, torch.Tensor,
+                                     t.arguments, {"persistent": True}),
+        }.items():
+            for form in (zipped, legacy):
+                self.check_same(what, form(wrap(f)))
+        negative = checkpoint({n: -a for n, a in w.items()})
+        for t in negative.values():
+            t.arguments += ({"neg": True},)
+        self.check_same("negated lazily", zipped(negative))
+        self.check_same("big-endian", zipped(checkpoint(w), order="big"))
+        self.check_same("no check sums", without_sums(zipped(checkpoint(w))))
+        bare = checkpoint(w)
+        for t in bare.values():
+            t.arguments, t.function = t.arguments[:4], torch._utils._rebuild_tensor
+        self.check_same("four arguments", zipped(bare))
+
+        name = "stcformer.stc_block.0.layer_norm.bias"
+        for what, array, kept in (
+                ("expanded", np.full(WIDTH, 0.5, "f4"),
+                 FakeTensor(Storage(np.float32([1, 0.5]), "x"), 1, (WIDTH,), (0,))),
+                ("f8", np.full(WIDTH, -1.125, "f4"),
+                 FakeTensor(Storage(np.full(WIDTH, 0xB9, "u1"), "x"), 0, (WIDTH,), (1,),
+                            torch.float8_e4m3fn, function="_rebuild_tensor_v3"))):
+            with self.subTest(what):
+                content = {**checkpoint(w), name: kept}
+                run("convert", write("x.pth", zipped(content)), "-o", WORK / "x.safetensors")
+                run("convert", WORK / "x.safetensors", "-o", WORK / "back.safetensors")
+                found = read_safetensors(WORK / "back.safetensors")
+                np.testing.assert_array_equal(found[name], array)
+
+    def test_what_holds_no_weights_is_called_by_its_name(self):
+        w = stcformer_weights()
+        module = net.Model()
+        module.__dict__.update(_parameters=checkpoint(w), _modules=OrderedDict())
+        for form in (zipped, legacy):
+            for content in (module, {"model": module}):
+                line = refused(write("whole.pth", form(content)))
+                self.assertIn("whole module (net.Model)", line)
+                self.assertIn("torch.save(model.state_dict(), ...)", line)
+        self.check_same("and its weights", zipped({"m": module, "state_dict": checkpoint(w)}))
+        self.assertIn("TorchScript",
+                      refused(write("script.pt", zipped({}, more=["constants.pkl"]))))
+        other = zipped({"model": {f"layer{i}.weight": tensor(np.ones(3, "f4"), "0")
+                                  for i in range(9)}})
+        line = refused(write("other.pth", other))
+        self.assertIn("'pose_emb.weight' or 'Spatial_pos_embed'", line)
+        self.assertIn("it has model: layer0.weight, model: layer1.weight", line)
+        self.assertIn("and 3 more", line)
+        for content, what in ((b"\x1f\x8b\x08", "gzip"), (bytes(257) + b"ustar\0", "tar archive"),
+                              (pickle.dumps({"a": 1}, 4), "plain pickle"), (b"", "empty file"),
+                              (b"<!DOCTYPE html>", "web page"), (b"{}", "JSON"),
+                              (b"version https://git-lfs.github.com/", "git lfs pull")):
+            self.assertIn(what, refused(write("x.pth", content)))
+        (WORK / "dcp").mkdir()
+        self.assertIn("a folder", refused(WORK / "dcp"))
+        write("dcp/.metadata", b"")
+        self.assertIn("dcp_to_torch", refused(WORK / "dcp"))
+        np.savez(WORK / "x.npz", a=np.ones(3))
+        self.assertIn("begins with a.npy", refused(WORK / "x.npz"))
+
+        name = "stcformer.stc_block.1.mlp.fc1.weight"
+        w[name][2, 3] = np.nan
+        done = run("convert", write("nan.pth", zipped(checkpoint(w))), "-o", WORK / "o", expect=1)
+        self.assertIn(f"NaN or infinite: {name}: 1 of {RATIO * WIDTH * WIDTH}", done.stdout)
+        self.assertIn("1 tensors hold NaN", done.stderr)
+        w[name] = np.ones(w[name].shape, "i8")
+        done = run("convert", write("i8.pth", zipped(checkpoint(w))), "-o", WORK / "o", expect=1)
+        self.assertIn(f"missing: {name} (is int64)", done.stdout)
 
     def test_what_does_not_fit_is_said_key_by_key(self):
         w = stcformer_weights()
@@ -450,12 +657,17 @@ class Convert(unittest.TestCase):
         self.assertFalse((WORK / "marker").exists())
 
         storage = Storage(np.zeros(4, "f4"), "0")
-        for size, stride, offset in (((2**40,), (0,), 0), ((5,), (1,), 0), ((2, 2), (3, 1), 0),
+        for size, stride, offset in (((5,), (1,), 0), ((2, 2), (3, 1), 0),
                                      ((4,), (1,), 1), ((4,), (-1,), 3), ((-1,), (1,), 0),
-                                     ((2,) * 6, (0,) * 6, 0), ((2, 2), (2**62, 2**62), 0)):
-            content = {"a": FakeTensor(storage, offset, size, stride)}
+                                     ((2, 2), (2**62, 2**62), 0)):
+            content = {"pose_emb.weight": FakeTensor(storage, offset, size, stride)}
             for form in (zipped, legacy):
                 self.assertIn("does not fit its storage", refused(write("s.pth", form(content))))
+        # An element many times is an expanded tensor, but not so many.
+        content = {"pose_emb.weight": FakeTensor(storage, 0, (2**40,), (0,))}
+        for form in (zipped, legacy):
+            self.assertIn("more numbers than a file of this size",
+                          refused(write("s.pth", form(content))))
         many = {f"a{i}": FakeTensor(storage, 0, (4,), (1,)) for i in range(10)}
         self.assertIn("pose_emb", refused(write("shared.pth", zipped(many))))
 
