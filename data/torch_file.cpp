@@ -100,15 +100,19 @@ bool is_sequence(const PickleValue& value) {
          value.kind() == PickleKind::set;
 }
 
-// The attributes of an object, as the state that it was pickled with has them.
-std::optional<PickleValue> attribute(const PickleValue& object, std::string_view name) {
-  const auto state = object.state();
-  if (!state || state->kind() != PickleKind::dict) return std::nullopt;
-  return state->find(name);
+// An attribute in the state that an object was pickled with: a dict, or (a dict or None, slots).
+std::optional<PickleValue> attribute(const PickleValue& state, std::string_view name) {
+  if (state.kind() == PickleKind::dict) return state.find(name);
+  if (state.kind() != PickleKind::tuple || state.size() != 2) return std::nullopt;
+  for (const PickleValue& part : {state[0], state[1]}) {
+    if (part.kind() != PickleKind::dict) continue;
+    if (auto found = part.find(name)) return found;
+  }
+  return std::nullopt;
 }
 bool is_module(const PickleValue& value) {
-  return value.kind() == PickleKind::call && attribute(value, "_parameters") &&
-         attribute(value, "_modules");
+  const auto state = value.kind() == PickleKind::call ? value.state() : std::nullopt;
+  return state && attribute(*state, "_parameters") && attribute(*state, "_modules");
 }
 
 std::string described(const PickleValue& value) {
@@ -186,26 +190,65 @@ Tensor make_tensor(const View& view, const ElementType& type, const Storage& sto
   return tensor;
 }
 
-// The function that makes the tensor itself, with its arguments: parameters, subclasses and tensors
-// of other devices are wrapped around one. None if there is no such.
 struct Rebuild {
   std::string_view function;
   PickleValue arguments;
 };
+constexpr std::string_view kWrapper = "_rebuild_wrapper_subclass";
+
+bool is_of_type(const Rebuild& call) {
+  return last_part(call.function).starts_with("_rebuild_from_type");
+}
+
+// The tensor in a distributed tensor of which this process had all. `call` is a _rebuild_from_type
+// with a function, a class, arguments and a state.
+std::optional<PickleValue> whole_local_tensor(const Rebuild& call) {
+  const PickleValue& a = call.arguments;
+  if (a.size() < 4 || last_part(a[0].function()) != kWrapper) return std::nullopt;
+  const auto local = attribute(a[3], "_local_tensor");
+  const auto spec = attribute(a[3], "_spec");
+  if (!local || !is_tensor(*local) || !spec || spec->kind() != PickleKind::call || !spec->state()) {
+    return std::nullopt;
+  }
+  // What is spread over processes and what all of them have; partial sums are neither.
+  const auto placements = attribute(*spec->state(), "placements");
+  if (!placements || !is_sequence(*placements)) return std::nullopt;
+  for (std::size_t i = 0; i < placements->size(); ++i) {
+    const PickleValue placement = (*placements)[i];
+    if (placement.kind() != PickleKind::call) return std::nullopt;
+    const std::string_view kind = last_part(placement.function());
+    if (kind != "Shard" && kind != "Replicate") return std::nullopt;
+  }
+  const PickleValue whole = a[2][2];
+  const PickleValue own = local->arguments()[2];
+  if (!is_sequence(whole) || !is_sequence(own) || whole.size() != own.size()) return std::nullopt;
+  for (std::size_t d = 0; d < whole.size(); ++d) {
+    if (whole[d].integer() != own[d].integer()) return std::nullopt;
+  }
+  return local;
+}
+
+// The function that makes the tensor itself, with its arguments: parameters, subclasses and tensors
+// of other devices are wrapped around one. None if there is no such.
 std::optional<Rebuild> unwrapped(PickleValue value) {
   constexpr int kDepth = 8;  // a damaged file's may wrap itself
   for (int i = 0; i < kDepth; ++i) {
     if (value.kind() != PickleKind::call) return std::nullopt;
     Rebuild call{value.function(), value.arguments()};
-    for (int j = 0; j < kDepth && last_part(call.function).starts_with("_rebuild_from_type"); ++j) {
+    std::optional<PickleValue> local;
+    for (int j = 0; j < kDepth && is_of_type(call) && !local; ++j) {
+      local = whole_local_tensor(call);
       call = {call.arguments[0].function(), call.arguments[2]};  // function, class, arguments
     }
     const std::string_view name = last_part(call.function);
-    if (!name.starts_with("_rebuild_parameter") &&
-        name != "_rebuild_device_tensor_from_cpu_tensor") {
+    if (local) {
+      value = *local;
+    } else if (name.starts_with("_rebuild_parameter") ||
+               name == "_rebuild_device_tensor_from_cpu_tensor") {
+      value = call.arguments[0];
+    } else {
       return call;
     }
-    value = call.arguments[0];
   }
   return std::nullopt;
 }
@@ -553,7 +596,7 @@ std::optional<std::string> TorchFile::Impl::read(const PickleValue& value, const
          {"_rebuild_qtensor", "quantised"},
          {"_rebuild_nested_tensor", "nested"},
          {"_rebuild_meta_tensor_no_storage", "without numbers, on the device 'meta'"},
-         {"_rebuild_wrapper_subclass", "without numbers"},
+         {kWrapper, "part of a distributed tensor, save its full_tensor()"},
          {"_rebuild_device_tensor_from_numpy", "a numpy array"}}};
     const auto word = std::ranges::find(kWords, function, [](const auto& w) { return w.first; });
     return word != kWords.end() ? std::string(word->second) : printable(call->function);

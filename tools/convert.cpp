@@ -31,7 +31,7 @@ struct Options {
 std::string listed(const std::vector<std::string>& names, std::size_t most) {
   std::string text;
   for (std::size_t i = 0; i < std::min(most, names.size()); ++i) {
-    text += (i > 0 ? ", " : "") + data::printable(names[i]);
+    text += (i > 0 ? ", " : "") + names[i];
   }
   if (names.size() > most) text += fmt::format(" and {} more", names.size() - most);
   return text;
@@ -144,7 +144,8 @@ bool is_average(const Found& found) {
   std::vector<std::string> names;
   for (const auto& dict : source.dicts()) {
     for (const std::string& name : dict.names) {
-      names.push_back(dict.path.empty() ? name : dict.path + ": " + name);
+      const std::string shown = data::printable(name);
+      names.push_back(dict.path.empty() ? shown : data::printable(dict.path) + ": " + shown);
     }
   }
   fail(
@@ -155,7 +156,7 @@ bool is_average(const Found& found) {
 
 Found chosen(const Options& options, const std::vector<Found>& all) {
   std::vector<std::string> labels;
-  for (const Found& found : all) labels.push_back(found.label);
+  for (const Found& found : all) labels.push_back(data::printable(found.label));
   if (!options.weights.empty()) {
     const auto found = std::ranges::find(all, options.weights, &Found::label);
     if (found != all.end()) return *found;
@@ -168,7 +169,7 @@ Found chosen(const Options& options, const std::vector<Found>& all) {
     fail("{}: has several sets of weights ({}); choose one with --weights NAME", options.input,
          listed(labels, 20));
   }
-  std::erase(labels, plain->label);
+  std::erase(labels, data::printable(plain->label));
   fmt::print("  weights: {} (--weights takes another: {})\n", data::printable(plain->label),
              listed(labels, 20));
   return *plain;
@@ -192,7 +193,7 @@ Weights read_weights(const Options& options, const Source& source, const Found& 
              name.starts_with(other.prefix);
     });
     const bool own = name.starts_with(found.prefix) && !inner;
-    (own ? names : result.beside).push_back(full);
+    own ? names.push_back(full) : result.beside.push_back(data::printable(full));
   }
   result.file = source.read(found.dict, names, result.passed_over);
   std::map<std::string, std::string> seen;
@@ -245,7 +246,7 @@ void import_weights(const Options& options, const Source& source,
   const TensorFile& weights = read.file;
   std::vector<std::string> left_out = read.beside;
   for (const PassedOver& other : read.passed_over) {
-    left_out.push_back(fmt::format("{} ({})", other.name, other.what));
+    left_out.push_back(fmt::format("{} ({})", data::printable(other.name), other.what));
   }
   const auto why = [&](const std::string& name) {
     const auto other = std::ranges::find(read.passed_over, name, &PassedOver::name);

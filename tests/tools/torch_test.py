@@ -779,12 +779,44 @@ class Others(unittest.TestCase):
         self.check("of a distributed one", None, save=lambda content, path: shutil.copy(
             WORK / "from_dcp.pth", path))
         self.refused("folder", WORK, "a folder")
+        self.check_distributed()
 
         torch.save(self.state, WORK / "old.pth", _use_new_zipfile_serialization=False)
         for data in (whole, (WORK / "old.pth").read_bytes()):
             for part in (0.001, 0.02, 0.5, 0.999):
                 (WORK / "cut.pth").write_bytes(data[: int(part * len(data))])
                 self.refused(f"cut at {part}", WORK / "cut.pth", "cut.pth")
+
+    def check_distributed(self):
+        """One process has all of a distributed tensor, and its file all weights."""
+        import torch.distributed as dist
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+        from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+        dist.init_process_group("gloo", store=dist.FileStore(str(WORK / "store"), 1), rank=0,
+                                world_size=1)
+        try:
+            mesh = init_device_mesh("cpu", (1,))
+            for placement in (Shard(0), Replicate()):
+                content = {n: distribute_tensor(v, mesh, [placement])
+                           for n, v in self.state.items()}
+                for zipped in (True, False):
+                    self.check(f"{placement}, zip {zipped}", content, save=functools.partial(
+                        torch.save, _use_new_zipfile_serialization=zipped))
+            old = FullyShardedDataParallel(copy.deepcopy(self.network),
+                                           device_id=torch.device("cpu"))
+            self.check("FSDP", old.state_dict())
+            new = copy.deepcopy(self.network)
+            fully_shard(new, mesh=mesh)
+            self.check("fully_shard", new.state_dict())
+            # As another of two processes has it: half of the rows.
+            name = "pose_emb.weight"
+            value = self.state[name]
+            part = DTensor.from_local(value[: len(value) // 2], mesh, [Shard(0)], run_check=False,
+                                      shape=value.shape, stride=value.stride())
+            self.refused("shard", self.saved({**self.state, name: part}), name, "full_tensor()")
+        finally:
+            dist.destroy_process_group()
 
     @classmethod
     def tearDownClass(cls):
