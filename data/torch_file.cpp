@@ -549,19 +549,12 @@ View TorchFile::Impl::view(const Rebuild& call, std::size_t available, std::size
   const PickleValue extents = call.arguments[2];
   const PickleValue strides = call.arguments[3];
   if (strides.size() != extents.size()) bad();
-  bool empty = false;
   for (std::size_t d = 0; d < extents.size(); ++d) {
     const std::int64_t extent = extents[d].integer();
     const std::int64_t step = strides[d].integer();
-    if (extent < 0 || step < 0) bad();
+    if (extent < 1 || step < 0) bad();
     view.size.push_back(extent);
     view.stride.push_back(step);
-    empty = empty || extent == 0;
-  }
-  if (empty) {
-    for (Index& extent : view.size) extent = std::min(extent, limit + 1);
-    view.count = 0;
-    return view;
   }
   std::int64_t last = offset;  // the element that is furthest in the storage
   const auto most = static_cast<std::int64_t>(left / size);
@@ -613,12 +606,13 @@ std::optional<std::string> TorchFile::Impl::read(const PickleValue& value, const
   if (call->arguments[2].size() > kMaxRank) {
     return fmt::format("of {} dimensions", call->arguments[2].size());
   }
+  for (std::size_t d = 0; d < call->arguments[2].size(); ++d) {
+    if (call->arguments[2][d].integer() == 0) return "without elements";
+  }
   // A lazy negation is a flag beside the numbers: {'neg': True}.
   const std::size_t metadata = untyped ? 7 : 6;
   bool negative = false;
-  if (typed && function == "_rebuild_tensor") {
-  } else if (call->arguments.size() > metadata &&
-             call->arguments[metadata].kind() == PickleKind::dict) {
+  if (call->arguments.size() > metadata && call->arguments[metadata].kind() == PickleKind::dict) {
     const auto flag = call->arguments[metadata].find("neg");
     negative = flag && flag->boolean();
   }
