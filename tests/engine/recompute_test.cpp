@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/arena.hpp"
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "engine/profile.hpp"
@@ -222,4 +223,229 @@ TEST_CASE("a function that does something else the second time is an error") {
   check("the function ran 2 ops, 1 the second time", [](const Tensor& in) { return mul(in, in); });
   check("the function ran exp where it had ended the first time",
         [](const Tensor& in) { return exp(f(in)); });
+}
+
+// ---- Where segments begin and end ----
+
+namespace {
+
+// The gradient of x under a tape of this level, and that it is the one without segments.
+template <class F>
+void check_as_plain(F loss_of) {
+  const Tensor x = random_normal({4, 4}, 5, 0.4);
+  std::vector<double> expected;
+  for (const int level : {0, 1}) {
+    Tape tape(level);
+    tape.watch(x);
+    Tensor loss;
+    {
+      const Recording on(tape);
+      loss = loss_of(x);
+    }
+    // Twice: what the first pass let go of is made again.
+    for (int pass = 0; pass < 2; ++pass) {
+      const std::vector<double> got = tape.backward(loss).of(x).to_doubles();
+      if (expected.empty()) expected = got;
+      CHECK(got == expected);
+    }
+  }
+}
+
+Tensor square(const Tensor& x) {
+  return mul(x, x);
+}
+
+}  // namespace
+
+TEST_CASE("a segment of one node runs again") {
+  // Each saves what the one before it made.
+  check_as_plain([](const Tensor& x) {
+    return sum(recompute(1, square, recompute(1, square, recompute(1, square, x))));
+  });
+  // Beside nodes that are in no segment, in front, between and behind.
+  check_as_plain([](const Tensor& x) {
+    const Tensor a = recompute(1, square, exp(x));
+    const Tensor b = recompute(1, square, exp(a));
+    return sum(exp(recompute(1, square, b)));
+  });
+}
+
+TEST_CASE("a segment of which the loss reaches only the beginning runs again") {
+  check_as_plain([](const Tensor& x) {
+    const Two two = recompute(
+        1,
+        [](const Tensor& in) {
+          const Tensor first = square(in);
+          return Two{first, exp(exp(first))};
+        },
+        square(x));
+    return sum(mul(two.a, recompute(1, square, x)));
+  });
+}
+
+TEST_CASE("a segment that records nothing is none") {
+  const Tensor constant = random_normal({4, 4}, 6);
+  check_as_plain([&](const Tensor& x) {
+    const Tensor before = recompute(1, square, constant);
+    const Tensor a = recompute(1, square, mul(x, before));
+    const Tensor between = recompute(1, square, constant);
+    return sum(mul(recompute(1, square, a), between));
+  });
+}
+
+TEST_CASE("a linear layer within a segment is computed again: what follows saves its result") {
+  check_as_plain([](const Tensor& x) {
+    const auto layers = [](const Tensor& in) {
+      return linear(mul(exp(linear(in, in)), linear(in, in)), in);
+    };
+    return sum(recompute(1, layers, recompute(1, layers, x)));
+  });
+}
+
+TEST_CASE("a constant within a segment is computed each time, and it is no node") {
+  const Tensor constant = random_normal({4, 4}, 6);
+  check_as_plain([&](const Tensor& x) {
+    const auto scaled = [&](const Tensor& in) { return mul(in, linear(constant, constant)); };
+    return sum(recompute(1, scaled, recompute(1, scaled, x)));
+  });
+}
+
+TEST_CASE("after a segment that failed the next ones are as ever") {
+  const Tensor x = random_normal({5}, 1, 0.1);
+  Tape tape(1);
+  tape.watch(x);
+  int calls = 0;
+  Tensor loss;
+  {
+    const Recording on(tape);
+    const auto failing = [](const Tensor& in) {
+      fail("as it was asked to");
+      return in;
+    };
+    CHECK_THROWS_AS(recompute(1, failing, x), Error);
+    const auto counted = [&](const Tensor& in) {
+      ++calls;
+      return f(in);
+    };
+    loss = sum(recompute(1, f, recompute(1, counted, x)));
+  }
+  (void)tape.backward(loss);
+  CHECK(calls == 2);
+}
+
+TEST_CASE("a backward pass that failed in a segment can be tried again") {
+  const Tensor x = random_normal({5}, 1, 0.1);
+  int calls = 0;
+  const auto once_wrong = [&](const Tensor& in) { return ++calls == 2 ? exp(in) : f(in); };
+  Tape tape(1);
+  tape.watch(x);
+  Tensor loss;
+  {
+    const Recording on(tape);
+    loss = sum(recompute(1, f, recompute(1, once_wrong, x)));
+  }
+  CHECK_THROWS_AS(tape.backward(loss), Error);
+  Tape plain;
+  plain.watch(x);
+  const Recording on(plain);
+  CHECK(same_bytes(tape.backward(loss).of(x), plain.backward(sum(f(f(x)))).of(x)));
+}
+
+// ---- What is held, and until when ----
+
+TEST_CASE("a backward pass holds what one segment saved at a time") {
+  constexpr Index kSize = 1000;
+  constexpr std::size_t kBytes = 8 * kSize;
+  constexpr int kSegments = 20;
+  const Tensor x = random_normal({kSize}, 1, 1e-3);
+  for (const bool release : {false, true}) {
+    Arena arena(Device::cpu);
+    const ArenaScope scope(arena);
+    Tape tape(1);
+    tape.watch(x);
+    Tensor loss;
+    {
+      const Recording on(tape);
+      Tensor h = x;
+      for (int i = 0; i < kSegments; ++i) {
+        h = recompute(
+            1, [](const Tensor& in) { return square(square(square(in))); }, h);
+      }
+      loss = sum(h);
+    }
+    // An input for each segment, and what the last one keeps.
+    CHECK(arena.bytes_in_use() <= (kSegments + 4) * kBytes);
+    arena.reset_peak();
+    const std::size_t before = arena.bytes_in_use();
+    Tape::Options options;
+    options.release = release;
+    const Gradients gradients = tape.backward(loss, options);
+    CHECK(arena.peak_bytes() <= before + 8 * kBytes);
+    // A pass that releases has nothing left but gradient and loss; another one the inputs.
+    CHECK(arena.bytes_in_use() <= (release ? 2 : kSegments + 4) * kBytes);
+    for (std::size_t i = 0; i + 3 * 1 + 1 < tape.nodes().size(); ++i) {
+      CHECK(tape.nodes()[i].saved.empty());
+    }
+  }
+}
+
+TEST_CASE("a pass that releases lets go of segments that it did not reach, too") {
+  const Tensor x = random_normal({3}, 1);
+  const Tensor held = random_normal({3}, 2);
+  Tape tape(1);
+  tape.watch(x);
+  Tensor loss;
+  {
+    const Recording on(tape);
+    (void)recompute(
+        1, [](const Tensor& a, const Tensor& b) { return mul(a, b); }, x, held);
+    loss = sum(recompute(1, square, x));
+  }
+  CHECK_FALSE(held.sole_owner());
+  Tape::Options options;
+  options.release = true;
+  (void)tape.backward(loss, options);
+  CHECK(held.sole_owner());
+}
+
+TEST_CASE("what a segment computed again is not known to the tape afterwards") {
+  const Tensor x = random_normal({3}, 1);
+  std::vector<Tensor> inner;
+  const auto keeping = [&](const Tensor& in) {
+    inner.push_back(exp(in));
+    return mul(inner.back(), in);
+  };
+  Tape tape(1);
+  tape.watch(x);
+  const Recording on(tape);
+  const Tensor loss = sum(recompute(1, square, recompute(1, keeping, x)));
+  (void)tape.backward(loss);
+  REQUIRE(inner.size() == 2);
+  CHECK(recording({inner[0]}));
+  CHECK_FALSE(recording({inner[1]}));
+}
+
+TEST_CASE("a pass that releases lets go of a segment's inputs when it has run") {
+  const Tensor x = random_normal({3}, 1);
+  Tensor held = random_normal({3}, 2);
+  const auto times = [](const Tensor& a, const Tensor& b) { return mul(a, b); };
+  Tape tape(1);
+  tape.watch(x);
+  Tensor loss;
+  {
+    const Recording on(tape);
+    const Tensor early = exp(x);
+    const Tensor h = recompute(1, times, early, held);
+    loss = sum(recompute(1, times, h, x));
+  }
+  bool seen = false;
+  Tape::Options options;
+  options.release = true;
+  options.intercept = [&](const Node& node, int, const Tensor&, Into&) {
+    if (node.op != Op::exp) return;
+    seen = true;
+    CHECK(held.sole_owner());
+  };
+  (void)tape.backward(loss, options);
+  CHECK(seen);
 }
