@@ -2,13 +2,14 @@
 
 #include <doctest/doctest.h>
 
-#include <Eigen/Eigenvalues>
 #include <Eigen/Geometry>
 #include <Eigen/LU>
+#include <algorithm>
 #include <cmath>
 
 #include "data/skeleton.hpp"
 #include "engine/rng.hpp"
+#include "tests/data/horn.hpp"
 
 using namespace posetape;
 using namespace posetape::data;
@@ -16,7 +17,8 @@ using namespace posetape::data;
 namespace {
 
 using doctest::Approx;
-using Points = Eigen::Matrix<double, kJoints, 3, Eigen::RowMajor>;
+using test::horn;
+using test::Points;
 
 Points points(const Pose& pose) {
   return Eigen::Map<const Points>(pose.data());
@@ -42,26 +44,6 @@ Eigen::Matrix3d random_rotation(std::uint64_t seed) {
 
 double mean_distance(const Points& a, const Points& b) {
   return (a - b).rowwise().norm().mean();
-}
-
-// Horn, "Closed-form solution of absolute orientation using unit quaternions" (1987): another way
-// to the best proper similarity, without an SVD and without a case for reflections.
-Points horn(const Points& estimate, const Points& truth) {
-  const Eigen::RowVector3d y_mean = estimate.colwise().mean();
-  const Eigen::RowVector3d x_mean = truth.colwise().mean();
-  const Points y = estimate.rowwise() - y_mean;
-  const Points x = truth.rowwise() - x_mean;
-  const Eigen::Matrix3d m = y.transpose() * x;
-  Eigen::Matrix4d n;
-  n << m.trace(), m(1, 2) - m(2, 1), m(2, 0) - m(0, 2), m(0, 1) - m(1, 0),   //
-      0, m(0, 0) - m(1, 1) - m(2, 2), m(0, 1) + m(1, 0), m(2, 0) + m(0, 2),  //
-      0, 0, -m(0, 0) + m(1, 1) - m(2, 2), m(1, 2) + m(2, 1),                 //
-      0, 0, 0, -m(0, 0) - m(1, 1) + m(2, 2);
-  const Eigen::SelfAdjointEigenSolver<Eigen::Matrix4d> solver(n.transpose());  // reads the lower
-  const Eigen::Vector4d q = solver.eigenvectors().col(3);
-  const Eigen::Matrix3d r = Eigen::Quaterniond(q[0], q[1], q[2], q[3]).toRotationMatrix();
-  const double scale = (y * r.transpose()).cwiseProduct(x).sum() / y.squaredNorm();
-  return (scale * y * r.transpose()).rowwise() + x_mean;
 }
 
 // A standing body of round lengths: every bone 0.1 m long but the thighs, of 0.4 m.
@@ -115,11 +97,65 @@ TEST_CASE("Procrustes agrees with Horn's quaternions, also where a reflection wo
   CHECK(reflections > 100);
 }
 
-TEST_CASE("a mirrored body is not a good estimate") {
-  const Points truth = random_points(3);
-  Points mirrored = truth;
-  mirrored.col(0) *= -1;
-  CHECK(mean_distance(points(procrustes(pose(mirrored), pose(truth))), truth) > 0.3);
+TEST_CASE("a mirrored body is not a good estimate: it has the error of its best proper rotation") {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const Points truth = random_points(seed);
+    Points mirrored = truth;
+    mirrored.col(0) *= -1;
+    const double error = p_mpjpe(pose(mirrored), pose(truth));
+    CHECK(error > 300);
+    CHECK(error == Approx(1000 * mean_distance(horn(mirrored, truth), truth)).epsilon(1e-10));
+    // No rotation and scale among many does better, by the measure that P-MPJPE minimises.
+    const Points found = points(procrustes(pose(mirrored), pose(truth)));
+    const double best = (found - truth).norm();
+    const Points centred = mirrored.rowwise() - mirrored.colwise().mean();
+    for (std::uint64_t other = 0; other < 200; ++other) {
+      const Points turned = centred * random_rotation(1000 * seed + other);
+      const Points x0 = truth.rowwise() - truth.colwise().mean();
+      const double scale = turned.cwiseProduct(x0).sum() / turned.squaredNorm();
+      CHECK((std::max(scale, 0.0) * turned - x0).norm() >= best);  // below 0 it is a reflection
+    }
+  }
+}
+
+TEST_CASE("errors are lengths in millimetres, of points in metres") {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const Points truth = random_points(seed);
+    const Points estimate = random_points(seed + 50);
+    const Pose error = error_vectors(pose(estimate), pose(truth));
+    const JointErrors lengths = joint_errors(error);
+    double sum = 0;
+    for (int j = 0; j < kJoints; ++j) {
+      const double expected = 1000 * (estimate.row(j) - truth.row(j)).norm();
+      CHECK(lengths[std::size_t(j)] == Approx(expected).epsilon(1e-12));
+      for (int c = 0; c < 3; ++c) {
+        CHECK(error[std::size_t(3 * j + c)] ==
+              Approx(1000 * (estimate(j, c) - truth(j, c))).epsilon(1e-12));
+      }
+      sum += expected;
+    }
+    CHECK(mean_length(error) == Approx(sum / 17).epsilon(1e-12));
+    CHECK(p_mpjpe(pose(estimate), pose(truth)) ==
+          Approx(1000 * mean_distance(horn(estimate, truth), truth)).epsilon(1e-10));
+  }
+}
+
+TEST_CASE("N-MPJPE takes the scale that fits best, about the origin, and nothing else") {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const Points truth = random_points(seed);
+    const Points estimate = truth + 0.4 * random_points(seed + 50);
+    const auto error = [&](double scale) { return (scale * estimate - truth).norm(); };
+    // Where the parabola through three errors squared has its least.
+    const double e0 = std::pow(error(0), 2), e1 = std::pow(error(1), 2), e2 = std::pow(error(2), 2);
+    const double scale = (4 * e1 - 3 * e0 - e2) / (2 * (2 * e1 - e0 - e2));
+    CHECK(error(scale) < error(scale * 1.001));
+    CHECK(error(scale) < error(scale * 0.999));
+    CHECK(n_mpjpe(pose(estimate), pose(truth)) ==
+          Approx(1000 * mean_distance(scale * estimate, truth)).epsilon(1e-9));
+    CHECK(n_mpjpe(pose(-2 * truth), pose(truth)) < 1e-9);  // a negative one, too
+    CHECK(n_mpjpe(pose(Points::Zero()), pose(truth)) ==
+          Approx(1000 * mean_distance(Points::Zero(), truth)));
+  }
 }
 
 TEST_CASE("degenerate poses have a finite error") {
@@ -165,6 +201,9 @@ TEST_CASE("quantiles and the histogram") {
   CHECK(quantile(values, 0) == 0);
   CHECK(quantile(values, 0.5) == 15);
   CHECK(quantile(values, 1) == 40);
+  CHECK(quantile(values, 0.25) == 7.5);  // numpy.quantile
+  CHECK(quantile(values, 0.9) == doctest::Approx(34));
+  CHECK(quantile(std::vector<double>{3}, 0.7) == 3);
   CHECK(std::isnan(quantile({}, 0.5)));
   const Histogram counts = histogram(std::vector<double>{0, 4.999, 5, 149.9, 150, 7000});
   CHECK(counts[0] == 2);
