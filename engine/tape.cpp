@@ -76,9 +76,7 @@ void Backward::pass(int input, const Tensor& value) {
   if (!wants(input)) return;
   const Value& in = node_->inputs[static_cast<std::size_t>(input)];
   Slot& slot = slot_of(input);
-  const bool asked = std::find(asked_.begin(), asked_.end(), in.slot) != asked_.end();
-  if (!asked && !*intercept_ && !slot.tensor.defined() && !slot.destination.defined()) {
-    asked_.push_back(in.slot);
+  if (!*intercept_ && !slot.tensor.defined() && !slot.destination.defined()) {
     slot.tensor = value.shape() == in.shape ? value : value.alias(in.shape);
     return;
   }
