@@ -154,6 +154,27 @@ TEST_CASE("a segment inside another one is a part of it") {
   }
 }
 
+TEST_CASE("while a segment runs again, those inside it are no segments, either") {
+  const Tensor x = random_normal({5}, 1, 0.1);
+  int calls = 0;
+  const auto twice = [&](const Tensor& in) {
+    ++calls;
+    return recompute(1, f, recompute(1, f, in));
+  };
+  Tape tape(2);
+  tape.watch(x);
+  Tensor loss;
+  {
+    const Recording on(tape);
+    loss = sum(recompute(2, twice, recompute(2, twice, scale(x, 0.1))));
+  }
+  CHECK(calls == 2);
+  const Tensor first = tape.backward(loss).of(x);
+  CHECK(calls == 3);
+  CHECK(same_bytes(tape.backward(loss).of(x), first));
+  CHECK(calls == 4);  // what the last one saved is still there
+}
+
 TEST_CASE("a segment that the loss does not depend on does not run again") {
   const Tensor x = random_normal({5}, 1, 0.1);
   int calls = 0;

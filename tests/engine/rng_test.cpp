@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include "engine/random_fill.hpp"
@@ -94,6 +95,7 @@ TEST_CASE("a reader returns the words of its stream's blocks one after the other
     const PhiloxBlock words = philox4x32(seed, (std::uint64_t{4} << 48) + 31, block);
     for (const std::uint32_t word : words) CHECK(random.word() == word);
   }
+  CHECK(Random(1, Stream::test).word() == Random(1, Stream::test, 0).word());
 }
 
 TEST_CASE("a uniform number is the middle of its word's interval of 2^-32") {
@@ -216,6 +218,19 @@ TEST_CASE("every permutation is as likely as any other") {
     list.push_back(count);
   }
   CHECK(std::abs(chi_square_excess(list)) < 5);
+  // Fisher and Yates: below(n), below(n - 1), ..., below(2), each exchanged with the last of as
+  // many.
+  Random draws(6, Stream::test);
+  Random orders(6, Stream::test);
+  for (const int n : {1, 2, 5}) {
+    std::vector<int> expected(static_cast<std::size_t>(n));
+    for (int i = 0; i < n; ++i) expected[static_cast<std::size_t>(i)] = i;
+    for (std::size_t left = expected.size(); left > 1; --left) {
+      std::swap(expected[left - 1], expected[draws.below(static_cast<std::uint32_t>(left))]);
+    }
+    CHECK(orders.permutation(n) == expected);
+  }
+  CHECK(orders.word() == draws.word());
   CHECK(random.permutation(0).empty());
   CHECK(random.permutation(1) == std::vector<int>{0});
 }
