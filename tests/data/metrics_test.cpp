@@ -6,6 +6,7 @@
 #include <Eigen/LU>
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "data/skeleton.hpp"
 #include "engine/rng.hpp"
@@ -153,6 +154,7 @@ TEST_CASE("N-MPJPE takes the scale that fits best, about the origin, and nothing
     CHECK(n_mpjpe(pose(estimate), pose(truth)) ==
           Approx(1000 * mean_distance(scale * estimate, truth)).epsilon(1e-9));
     CHECK(n_mpjpe(pose(-2 * truth), pose(truth)) < 1e-9);  // a negative one, too
+    CHECK(n_mpjpe(pose(1e-3 * truth), pose(truth)) < 1e-9);
     CHECK(n_mpjpe(pose(Points::Zero()), pose(truth)) ==
           Approx(1000 * mean_distance(Points::Zero(), truth)));
   }
@@ -204,6 +206,8 @@ TEST_CASE("quantiles and the histogram") {
   CHECK(quantile(values, 0.25) == 7.5);  // numpy.quantile
   CHECK(quantile(values, 0.9) == doctest::Approx(34));
   CHECK(quantile(std::vector<double>{3}, 0.7) == 3);
+  const std::vector<double> longer{0, 10, 20, 40, std::nan("")};  // nothing is read behind the end
+  CHECK(quantile(std::span(longer).first(4), 1) == 40);
   CHECK(std::isnan(quantile({}, 0.5)));
   const Histogram counts = histogram(std::vector<double>{0, 4.999, 5, 149.9, 150, 7000});
   CHECK(counts[0] == 2);

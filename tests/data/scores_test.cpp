@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/evaluation.hpp"
+#include "engine/error.hpp"
 #include "engine/rng.hpp"
 #include "tests/data/horn.hpp"
 #include "tests/data/poses.hpp"
@@ -278,24 +279,26 @@ void check_interval(const Interval& got, const std::vector<double>& values) {
   CHECK(same(got.high, quantile_of(values, 0.975)));
 }
 
-}  // namespace
-
-TEST_CASE("the bootstrap is the quantiles of the figures of clips drawn with replacement") {
-  Dataset dataset = some_clips({9, 4, 6, 12, 1, 5, 2, 1});
+// Clips with two estimates.
+Dataset refined_clips(const std::vector<int>& frames) {
+  Dataset dataset = some_clips(frames);
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
     Sequence& sequence = dataset.sequences[i];
     sequence.refined_3d = estimated("other", sequence.frames(), 17 * i + 1).noisy_3d;
     Random random(i, Stream::test, 6);
     for (float& v : sequence.refined_3d->values) v += static_cast<float>(0.05 * random.normal());
   }
+  return dataset;
+}
+
+// Compares every interval with those of a bootstrap that is made here; returns the clips.
+int check_bootstrap(const Dataset& dataset) {
   const std::vector<int> chosen = all_sequences(dataset);
   const Evaluation base = evaluate(dataset, chosen, &Sequence::noisy_3d);
   const Evaluation refined = evaluate(dataset, chosen, &Sequence::refined_3d);
   constexpr std::uint64_t kSeed = 12;
   constexpr int kResamples = 150;
   const Bootstrap result = bootstrap(base, refined, kSeed, kResamples);
-  CHECK(result.clips == 6);
-
   std::vector<std::string> clips;
   for (const SequenceScores& s : base.sequences) clips.push_back(s.clip);
   std::ranges::sort(clips);
@@ -331,6 +334,48 @@ TEST_CASE("the bootstrap is the quantiles of the figures of clips drawn with rep
     check_interval(result.metrics[m].difference, differences);
     check_interval(result.metrics[m].gain, gains);
   }
+  return result.clips;
+}
+
+}  // namespace
+
+TEST_CASE("the bootstrap is the quantiles of the figures of clips drawn with replacement") {
+  CHECK(check_bootstrap(refined_clips({9, 4, 6, 12, 1, 5, 2, 1})) == 6);
+}
+
+// A quarter of the resamples, and more where the second one has two frames, have no velocity at
+// all.
+TEST_CASE("... without the resamples in which nothing has the figure") {
+  CHECK(check_bootstrap(refined_clips({1, 1, 5})) == 2);
+  CHECK(check_bootstrap(refined_clips({1, 2, 2})) == 2);
+}
+
+TEST_CASE("a gain of fractions of a millimetre is one") {
+  Dataset dataset = refined_clips({4, 4, 6, 5});
+  for (Sequence& sequence : dataset.sequences) {
+    // Errors of some 0.1 mm.
+    for (int f = 0; f < sequence.frames(); ++f) {
+      for (int i = 0; i < 3 * kJoints; ++i) {
+        const float* truth = sequence.pose_3d->frame(f);
+        const float relative = truth[i] - truth[i % 3];
+        sequence.noisy_3d->frame(f)[i] = relative + 1e-4f * static_cast<float>(i % 5);
+        sequence.refined_3d->frame(f)[i] = relative + 0.5e-4f * static_cast<float>((i + f) % 5);
+      }
+    }
+  }
+  CHECK(check_bootstrap(dataset) == 3);
+}
+
+TEST_CASE("a bootstrap is of the same sequences, with the same frames") {
+  const Dataset dataset = some_clips({9, 4, 9});
+  const auto of = [&](std::vector<int> chosen) {
+    return evaluate(dataset, chosen, &Sequence::noisy_3d);
+  };
+  CHECK_THROWS_AS(bootstrap(of({0, 1}), of({2, 1}), 1), Error);  // as many frames, other clips
+  Evaluation shorter = of({0, 1});
+  shorter.sequences[1].frames -= 1;
+  CHECK_THROWS_AS(bootstrap(of({0, 1}), shorter, 1), Error);
+  CHECK_THROWS_AS(bootstrap(of({0, 1}), of({1, 0}), 1), Error);
 }
 
 TEST_CASE("a bootstrap of one resample has a median and no interval") {
