@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/error.hpp"
+#include "engine/rng.hpp"
 
 namespace posetape::data {
 namespace {
@@ -52,6 +53,47 @@ TEST_CASE("camera: a point far off the axis is clamped to 45 degrees") {
   const Vec2 p1 = project(camera, {0.5, 0.25, 1});
   CHECK(p1.x() == doctest::Approx(50 + 100 * 0.5 * 1.025));
   CHECK(p1.y() == doctest::Approx(60 + 200 * (0.25 * 1.025 + 0.03125)));
+}
+
+// The lens with all coefficients at once, term by term: radial factor 1 + k1 r^2 + k2 r^4 + k3 r^6,
+// tangential factor p0 x + p1 y, and p r^2.
+TEST_CASE("camera: points anywhere in view come through lens and rotation as the formulas say") {
+  Random random(4, Stream::test);
+  for (int i = 0; i < 50; ++i) {
+    Camera camera;
+    camera.focal = {random.uniform(500, 1500), random.uniform(500, 1500)};
+    camera.centre = {random.uniform(400, 600), random.uniform(400, 600)};
+    for (double& k : camera.radial) k = random.uniform(-0.3, 0.3);
+    for (double& p : camera.tangential) p = random.uniform(-0.1, 0.1);
+    const double q[] = {random.normal(), random.normal(), random.normal(), random.normal()};
+    camera.orientation = Eigen::Quaterniond(q[0], q[1], q[2], q[3]).normalized();
+    camera.position = {random.normal(), random.normal(), random.normal()};
+    const Vec3 point(random.uniform(-2, 2), random.uniform(-2, 2), random.uniform(2, 6));
+
+    const double x = point.x() / point.z();
+    const double y = point.y() / point.z();
+    const double r2 = x * x + y * y;
+    const double k = camera.radial[0] * r2 + camera.radial[1] * std::pow(r2, 2) +
+                     camera.radial[2] * std::pow(r2, 3);
+    const auto [p0, p1] = camera.tangential;
+    const double factor = 1 + k + p0 * x + p1 * y;
+    const Vec2 pixel = project(camera, point);
+    CHECK(pixel.x() ==
+          doctest::Approx(camera.focal.x() * (x * factor + p0 * r2) + camera.centre.x()));
+    CHECK(pixel.y() ==
+          doctest::Approx(camera.focal.y() * (y * factor + p1 * r2) + camera.centre.y()));
+
+    // The rotation of a unit quaternion w + x i + y j + z k, written out.
+    const auto n = std::sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);
+    const double w = q[0] / n, a = q[1] / n, b = q[2] / n, c = q[3] / n;
+    Eigen::Matrix3d r;
+    r << 1 - 2 * (b * b + c * c), 2 * (a * b - w * c), 2 * (a * c + w * b),  //
+        2 * (a * b + w * c), 1 - 2 * (a * a + c * c), 2 * (b * c - w * a),   //
+        2 * (a * c - w * b), 2 * (b * c + w * a), 1 - 2 * (a * a + b * b);
+    const Vec3 world = r * point + camera.position;
+    CHECK((camera_to_world(camera, point) - world).norm() < 1e-12);
+    CHECK((world_to_camera(camera, world) - point).norm() < 1e-12);
+  }
 }
 
 TEST_CASE("camera: screen coordinates divide both axes by the width, and back") {

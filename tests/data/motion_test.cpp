@@ -2,10 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
+#include "engine/rng.hpp"
 
 namespace posetape::data {
 namespace {
@@ -62,6 +65,41 @@ TEST_CASE("motion: a sine comes through resampling with an error of its fourth o
   CHECK(worst > 1e-7);  // it did interpolate
 }
 
+TEST_CASE("motion: between two frames is the cubic of Catmull and Rom, in every joint") {
+  // Catmull and Rom (1974) in Hermite's form: the tangent at a frame is half the way from the frame
+  // before it to the one after it; beyond an end the frames go on in a straight line.
+  for (const auto& [from, to] :
+       {std::pair(120.0, 50.0), {30.0, 50.0}, {50.0, 49.0}, {24.0, 60.0}}) {
+    Random random(3, Stream::test);
+    Motion source{"S", "clip", from, std::vector<Pose3>(13)};
+    for (Pose3& pose : source.frames) {
+      for (Vec3& p : pose) p = {random.normal(), random.normal(), random.normal()};
+    }
+    const Motion result = resample(source, to);
+    const auto at = [&](int frame, int j) -> Vec3 {
+      const auto point = [&](int f) { return source.frames[std::size_t(f)][std::size_t(j)]; };
+      if (frame < 0) return 2 * point(0) - point(1);
+      if (frame > 12) return 2 * point(12) - point(11);
+      return point(frame);
+    };
+    REQUIRE(result.frames.size() == std::size_t(12 / from * to + 1e-9) + 1);
+    for (std::size_t f = 0; f < result.frames.size(); ++f) {
+      const double position = double(f) / to * from;
+      const int i = std::min(int(position + 1e-9), 12);
+      const double t = position - i;
+      for (int j = 0; j < kJoints; ++j) {
+        const Vec3 begin = 0.5 * (at(i + 1, j) - at(i - 1, j));
+        const Vec3 end = 0.5 * (at(i + 2, j) - at(i, j));
+        const Vec3 expected =
+            (2 * t * t * t - 3 * t * t + 1) * at(i, j) + (t * t * t - 2 * t * t + t) * begin +
+            (3 * t * t - 2 * t * t * t) * at(i + 1, j) + (t * t * t - t * t) * end;
+        CAPTURE(f);
+        CHECK((result.frames[f][std::size_t(j)] - expected).norm() < 1e-12);
+      }
+    }
+  }
+}
+
 TEST_CASE("motion: no resampling where the rates are equal, and none at rate 0") {
   const auto path = [](double t) { return Vec3(std::sin(40 * t), 0, 0); };
   const Motion source = moving(10, 50, path);
@@ -82,6 +120,31 @@ TEST_CASE("motion: the rig's centre is where its axes meet") {
   CHECK_THROWS_AS(capture_centre(std::span(rig).first(1)), Error);
 }
 
+TEST_CASE("motion: the centre has the least distances to the axes, squared, seen from above") {
+  Random random(5, Stream::test);
+  std::vector<Camera> rig(3);
+  for (Camera& camera : rig) {
+    camera.position = {random.normal(), random.normal(), random.normal()};
+    camera.orientation =
+        Eigen::Quaterniond(random.normal(), random.normal(), random.normal(), random.normal())
+            .normalized();
+  }
+  const auto distances = [&](const Vec2& point) {
+    double sum = 0;
+    for (const Camera& camera : rig) {
+      const Vec3 axis = camera_to_world(camera, {0, 0, 1}) - camera.position;
+      const Vec2 from = point - camera.position.head<2>();
+      const double cross = axis.x() * from.y() - axis.y() * from.x();
+      sum += cross * cross / axis.head<2>().squaredNorm();
+    }
+    return sum;
+  };
+  const Vec2 centre = capture_centre(rig);
+  for (const Vec2& step : {Vec2(1e-3, 0), Vec2(-1e-3, 0), Vec2(0, 1e-3), Vec2(0, -1e-3)}) {
+    CHECK(distances(centre + step) > distances(centre));
+  }
+}
+
 TEST_CASE("motion: placing moves the box of the hip's path to the centre and nothing else") {
   const auto path = [](double t) { return Vec3(4 + t, 7 - 3 * t, 0.9); };
   const Motion source = moving(51, 50, path);
@@ -91,6 +154,20 @@ TEST_CASE("motion: placing moves the box of the hip's path to the centre and not
   const Vec3 shift = placed.frames[0][0] - source.frames[0][0];
   CHECK(shift.z() == 0);
   CHECK((placed.frames[20][13] - source.frames[20][13] - shift).norm() < 1e-12);
+}
+
+TEST_CASE("motion: the box is that of the whole path, of the hip alone") {
+  Motion motion = moving(51, 50, [](double t) { return Vec3(std::sin(6 * t), t * (1 - t), 1); });
+  for (Pose3& pose : motion.frames) pose[5].x() += 100;
+  motion = place(motion, {3, -2});
+  const auto range = [&](int axis) {
+    std::vector<double> values;
+    for (const Pose3& pose : motion.frames) values.push_back(pose[0][axis]);
+    return std::ranges::minmax(values);
+  };
+  CHECK((range(0).min + range(0).max) / 2 == doctest::Approx(3));
+  CHECK((range(1).min + range(1).max) / 2 == doctest::Approx(-2));
+  CHECK(range(0).max - range(0).min == doctest::Approx(2).epsilon(0.01));
 }
 
 TEST_CASE("motion: filming gives camera space, pixels, names and sizes") {
