@@ -334,6 +334,27 @@ TEST_CASE("a gradient that was passed on stays what it is when its input occurs 
   CHECK(options.cotangent.to_doubles() == Doubles{5, 6});
 }
 
+TEST_CASE("who looks at gradients may keep them: each stays what it was") {
+  Tape tape;
+  const Tensor x = numbers({1, 2});
+  tape.watch(x);
+  Tensor loss;
+  {
+    const Recording on(tape);
+    loss = sum(posetape::add(mul(x, x), scale(x, 5)));
+  }
+  std::vector<Tensor> kept;
+  std::vector<Doubles> seen;
+  Tape::Options options;
+  options.intercept = [&](const Node&, int, const Tensor& gradient, Into&) {
+    kept.push_back(gradient);
+    seen.push_back(gradient.to_doubles());
+  };
+  CHECK(tape.backward(loss, options).of(x).to_doubles() == Doubles{7, 9});
+  REQUIRE(kept.size() == 6);
+  for (std::size_t i = 0; i < kept.size(); ++i) CHECK(kept[i].to_doubles() == seen[i]);
+}
+
 TEST_CASE("a loss has a destination, too") {
   const Tensor x = numbers({2, 3});
   const auto check = [](Tape& tape, const Tensor& loss, const Tensor& cotangent,
