@@ -1,6 +1,5 @@
 #include "diffusion/refiner.hpp"
 
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -14,32 +13,62 @@ namespace {
 constexpr Index kJoints = 17;
 constexpr Index kErrorWidth = 3 * kJoints;
 
-template <class E, std::size_t n>
-using Names = std::array<std::pair<E, const char*>, n>;
-
-constexpr Names<ErrorSource, 2> kErrorSources{
-    {{ErrorSource::conditional, "conditional"}, {ErrorSource::real, "real"}}};
-constexpr Names<Objective, 2> kObjectives{
-    {{Objective::diffusion, "diffusion"}, {Objective::regression, "regression"}}};
-constexpr Names<States, 2> kStates{{{States::forward, "forward"}, {States::rollout, "rollout"}}};
-constexpr Names<Normalization, 2> kNormalizations{
-    {{Normalization::mean_abs, "mean-abs"}, {Normalization::per_coordinate, "per-coordinate"}}};
-constexpr Names<LossKind, 2> kLosses{{{LossKind::l2, "l2"}, {LossKind::mse, "mse"}}};
-
-template <class E, std::size_t n>
-const char* name_in(const Names<E, n>& names, E value) {
-  for (const auto& [v, text] : names) {
-    if (v == value) return text;
+// The text of each value, null where E has no such value. Without a default, so that the compiler
+// names a value that has been forgotten.
+const char* text_of(ErrorSource value) {
+  switch (value) {
+    case ErrorSource::conditional:
+      return "conditional";
+    case ErrorSource::real:
+      return "real";
+    case ErrorSource::mixed:
+      return "mixed";
   }
-  return "?";
+  return nullptr;
+}
+const char* text_of(Objective value) {
+  switch (value) {
+    case Objective::diffusion:
+      return "diffusion";
+    case Objective::regression:
+      return "regression";
+  }
+  return nullptr;
+}
+const char* text_of(States value) {
+  switch (value) {
+    case States::forward:
+      return "forward";
+    case States::rollout:
+      return "rollout";
+  }
+  return nullptr;
+}
+const char* text_of(Normalization value) {
+  switch (value) {
+    case Normalization::mean_abs:
+      return "mean-abs";
+    case Normalization::per_coordinate:
+      return "per-coordinate";
+  }
+  return nullptr;
+}
+const char* text_of(LossKind value) {
+  switch (value) {
+    case LossKind::l2:
+      return "l2";
+    case LossKind::mse:
+      return "mse";
+  }
+  return nullptr;
 }
 
-template <class E, std::size_t n>
-E parse_in(const char* what, const Names<E, n>& names, std::string_view text) {
+template <class E>
+E parse_as(const char* what, std::string_view text) {
   std::string choices;
-  for (const auto& [value, name] : names) {
-    if (text == name) return value;
-    choices += (choices.empty() ? "" : ", ") + std::string(name);
+  for (int i = 0; const char* known = text_of(static_cast<E>(i)); ++i) {
+    if (text == known) return static_cast<E>(i);
+    choices += (choices.empty() ? "" : ", ") + std::string(known);
   }
   fail("{} \"{}\" is unknown; choose one of: {}", what, text, choices);
 }

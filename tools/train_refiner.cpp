@@ -75,14 +75,18 @@ void run(Options options) {
   config.normalization = diffusion::parse_normalization(options.normalization);
   config.loss = diffusion::parse_loss(options.loss);
   config.network.timestep = config.objective == diffusion::Objective::diffusion;
-  const bool draws_noise = config.objective == diffusion::Objective::diffusion &&
-                           config.states == diffusion::States::forward &&
-                           config.source != diffusion::ErrorSource::real;
-  if (config.noise == diffusion::NoiseKind::ar1 && !draws_noise) {
-    fail("--noise ar1: no noise is drawn with {}; leave out one of them",
-         config.objective == diffusion::Objective::regression ? "--objective regression"
-         : config.states == diffusion::States::rollout        ? "--states rollout"
-                                                              : "--error-source real");
+  const bool draws_errors = config.objective == diffusion::Objective::diffusion &&
+                            config.states == diffusion::States::forward;
+  const char* const own_errors =
+      config.objective == diffusion::Objective::regression ? "--objective regression"
+      : config.states == diffusion::States::rollout        ? "--states rollout"
+                                                           : "--error-source real";
+  if (config.noise == diffusion::NoiseKind::ar1 &&
+      (!draws_errors || config.source == diffusion::ErrorSource::real)) {
+    fail("--noise ar1: no noise is drawn with {}; leave out one of them", own_errors);
+  }
+  if (config.source == diffusion::ErrorSource::mixed && !draws_errors) {
+    fail("--error-source mixed: no error is drawn with {}; leave out one of them", own_errors);
   }
 
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);

@@ -1069,6 +1069,18 @@ class BadInput(unittest.TestCase):
             line = refused(*train, "--noise", "ar1", *other)
             self.assertIn("--noise ar1", line)
             self.assertIn(" ".join(other), line)
+        for other in (("--states", "rollout"), ("--objective", "regression")):
+            line = refused(*train, "--error-source", "mixed", *other)
+            self.assertIn("--error-source mixed", line)
+            self.assertIn(" ".join(other), line)
+
+    def test_errors_that_are_drawn_or_real_by_chance(self):
+        out, _ = run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "mixed.safetensors",
+                     "--error-source", "mixed", "--epochs", 1, "--frames", 9, "--width", 8,
+                     "--depth", 1, "--heads", 1)
+        self.assertIn("wrote", out)
+        out, _ = run("info", WORK / "mixed.safetensors")
+        self.assertIn("mixed", out)
 
     def test_unknown_choices_list_the_known(self):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
