@@ -123,34 +123,34 @@ void check_scale(const ErrorScale& scale) {
 }  // namespace
 
 const char* name(ErrorSource value) {
-  return name_in(kErrorSources, value);
+  return text_of(value);
 }
 const char* name(Objective value) {
-  return name_in(kObjectives, value);
+  return text_of(value);
 }
 const char* name(States value) {
-  return name_in(kStates, value);
+  return text_of(value);
 }
 const char* name(Normalization value) {
-  return name_in(kNormalizations, value);
+  return text_of(value);
 }
 const char* name(LossKind value) {
-  return name_in(kLosses, value);
+  return text_of(value);
 }
 ErrorSource parse_error_source(std::string_view text) {
-  return parse_in("error source", kErrorSources, text);
+  return parse_as<ErrorSource>("error source", text);
 }
 Objective parse_objective(std::string_view text) {
-  return parse_in("objective", kObjectives, text);
+  return parse_as<Objective>("objective", text);
 }
 States parse_states(std::string_view text) {
-  return parse_in("states", kStates, text);
+  return parse_as<States>("states", text);
 }
 Normalization parse_normalization(std::string_view text) {
-  return parse_in("normalization", kNormalizations, text);
+  return parse_as<Normalization>("normalization", text);
 }
 LossKind parse_loss(std::string_view text) {
-  return parse_in("loss", kLosses, text);
+  return parse_as<LossKind>("loss", text);
 }
 
 std::string to_json(const RefinerConfig& c) {
@@ -220,6 +220,13 @@ Refiner::Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale
       scale_(std::move(scale)),
       network_(config.network, dtype, seed, device) {
   check_scale(scale_);
+  if (config.network.timestep != (config.objective == Objective::diffusion)) {
+    fail(
+        "refiner: network.timestep is {} with objective {}; a diffusion's network has a timestep, "
+        "a regression's has none",
+        config.network.timestep, name(config.objective));
+  }
+  if (config.states == States::rollout) ddim_steps(config.steps, config.rollout_steps);
   const DType poses = accumulator_of(dtype);
   error_shift_ = per_joint(scale_.shift, poses, device);
   error_scale_ = per_joint(scale_.scale, poses, device);
@@ -296,7 +303,7 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
   const Shape count{truth.shape()[0]};
   Example example;
   tap("t", t);
-  if (config_.network.timestep) example.embedding = gather(embeddings_, t);
+  example.embedding = gather(embeddings_, t);
   const Tensor real = sub(in[kNoisy], truth);
   example.error = real;
   if (config_.source != ErrorSource::real) {
@@ -315,6 +322,10 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
 
 Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) const {
   const std::vector<int> tau = ddim_steps(config_.steps, config_.rollout_steps);
+  if (moves < 0 || moves >= config_.rollout_steps) {
+    fail("refiner: {} moves before the state of a rollout of {} steps; 0 to {} are possible", moves,
+         config_.rollout_steps, config_.rollout_steps - 1);
+  }
   const NoRecording off;
   Tensor x = batch.noisy;
   for (int i = 0; i < moves; ++i) {

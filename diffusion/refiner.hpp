@@ -49,9 +49,9 @@ enum class LossKind {
 };
 
 struct RefinerConfig {
-  model::PoseDenoiserConfig network;
-  int frames = 27;  // N of the windows it is trained on
-  int steps = 50;   // T
+  model::PoseDenoiserConfig network;  // with a timestep for a diffusion, without for a regression
+  int frames = 27;                    // N of the windows it is trained on
+  int steps = 50;                     // T
   ScheduleKind schedule = ScheduleKind::cosine;
   NoiseKind noise = NoiseKind::independent;
   ErrorSource source = ErrorSource::conditional;
@@ -99,7 +99,9 @@ class Refiner {
  public:
   // `dtype` is the network's, poses are in the type that it computes in (f32 for bf16). Tensors
   // that the functions below take and give lie on `device`, and nothing comes from the host unless
-  // they say so.
+  // they say so. Throws Error on a scale of another size or that is no positive number, on a
+  // network with a timestep for a regression or without one for a diffusion, on T < 1, on a rollout
+  // of no step or more than T, and on a noise that was not fitted.
   Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale scale, DType dtype,
           std::uint64_t seed, Device device = Device::cpu);
 

@@ -89,6 +89,10 @@ void run(Options options) {
     fail("--error-source mixed: no error is drawn with {}; leave out one of them", own_errors);
   }
 
+  if (config.objective == diffusion::Objective::diffusion) {
+    diffusion::ddim_steps(config.steps, options.inference_steps);  // refused before any training
+  }
+
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
   check_refinable(dataset, parts, flags.input);
