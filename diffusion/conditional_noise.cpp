@@ -326,7 +326,7 @@ ConditionalNoise ConditionalNoise::fit(Index a_width, Index b_width, Index seque
   const Dense explained = product(w, kPlain, w, kTransposed);
   for (Index i = 0; i < a_width; ++i) {
     for (Index j = 0; j < a_width; ++j) {
-      sigma.at(i, j) -= (explained.at(i, j) + explained.at(j, i)) / 2;  // exactly symmetric
+      sigma.at(i, j) -= (explained.at(i, j) + explained.at(j, i)) / 2;  // as symmetric as Sigma_aa
     }
   }
   scale_columns(w, inverse_root);

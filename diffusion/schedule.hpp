@@ -13,7 +13,8 @@ namespace posetape::diffusion {
 enum class ScheduleKind {
   // Nichol and Dhariwal, arXiv 2102.09672, equation 17, offset s = 0.008. The method's own.
   cosine,
-  // Ho et al., arXiv 2006.11239: beta from 1e-4 to 0.02 over 1000 steps, scaled by 1000 / T.
+  // Ho et al., arXiv 2006.11239: beta from 1e-4 to 0.02 over 1000 steps, scaled by 1000 / T. A
+  // single step is the last one.
   linear,
   // Jabri et al., arXiv 2212.11972: a logistic curve from -3 to 3.
   sigmoid,

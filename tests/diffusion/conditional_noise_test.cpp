@@ -8,11 +8,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 
 #include "engine/gradcheck.hpp"
 #include "engine/random_fill.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "tests/diffusion/reference.hpp"
 
 using namespace posetape;
 using namespace posetape::diffusion;
@@ -65,6 +65,17 @@ double largest(const RowMatrix& m) {
 
 std::vector<double> values(const RowMatrix& m) {
   return {m.data(), m.data() + m.size()};
+}
+
+reference::Matrix plain(const RowMatrix& m) {
+  return {static_cast<int>(m.rows()), static_cast<int>(m.cols()), values(m)};
+}
+
+// All dimensions but the last are rows.
+reference::Matrix plain(const Tensor& t) {
+  const Index columns = t.shape().back();
+  return {static_cast<int>(t.shape().with(-1, 1).size()), static_cast<int>(columns),
+          t.to_doubles()};
 }
 
 // The rows cut into sequences of `frames` frames, the last one shorter.
@@ -169,6 +180,35 @@ TEST_CASE("moments: empty parts change nothing, other widths are refused") {
                        "moments: 3 numbers are no rows of 2", Error);
 }
 
+TEST_CASE("moments: of one row, and of a row at a time, are those of two passes") {
+  RowMatrix rows = times(normals(600, 3, 1), normals(3, 3, 2));
+  rows.array() += 4.0;
+  const auto check = [](const MomentAccumulator& m, const RowMatrix& all) {
+    CHECK(m.count() == all.rows());
+    CHECK(reference::distance(m.mean(), reference::mean(plain(all))) < 1e-14 * 20);
+    CHECK(reference::distance(m.covariance(), reference::covariance(plain(all)).values) < 1e-12);
+  };
+  MomentAccumulator by_row(3);
+  by_row.add(values(rows.topRows(1)));
+  check(by_row, rows.topRows(1));
+  CHECK(by_row.covariance() == std::vector<double>(9, 0.0));
+  for (Index i = 1; i < rows.rows(); ++i) by_row.add(values(rows.middleRows(i, 1)));
+  check(by_row, rows);
+
+  // Into an empty one, from an empty one, and parts of very different sizes in both orders.
+  MomentAccumulator empty(3);
+  empty.merge(by_row);
+  check(empty, rows);
+  for (const Index at : {1, 2, 300, 599}) {
+    MomentAccumulator first(3);
+    MomentAccumulator second(3);
+    first.add(values(rows.topRows(at)));
+    second.add(values(rows.bottomRows(rows.rows() - at)));
+    second.merge(first);
+    check(second, rows);
+  }
+}
+
 TEST_CASE("fit: recovers a known Gaussian") {
   const Index rows = 40000;
   const Linear d = linear_data(rows, 6, 9, 6);
@@ -230,6 +270,129 @@ TEST_CASE("fit: constant and repeated coordinates are no trouble") {
   const RowMatrix e = matrix(noise.sample(tensor({20, 100, 10}, b), NoiseKind::independent, 1, 1));
   CHECK(largest(e.col(4)) == 0);
   CHECK(largest(e.col(5).array() + 0.25) < 1e-12);
+}
+
+namespace {
+
+// What fit() makes of the data against the formulas, both to the numbers of `tolerance`.
+void check_fit(const RowMatrix& a, const RowMatrix& b, Index frames, double cutoff,
+               double tolerance) {
+  const ConditionalNoise noise = fit(a, b, frames, {.cutoff = cutoff});
+  const reference::Conditional expected = reference::condition(plain(a), plain(b), cutoff);
+  CHECK(noise.cutoff == cutoff);
+  CHECK(noise.count == a.rows());
+  CHECK(reference::distance(noise.mu_a.to_doubles(), expected.mu_a) < tolerance);
+  CHECK(reference::distance(noise.mu_b.to_doubles(), expected.mu_b) < tolerance);
+  CHECK(reference::distance(plain(noise.gain), expected.gain) < tolerance);
+  CHECK(reference::distance(plain(noise.sigma), expected.sigma) < tolerance);
+  CHECK(noise.rank() == expected.rank);
+
+  // Symmetric, its eigenvalues falling and never negative.
+  CHECK(reference::distance(reference::transposed(plain(noise.sigma)), plain(noise.sigma)) <
+        1e-15 * reference::largest(reference::covariance(plain(a))));
+  reference::Numbers eigenvalues = reference::eigensystem(expected.sigma).values;
+  for (double& x : eigenvalues) x = std::max(x, 0.0);
+  CHECK(reference::distance(noise.eigenvalues.to_doubles(), eigenvalues) < tolerance);
+
+  // L L^T is Sigma, less the eigenvalues that don't count; L's columns are orthogonal.
+  const reference::Matrix factor = plain(noise.factor);
+  CHECK(
+      reference::distance(reference::times(factor, reference::transposed(factor)), expected.sigma) <
+      tolerance + cutoff * reference::largest(reference::covariance(plain(a))));
+  const reference::Matrix gram = reference::times(reference::transposed(factor), factor);
+  for (int i = 0; i < gram.rows; ++i) {
+    for (int j = 0; j < gram.columns; ++j) {
+      const double lambda = noise.eigenvalues.data<double>()[i];
+      CHECK(std::fabs(gram(i, j) - (i == j ? lambda : 0)) < tolerance);
+    }
+  }
+
+  CHECK(reference::distance(plain(noise.mean(tensor({b.rows(), b.cols()}, b))),
+                            reference::conditional_mean(expected, plain(b))) < tolerance);
+  if (expected.rank > 0) {
+    CHECK(std::fabs(noise.rho - reference::lag_correlation(expected, plain(a), plain(b),
+                                                           static_cast<int>(frames))) < 1e-9);
+  }
+}
+
+// Poses of 17 joints whose root never moves: the error, and [y; x_noisy].
+std::pair<RowMatrix, RowMatrix> poses(Index frames) {
+  RowMatrix noisy = times(normals(frames, 48, 21), normals(48, 51, 22)) * 0.05;
+  RowMatrix y = normals(frames, 34, 23) * 0.3;
+  y.array() += 0.1;
+  RowMatrix e = times(noisy, normals(51, 51, 24)) * 0.05 + normals(frames, 51, 25) * 0.04;
+  for (Index f = 1; f < frames; ++f) e.row(f) = 0.7 * e.row(f - 1) + 0.7 * e.row(f);
+  e.array() += 0.01;
+  e.leftCols(3).setZero();
+  noisy.leftCols(3).setZero();
+  RowMatrix b(frames, 85);
+  b << y, noisy;
+  return {e, b};
+}
+
+}  // namespace
+
+TEST_CASE("fit: mean and covariance are the formulas', whatever the rank") {
+  const Linear d = linear_data(400, 4, 5, 3);
+  check_fit(d.a, d.b, 50, 1e-8, 1e-10);
+  check_fit(d.a, d.b, 4, 1e-8, 1e-10);  // more sequences than are held at a time
+  const auto [e, b] = poses(300);
+  check_fit(e, b, 30, 1e-8, 1e-10);
+  // Fewer frames than coordinates: y and x_noisy span 59 directions of 85, and explain all of e.
+  const auto [few_e, few_b] = poses(60);
+  check_fit(few_e, few_b, 20, 1e-8, 1e-9);
+}
+
+TEST_CASE(
+    "fit: a direction of b counts by its variance relative to the largest, whatever the unit") {
+  // Orthogonal directions of b with variances 1, 1e-3 and 1e-6, each of which a follows.
+  const Index rows = 64;
+  RowMatrix b(rows, 3);
+  for (Index i = 0; i < rows; ++i) {
+    b(i, 0) = i % 2 == 0 ? 1 : -1;
+    b(i, 1) = i % 4 < 2 ? std::sqrt(1e-3) : -std::sqrt(1e-3);
+    b(i, 2) = i % 8 < 4 ? 1e-3 : -1e-3;
+  }
+  RowMatrix a = times(b, normals(3, 2, 31)) + normals(rows, 2, 32) * 0.1;
+  for (const double unit : {1.0, 1e-3, 1e3}) {
+    for (const double cutoff : {1e-2, 1e-4, 1e-8}) {
+      CAPTURE(unit);
+      CAPTURE(cutoff);
+      const RowMatrix scaled = b * unit;
+      check_fit(a, scaled, 16, cutoff, 1e-8 / std::min(unit, 1.0));
+      const RowMatrix gain = matrix(fit(a, scaled, 16, {.cutoff = cutoff}).gain);
+      CHECK((largest(gain.col(1)) > 1e-6) == (cutoff < 1e-3));
+      CHECK((largest(gain.col(2)) > 1e-6) == (cutoff < 1e-6));
+    }
+  }
+}
+
+TEST_CASE("fit: a direction of the residual counts by its variance relative to that of a") {
+  // a follows b but for residuals of variance 1e-4 and 1e-6 of it.
+  const Index rows = 64;
+  RowMatrix b(rows, 1);
+  RowMatrix a(rows, 3);
+  for (Index i = 0; i < rows; ++i) {
+    b(i, 0) = i % 2 == 0 ? 1 : -1;
+    a(i, 0) = 2 * b(i, 0);
+    a(i, 1) = i % 4 < 2 ? 0.02 : -0.02;
+    a(i, 2) = i % 8 < 4 ? 0.002 : -0.002;
+  }
+  for (const auto& [cutoff, rank] : {std::pair{1e-3, 0}, std::pair{1e-5, 1}, std::pair{1e-7, 2}}) {
+    CHECK(fit(a, b, 16, {.cutoff = cutoff}).rank() == rank);
+    check_fit(a, b, 16, cutoff, 1e-10);
+  }
+}
+
+TEST_CASE("fit: rho is the formula's, on sequences of any length") {
+  const auto [e, b] = poses(240);
+  for (const Index frames : {2, 7, 60, 240}) {
+    const reference::Conditional c = reference::condition(plain(e), plain(b), 1e-8);
+    const double expected =
+        reference::lag_correlation(c, plain(e), plain(b), static_cast<int>(frames));
+    CHECK(std::fabs(expected) > 0.1);
+    CHECK(fit(e, b, frames).rho == Approx(expected).epsilon(1e-8));
+  }
 }
 
 TEST_CASE("fit: an error that b explains entirely leaves no noise") {
@@ -337,6 +500,30 @@ TEST_CASE("sample: f32 and f64 draw the same noise, and each step its own") {
   }
 }
 
+TEST_CASE("sample is mu(b) + L n, with the numbers n of the noise's own stream") {
+  const Linear d = linear_data(1000, 4, 3, 3);
+  const ConditionalNoise noise = fit(d.a, d.b, 100);
+  REQUIRE(noise.rank() == 3);
+  const RowMatrix b = d.b.topRows(60);
+  for (const NoiseKind kind : {NoiseKind::independent, NoiseKind::ar1}) {
+    for (const double rho : {0.0, 0.3, -0.8, 1.0}) {
+      ConditionalNoise other = noise;
+      other.rho = rho;
+      const Tensor w = Tensor::empty({60, 3}, DType::f64);
+      fill_normal(w, 6, Stream::noise, 7);
+      reference::Matrix n = plain(w);
+      if (kind == NoiseKind::ar1) n = reference::ar1(n, 15, rho);
+      const RowMatrix mean = matrix(noise.mean(tensor({60, 3}, b)));
+      reference::Matrix expected = reference::times(n, reference::transposed(plain(noise.factor)));
+      for (int i = 0; i < 60; ++i) {
+        for (int j = 0; j < 4; ++j) expected(i, j) += mean(i, j);
+      }
+      const Tensor e = other.sample(tensor({4, 15, 3}, b), kind, 6, 7);
+      CHECK(reference::distance(plain(e), expected) < 1e-13);
+    }
+  }
+}
+
 TEST_CASE("mean and sample have the right derivative with respect to the condition") {
   const Linear d = linear_data(1000, 4, 3, 4);
   const ConditionalNoise noise = fit(d.a, d.b, 100);
@@ -395,10 +582,32 @@ TEST_CASE("load refuses what save did not write") {
   other.tensors[2].second = Tensor::zeros({2, 3}, DType::f32);
   CHECK_THROWS_WITH_AS(ConditionalNoise::load(other),
                        doctest::Contains("'cnd.gain' is [2, 3] f32; f64 of rank 2"), Error);
-  other = file;
-  other.tensors[6].second = Tensor::full({}, 1.5, DType::f64);
-  CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), "tensor 'cnd.rho' is 1.5, outside [-1, 1]",
-                       Error);
+  // Of mu_a, mu_b, gain, sigma, factor and eigenvalues any one with another size.
+  for (const auto& [i, shape] :
+       {std::pair{0, Shape{3}}, std::pair{1, Shape{4}}, std::pair{2, Shape{3, 3}},
+        std::pair{3, Shape{2, 3}}, std::pair{3, Shape{3, 2}}, std::pair{4, Shape{3, 2}},
+        std::pair{5, Shape{3}}}) {
+    other = file;
+    other.tensors[static_cast<std::size_t>(i)].second = Tensor::zeros(shape, DType::f64);
+    CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), doctest::Contains("do not fit each other"),
+                         Error);
+  }
+  for (std::size_t i = 0; i < file.tensors.size(); ++i) {
+    other = file;
+    other.tensors[i].second = Tensor::zeros({1, 1, 1}, DType::f64);
+    CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), doctest::Contains("is expected"), Error);
+  }
+  for (const double rho : {1.5, -1.5, std::nan("")}) {
+    other = file;
+    other.tensors[6].second = Tensor::full({}, rho, DType::f64);
+    CHECK_THROWS_WITH_AS(ConditionalNoise::load(other), doctest::Contains("outside [-1, 1]"),
+                         Error);
+  }
+  for (const double rho : {1.0, -1.0}) {
+    other = file;
+    other.tensors[6].second = Tensor::full({}, rho, DType::f64);
+    CHECK(ConditionalNoise::load(other).rho == rho);
+  }
 }
 
 TEST_CASE("a residual that never changes has rho 1, and its ar1 noise is constant in time") {
@@ -423,11 +632,31 @@ TEST_CASE("fit and sample refuse what cannot be") {
                        "noise fit: sequence 0 has 20 numbers of error and 30 of condition; 2 and 2 "
                        "a frame, for as many frames, are expected",
                        Error);
-  RowMatrix bad = d.b;
-  bad(57, 1) = std::numeric_limits<double>::quiet_NaN();
-  CHECK_THROWS_WITH_AS(fit(d.a, bad, 10),
-                       "noise fit: sequence 5 holds a NaN or an infinite number; leave it out",
+  CHECK_THROWS_WITH_AS(ConditionalNoise::fit(
+                           3, 3, 1,
+                           [](Index) {
+                             return NoiseSequence{std::vector<double>(20), std::vector<double>(18)};
+                           }),
+                       doctest::Contains("sequence 0 has 20 numbers of error and 18 of condition"),
                        Error);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::fit(0, 3, 10, cut(d.a, d.b, 10)),
+                       "noise fit: widths 0 and 3", Error);
+  CHECK_THROWS_WITH_AS(ConditionalNoise::fit(2, 0, 10, cut(d.a, d.b, 10)),
+                       "noise fit: widths 2 and 0", Error);
+  for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    RowMatrix bad = d.b;
+    bad(57, 1) = value;
+    CHECK_THROWS_WITH_AS(fit(d.a, bad, 10),
+                         "noise fit: sequence 5 holds a NaN or an infinite number; leave it out",
+                         Error);
+  }
+  for (const Tensor& b : {Tensor(), Tensor::zeros({}, DType::f64), Tensor::zeros({3}, DType::i32),
+                          Tensor::zeros({2, 3, 4}, DType::f64)}) {
+    CHECK_THROWS_AS(noise.mean(b), Error);
+    CHECK_THROWS_AS(noise.sample(b, NoiseKind::ar1, 1, 1), Error);
+  }
+  CHECK_THROWS_AS(noise.sample(Tensor::zeros({1, 2, 4, 3}, DType::f64), NoiseKind::ar1, 1, 1),
+                  Error);
   CHECK_THROWS_WITH_AS(noise.mean(Tensor::zeros({4, 4}, DType::f32)),
                        "noise mean: condition is [4, 4] f32; f32 or f64 with 3 as the last "
                        "dimension is expected",

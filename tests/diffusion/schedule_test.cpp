@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "engine/error.hpp"
+#include "tests/diffusion/reference.hpp"
 
 using namespace posetape;
 using namespace posetape::diffusion;
@@ -44,6 +46,30 @@ TEST_CASE("alpha_bar of each schedule at T = 50 is the published one") {
                                                          {25, 0.5},
                                                          {49, 6.325221528564357752e-3},
                                                          {50, 6.325221528564357752e-6}});
+}
+
+TEST_CASE("alpha_bar is the formula's at every t, for any T") {
+  for (const auto kind : {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid}) {
+    for (const int T : {1, 2, 3, 10, 50, 1000}) {
+      const reference::Numbers expected = reference::alpha_bar(name(kind), T);
+      const Schedule schedule = make_schedule(kind, T);
+      CHECK(schedule.kind == kind);
+      CHECK(schedule.T == T);
+      REQUIRE(schedule.alpha_bar.size() == expected.size());
+      for (std::size_t t = 0; t < expected.size(); ++t) {
+        CAPTURE(name(kind));
+        CAPTURE(T);
+        CAPTURE(t);
+        CHECK(std::fabs(schedule.alpha_bar[t] / expected[t] - 1) < 1e-10);
+      }
+    }
+  }
+}
+
+TEST_CASE("a single step leaves a thousandth of alpha_bar, whatever the schedule") {
+  for (const auto kind : {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid}) {
+    CHECK(std::fabs(make_schedule(kind, 1).alpha_bar[1] / 1e-3 - 1) < 1e-12);
+  }
 }
 
 TEST_CASE("every schedule falls strictly from 1 and stays above 0") {
@@ -132,6 +158,7 @@ TEST_CASE("timesteps of inference are evenly spaced") {
   for (int T = 1; T <= 60; ++T) {
     for (int K = 1; K <= T; ++K) {
       const auto steps = ddim_steps(T, K);
+      CHECK(steps == reference::ddim_steps(T, K));
       REQUIRE(steps.size() == static_cast<std::size_t>(K) + 1);
       CHECK(steps.front() == T);
       CHECK(steps.back() == 0);

@@ -1,3 +1,5 @@
+// What needs a whole refiner and the engine's own checks; the method's formulas are in
+// tests/diffusion/refiner_test.cpp.
 #include "diffusion/refiner.hpp"
 
 #include "engine/taps.hpp"
@@ -95,34 +97,4 @@ TEST_CASE("loss and refinement are the same bits for any thread count") {
     values.push_back(refiner.loss(b, 3, 4).item());
     return values;
   });
-}
-
-TEST_CASE("the corrections without a network subtract the mean error, plain or conditional") {
-  const Refiner refiner = make(tiny(), DType::f64);
-  const diffusion::RefinerBatch b = batch(DType::f64);
-  const Tensor bias = refiner.bias_correction(b.noisy);
-  const Tensor linear = refiner.linear_correction(b.noisy, b.y);
-  const std::vector<double> mean = refiner.noise().mu_a.to_doubles();
-  for (Index i = 0; i < b.noisy.size(); ++i) {
-    const auto k = static_cast<std::size_t>(i % 51);
-    const double noisy = b.noisy.data<double>()[i];
-    CHECK(bias.data<double>()[i] == doctest::Approx(k < 3 ? 0 : noisy - mean[k]));
-    // The noise here is 0.02 of the noisy coordinate plus chance; its fit comes close to that.
-    if (k >= 3) CHECK(std::fabs(noisy - linear.data<double>()[i] - 0.02 * noisy) < 0.1);
-  }
-}
-
-TEST_CASE("the error scale is one number, or one for each coordinate that varies") {
-  const std::vector<double> mean(51, 0.5);
-  std::vector<double> variance(51, 4.0);
-  variance[0] = 0;
-  const auto one =
-      diffusion::fit_error_scale(diffusion::Normalization::mean_abs, 0.25, mean, variance);
-  CHECK(one.scale == std::vector<double>(51, 0.25));
-  CHECK(one.shift == std::vector<double>(51, 0.0));
-  const auto each =
-      diffusion::fit_error_scale(diffusion::Normalization::per_coordinate, 0.25, mean, variance);
-  CHECK(each.scale[0] == 1.0);
-  CHECK(each.scale[1] == 2.0);
-  CHECK(each.shift == mean);
 }
