@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <Eigen/Cholesky>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 
 #include "engine/gradcheck.hpp"
 #include "engine/random_fill.hpp"
@@ -195,8 +197,9 @@ TEST_CASE("moments: of one row, and of a row at a time, are those of two passes"
   for (Index i = 1; i < rows.rows(); ++i) by_row.add(values(rows.middleRows(i, 1)));
   check(by_row, rows);
 
-  // Into an empty one, from an empty one, and parts of very different sizes in both orders.
+  // Into an empty one (that took in another), and parts of very different sizes in both orders.
   MomentAccumulator empty(3);
+  empty.merge(MomentAccumulator(3));
   empty.merge(by_row);
   check(empty, rows);
   for (const Index at : {1, 2, 300, 599}) {
@@ -293,6 +296,8 @@ void check_fit(const RowMatrix& a, const RowMatrix& b, Index frames, double cuto
   reference::Numbers eigenvalues = reference::eigensystem(expected.sigma).values;
   for (double& x : eigenvalues) x = std::max(x, 0.0);
   CHECK(reference::distance(noise.eigenvalues.to_doubles(), eigenvalues) < tolerance);
+  CHECK(std::ranges::is_sorted(noise.eigenvalues.to_doubles(), std::greater()));
+  CHECK(noise.eigenvalues.to_doubles().back() >= 0);
 
   // L L^T is Sigma, less the eigenvalues that don't count; L's columns are orthogonal.
   const reference::Matrix factor = plain(noise.factor);

@@ -773,6 +773,9 @@ TEST_CASE("an error scale that cannot be divided by is refused") {
     scale.scale[50] = bad;
     CHECK_THROWS_WITH_AS(with(scale), doctest::Contains("is not a positive number"), Error);
   }
+  ErrorScale small = some_scale();
+  small.scale[50] = 1e-6;  // a micrometre
+  CHECK_NOTHROW(with(small));
   ErrorScale scale = some_scale();
   scale.shift.pop_back();
   CHECK_THROWS_WITH_AS(with(scale), "error scale: 50 shifts and 51 scales, expected 51 of each",
