@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
 #include <utility>
 
+#include "data/gaps.hpp"
 #include "data/npz.hpp"
 #include "data/printable.hpp"
+#include "data/protocol.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -19,15 +23,28 @@ namespace {
 constexpr const char* kTestSubjects = "test_subjects";
 constexpr const char* kMetadata = "metadata";
 
-// An optional field, and what is known about its coordinates.
+// An optional field, and what is known about its coordinates. `gaps` says why a gap is not bridged,
+// and what to do; nothing where short ones are.
 struct Field {
   const char* name;
   std::optional<PoseArray> Sequence::*member;
   bool root_relative;
+  const char* gaps;
 };
-constexpr std::array<Field, 3> kFields{{{"pose_3d", &Sequence::pose_3d, false},
-                                        {"noisy_3d", &Sequence::noisy_3d, true},
-                                        {"refined_3d", &Sequence::refined_3d, true}}};
+constexpr std::array<Field, 3> kFields{
+    {{"pose_3d", &Sequence::pose_3d, false, "the truth is not interpolated, so repair it"},
+     {"noisy_3d", &Sequence::noisy_3d, true, nullptr},
+     {"refined_3d", &Sequence::refined_3d, true,
+      "a result is not interpolated, so make it again with `posetape refine`"}}};
+
+// Fields of one window's frames.
+struct WindowField {
+  const char* name;
+  std::optional<PoseArray> Sequence::*member;
+};
+constexpr std::array<WindowField, 2> kWindowFields{
+    {{"noisy_3d_last_window", &Sequence::noisy_3d_last_window},
+     {"refined_3d_last_window", &Sequence::refined_3d_last_window}}};
 
 // The arrays of a file, sorted into sequences in the order in which each first appears.
 struct Contents {
@@ -55,6 +72,12 @@ Contents list_contents(const NpzReader& file, const std::string& path) {
     fields.push_back(name.substr(slash + 1));
   }
   if (contents.sequences.empty()) {
+    if (file.has("positions_2d") || file.has("positions_3d")) {
+      fail(
+          "{}: is a file of VideoPose3D's, not a dataset; make one of it with `posetape prepare "
+          "h36m`, or `posetape prepare keypoints` for videos of your own",
+          path);
+    }
     fail("{}: no sequence in the file; name arrays '<sequence>/<field>', e.g. 'S1/Walk/0/pose_2d'",
          path);
   }
@@ -77,7 +100,7 @@ class SequenceReader {
     Sequence sequence;
     sequence.name = name_;
     sequence.pose_2d = pose("pose_2d", 2);
-    for (const auto& [field, member, root_relative] : kFields) {
+    for (const auto& [field, member, root_relative, gaps] : kFields) {
       if (!has(field)) continue;
       PoseArray array = pose(field, 3);
       if (array.frames() != sequence.frames()) {
@@ -85,6 +108,9 @@ class SequenceReader {
              array.frames(), sequence.frames());
       }
       sequence.*member = std::move(array);
+    }
+    for (const auto& [field, member] : kWindowFields) {
+      if (has(field)) sequence.*member = pose(field, 3);
     }
     sequence.image_size = image_size();
     if (has("fps")) sequence.fps = fps();
@@ -164,25 +190,36 @@ class SequenceReader {
   const std::string& name_;
 };
 
-// Where the first NaN or infinite coordinate is.
-struct Invalid {
-  const char* field;
-  int frame;
-};
-
-std::optional<int> first_invalid_frame(const PoseArray& array) {
-  const auto bad = std::ranges::find_if(array.values, [](float v) { return !std::isfinite(v); });
-  if (bad == array.values.end()) return std::nullopt;
-  return static_cast<int>((bad - array.values.begin()) / (kJoints * array.channels));
-}
-
-std::optional<Invalid> find_invalid(const Sequence& sequence) {
-  if (const auto frame = first_invalid_frame(sequence.pose_2d)) return Invalid{"pose_2d", *frame};
+// Bridges the gaps of a sequence and notes them in the report. Returns what is wrong with the first
+// field that has a gap which is not bridged.
+std::optional<std::string> bridge_gaps(Sequence& sequence, const SequenceReader& reader,
+                                       ReadReport& report) {
+  std::vector<ReadReport::Bridged> bridged;
+  const auto settle = [&](const char* name, PoseArray& poses,
+                          const char* why) -> std::optional<std::string> {
+    const int longest = why == nullptr ? longest_gap(sequence.fps) : 0;
+    GapCount count;
+    const std::vector<Gap> gaps = fill_gaps(poses, longest, count);
+    if (count.joints > 0) bridged.push_back({sequence.name, name, count.joints, count.frames});
+    if (gaps.empty()) return std::nullopt;
+    return fmt::format("{}: {}; {}", reader.where(name), gaps_text(gaps),
+                       why != nullptr
+                           ? why
+                           : fmt::format("at most {} frames ({} s) are interpolated, so repair it",
+                                         longest, kLongestGapSeconds));
+  };
+  if (auto wrong = settle("pose_2d", sequence.pose_2d, nullptr)) return wrong;
   for (const Field& field : kFields) {
-    const auto& array = sequence.*field.member;
+    auto& array = sequence.*field.member;
     if (!array) continue;
-    if (const auto frame = first_invalid_frame(*array)) return Invalid{field.name, *frame};
+    if (auto wrong = settle(field.name, *array, field.gaps)) return wrong;
   }
+  for (const auto& [name, member] : kWindowFields) {
+    auto& array = sequence.*member;
+    if (!array) continue;
+    if (auto wrong = settle(name, *array, "it is not interpolated, so make it again")) return wrong;
+  }
+  report.bridged.insert(report.bridged.end(), bridged.begin(), bridged.end());
   return std::nullopt;
 }
 
@@ -207,9 +244,12 @@ Extent extent(const PoseArray& pose) {
 // The two mistakes in other people's files that no shape reveals and that ruin every result: the
 // joints of a person are some 0.5 m from the hip, so 10 stands between metres and millimetres,
 // and the hip of a root-relative pose is within a fraction of a body of the origin.
-void check_units(const Sequence& sequence, const SequenceReader& reader) {
-  for (const auto& [field, member, root_relative] : kFields) {
-    const auto& array = sequence.*member;
+// `root_estimated` says of a field whether its root is a network's estimate, which may be anywhere.
+void check_units(const Sequence& sequence, const SequenceReader& reader,
+                 const std::function<bool(const char*)>& root_estimated) {
+  for (const Field& f : kFields) {
+    const char* field = f.name;
+    const auto& array = sequence.*f.member;
     if (!array) continue;
     const Extent mean = extent(*array);
     if (mean.joints > 10) {
@@ -218,7 +258,7 @@ void check_units(const Sequence& sequence, const SequenceReader& reader) {
           "millimetres by 1000",
           reader.where(field), mean.joints);
     }
-    if (root_relative && mean.root > 0.5) {
+    if (f.root_relative && mean.root > 0.5 && !root_estimated(field)) {
       fail(
           "{}: expected poses relative to joint 0, found it {:.2f} m from the origin on "
           "average; subtract joint 0 from every joint",
@@ -301,29 +341,31 @@ Dataset read_dataset(const std::string& path, const ReadOptions& options, ReadRe
   const NpzReader file(path);
   const Contents contents = list_contents(file, path);
   Dataset dataset;
-  std::size_t dropped = 0;
+  dataset.test_subjects = split_lines(read_text(file, kTestSubjects, path));
+  dataset.metadata = read_text(file, kMetadata, path);
+  const auto root_estimated = [&](const char* field) {
+    const auto how = made(dataset, field);
+    return how.is_object() && how.value("root", nlohmann::ordered_json()) == kRootAsEstimated;
+  };
+  ReadReport own;
   for (const std::string& name : contents.sequences) {
     const SequenceReader reader(file, path, name);
     Sequence sequence = reader.read(contents.fields.at(name));
-    if (const auto invalid = find_invalid(sequence)) {
+    if (const auto invalid = bridge_gaps(sequence, reader, own)) {
       if (!options.drop_invalid) {
-        fail(
-            "{}: NaN or infinite coordinate in frame {}; repair the sequence or leave it out "
-            "(--drop-invalid)",
-            reader.where(invalid->field), invalid->frame);
+        fail("{}, or leave the sequence out (--drop-invalid)", *invalid);
       }
-      ++dropped;
-      if (report != nullptr) report->dropped.push_back(name);
+      own.dropped.push_back(name);
       continue;
     }
-    check_units(sequence, reader);
+    check_units(sequence, reader, root_estimated);
     dataset.sequences.push_back(std::move(sequence));
   }
   if (dataset.sequences.empty()) {
-    fail("{}: all {} sequences have NaN or infinite coordinates; repair the file", path, dropped);
+    fail("{}: all {} sequences have NaN or infinite coordinates; repair the file", path,
+         own.dropped.size());
   }
-  dataset.test_subjects = split_lines(read_text(file, kTestSubjects, path));
-  dataset.metadata = read_text(file, kMetadata, path);
+  if (report != nullptr) *report = std::move(own);
   return dataset;
 }
 
@@ -337,6 +379,9 @@ void write_dataset(const std::string& path, const Dataset& dataset, const WriteO
     add("pose_2d", pose_view(sequence.pose_2d));
     for (const Field& field : kFields) {
       if (sequence.*field.member) add(field.name, pose_view(*(sequence.*field.member)));
+    }
+    for (const auto& [name, member] : kWindowFields) {
+      if (sequence.*member) add(name, pose_view(*(sequence.*member)));
     }
     add("image_size", npy_view<std::int32_t>({2}, sequence.image_size));
     add("fps", npy_view<float>({}, std::span(&sequence.fps, 1)));

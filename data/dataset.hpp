@@ -36,6 +36,12 @@ struct Sequence {
   std::optional<PoseArray> pose_3d;     // ground truth, camera space, metres, root with trajectory
   std::optional<PoseArray> noisy_3d;    // base estimate, root-relative, metres
   std::optional<PoseArray> refined_3d;  // result, root-relative, metres
+  // The last of the windows of T frames that an estimate was made in, where it is not a window like
+  // the others: all T frames as the network gave them, also those that the window before has
+  // (which noisy_3d keeps) and those that pad a clip shorter than T. Made and scored under
+  // protocols that count windows whole (data/protocol.hpp), absent elsewhere.
+  std::optional<PoseArray> noisy_3d_last_window;
+  std::optional<PoseArray> refined_3d_last_window;
   std::array<std::int32_t, 2> image_size{0, 0};  // width, height in pixels
   float fps = 50;
 
@@ -59,12 +65,22 @@ struct Dataset {
 };
 
 struct ReadOptions {
-  // Leaves out sequences with a NaN or an infinite coordinate instead of failing.
+  // Leaves out sequences with NaN or infinite coordinates that cannot be bridged instead of
+  // failing.
   bool drop_invalid = false;
 };
 
 struct ReadReport {
   std::vector<std::string> dropped;  // names of the sequences that drop_invalid left out
+
+  // Gaps of an estimator that were bridged (data/gaps.hpp).
+  struct Bridged {
+    std::string sequence;
+    std::string field;
+    std::int64_t joints = 0;  // in all frames
+    std::int64_t frames = 0;  // with one or more of them
+  };
+  std::vector<Bridged> bridged;
 };
 
 // Reads a pose file: an npz with arrays "<sequence>/<field>", fields as the members of Sequence.
@@ -74,10 +90,16 @@ struct ReadReport {
 //   image_size                        (2,)        integers, needed
 //   fps                               ()          any number, 50 where it is absent
 //
-// Arrays with other names are ignored. Throws Error with the file, the sequence, the array, what
-// was expected, what was found and a hint: whatever NpzReader refuses, a missing or misshapen
-// array, no sequence, no frame, lengths that differ, NaN or infinite coordinates, and poses that
-// look like millimetres or are not relative to the root where they should be.
+//   noisy_3d_last_window, refined_3d_last_window   (T, 17, 3)  float32 or float64
+//
+// Arrays with other names are ignored. Joints of pose_2d and noisy_3d that are NaN or infinite for
+// at most half a second are interpolated over time, and counted in the report.
+//
+// Throws Error with the file, the sequence, the array, what was expected, what was found and a
+// hint: whatever NpzReader refuses, a missing or misshapen array, no sequence, no frame, lengths
+// that differ, longer gaps, any gap of pose_3d or refined_3d (the truth is not invented, and a
+// result not mended), and poses that look like millimetres or are not relative to the root where
+// they should be (an estimate whose metadata says that its root is "as estimated" may be off).
 Dataset read_dataset(const std::string& path, const ReadOptions& options = {},
                      ReadReport* report = nullptr);
 

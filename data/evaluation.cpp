@@ -33,8 +33,7 @@ Pose relative_truth(const PoseArray& truth, int frame) {
   return pose;
 }
 
-Pose rooted_estimate(const PoseArray& estimate, int frame, RootRule root) {
-  const float* p = estimate.frame(frame);
+Pose rooted_estimate(const float* p, RootRule root) {
   Pose pose;
   for (std::size_t i = 0; i < pose.size(); ++i) {
     pose[i] = i < 3 && root == RootRule::zero ? 0 : static_cast<double>(p[i]);
@@ -42,17 +41,40 @@ Pose rooted_estimate(const PoseArray& estimate, int frame, RootRule root) {
   return pose;
 }
 
+// The last window of an estimate, where the file has it.
+const std::optional<PoseArray>* last_window_of(const Sequence& sequence,
+                                               std::optional<PoseArray> Sequence::*estimate) {
+  if (estimate == &Sequence::noisy_3d) return &sequence.noisy_3d_last_window;
+  if (estimate == &Sequence::refined_3d) return &sequence.refined_3d_last_window;
+  return nullptr;
+}
+
+// What is scored against a frame of the truth.
+struct Scored {
+  int frame = 0;
+  const float* estimate = nullptr;
+};
+
 // The frames of sequence `index` in the order in which they are scored.
-std::vector<int> scored_frames(const Dataset& dataset, int index, const Protocol& protocol,
-                               int frames) {
-  const int total = dataset.sequences[static_cast<std::size_t>(index)].frames();
-  std::vector<int> order;
+std::vector<Scored> scored_frames(const Dataset& dataset, int index,
+                                  std::optional<PoseArray> Sequence::*estimate,
+                                  const Protocol& protocol, int frames) {
+  const Sequence& sequence = dataset.sequences[static_cast<std::size_t>(index)];
+  const PoseArray& poses = *(sequence.*estimate);
+  const int total = sequence.frames();
+  std::vector<Scored> order;
   if (protocol.counting == Counting::once) {
-    for (int f = 0; f < total; ++f) order.push_back(f);
+    for (int f = 0; f < total; ++f) order.push_back({f, poses.frame(f)});
     return order;
   }
+  const auto* last = last_window_of(sequence, estimate);
+  const bool kept = last != nullptr && *last && (*last)->frames() == frames;
   for (const Window& window : make_windows(dataset, std::span(&index, 1), frames)) {
-    for (int k = 0; k < frames; ++k) order.push_back(frame_at(window, k, total));
+    const bool whole = kept && (window.first_valid > 0 || window.length < frames);
+    for (int k = 0; k < frames; ++k) {
+      const int f = frame_at(window, k, total);
+      order.push_back({f, whole ? (*last)->frame(k) : poses.frame(f)});
+    }
   }
   return order;
 }
@@ -92,14 +114,14 @@ Scores mean(const Sums& sums) {
   return scores;
 }
 
-Sums score_sequence(const PoseArray& estimates, const PoseArray& truths, std::span<const int> order,
+Sums score_sequence(const PoseArray& truths, std::span<const Scored> order,
                     const Protocol& protocol) {
   Sums sums;
   Pose error_1{};  // a frame ago
   Pose error_2{};  // two frames ago
   for (std::size_t f = 0; f < order.size(); ++f) {
-    const Pose truth = relative_truth(truths, order[f]);
-    const Pose estimate = rooted_estimate(estimates, order[f], protocol.root);
+    const Pose truth = relative_truth(truths, order[f].frame);
+    const Pose estimate = rooted_estimate(order[f].estimate, protocol.root);
     const Pose error = error_vectors(estimate, truth);
     const JointErrors lengths = joint_errors(error);
     sums.poses.push_back(mean_length(error));
@@ -205,8 +227,9 @@ Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
   parallel_for(static_cast<Index>(sequences.size()), 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Sequence& sequence = dataset.sequences[static_cast<std::size_t>(sequences[i])];
-      sums[i] = score_sequence(*(sequence.*estimate), *sequence.pose_3d,
-                               scored_frames(dataset, sequences[i], protocol, frames), protocol);
+      sums[i] = score_sequence(*sequence.pose_3d,
+                               scored_frames(dataset, sequences[i], estimate, protocol, frames),
+                               protocol);
     }
   });
 

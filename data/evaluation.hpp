@@ -85,9 +85,11 @@ inline constexpr std::array<Metric, 9> kMetrics{{
 std::string action_class(const Sequence& sequence);
 
 // Scores the estimate, e.g. &Sequence::noisy_3d, of the sequences with these indices. `frames` is
-// the window's T, where the protocol counts each window. The result does not depend on the number
-// of threads. Throws Error if there is no sequence, one lacks the estimate or the truth, their
-// frame rates differ (velocities are per frame), or T is needed and not given.
+// the window's T, where the protocol counts each window: the last one as it was estimated, where
+// the sequence has it whole (Sequence::noisy_3d_last_window, of T frames), else from the estimate's
+// frames, the last of which stands for padding. The result does not depend on the number of
+// threads. Throws Error if there is no sequence, one lacks the estimate or the truth, their frame
+// rates differ (velocities are per frame), or T is needed and not given.
 Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
                     std::optional<PoseArray> Sequence::*estimate,
                     const Protocol& protocol = protocol_named("sequence"), int frames = 0);

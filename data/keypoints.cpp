@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/gaps.hpp"
 #include "data/videopose.hpp"
 #include "engine/error.hpp"
 
@@ -63,21 +64,6 @@ const Layout& layout_of(std::string_view name) {
   return *found;
 }
 
-// Fills frames [begin, end) of a joint between its neighbours that are there; at an end of the clip
-// there is one.
-void interpolate(PoseArray& poses, int joint, int begin, int end) {
-  const int before = begin > 0 ? begin - 1 : end;
-  const int after = end < poses.frames() ? end : begin - 1;
-  const float* from = poses.frame(before) + 2 * joint;
-  const float* to = poses.frame(after) + 2 * joint;
-  for (int f = begin; f < end; ++f) {
-    const float t = before == after
-                        ? 0.0f
-                        : static_cast<float>(f - before) / static_cast<float>(after - before);
-    for (int c = 0; c < 2; ++c) poses.frame(f)[2 * joint + c] = from[c] + t * (to[c] - from[c]);
-  }
-}
-
 }  // namespace
 
 std::vector<std::string> keypoint_layouts() {
@@ -115,11 +101,11 @@ PoseArray from_layout(std::string_view name, std::span<const float> values, int 
       for (std::size_t c = 0; c < 2; ++c) {
         poses.frame(f)[2 * j + static_cast<int>(c)] = sum[c] / static_cast<float>(used);
       }
-      if (gap > 0) interpolate(poses, j, f - gap, f);
+      if (gap > 0) bridge(poses, {j, f - gap, f});
       missing += std::exchange(gap, 0);
     }
     if (gap == poses.frames()) fail("{}: no frame has joint {}; leave the clip out", where, j);
-    if (gap > 0) interpolate(poses, j, poses.frames() - gap, poses.frames());
+    if (gap > 0) bridge(poses, {j, poses.frames() - gap, poses.frames()});
     missing += gap;
   }
   return poses;

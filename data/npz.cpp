@@ -13,6 +13,7 @@
 #include <system_error>
 #include <unordered_set>
 
+#include "data/file_kind.hpp"
 #include "data/printable.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
@@ -24,23 +25,19 @@ constexpr std::string_view kSuffix = ".npy";
 
 // ---- Reading ----
 
-// The first bytes say what a file is that is no archive.
-void check_start(const std::string& path) {
-  std::array<char, 6> start{};
+// What a file is that is no archive of arrays.
+void check_kind(const std::string& path) {
+  expect_kind(path, {FileKind::npz}, "an npz file");
+  std::array<char, 2> start{};
   std::ifstream file(path, std::ios::binary);
-  if (!file.read(start.data(), 1)) return;  // which ZipReader explains
-  file.read(start.data() + 1, start.size() - 1);
-  const std::string_view text(start.data(), start.size());
-  if (text.starts_with("\x93NUMPY")) {
-    fail("{}: is a single npy array, not an npz file; write it with numpy.savez", path);
-  }
-  if (!text.starts_with("PK")) {
+  if (!file.read(start.data(), start.size())) return;  // which ZipReader explains
+  if (std::string_view(start.data(), start.size()) != "PK") {
     fail("{}: not an npz file; write one with numpy.savez or 'posetape prepare'", path);
   }
 }
 
 const std::string& checked(const std::string& path) {
-  check_start(path);
+  check_kind(path);
   return path;
 }
 

@@ -39,7 +39,7 @@ std::string windows_text(const WindowCut& cut) {
 }
 
 const char* root_text(RootRule rule) {
-  return rule == RootRule::zero ? "set to zero" : "as estimated";
+  return rule == RootRule::zero ? "set to zero" : kRootAsEstimated;
 }
 
 // The metadata as an object; text of another kind becomes its "source".
@@ -56,6 +56,10 @@ Protocol protocol_named(std::string_view name) {
     if (protocol.name == name) return protocol;
   }
   fail("unknown protocol '{}'; choose one of {}", name, kProtocolNames);
+}
+
+bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut) {
+  return protocol.counting == Counting::each_window && merge_of(cut) == Merge::owned;
 }
 
 Json making(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
@@ -101,6 +105,18 @@ Json made(const Dataset& dataset, const char* field) {
   const Json json = metadata_object(dataset.metadata);
   const auto found = json.find(field);
   return found != json.end() && found->is_object() ? *found : Json();
+}
+
+void note_bridged(Dataset& dataset, const ReadReport& report) {
+  if (report.bridged.empty()) return;
+  Json json = metadata_object(dataset.metadata);
+  Json& counts = json["interpolated_joints"];
+  if (!counts.is_object()) counts = Json::object();
+  for (const ReadReport::Bridged& b : report.bridged) {
+    Json& count = counts[b.sequence];
+    count = (count.is_number_integer() ? count.get<std::int64_t>() : 0) + b.joints;
+  }
+  dataset.metadata = json.dump();
 }
 
 }  // namespace posetape::data

@@ -15,6 +15,8 @@ namespace posetape::data {
 
 // The estimate's root joint before it is compared with the truth's, which is the origin.
 enum class RootRule { zero, as_estimated };
+// What the metadata says of the latter.
+inline constexpr const char* kRootAsEstimated = "as estimated";
 
 // A frame that is in two windows, and one that pads a clip shorter than a window.
 enum class Counting {
@@ -49,6 +51,11 @@ Protocol protocol_named(std::string_view name);
 inline constexpr std::string_view kProtocolNames =
     "sequence, mixste-seq2seq, stcformer-centre, vp3d";
 
+// Whether the last window of each sequence is kept whole beside the estimate
+// (Sequence::noisy_3d_last_window): the protocol counts it, and an estimate has one pose a frame,
+// where that window and the one before may have two, and none for padding.
+bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut);
+
 // What is stored and printed, as pairs of a choice and its value. `frames` is the window's T, which
 // only Counting::each_window needs.
 nlohmann::ordered_json making(const Protocol& protocol, const WindowCut& cut, bool flip_average);
@@ -61,5 +68,9 @@ std::string choices_text(const nlohmann::ordered_json& choices);
 // that name. Null where the file doesn't say.
 void set_making(Dataset& dataset, const char* field, const nlohmann::ordered_json& making);
 nlohmann::ordered_json made(const Dataset& dataset, const char* field);
+
+// Adds to the metadata how many joints of each sequence were interpolated while it was read, under
+// "interpolated_joints", where `prepare keypoints` has its own.
+void note_bridged(Dataset& dataset, const ReadReport& report);
 
 }  // namespace posetape::data

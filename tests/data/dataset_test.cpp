@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "data/npz.hpp"
+#include "data/protocol.hpp"
 #include "tests/data/files.hpp"
 #include "tests/data/poses.hpp"
 
@@ -221,30 +223,121 @@ TEST_CASE("image sizes and frame rates that cannot be are refused") {
                       "array 'test_subjects'", "found float32 of shape (2,)", "frombuffer");
 }
 
-TEST_CASE("NaN and infinite coordinates are found by sequence, array and frame, or dropped") {
+namespace {
+
+// Poses of one value, lost (NaN, infinite) for joint 2 in the frames [begin, end).
+std::vector<float> with_gap(int frames, int channels, int begin, int end, float lost) {
+  std::vector<float> poses(std::size_t(frames * kJoints * channels), 0.25f);
+  for (int f = begin; f < end; ++f) poses[std::size_t((f * kJoints + 2) * channels)] = lost;
+  return poses;
+}
+
+}  // namespace
+
+TEST_CASE("joints that an estimator missed for half a second are interpolated and counted") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");
-  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
-    std::vector<float> poses(2 * 17 * 3);
-    poses[17 * 3 + 7] = bad;
+  for (const float lost : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
     FileBuilder builder(path);
-    builder.zeros("S2/Sit/1/pose_2d", {2, 17, 2})
-        .values<std::int32_t>("S2/Sit/1/image_size", {2}, {1000, 1000})
-        .values("S2/Sit/1/pose_3d", {2, 17, 3}, poses);
-    CHECK_MESSAGE_PARTS(builder.read(), path, "S2/Sit/1/pose_3d", "NaN or infinite", "frame 1");
+    builder.values("S2/Sit/1/pose_2d", {60, 17, 2}, with_gap(60, 2, 10, 35, lost))
+        .values("S2/Sit/1/noisy_3d", {60, 17, 3}, with_gap(60, 3, 0, 25, lost))
+        .values<std::int32_t>("S2/Sit/1/image_size", {2}, {1000, 1000});
     ReadReport report;
-    const Dataset dataset = builder.read({.drop_invalid = true}, &report);
-    CHECK(dataset.sequences.size() == 1);
-    CHECK(dataset.sequences[0].name == "S1/Walk/0");
-    CHECK(report.dropped == std::vector<std::string>{"S2/Sit/1"});
-    builder.fill("S1/Walk/0/pose_2d", {5, 17, 2}, bad);
-    CHECK_MESSAGE_PARTS(builder.read({.drop_invalid = true}), path, "all 2 sequences");
+    const Dataset dataset = builder.read({}, &report);
+    REQUIRE(dataset.sequences.size() == 2);
+    CHECK(dataset.sequences[1].pose_2d.values == std::vector<float>(60 * 17 * 2, 0.25f));
+    CHECK(dataset.sequences[1].noisy_3d->values == std::vector<float>(60 * 17 * 3, 0.25f));
+    CHECK(report.dropped.empty());
+    REQUIRE(report.bridged.size() == 2);
+    CHECK(report.bridged[0].sequence == "S2/Sit/1");
+    CHECK(report.bridged[0].field == "pose_2d");
+    CHECK(report.bridged[0].joints == 25);
+    CHECK(report.bridged[0].frames == 25);
+    CHECK(report.bridged[1].field == "noisy_3d");
+    // Half a second has fewer frames at a lower rate.
+    builder.values<double>("S2/Sit/1/fps", {}, {48});
+    CHECK_MESSAGE_PARTS(builder.read(), path, "S2/Sit/1/pose_2d",
+                        "joint 2 (RKnee) is NaN or infinite in frames 10 to 34 (25 frames)",
+                        "at most 24 frames (0.5 s)", "--drop-invalid");
   }
+}
+
+TEST_CASE("longer gaps cost their sequence and no other") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  FileBuilder builder(path);
+  builder.values("S2/Sit/1/pose_2d", {60, 17, 2}, with_gap(60, 2, 3, 4, NAN))
+      .values("S2/Sit/1/noisy_3d", {60, 17, 3}, with_gap(60, 3, 10, 36, NAN))
+      .values<std::int32_t>("S2/Sit/1/image_size", {2}, {1000, 1000});
+  CHECK_MESSAGE_PARTS(builder.read(), path, "array 'S2/Sit/1/noisy_3d'", "joint 2 (RKnee)",
+                      "frames 10 to 35 (26 frames)", "at most 25", "--drop-invalid");
+  ReadReport report;
+  const Dataset dataset = builder.read({.drop_invalid = true}, &report);
+  REQUIRE(dataset.sequences.size() == 1);
+  CHECK(dataset.sequences[0].name == "S1/Walk/0");
+  CHECK(report.dropped == std::vector<std::string>{"S2/Sit/1"});
+  CHECK(report.bridged.empty());  // of what is left
+  builder.values("S1/Walk/0/pose_2d", {5, 17, 2}, with_gap(5, 2, 0, 5, NAN));
+  CHECK_MESSAGE_PARTS(builder.read({.drop_invalid = true}), path, "all 2 sequences");
   // A double that is finite, but not as a float.
   CHECK_MESSAGE_PARTS(FileBuilder(path)
                           .values("S1/Walk/0/noisy_3d", {5, 17, 3}, std::vector<double>(255, 1e300))
                           .read(),
-                      path, "noisy_3d", "infinite", "frame 0");
+                      path, "noisy_3d", "all joints", "infinite", "frames 0 to 4");
+}
+
+TEST_CASE("the truth and results are not interpolated") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  for (const float lost : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    for (const char* field : {"pose_3d", "refined_3d"}) {
+      FileBuilder builder(path);
+      builder.values(std::string("S1/Walk/0/") + field, {5, 17, 3}, with_gap(5, 3, 1, 2, lost));
+      CHECK_MESSAGE_PARTS(builder.read(), path, field, "NaN or infinite in frame 1",
+                          "not interpolated", "--drop-invalid");
+      builder.zeros("S2/a/0/pose_2d", {1, 17, 2})
+          .values<std::int32_t>("S2/a/0/image_size", {2}, {1000, 1000});
+      CHECK(builder.read({.drop_invalid = true}).sequences.size() == 1);
+    }
+  }
+}
+
+TEST_CASE("what was interpolated is kept in the metadata, added to what is there") {
+  Dataset dataset;
+  dataset.metadata = R"({"source":"keypoints","interpolated_joints":{"a":2}})";
+  note_bridged(dataset, {});
+  CHECK(dataset.metadata == R"({"source":"keypoints","interpolated_joints":{"a":2}})");
+  note_bridged(dataset, {{}, {{"a", "pose_2d", 3, 1}, {"b", "noisy_3d", 5, 5}}});
+  CHECK(dataset.metadata == R"({"source":"keypoints","interpolated_joints":{"a":5,"b":5}})");
+}
+
+TEST_CASE("the last window comes back from its file") {
+  const TemporaryDirectory directory;
+  Dataset dataset;
+  dataset.sequences.push_back(random_sequence("S9/Walk/1", 7, 1));
+  dataset.sequences[0].noisy_3d_last_window = random_poses(9, 3, 0, 5);
+  write_dataset(directory.file("a.npz"), dataset);
+  const Dataset read = read_dataset(directory.file("a.npz"));
+  REQUIRE(read.sequences[0].noisy_3d_last_window);
+  CHECK(read.sequences[0].noisy_3d_last_window->values ==
+        dataset.sequences[0].noisy_3d_last_window->values);
+  CHECK_FALSE(read.sequences[0].refined_3d_last_window);
+}
+
+TEST_CASE("a root that a network has estimated may be anywhere") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  const auto with_root = [&](const char* name) {
+    Dataset dataset;
+    dataset.sequences.push_back(random_sequence("S9/Walk/1", 7, 1));
+    dataset.sequences[0].noisy_3d = random_poses(7, 3, 4, 1);  // metres off
+    set_making(dataset, "noisy_3d", making(protocol_named(name), {}, false));
+    write_dataset(path, dataset);
+    return read_dataset(path).sequences.size();
+  };
+  CHECK(with_root("mixste-seq2seq") == 1);
+  CHECK(with_root("vp3d") == 1);
+  CHECK_MESSAGE_PARTS(with_root("sequence"), path, "relative to joint 0");
 }
 
 TEST_CASE("millimetres and poses that are not relative to the root are noticed") {

@@ -225,6 +225,34 @@ TEST_CASE("protocols differ in the root, the frames counted and how velocities w
   CHECK(average("mixste-seq2seq").mpjve == near((6 * (1.0 / 5) + 3 * (2.0 / 2)) / 9));
 }
 
+TEST_CASE("where a file has the last window whole, a protocol that counts it takes its frames") {
+  // Five frames in windows of 3: 0 1 2 and 2 3 4; two frames: 0 1 and padding.
+  Dataset dataset = exact({{"S9/Walk/0", 5}, {"S9/Walk/1", 2}});
+  for (Sequence& s : dataset.sequences) {
+    PoseArray window{3, {}};
+    const int start = std::max(0, s.frames() - 3);
+    for (int k = 0; k < 3; ++k) {
+      const float* p = s.noisy_3d->frame(std::min(start + k, s.frames() - 1));
+      window.values.insert(window.values.end(), p, p + 3 * kJoints);
+    }
+    s.noisy_3d_last_window = window;
+  }
+  // Frame 2 of the first clip as its second window has it, and the padding of the second clip.
+  dataset.sequences[0].noisy_3d_last_window->frame(0)[3 * 5] += 0.017f;
+  dataset.sequences[1].noisy_3d_last_window->frame(2)[3 * 6] += 0.034f;
+  const auto score_by = [&](const char* protocol, int frames) {
+    return evaluate(dataset, all(dataset), &Sequence::noisy_3d, protocol_named(protocol), frames);
+  };
+  const Evaluation mixste = score_by("mixste-seq2seq", 3);
+  CHECK(mixste.frames == 9);
+  CHECK(mixste.average.mpjpe == Approx((1.0 + 2.0) / 9).epsilon(1e-3));
+  // Velocities run over the windows end to end: 0 0 1 1 0 and 0 2.
+  CHECK(mixste.average.mpjve == Approx((6 * (2.0 / 5) + 3 * (2.0 / 2)) / 9).epsilon(1e-3));
+  CHECK(score_by("sequence", 0).average.mpjpe < 1e-3);
+  // Windows of another length say nothing of these.
+  CHECK(score_by("mixste-seq2seq", 4).average.mpjpe < 1e-3);
+}
+
 // ---- Bootstrap ----
 
 namespace {

@@ -109,6 +109,19 @@ class CInterface(unittest.TestCase):
             self.assertEqual(status, 0, self.c.posetape_last_error())
             np.testing.assert_array_equal(out, self.by_command(*arguments))
 
+    def test_short_gaps_are_interpolated_as_the_command_does(self):
+        pose_2d, noisy = self.pose_2d.copy(), self.noisy.copy()
+        noisy[11:36, 3, 1], pose_2d[:4, 9] = np.nan, np.inf
+        status, out = self.refine(noisy=noisy, pose_2d=pose_2d)
+        self.assertEqual(status, 0, self.c.posetape_last_error())
+        np.savez(WORK / "one.npz", **{"one/pose_2d": pose_2d, "one/noisy_3d": noisy,
+                                      "one/image_size": self.size})
+        try:
+            np.testing.assert_array_equal(out, self.by_command())
+        finally:
+            np.savez(WORK / "one.npz", **{"one/pose_2d": self.pose_2d, "one/noisy_3d": self.noisy,
+                                          "one/image_size": self.size})
+
     def test_the_example_refines_an_array(self):
         subprocess.run([sys.executable, EXAMPLE, LIBRARY, WORK / "refiner.safetensors",
                         WORK / "clip.npz", WORK / "refined.npy"], check=True)
@@ -129,8 +142,8 @@ class CInterface(unittest.TestCase):
 
     def test_bad_calls_are_refused_in_one_line(self):
         gap = self.noisy.copy()
-        gap[11, 3, 1] = np.nan
-        self.refused("noisy_3d holds nan in frame 11", noisy=gap)
+        gap[11:37, 3, 1] = np.nan
+        self.refused("noisy_3d: joint 3 (RFoot) is NaN or infinite in frames 11 to 36", noisy=gap)
         self.refused("0 frames", frames=0)
         self.refused("image of 0 x 5 pixels", size=[0, 5])
         self.refused("-1 steps", options=Options(-1))

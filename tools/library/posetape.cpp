@@ -1,11 +1,12 @@
 #include "tools/library/posetape.h"
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <limits>
 #include <string>
 
+#include "data/file_kind.hpp"
+#include "data/gaps.hpp"
 #include "diffusion/refiner.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "tools/batches.hpp"
@@ -38,10 +39,12 @@ data::PoseArray poses_of(const char* name, const float* values, int frames, int 
   if (values == nullptr) fail("posetape_refine: {} is NULL", name);
   data::PoseArray poses{channels, {}};
   poses.values.assign(values, values + std::size_t(frames) * data::kJoints * std::size_t(channels));
-  const auto bad = std::ranges::find_if_not(poses.values, [](float x) { return std::isfinite(x); });
-  if (bad != poses.values.end()) {
-    fail("posetape_refine: {} holds {} in frame {}; fill gaps first", name, *bad,
-         (bad - poses.values.begin()) / (data::kJoints * channels));
+  // As a dataset is read that does not say its frame rate.
+  const int longest = data::longest_gap(data::Sequence().fps);
+  data::GapCount count;
+  if (const auto gaps = data::fill_gaps(poses, longest, count); !gaps.empty()) {
+    fail("posetape_refine: {}: {}; at most {} frames are interpolated, so fill them first", name,
+         data::gaps_text(gaps), longest);
   }
   return poses;
 }
@@ -116,6 +119,7 @@ posetape_refiner* posetape_refiner_load(const char* path) {
   return guarded(
       [&] {
         if (path == nullptr) fail("posetape_refiner_load: path is NULL");
+        data::expect_kind(path, {data::FileKind::safetensors}, "a refiner (.safetensors)");
         return new posetape_refiner{diffusion::Refiner::load(read_safetensors(path), path)};
       },
       static_cast<posetape_refiner*>(nullptr));

@@ -53,6 +53,9 @@ typedef struct posetape_refine_options {
  *   noisy_3d    [frames][17][3]  the estimate, camera space, metres relative to joint 0
  *   refined_3d  [frames][17][3]  the result, joint 0 at zero; may be noisy_3d
  *
+ * A joint that is NaN or infinite for at most 25 frames (half a second at 50 a second) is interpolated
+ * over time; longer gaps are refused.
+ *
  * options may be NULL. 0 on success, else -1 with refined_3d untouched. */
 int posetape_refine(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
                     const float* noisy_3d, int width, int height,

@@ -1,0 +1,31 @@
+// What a file is, told from its first bytes, for messages to those who gave the wrong one.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+
+namespace posetape::data {
+
+enum class FileKind {
+  npz,          // a zip archive of npy arrays
+  npy,          // a single array
+  safetensors,  // a network's weights
+  torch,        // a checkpoint of PyTorch, of either format
+  zip,          // any other archive
+  json,         // one value, or one a line
+  bvh,          // motion capture
+  text,         // any other text
+  empty,
+  folder,
+  unknown,  // also: missing, not readable, damaged
+};
+
+FileKind file_kind(const std::string& path);
+
+// Throws Error, saying what the file is and what to do, where it certainly is none of `expected`,
+// which are called `what` ("a dataset (.npz)"). A file that is missing, damaged or unknown is for
+// its reader to explain.
+void expect_kind(const std::string& path, std::initializer_list<FileKind> expected,
+                 const std::string& what);
+
+}  // namespace posetape::data
