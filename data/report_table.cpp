@@ -263,13 +263,16 @@ std::string summary_row(const std::string& name, const Scores& scores, const Sco
                         const Bootstrap* bootstrap) {
   const auto with_change = [&](std::size_t m) {
     const double value = scores.*kMetrics[m].value;
-    if (bootstrap == nullptr) return fmt::format("{:.2f}", value);
+    if (bootstrap == nullptr) return number(value);
     const Interval& gain = bootstrap->metrics[m].gain;
-    return fmt::format("{:.2f} ({:+.1f} %, {:+.1f} … {:+.1f})", value,
-                       change(base.*kMetrics[m].value, value), -gain.high, -gain.low);
+    const double relative = change(base.*kMetrics[m].value, value);
+    const std::string changed = std::isfinite(relative) ? fmt::format("{:+.1f} %", relative) : "-";
+    const std::string interval =
+        std::isnan(gain.low) ? "-" : fmt::format("{:+.1f} … {:+.1f}", -gain.high, -gain.low);
+    return fmt::format("{} ({}, {})", number(value), changed, interval);
   };
-  return fmt::format("| {} | {} | {} | {:.2f} | {:.2f} |\n", name, with_change(0), with_change(1),
-                     scores.mpjve, scores.acceleration);
+  return fmt::format("| {} | {} | {} | {} | {} |\n", name, with_change(0), with_change(1),
+                     number(scores.mpjve), number(scores.acceleration));
 }
 
 // ---- CSV ----
