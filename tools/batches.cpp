@@ -97,6 +97,7 @@ std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<con
                                      const std::function<void(std::size_t)>& on_windows) {
   const std::vector<data::Window> windows = data::make_windows(dataset, sequences, options.windows);
   data::WindowMerger merger(dataset, data::merge_of(options.windows));
+  if (options.last_windows != nullptr) options.last_windows->assign(sequences.size(), std::nullopt);
   const std::size_t each = static_cast<std::size_t>(options.windows.frames * data::kJoints * 3);
   const auto batch = static_cast<std::size_t>(options.batch);
   for (std::size_t begin = 0; begin < windows.size(); begin += batch) {
@@ -107,8 +108,15 @@ std::vector<data::PoseArray> predict(const data::Dataset& dataset, std::span<con
          i += 3 * data::kJoints) {
       values[i] = values[i + 1] = values[i + 2] = 0;
     }
-    for (std::size_t i = 0; i < part.size(); ++i)
-      merger.add(part[i], values.subspan(i * each, each));
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const auto window = values.subspan(i * each, each);
+      merger.add(part[i], window);
+      if (options.last_windows == nullptr) continue;
+      if (part[i].first_valid == 0 && part[i].length == options.windows.frames) continue;
+      const auto place = std::ranges::find(sequences, part[i].sequence) - sequences.begin();
+      options.last_windows->at(static_cast<std::size_t>(place)) =
+          data::PoseArray{3, {window.begin(), window.end()}};
+    }
     if (on_windows) on_windows(part.size());
   }
   std::vector<data::PoseArray> poses;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ struct PredictOptions {
   data::WindowCut windows;  // of f's frames
   int batch = 32;
   data::RootRule root = data::RootRule::zero;  // exactly zero, or as f gives it
+  // Gets the last window of each sequence whole, by place in `sequences`, where it has frames that
+  // the window before has, or padding. For windows that don't overlap otherwise.
+  std::vector<std::optional<data::PoseArray>>* last_windows = nullptr;
 };
 // Disjoint windows of this many frames, `step` apart, the root zero.
 PredictOptions disjoint(int frames, int batch, int step = 1);

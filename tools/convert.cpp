@@ -9,12 +9,14 @@
 #include <optional>
 #include <span>
 
+#include "data/file_kind.hpp"
 #include "data/foreign_file.hpp"
 #include "data/printable.hpp"
 #include "data/torch_file.hpp"
 #include "model/mixste_pytorch.hpp"
 #include "model/stcformer_pytorch.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/lifters.hpp"
 
 namespace posetape::tools {
@@ -57,13 +59,16 @@ std::vector<model::WeightEntry> table_of(const model::LifterConfig& config) {
 class Source {
  public:
   explicit Source(const std::string& path) {
-    if (data::is_torch_file(path)) {
+    constexpr const char* kWanted = "a checkpoint of PyTorch or a lifter";
+    if (data::is_torch_file(path)) {  // or an archive of another kind
+      data::expect_kind(path, {data::FileKind::torch, data::FileKind::zip}, kWanted);
       torch_.emplace(path);
       return;
     }
     if (const std::string kind = data::foreign_kind(path); !kind.empty()) {
       fail("{}: is {}", path, kind);
     }
+    data::expect_kind(path, {data::FileKind::safetensors}, kWanted);
     file_ = read_foreign_safetensors(path, others_);
     dicts_.emplace_back();
     for (const auto& [name, tensor] : file_.tensors) dicts_[0].names.push_back(name);
@@ -296,7 +301,7 @@ void import_weights(const Options& options, const Source& source,
   if (!left_out.empty()) fmt::print("  left out: {}\n", listed(left_out, 5));
   fmt::print(
       "wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames, {} apart\n",
-      options.output, weights.tensors.size(), options.input, name,
+      shown(options.output), weights.tensors.size(), shown(options.input), name,
       count(set.lifters[0].network.parameters()), sizes, set.frames, set.step);
 }
 
@@ -308,7 +313,7 @@ void export_weights(const Options& options, const LifterSet& set) {
   }
   const TensorFile file = model::to_pytorch(table_of(set.config), lifter->network.parameters());
   write_safetensors(options.output, file);
-  fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", options.output,
+  fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", shown(options.output),
              file.tensors.size(), model::lifter_name(set.config));
 }
 
@@ -333,12 +338,10 @@ void add_convert(CLI::App& app) {
       "Weights of STCFormer or MixSTE from PyTorch to a lifter, and a lifter's to PyTorch's names");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command
-      ->add_option(
-          "input", options->input,
-          "Checkpoint of PyTorch (.pth) or safetensors of either kind; no code in it is run")
+  add_input(*command, "input", options->input,
+            "Checkpoint of PyTorch (.pth) or safetensors of either kind; no code in it is run")
       ->required();
-  command->add_option("-o,--output", options->output, "File to write (.safetensors)")->required();
+  add_output(*command, "-o,--output", options->output, "File to write (.safetensors)")->required();
   command
       ->add_option("--frames", options->frames,
                    "Length of windows that STCFormer from PyTorch is for (default: 81); MixSTE's "

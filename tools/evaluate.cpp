@@ -11,6 +11,8 @@
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
+#include "tools/files.hpp"
+#include "tools/input.hpp"
 #include "tools/plot.hpp"
 
 namespace posetape::tools {
@@ -26,17 +28,30 @@ struct Options {
   std::string protocol = "sequence";
   int frames = 0;
   bool plot = false;
+  bool drop_invalid = false;
 };
+
+// A file's name in tables: short where that tells the files apart.
+std::string name_of(const std::string& path, const std::vector<std::string>& paths) {
+  const auto stem = [](const std::string& p) {
+    return std::filesystem::path(shown(p)).stem().string();
+  };
+  const auto alike = [&](const std::string& p) { return stem(p) == stem(path); };
+  return std::ranges::count_if(paths, alike) == 1 ? stem(path) : shown(path);
+}
 
 // Several files, each with its own refined poses of the same base.
 std::vector<data::Comparison> compare_all(const Options& options) {
   std::vector<data::Comparison> comparisons;
   for (const std::string& path : options.inputs) {
+    if (std::ranges::count(options.inputs, path) > 1) {
+      fail("{}: is given more than once; give each file once", path);
+    }
     const bool one = options.inputs.size() == 1;
-    const data::Dataset dataset = data::read_dataset(path);
+    const data::Dataset dataset = read_input(path, options.drop_invalid);
     data::Comparison c = compare(dataset, path, chosen_sequences(dataset, options.subjects),
                                  {options.protocol, options.frames, options.common.seed});
-    c.name = one ? "refined" : std::filesystem::path(path).stem().string();
+    c.name = one ? "refined" : name_of(path, options.inputs);
     if (!one && !c.refined) {
       fail("{}: has no 'refined_3d' to compare; make it with `posetape refine`", path);
     }
@@ -111,12 +126,12 @@ void run(const Options& options) {
     fmt::print("{}", text);
   } else {
     write_file(options.output, text);
-    fmt::print("wrote {}\n", options.output);
+    fmt::print("wrote {}\n", shown(options.output));
   }
   if (options.plot) fmt::print("{}", plot(comparisons));
   if (!options.json.empty()) {
     write_file(options.json, json_of(comparisons).dump(2) + "\n");
-    fmt::print("wrote {}\n", options.json);
+    fmt::print("wrote {}\n", shown(options.json));
   }
 }
 
@@ -126,9 +141,8 @@ void add_evaluate(CLI::App& app) {
   CLI::App* command = app.add_subcommand("evaluate", "Errors of a file's poses, per action");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command
-      ->add_option("input", options->inputs,
-                   "Datasets (.npz) with noisy_3d and pose_3d; several give one row each")
+  add_input(*command, "input", options->inputs,
+            "Datasets (.npz) with noisy_3d and pose_3d; several give one row each")
       ->required();
   command
       ->add_option("--protocol", options->protocol,
@@ -143,9 +157,10 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--format", options->format, "text, markdown, csv or json")
       ->check(CLI::IsMember({"text", "markdown", "csv", "json"}))
       ->capture_default_str();
-  command->add_option("-o,--output", options->output, "Write the report to this file");
-  command->add_option("--json", options->json, "Write the figures to this file too");
+  add_output(*command, "-o,--output", options->output, "Write the report to this file");
+  add_output(*command, "--json", options->json, "Write the figures to this file too");
   command->add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
+  add_drop_invalid(*command, options->drop_invalid);
   command->add_option("--subjects", options->subjects, "Whose sequences: test, train or all")
       ->check(CLI::IsMember({"test", "train", "all"}))
       ->capture_default_str();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "data/bvh_poses.hpp"
@@ -12,6 +13,7 @@
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/input.hpp"
 
 namespace posetape::tools {
@@ -21,6 +23,7 @@ struct Options {
   Common common;
   std::string input, output, field = "refined_3d", format = "csv", bones = "mean";
   std::vector<std::string> sequences;
+  bool drop_invalid = false;
 };
 
 const data::PoseArray* find_field(const data::Sequence& sequence, std::string_view field) {
@@ -87,20 +90,28 @@ void write_csv(const Options& options, const Chosen& chosen) {
 // One file of a single sequence, or a folder with one for each.
 void write_bvh(const Options& options, const Chosen& chosen) {
   const auto bones = options.bones == "mean" ? data::BvhBones::mean : data::BvhBones::exact;
-  const bool single = options.output.ends_with(".bvh");
+  const bool single = options.output.ends_with(".bvh") || is_stream(options.output);
   if (single && chosen.size() > 1) {
     fail(
         "{}: a BVH file holds one sequence, and {} has {}; choose one with --sequences, or name a "
         "folder",
         options.output, options.input, chosen.size());
   }
-  if (!single) std::filesystem::create_directories(options.output);
+  if (!single) {
+    std::error_code code;
+    std::filesystem::create_directories(options.output, code);
+    if (code) {
+      fail("{}: the folder cannot be made ({}); name a folder, or a file that ends in .bvh",
+           options.output, code.message());
+    }
+  }
   for (const auto& [sequence, poses] : chosen) {
     std::string name = sequence->name;
     std::ranges::replace(name, '/', '_');
     const std::string path =
         single ? options.output
                : (std::filesystem::path(options.output) / (name + ".bvh")).string();
+    check_output(path);
     write_file(path, data::format_bvh(data::bvh_of_poses(*poses, sequence->fps, bones)));
   }
 }
@@ -110,12 +121,12 @@ void run(const Options& options) {
   if (options.format == "bvh" && options.field == "pose_2d") {
     fail("--field pose_2d: a BVH file holds 3D poses; export them as csv");
   }
-  const data::Dataset dataset = read_input(options.input, false);
+  const data::Dataset dataset = read_input(options.input, options.drop_invalid);
   const Chosen chosen = choose(options, dataset);
   options.format == "csv" ? write_csv(options, chosen) : write_bvh(options, chosen);
   std::int64_t frames = 0;
   for (const auto& [sequence, poses] : chosen) frames += poses->frames();
-  fmt::print("wrote {}: {} frames of {} sequences\n", options.output, frames, chosen.size());
+  fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, chosen.size());
 }
 
 }  // namespace
@@ -125,10 +136,9 @@ void add_export(CLI::App& app) {
       app.add_subcommand("export", "Write poses as a CSV table, a line a frame, or as BVH");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("input", options->input, "Dataset (.npz)")->required();
-  command
-      ->add_option("-o,--output", options->output,
-                   "Table to write (.csv), or a file or folder of skeletons (.bvh)")
+  add_input(*command, "input", options->input, "Dataset (.npz)")->required();
+  add_output(*command, "-o,--output", options->output,
+             "Table to write (.csv), or a file or folder of skeletons (.bvh)", {.folder = true})
       ->required();
   command->add_option("--format", options->format, "csv, or bvh: skeletons with rotations")
       ->check(CLI::IsMember({"csv", "bvh"}))
@@ -144,6 +154,7 @@ void add_export(CLI::App& app) {
       ->check(CLI::IsMember({"refined_3d", "noisy_3d", "pose_3d", "pose_2d"}))
       ->capture_default_str();
   command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
+  add_drop_invalid(*command, options->drop_invalid);
   command->footer(
       "Example: posetape export refined.npz -o refined.csv\n"
       "         posetape export refined.npz -o poses/ --format bvh");

@@ -16,6 +16,7 @@
 #include "kernels/cpu/parallel.hpp"
 #include "tests/cases/suite.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/gradcheck_html.hpp"
 #include "tools/gradcheck_report.hpp"
 #include "tools/progress.hpp"
@@ -104,7 +105,7 @@ std::string unchecked_text(const Names& names, const SuiteRun& run) {
 void write(const std::string& path, const std::string& text, bool quiet) {
   if (path.empty()) return;
   write_file(path, text);
-  if (!quiet) fmt::print("wrote {}\n", path);
+  if (!quiet) fmt::print("wrote {}\n", shown(path));
 }
 
 void gradcheck_command(const Options& options) {
@@ -149,8 +150,8 @@ void add_gradcheck(CLI::App& app) {
   command->add_flag("--mutants", options->mutants,
                     "Plant errors in the backward rules too, and see whether small cases notice");
   command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
-  command->add_option("--json", options->json, "Write every row to this file too");
-  command->add_option("--html", options->html, "Write a page to look through to this file too");
+  add_output(*command, "--json", options->json, "Write every row to this file too");
+  add_output(*command, "--html", options->html, "Write a page to look through to this file too");
   command->add_flag("--quiet", options->quiet, "Only failures and the last line");
   command->footer("Example: posetape gradcheck --op layer_norm --html report.html");
   command->callback([options] { gradcheck_command(*options); });

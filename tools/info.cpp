@@ -6,8 +6,10 @@
 #include <set>
 
 #include "data/dataset.hpp"
-#include "engine/safetensors.hpp"
+#include "data/file_kind.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
+#include "tools/input.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -15,21 +17,41 @@ namespace {
 struct Options {
   Common common;
   std::string path;
+  bool drop_invalid = false;
 };
 
 void describe_checkpoint(const std::string& path) {
-  const TensorFile file = read_safetensors(path);
+  const TensorFile file = read_checkpoint(path);
   Index values = 0;
   for (const auto& [name, tensor] : file.tensors) values += tensor.size();
-  fmt::print("{}: {} tensors, {} values\n", path, file.tensors.size(), values);
+  fmt::print("{}: {} tensors, {} values\n", shown(path), file.tensors.size(), values);
   for (const auto& [key, value] : file.metadata) fmt::print("  {}: {}\n", key, value);
   for (const auto& [name, tensor] : file.tensors) {
     fmt::print("  {:<40} {:>4} {}\n", name, posetape::name(tensor.dtype()), tensor.shape().text());
   }
 }
 
-void describe_dataset(const std::string& path) {
-  const data::Dataset dataset = data::read_dataset(path);
+// Joints that were interpolated, a line a field.
+void describe_gaps(const data::ReadReport& report) {
+  std::map<std::string, data::ReadReport::Bridged> fields;
+  std::map<std::string, int> sequences;
+  for (const data::ReadReport::Bridged& b : report.bridged) {
+    fields[b.field].joints += b.joints;
+    fields[b.field].frames += b.frames;
+    ++sequences[b.field];
+  }
+  for (const auto& [name, total] : fields) {
+    fmt::print("  {}: {} missing joints in {} frames of {} sequences, interpolated\n", name,
+               total.joints, total.frames, sequences[name]);
+  }
+  if (!report.dropped.empty()) {
+    fmt::print("  left out, invalid: {}\n", fmt::join(report.dropped, ", "));
+  }
+}
+
+void describe_dataset(const std::string& path, bool drop_invalid) {
+  data::ReadReport report;
+  const data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
   struct Total {
     int sequences = 0;
     std::int64_t frames = 0;
@@ -44,9 +66,10 @@ void describe_dataset(const std::string& path) {
     if (s.noisy_3d) total.fields.insert("noisy_3d");
     if (s.refined_3d) total.fields.insert("refined_3d");
   }
-  fmt::print("{}: {} sequences; test subjects: {}\n", path, dataset.sequences.size(),
+  fmt::print("{}: {} sequences; test subjects: {}\n", shown(path), dataset.sequences.size(),
              fmt::join(dataset.test_subjects, ", "));
   if (!dataset.metadata.empty()) fmt::print("  made by: {}\n", dataset.metadata);
+  describe_gaps(report);
   fmt::print("  {:<12} {:>9} {:>9}  fields beside pose_2d\n", "subject", "sequences", "frames");
   for (const auto& [name, total] : subjects) {
     fmt::print("  {:<12} {:>9} {:>9}  {}\n", name, total.sequences, total.frames,
@@ -60,13 +83,19 @@ void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand("info", "What a dataset or a checkpoint holds");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("file", options->path, "Dataset (.npz) or checkpoint (.safetensors)")
+  add_input(*command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)")
       ->required();
+  add_drop_invalid(*command, options->drop_invalid);
   command->footer("Example: posetape info refiner.safetensors");
   command->callback([options] {
     options->common.apply();
-    options->path.ends_with(".safetensors") ? describe_checkpoint(options->path)
-                                            : describe_dataset(options->path);
+    using data::FileKind;
+    data::expect_kind(options->path, {FileKind::npz, FileKind::safetensors},
+                      "a dataset (.npz) or a checkpoint (.safetensors)");
+    const bool checkpoint = data::file_kind(options->path) == FileKind::safetensors ||
+                            options->path.ends_with(".safetensors");
+    checkpoint ? describe_checkpoint(options->path)
+               : describe_dataset(options->path, options->drop_invalid);
   });
 }
 

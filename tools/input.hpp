@@ -1,14 +1,23 @@
-// Reading a command's dataset.
+// Reading the files that a command is given.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 
 #include "data/dataset.hpp"
+#include "engine/safetensors.hpp"
 
 namespace posetape::tools {
 
-// Reads a dataset; with `drop_invalid`, sequences with NaN or infinite poses are left out, and how
-// many is said.
+// --drop-invalid, which every command has whose refusal of a dataset speaks of it.
+void add_drop_invalid(CLI::App& command, bool& drop_invalid);
+
+// Reads a dataset. How many joints were interpolated where is said on standard error and kept in
+// the metadata; with `drop_invalid`, sequences with NaN or infinite poses that cannot be are left
+// out, and how many is said.
 data::Dataset read_input(const std::string& path, bool drop_invalid);
+
+// Reads a network's file, and says what it is where it is of another kind.
+TensorFile read_checkpoint(const std::string& path);
 
 }  // namespace posetape::tools

@@ -17,6 +17,7 @@
 #include "engine/taps.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/input.hpp"
 
 namespace posetape::tools {
@@ -37,6 +38,7 @@ struct Options {
   bool gradients = false;
   bool whole_attention = false;
   bool list = false;
+  bool drop_invalid = false;
 };
 
 // What a report shows.
@@ -83,7 +85,7 @@ struct Subject {
 };
 
 Subject choose(const Options& options, int window_frames) {
-  data::Dataset dataset = read_input(options.input, false);
+  data::Dataset dataset = read_input(options.input, options.drop_invalid);
   Subject subject;
   subject.dataset.test_subjects = dataset.test_subjects;
   subject.dataset.metadata = dataset.metadata;
@@ -305,7 +307,7 @@ std::vector<int> timesteps(const Refiner& refiner, int steps) {
 
 nlohmann::ordered_json description(const Options& options, const Refiner& refiner,
                                    Subject& subject) {
-  return {{"checkpoint", std::filesystem::path(options.checkpoint).filename().string()},
+  return {{"checkpoint", std::filesystem::path(shown(options.checkpoint)).filename().string()},
           {"config", nlohmann::ordered_json::parse(diffusion::to_json(refiner.config()))},
           {"sequence", subject.sequence().name},
           {"first_frame", subject.first_frame},
@@ -340,13 +342,13 @@ void write(const Options& options, const Refiner& refiner, Subject& subject, con
   data::write_dataset(options.output, subject.dataset, write_options);
   fmt::print("{}: {} frames, windows: {}, K = {}; wrote {}: {} arrays, {:.1f} MB\n",
              subject.sequence().name, subject.frames(), subject.windows.size(),
-             timesteps(refiner, options.steps).size(), options.output, arrays.size(),
+             timesteps(refiner, options.steps).size(), shown(options.output), arrays.size(),
              static_cast<double>(std::filesystem::file_size(options.output)) / 1e6);
 }
 
 void run(Options options) {
   options.common.apply();
-  const Refiner refiner = Refiner::load(read_safetensors(options.checkpoint), options.checkpoint,
+  const Refiner refiner = Refiner::load(read_checkpoint(options.checkpoint), options.checkpoint,
                                         DType::f32, options.common.where());
   Subject subject = choose(options, refiner.config().frames);
   if (options.list) {
@@ -380,9 +382,9 @@ void add_inspect(CLI::App& app) {
       app.add_subcommand("inspect", "What a refiner computes on a sequence, tensor by tensor");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("checkpoint", options->checkpoint, "Refiner (.safetensors)")->required();
-  command->add_option("input", options->input, "Dataset (.npz) with noisy_3d")->required();
-  command->add_option("-o,--output", options->output, "Arrays to write (.npz)");
+  add_input(*command, "checkpoint", options->checkpoint, "Refiner (.safetensors)")->required();
+  add_input(*command, "input", options->input, "Dataset (.npz) with noisy_3d")->required();
+  add_output(*command, "-o,--output", options->output, "Arrays to write (.npz)");
   command->add_option("--sequence", options->sequence,
                       "Name of the sequence (default: the file's first)");
   command->add_option(
@@ -403,6 +405,7 @@ void add_inspect(CLI::App& app) {
                     "train.* does so by itself");
   command->add_flag("--whole-attention", options->whole_attention,
                     "Attention of every frame, joint and window instead of the mean");
+  add_drop_invalid(*command, options->drop_invalid);
   command->footer(
       "Example: posetape inspect refiner.safetensors lifted.npz --sequence P8/walk_1/0 --tap "
       "'blocks.*.attention' -o taps.npz");

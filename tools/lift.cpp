@@ -4,10 +4,12 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/replay.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/lifters.hpp"
 #include "tools/progress.hpp"
@@ -31,7 +33,7 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
-  const LifterSet set = load_lifters(read_safetensors(options.checkpoint), options.checkpoint,
+  const LifterSet set = load_lifters(read_checkpoint(options.checkpoint), options.checkpoint,
                                      options.common.where(), options.precision.dtype());
   const auto [protocol, cut, flip] = options.windows.choose(set.frames, set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
@@ -42,6 +44,7 @@ void run(const Options& options) {
         options.in_sample ? set.lifters.front() : set.for_subject(dataset.sequences[i].subject());
     work[&lifter].push_back(static_cast<int>(i));
   }
+  const bool keeps_last = data::keeps_last_windows(protocol, cut);
   const FrameCount count = count_frames(dataset, cut);
   Progress progress("lift", "frames", count.frames, options.quiet);
   double done = 0;
@@ -52,8 +55,10 @@ void run(const Options& options) {
     const PoseFunction network = [&](std::span<const Tensor> in) {
       return replay(in).to(Device::cpu);
     };
+    std::vector<std::optional<data::PoseArray>> last_windows(sequences.size());
     auto poses = predict(
-        dataset, sequences, {cut, options.batch, protocol.root},
+        dataset, sequences,
+        {cut, options.batch, protocol.root, keeps_last ? &last_windows : nullptr},
         [&, average = flip](std::span<const data::Window> windows) {
           const Tensor y = gather(dataset, windows, {}, set.frames, Field::screen_2d);
           return average ? flip_average(network, {{y}}) : network({{y}});
@@ -62,7 +67,9 @@ void run(const Options& options) {
           progress.update(done += count.a_window * static_cast<double>(windows));
         });
     for (std::size_t i = 0; i < sequences.size(); ++i) {
-      dataset.sequences[static_cast<std::size_t>(sequences[i])].noisy_3d = std::move(poses[i]);
+      data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+      s.noisy_3d = std::move(poses[i]);
+      s.noisy_3d_last_window = std::move(last_windows[i]);
     }
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
@@ -70,7 +77,7 @@ void run(const Options& options) {
   if (options.precision.dtype() != DType::f32) made["precision"] = options.precision.text;
   data::set_making(dataset, "noisy_3d", made);
   data::write_dataset(options.output, dataset);
-  progress.line(fmt::format("wrote {}", options.output));
+  progress.line(fmt::format("wrote {}", shown(options.output)));
 }
 
 }  // namespace
@@ -80,9 +87,9 @@ void add_lift(CLI::App& app) {
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
-  command->add_option("checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
-  command->add_option("input", options->input, "Dataset (.npz)")->required();
-  command->add_option("-o,--output", options->output, "Dataset to write, with noisy_3d")
+  add_input(*command, "checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
+  add_input(*command, "input", options->input, "Dataset (.npz)")->required();
+  add_output(*command, "-o,--output", options->output, "Dataset to write, with noisy_3d")
       ->required();
   command->add_option("--batch", options->batch, "Windows at a time")
       ->check(CLI::PositiveNumber)
@@ -90,8 +97,7 @@ void add_lift(CLI::App& app) {
   options->windows.add_to(*command);
   command->add_flag("--in-sample", options->in_sample,
                     "Lift everything with the full lifter, training sequences too");
-  command->add_flag("--drop-invalid", options->drop_invalid,
-                    "Skip sequences with NaN or infinite poses instead of stopping");
+  add_drop_invalid(*command, options->drop_invalid);
   command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
   command->callback([options] { run(*options); });

@@ -4,8 +4,10 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 
 int main(int argc, char** argv) {
   // A log that is followed shows each line when it is written.
@@ -26,15 +28,26 @@ int main(int argc, char** argv) {
   posetape::tools::add_info(app);
   posetape::tools::add_profile(app);
   posetape::tools::add_gradcheck(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::RuntimeError& error) {
-    return error.get_exit_code();  // of a command that has said what failed
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "posetape: {}\n", error.what());
+  app.parse_complete_callback(posetape::tools::open_files);
+  const auto failed = [](const char* what) {
+    fmt::print(stderr, "posetape: {}\n", posetape::tools::shown_text(what));
     return 1;
+  };
+  int code = 0;
+  try {
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::RuntimeError& error) {
+      code = error.get_exit_code();  // of a command that has said what failed
+    } catch (const CLI::ParseError& error) {
+      code = app.exit(error) == 0 ? 0 : 2;
+    }
+    posetape::tools::close_files();
+  } catch (const std::exception& error) {
+    code = failed(error.what());
   }
-  return 0;
+  // A full disk shows here at the latest.
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.flush();
+  return !written && code == 0 ? failed("standard output: cannot be written; check the disk")
+                               : code;
 }

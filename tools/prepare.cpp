@@ -8,6 +8,7 @@
 #include "data/keypoints.hpp"
 #include "data/prepare.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -36,7 +37,7 @@ const std::map<std::string, double> kUnits{{"m", 1}, {"cm", 0.01}, {"mm", 0.001}
 
 void add_common(CLI::App& command, Options& options) {
   options.common.add_to(command);
-  command.add_option("-o,--output", options.output, "Dataset to write (.npz)")->required();
+  add_output(command, "-o,--output", options.output, "Dataset to write (.npz)")->required();
   command.add_option("--fps", options.prepare.fps, "Frames a second")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -68,8 +69,8 @@ void write(const Options& options, const data::Dataset& dataset) {
   data::write_dataset(options.output, dataset);
   std::int64_t frames = 0;
   for (const data::Sequence& s : dataset.sequences) frames += s.frames();
-  fmt::print("wrote {}: {} sequences, {} frames at {:g} fps; test subjects: {}\n", options.output,
-             dataset.sequences.size(), frames, options.prepare.fps,
+  fmt::print("wrote {}: {} sequences, {} frames at {:g} fps; test subjects: {}\n",
+             shown(options.output), dataset.sequences.size(), frames, options.prepare.fps,
              fmt::join(dataset.test_subjects, ", "));
 }
 
@@ -101,7 +102,8 @@ void write_h36m(H36mFiles& files) {
       data::prepare_h36m(files.positions, files.keypoints, files.prepare, report);
   data::write_dataset(files.output, dataset);
   for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
-  fmt::print("wrote {}; test subjects: {}\n", files.output, fmt::join(dataset.test_subjects, ", "));
+  fmt::print("wrote {}; test subjects: {}\n", shown(files.output),
+             fmt::join(dataset.test_subjects, ", "));
   print_total("train", report.train, data::H36mReport::kTrain);
   print_total("test", report.test, data::H36mReport::kTest);
   fmt::print("  {}; 2D poses are {:.2f} pixels from the exact projections on average\n",
@@ -113,11 +115,11 @@ void add_h36m(CLI::App& prepare) {
   CLI::App* command = prepare.add_subcommand(
       "h36m", "From Human3.6M in VideoPose3D's files, which hold pickles: no code in them is run");
   files->common.add_to(*command);
-  command->add_option("positions", files->positions, "3D poses: data_3d_h36m.npz")->required();
-  command->add_option("keypoints", files->keypoints,
-                      "2D poses: data_2d_h36m_cpn_ft_h36m_dbb.npz, data_2d_h36m_gt.npz or the "
-                      "like (default: exact projections)");
-  command->add_option("-o,--output", files->output, "Dataset to write (.npz)")->required();
+  add_input(*command, "positions", files->positions, "3D poses: data_3d_h36m.npz")->required();
+  add_input(*command, "keypoints", files->keypoints,
+            "2D poses: data_2d_h36m_cpn_ft_h36m_dbb.npz, data_2d_h36m_gt.npz or the "
+            "like (default: exact projections)");
+  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
   command->add_option("--cameras", files->prepare.cameras, "Which of the four cameras, 0 to 3")
       ->delimiter(',')
       ->check(CLI::Range(0, 3))
@@ -145,7 +147,7 @@ void write_keypoints(const KeypointsFiles& files) {
   const data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
   data::write_dataset(files.output, dataset);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
-  fmt::print("wrote {}: {} sequences\n", files.output, dataset.sequences.size());
+  fmt::print("wrote {}: {} sequences\n", shown(files.output), dataset.sequences.size());
 }
 
 void add_keypoints(CLI::App& prepare) {
@@ -153,8 +155,8 @@ void add_keypoints(CLI::App& prepare) {
   CLI::App* command = prepare.add_subcommand(
       "keypoints", "2D poses of your own videos, from VideoPose3D's data_2d_custom_*.npz");
   files->common.add_to(*command);
-  command->add_option("input", files->input, "2D poses (.npz)")->required();
-  command->add_option("-o,--output", files->output, "Dataset to write (.npz)")->required();
+  add_input(*command, "input", files->input, "2D poses (.npz)")->required();
+  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
   command
       ->add_option("--layout", files->prepare.layout,
                    "Order of the joints (default: as the file says)")
@@ -183,7 +185,8 @@ void add_prepare(CLI::App& app) {
   auto cmu = std::make_shared<Options>();
   CLI::App* from_cmu = prepare->add_subcommand("cmu", "From ASF/AMC files of the CMU database");
   add_common(*from_cmu, *cmu);
-  from_cmu->add_option("directory", cmu->directory, "Folder with <subject>/<subject>.asf and .amc")
+  add_input_folder(*from_cmu, "directory", cmu->directory,
+                   "Folder with <subject>/<subject>.asf and .amc", {".asf", ".amc"})
       ->required();
   add_hip(*from_cmu, *cmu);
   from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
@@ -195,9 +198,8 @@ void add_prepare(CLI::App& app) {
   auto bvh = std::make_shared<BvhFiles>();
   CLI::App* from_bvh = prepare->add_subcommand("bvh", "From motion capture in BVH files");
   add_common(*from_bvh, *bvh);
-  from_bvh
-      ->add_option("directory", bvh->directory,
-                   "Folder with .bvh files, or with one folder of them for each subject")
+  add_input_folder(*from_bvh, "directory", bvh->directory,
+                   "Folder with .bvh files, or with one folder of them for each subject", {".bvh"})
       ->required();
   from_bvh
       ->add_option("--unit", bvh->motion.metres_per_unit,

@@ -17,6 +17,7 @@
 #include "model/lifter.hpp"
 #include "model/pose_denoiser.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/training.hpp"
 
 namespace posetape::tools {
@@ -300,11 +301,11 @@ void run(const Options& o) {
   fmt::print("\n");
   if (!o.json.empty()) {
     write_file(o.json, json_text(o, all, limits, subject, peak));
-    fmt::print("wrote {}\n", o.json);
+    fmt::print("wrote {}\n", shown(o.json));
   }
   if (!o.trace.empty()) {
     write_file(o.trace, trace_text(profile.events()));
-    fmt::print("wrote {}; open it in chrome://tracing or ui.perfetto.dev\n", o.trace);
+    fmt::print("wrote {}; open it in chrome://tracing or ui.perfetto.dev\n", shown(o.trace));
   }
 }
 
@@ -331,8 +332,8 @@ void add_profile(CLI::App& app) {
   options->precision.add_to(*command, "Type of weights and activations");
   command->add_flag("--inference", options->inference, "A forward pass instead of a training step");
   add_recompute(*command, options->recompute);
-  command->add_option("--json", options->json, "Write the figures to this file");
-  command->add_option("--trace", options->trace, "Write every op's time to this file");
+  add_output(*command, "--json", options->json, "Write the figures to this file");
+  add_output(*command, "--trace", options->trace, "Write every op's time to this file");
   command->footer("Example: posetape profile --batch 4 --frames 81 --trace step.json");
   command->callback([options] { run(*options); });
 }

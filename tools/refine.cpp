@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data/smoothing.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
+#include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
 #include "tools/train_smoothnet.hpp"
@@ -47,6 +49,7 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
   for (data::Sequence& s : dataset.sequences) {
     data::PoseArray poses = *s.noisy_3d;
     for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0f);
+    s.refined_3d_last_window.reset();
     s.refined_3d = one_euro ? data::one_euro(poses, s.fps, options.one_euro)
                             : data::savitzky_golay(poses, options.window, options.degree);
   }
@@ -73,7 +76,7 @@ struct Network {
 };
 
 Network load(const Options& options) {
-  const TensorFile file = read_safetensors(options.checkpoint);
+  const TensorFile file = read_checkpoint(options.checkpoint);
   const Device device = options.common.where();
   if (is_smoothnet(file)) {
     if (!options.control.empty()) {
@@ -113,8 +116,11 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
     return replay(in).to(Device::cpu);
   };
   double done = 0;
+  std::vector<std::optional<data::PoseArray>> last_windows(all.size());
   auto poses = predict(
-      dataset, all, {cut, options.batch},
+      dataset, all,
+      {cut, options.batch, data::RootRule::zero,
+       data::keeps_last_windows(protocol, cut) ? &last_windows : nullptr},
       [&, average = flip](std::span<const data::Window> windows) {
         const Tensor noisy = gather(dataset, windows, {}, frames, Field::noisy);
         const Tensor y = gather(dataset, windows, {}, frames, Field::screen_2d);
@@ -125,6 +131,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
       });
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
+    dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
   data::Protocol made = protocol;
   made.root = data::RootRule::zero;  // a refined root is zero under every protocol
@@ -151,7 +158,7 @@ void run(const Options& options) {
   data::write_dataset(options.output, dataset);
   if (options.quiet) return;
   fmt::print("refined {} frames of {} sequences; wrote {}\n", frames, dataset.sequences.size(),
-             options.output);
+             shown(options.output));
 }
 
 }  // namespace
@@ -161,14 +168,12 @@ void add_refine(CLI::App& app) {
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
-  command
-      ->add_option(
-          "checkpoint", options->checkpoint,
-          "Refiner or SmoothNet (.safetensors); left out where a smoothing control needs none")
+  add_input(*command, "checkpoint", options->checkpoint,
+            "Refiner or SmoothNet (.safetensors); left out where a smoothing control needs none")
       ->required();
-  command->add_option("input", options->input,
-                      "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
-  command->add_option("-o,--output", options->output, "Dataset to write, with refined_3d")
+  add_input(*command, "input", options->input,
+            "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
+  add_output(*command, "-o,--output", options->output, "Dataset to write, with refined_3d")
       ->required();
   command->add_option("--steps", options->steps, "K, denoising steps")
       ->check(CLI::PositiveNumber)
@@ -197,8 +202,7 @@ void add_refine(CLI::App& app) {
                    "one-euro: Hz, of the speed")
       ->capture_default_str();
   options->windows.add_to(*command);
-  command->add_flag("--drop-invalid", options->drop_invalid,
-                    "Skip sequences with NaN or infinite poses instead of stopping");
+  add_drop_invalid(*command, options->drop_invalid);
   command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
   command->callback([options] {

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "tools/files.hpp"
+#include "tools/input.hpp"
 #include "tools/plot.hpp"
 #include "tools/progress.hpp"
 
@@ -84,8 +86,15 @@ std::string plot_of_log(const std::string& path, const std::string& label) {
 }  // namespace
 
 void TrainFlags::add_to(CLI::App& command) {
-  command.add_option("input", input, "Dataset (.npz)")->required();
-  command.add_option("-o,--output", output, "Checkpoint to write (.safetensors)")->required();
+  add_input(command, "input", input, "Dataset (.npz)")->required();
+  add_output(
+      command, "-o,--output", output, "Checkpoint to write (.safetensors)",
+      {.stream = false,
+       .beside =
+           [this] {
+             return log.empty() ? std::vector{last_path(), log_path()} : std::vector{last_path()};
+           }})
+      ->required();
   command.add_option("--frames", frames, "Frames of a window")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
@@ -121,8 +130,7 @@ void TrainFlags::add_to(CLI::App& command) {
       .add_option("--validation-subjects", validation_subjects,
                   "Training subjects kept aside to choose the best epoch")
       ->delimiter(',');
-  command.add_flag("--drop-invalid", drop_invalid,
-                   "Skip sequences with NaN or infinite poses instead of stopping");
+  add_drop_invalid(command, drop_invalid);
   command.add_flag("--quiet", quiet, "Print nothing but warnings and errors");
   command
       .add_option("--log-format", log_format,
@@ -130,7 +138,8 @@ void TrainFlags::add_to(CLI::App& command) {
                   "output and nothing else there")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  command.add_option("--log", log, "Log to write (.jsonl; default: beside the checkpoint)");
+  add_output(command, "--log", log, "Log to write (.jsonl; default: beside the checkpoint)",
+             {.stream = false});
   command.add_flag("--gradient-norms", gradient_norms,
                    "Log the norm of the gradient of each block, the mean of an epoch's steps");
   command.add_flag("--plot", plot, "Draw the loss and the validation error when it is done");

@@ -23,6 +23,7 @@ import tempfile
 import termios
 import time
 import unittest
+import zipfile
 from pathlib import Path
 
 try:
@@ -203,6 +204,12 @@ class WholeJob(unittest.TestCase):
         apart, made = lift("apart", "--protocol", "stcformer-centre", "--step", 2)
         self.assertGreater(np.abs(apart - centre).max(), 1e-4)
         self.assertIn("2 frames apart", made["windows"])
+        # Clips of 50 frames: the last window of nine has five that the one before has, too.
+        last = arrays(WORK / "lift_mixste.npz")[clip + "_last_window"]
+        self.assertEqual(last.shape, (9, 17, 3))
+        np.testing.assert_array_equal(last[4:], mixste[-5:])
+        self.assertGreater(np.abs(last[:4] - mixste[-9:-5]).max(), 0)
+        self.assertNotIn(clip + "_last_window", arrays(WORK / "lifted.npz"))
         out, _ = run("evaluate", WORK / "lift_mixste.npz", "--protocol", "mixste-seq2seq")
         self.assertIn("frames: each window of 9 whole", out)
         self.assertIn("base: protocol: mixste-seq2seq; window_frames: 9", out)
@@ -912,22 +919,28 @@ class BadInput(unittest.TestCase):
         self.assertIn("image_size", self.refine("size", image_size=None))
         self.assertIn("noisy_3d", self.refine("noisy", noisy_3d=None))
 
-    def test_nan_and_infinity_name_sequence_and_frame(self):
+    def test_long_gaps_name_sequence_joint_and_frames(self):
         for name, value in (("nan", np.nan), ("inf", np.inf)):
             poses = self.good("noisy_3d")
-            poses[7, 3, 1] = value
+            poses[7:33, 3, 1] = value
             line = self.refine(name, noisy_3d=poses)
-            self.assertIn("a/b", line)
-            self.assertIn("frame 7", line)
+            self.assertIn("a/b/noisy_3d", line)
+            self.assertIn("joint 3 (RFoot) is NaN or infinite in frames 7 to 32 (26 frames)", line)
+            self.assertIn("--drop-invalid", line)
 
     def test_drop_invalid_skips_and_counts(self):
         file = arrays(WORK / "lifted.npz")
-        file["P4/walk_1/0/noisy_3d"][3, 2, 1] = np.nan
+        file["P4/walk_1/0/noisy_3d"][3:40, 2, 1] = np.nan
         np.savez(WORK / "one_bad.npz", **file)
         _, error = run("refine", WORK / "refiner.safetensors", WORK / "one_bad.npz", "-o",
                        WORK / "kept.npz", "--drop-invalid")
         self.assertIn("dropped 1 invalid", error)
-        self.assertNotIn("P4/walk_1/0/pose_2d", arrays(WORK / "kept.npz"))
+        kept = arrays(WORK / "kept.npz")
+        self.assertNotIn("P4/walk_1/0/pose_2d", kept)
+        whole = arrays(WORK / "refined.npz")
+        for name, array in kept.items():
+            if name.endswith("/refined_3d"):
+                self.assertEqual(array.tobytes(), whole[name].tobytes())
 
     def test_a_checkpoint_of_another_kind(self):
         line = refused("refine", WORK / "lifter.safetensors", WORK / "lifted.npz", "-o",
@@ -1086,6 +1099,453 @@ class BadInput(unittest.TestCase):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
                        "--schedule", "square")
         self.assertIn("cosine", line)
+
+
+def damage(name, change):
+    """A copy of the refined file in which `change(arrays)` has changed something."""
+    file = arrays(WORK / "refined.npz")
+    change(file)
+    np.savez(WORK / name, **file)
+    return WORK / name
+
+
+class Gaps(unittest.TestCase):
+    """Joints that an estimator missed: every command that reads poses treats them alike."""
+
+    CLIP = "P4/walk_1/0"
+
+    def commands(self, path, out):
+        return {
+            "lift": ("lift", WORK / "lifter.safetensors", path, "-o", out / "o.npz"),
+            "refine": ("refine", WORK / "refiner.safetensors", path, "-o", out / "o.npz"),
+            "control": ("refine", path, "-o", out / "o.npz", "--control", "one-euro"),
+            "evaluate": ("evaluate", path, "-o", out / "o.txt"),
+            "export": ("export", path, "-o", out / "o.csv", "--field", "noisy_3d"),
+            "bvh": ("export", path, "-o", out / "bvh", "--format", "bvh", "--field", "noisy_3d"),
+            "inspect": ("inspect", WORK / "refiner.safetensors", path, "--sequence", self.CLIP, "-o",
+                        out / "o.npz"),
+            "report": ("report", path, WORK / "refiner.safetensors", "-o", out / "o.html"),
+            "train": ("train", "refiner", path, "-o", out / "o.safetensors", "--epochs", 1, *REFINER),
+            "smoothnet": ("train", "smoothnet", path, "-o", out / "s.safetensors", "--epochs", 1,
+                          *SMOOTHNET),
+            "lifter": ("train", "lifter", path, "-o", out / "l.safetensors", "--epochs", 1, "--folds",
+                       0, *LIFTER),
+            "info": ("info", path),
+        }
+
+    def test_half_a_second_is_interpolated_and_counted(self):
+        def lose(file):
+            file[f"{self.CLIP}/noisy_3d"][10:35, 3, 1] = np.nan
+            file[f"{self.CLIP}/pose_2d"][0, 5] = np.inf
+
+        path = damage("gap.npz", lose)
+        out = WORK / "gaps"
+        out.mkdir()
+        for name, command in self.commands(path, out).items():
+            said, error = run(*command)
+            if name == "info":
+                self.assertIn("noisy_3d: 25 missing joints in 25 frames of 1 sequences", said)
+                self.assertIn("pose_2d: 1 missing joints in 1 frames of 1 sequences", said)
+                self.assertEqual(error, "")
+                continue
+            self.assertIn("gap.npz: note: interpolated 26 missing joints of 1 sequences: "
+                          f"{self.CLIP}/pose_2d 1 in 1 frames, {self.CLIP}/noisy_3d 25 in 25 frames",
+                          error, name)
+            for file in out.glob("*.npz"):
+                for array, values in arrays(file).items():
+                    if values.dtype.kind == "f":
+                        self.assertTrue(np.isfinite(values).all(), (name, array))
+                metadata = json.loads(bytes(arrays(file)["metadata"]))
+                self.assertEqual(metadata["interpolated_joints"], {self.CLIP: 26}, name)
+                file.unlink(missing_ok=True)
+        self.assertNotIn("nan", (out / "o.csv").read_text())
+        self.assertNotIn("nan", (out / "o.txt").read_text())
+
+    def test_interpolation_is_linear_in_time_and_held_at_the_ends(self):
+        def lose(file):
+            file[f"{self.CLIP}/noisy_3d"][10:35, 3, 1] = np.nan
+            file[f"{self.CLIP}/noisy_3d"][45:, 9] = -np.inf
+
+        path = damage("linear.npz", lose)
+        run("refine", path, "-o", WORK / "linear_out.npz", "--control", "one-euro")
+        before = arrays(WORK / "refined.npz")[f"{self.CLIP}/noisy_3d"]
+        after = arrays(WORK / "linear_out.npz")[f"{self.CLIP}/noisy_3d"]
+        t = ((np.arange(10, 35) - 9) / 26)[:, None]
+        np.testing.assert_allclose(after[10:35, 3], (1 - t) * before[9, 3] + t * before[35, 3],
+                                   atol=1e-6)
+        np.testing.assert_array_equal(after[45:, 9], np.repeat(before[44:45, 9], len(after) - 45, 0))
+        same = np.ones(after.shape, bool)
+        same[10:35, 3] = same[45:, 9] = False
+        np.testing.assert_array_equal(after[same], before[same])
+
+    def test_longer_gaps_are_refused_and_the_advice_works(self):
+        def lose(file):
+            file[f"{self.CLIP}/noisy_3d"][10:36, 3, 1] = np.nan
+
+        path = damage("long.npz", lose)
+        out = WORK / "long"
+        out.mkdir()
+        for name, command in self.commands(path, out).items():
+            line = refused(*command)
+            self.assertIn(f"{path}: array '{self.CLIP}/noisy_3d': joint 3 (RFoot) is NaN or infinite "
+                          "in frames 10 to 35 (26 frames)", line, name)
+            self.assertIn("--drop-invalid", line, name)
+            self.assertEqual(list(out.iterdir()), [], name)
+            if name == "inspect":  # of the sequence that is left out
+                command = [c if c != self.CLIP else "P4/walk_1/1" for c in command]
+            said, error = run(*command, "--drop-invalid")
+            self.assertIn(self.CLIP, said if name == "info" else error, name)
+            for file in (*out.glob("*.npz"), *out.glob("*.safetensors"), *out.glob("*.jsonl"),
+                         *out.glob("o.*"), *out.glob("bvh/*")):
+                if file.suffix == ".bvh" or file.name == "o.csv":
+                    self.assertNotIn("P4_walk_1_0.bvh", file.name)
+                    self.assertNotIn(self.CLIP + ",", file.read_text())
+                file.unlink(missing_ok=True)
+            for folder in out.iterdir():
+                folder.rmdir()
+
+    def test_the_truth_is_not_invented(self):
+        path = damage("truth_gap.npz",
+                      lambda file: file[f"{self.CLIP}/pose_3d"].__setitem__((5, 2), np.nan))
+        line = refused("evaluate", path)
+        self.assertIn("pose_3d': joint 2 (RKnee) is NaN or infinite in frame 5; the truth is not "
+                      "interpolated", line)
+        run("evaluate", path, "--drop-invalid")
+
+
+class NamedFiles(unittest.TestCase):
+    """What becomes of the files that a command line names."""
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(dir=WORK))
+        for name in ("data.npz", "lifted.npz", "refined.npz", "lifter.safetensors",
+                     "refiner.safetensors", "refiner.log.jsonl"):
+            (self.folder / name).write_bytes((WORK / name).read_bytes())
+
+    def wrong(self, *arguments, **options):
+        """The one line with which a wrong command line is refused, and nothing touched."""
+        before = {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+        said, error = run(*arguments, expect=2, cwd=self.folder, **options)
+        lines = error.strip().splitlines()
+        self.assertEqual(len(lines), 1, error)
+        self.assertTrue(lines[0].startswith("posetape: "), error)
+        self.assertEqual(said, "")
+        after = {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+        self.assertEqual(after, before)
+        return lines[0]
+
+    def test_an_output_that_is_an_input_is_refused_by_any_name(self):
+        refined = self.folder / "refined.npz"
+        (self.folder / "soft.npz").symlink_to("refined.npz")
+        os.link(refined, self.folder / "hard.npz")
+        (self.folder / "sub").mkdir()
+        names = ("refined.npz", "./refined.npz", "sub/../refined.npz", refined, "soft.npz",
+                 "hard.npz")
+        for name in names:
+            line = self.wrong("evaluate", "refined.npz", "-o", name)
+            self.assertIn(f"{name}: is the file that is read (input refined.npz)", line)
+            self.wrong("evaluate", name, "--json", "refined.npz")
+        run("evaluate", "refined.npz", "-o", "sub/refined.npz", cwd=self.folder)
+
+    def test_every_command_refuses_to_write_over_what_it_reads(self):
+        train = ("--epochs", 1, "--frames", 9, "--width", 16, "--depth", 1)
+        for command in (
+            ("lift", "lifter.safetensors", "data.npz", "-o", "data.npz"),
+            ("lift", "lifter.safetensors", "data.npz", "-o", "lifter.safetensors"),
+            ("refine", "refiner.safetensors", "lifted.npz", "-o", "lifted.npz"),
+            ("refine", "refiner.safetensors", "lifted.npz", "-o", "refiner.safetensors"),
+            ("refine", "lifted.npz", "--control", "one-euro", "-o", "lifted.npz"),
+            ("evaluate", "lifted.npz", "refined.npz", "-o", "refined.npz"),
+            ("evaluate", "refined.npz", "--json", "refined.npz"),
+            ("export", "refined.npz", "-o", "refined.npz"),
+            ("export", "refined.npz", "-o", "refined.npz", "--format", "bvh"),
+            ("report", "refined.npz", "refiner.log.jsonl", "-o", "refiner.log.jsonl"),
+            ("report", "refined.npz", "-o", "refined.npz"),
+            ("inspect", "refiner.safetensors", "lifted.npz", "-o", "lifted.npz"),
+            ("inspect", "refiner.safetensors", "lifted.npz", "-o", "refiner.safetensors"),
+            ("convert", "lifter.safetensors", "-o", "lifter.safetensors"),
+            ("train", "refiner", "lifted.npz", "-o", "lifted.npz", *train),
+            ("train", "lifter", "data.npz", "-o", "data.npz", *train),
+            ("train", "smoothnet", "lifted.npz", "-o", "lifted.npz", "--frames", 9),
+            ("prepare", "keypoints", "data.npz", "-o", "data.npz"),
+            ("prepare", "h36m", "data.npz", "refined.npz", "-o", "refined.npz"),
+        ):
+            self.assertIn("is the file that is read", self.wrong(*command))
+
+    def test_what_training_writes_beside_its_output_counts_too(self):
+        data = (self.folder / "lifted.npz").read_bytes()
+        for name in ("x.log.jsonl", "x.last.safetensors"):
+            (self.folder / name).write_bytes(data)
+            line = self.wrong("train", "refiner", name, "-o", "x.safetensors", "--epochs", 1)
+            self.assertIn(f"beside --output {name}: is the file that is read", line)
+            (self.folder / name).unlink()
+
+    def test_a_file_of_a_folder_that_is_read_is_refused(self):
+        run("export", "refined.npz", "-o", "motion", "--format", "bvh", "--sequences",
+            "P1/walk_1/0,P1/run_1/0", cwd=self.folder)
+        line = self.wrong("prepare", "bvh", "motion", "-o", "motion/P1_walk_1_0.bvh")
+        self.assertIn("is one of the files that are read", line)
+        for _ in range(2):  # a dataset beside them is none of them
+            run("prepare", "bvh", "motion", "-o", "motion/o.npz", "--cameras", 0, cwd=self.folder)
+
+    def test_two_outputs_are_two_files(self):
+        for command in (
+            ("evaluate", "refined.npz", "-o", "new", "--json", "./new"),
+            ("profile", "--json", "new", "--trace", self.folder / "new"),
+            ("gradcheck", "--fast", "--json", "new", "--html", "new"),
+            ("train", "refiner", "lifted.npz", "-o", "x.jsonl", "--log", "x.jsonl"),
+        ):
+            self.assertIn("a file of its own", self.wrong(*command))
+
+    def test_an_output_that_cannot_be_written_is_found_before_the_work(self):
+        for command in (
+            ("train", "refiner", "lifted.npz", "-o", "none/x.safetensors", *REFINER),
+            ("train", "refiner", "lifted.npz", "-o", "x.safetensors", "--log", "none/x.jsonl",
+             *REFINER),
+            ("lift", "lifter.safetensors", "data.npz", "-o", "none/x.npz"),
+            ("prepare", "synthetic", "-o", "none/x.npz"),
+            ("gradcheck", "--json", "none/x.json"),
+            ("profile", "--trace", "none/x.json"),
+            ("report", "refined.npz", "-o", "none/x.html"),
+        ):
+            said, error = run(*command, expect=1, cwd=self.folder)
+            self.assertEqual(said, "")
+            self.assertEqual(len(error.splitlines()), 1, error)
+            self.assertIn("make the directory 'none' first", error)
+        (self.folder / "folder").mkdir()
+        self.assertIn("folder: cannot be written",
+                      refused("lift", "lifter.safetensors", "data.npz", "-o", "folder",
+                              cwd=self.folder))
+        self.assertEqual([p.name for p in self.folder.iterdir() if ".tmp" in p.name], [])
+
+    def test_a_full_disk_leaves_no_half_file_of_any_format(self):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+        for command, output in (
+            (("export", "refined.npz", "-o"), "o.csv"),
+            (("export", "refined.npz", "--format", "bvh", "--sequences", "P1/walk_1/0", "-o"), "o.bvh"),
+            (("evaluate", "refined.npz", "--json"), "o.json"),
+            (("evaluate", "refined.npz", "--format", "markdown", "-o"), "o.md"),
+            (("report", "refined.npz", "-o"), "o.html"),
+            (("inspect", "refiner.safetensors", "lifted.npz", "-o"), "o.npz"),
+            (("convert", "lifter.safetensors", "-o"), "o.safetensors"),
+            (("prepare", "synthetic", "--people", 1, "--takes", 1, "--seconds", 0.2, "-o"), "p.npz"),
+            (("gradcheck", "--op", "add", "--fast", "--json"), "g.json"),
+            (("profile", *Profile.SMALL, "--trace"), "t.json"),
+        ):
+            (self.folder / output).write_bytes(b"old")
+            _, error = run(*command, output, expect=1, cwd=self.folder, preexec_fn=limit)
+            self.assertEqual(len(error.splitlines()), 1, error)
+            self.assertIn(f"{output}: cannot be written", error)
+            self.assertEqual((self.folder / output).read_bytes(), b"old")
+        self.assertEqual([p.name for p in self.folder.iterdir() if ".tmp" in p.name], [])
+
+    def test_standard_output_that_is_full_is_a_failure(self):
+        for command in (("info", "refined.npz"), ("evaluate", "refined.npz"), ("--help",),
+                        ("export", "refined.npz", "-o", "-")):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([POSETAPE, *command], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, cwd=self.folder)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertEqual(done.stderr.splitlines()[-1].split(":")[0], "posetape", done.stderr)
+
+
+class Streams(unittest.TestCase):
+    """Standard input and output, pipes and devices in the place of files."""
+
+    def run(self, result=None):
+        self.temporary = Path(tempfile.mkdtemp(dir=WORK))
+        return super().run(result)
+
+    def piped(self, *arguments, stdin=None, expect=0):
+        """(standard output in bytes, standard error) with `stdin`, a file or bytes, piped in."""
+        given = stdin.read_bytes() if isinstance(stdin, Path) else stdin or b""
+        done = subprocess.run([POSETAPE, *map(str, arguments)], input=given, capture_output=True,
+                              cwd=self.temporary, env={**os.environ, "TMPDIR": str(self.temporary)})
+        self.assertEqual(done.returncode, expect, done.stderr)
+        self.assertEqual(list(self.temporary.iterdir()), [])  # no file named "-", none temporary
+        return done.stdout, done.stderr.decode()
+
+    def test_every_format_is_written_to_standard_output(self):
+        refined, lifter = WORK / "refined.npz", WORK / "lifter.safetensors"
+        for command in (
+            ("export", refined),
+            ("export", refined, "--format", "bvh", "--sequences", "P1/walk_1/0"),
+            ("lift", lifter, WORK / "data.npz"),
+            ("refine", WORK / "refiner.safetensors", WORK / "lifted.npz"),
+            ("evaluate", refined, "--format", "csv"),
+            ("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz"),
+            ("report", refined),
+            ("convert", lifter),
+            ("prepare", "synthetic", "--people", 1, "--takes", 1, "--seconds", 0.2),
+        ):
+            file = WORK / ("streamed.bvh" if "bvh" in command else "streamed")
+            said, _ = run(*command, "-o", file)
+            for name in ("-", "/dev/stdout"):
+                data, error = self.piped(*command, "-o", name)
+                self.assertEqual(data, file.read_bytes(), command)
+                # What was said goes to standard error, with another name.
+                self.assertEqual(error, said.replace(str(file), "standard output"))
+
+    def test_figures_of_a_second_output(self):
+        run("evaluate", WORK / "refined.npz", "--json", WORK / "streamed.json")
+        data, error = self.piped("evaluate", WORK / "refined.npz", "--json", "-")
+        self.assertEqual(data, (WORK / "streamed.json").read_bytes())
+        self.assertIn("MPJPE", error)
+        data, _ = self.piped("profile", *Profile.SMALL, "--json", "-")
+        self.assertEqual(json.loads(data)["batch"], 2)
+        data, _ = self.piped("gradcheck", "--op", "add", "--fast", "--json", "-")
+        json.loads(data)
+
+    def test_every_command_reads_standard_input(self):
+        refined = WORK / "refined.npz"
+        for command, stdin in (
+            (("info", "-"), refined),
+            (("info", "-"), WORK / "refiner.safetensors"),
+            (("export", "-", "-o", "-"), refined),
+            (("refine", WORK / "refiner.safetensors", "-", "-o", "-"), WORK / "lifted.npz"),
+            (("refine", "-", WORK / "lifted.npz", "-o", "-"), WORK / "refiner.safetensors"),
+            (("evaluate", "-"), refined),
+            (("convert", "-", "-o", "-"), WORK / "lifter.safetensors"),
+        ):
+            by_name, _ = self.piped(*[stdin if c == "-" and k and command[k - 1] != "-o" else c
+                                      for k, c in enumerate(command)])
+            for name in ("-", "/dev/stdin"):
+                given = [name if c == "-" and k and command[k - 1] != "-o" else c
+                         for k, c in enumerate(command)]
+                data, _ = self.piped(*given, stdin=stdin)
+                self.assertEqual(data.replace(b"standard input", bytes(stdin)).replace(
+                    b"/dev/stdin", bytes(stdin)), by_name, command)
+
+    def test_pipes_and_process_substitution(self):
+        script = ('"$0" lift lifter.safetensors data.npz -o - 2>/dev/null |'
+                  '"$0" refine <(cat refiner.safetensors) - -o >(cat > piped.npz) &&'
+                  '"$0" evaluate <(cat refined.npz) <(cat refined.npz) --json >(cat > piped.json);'
+                  'sleep 0.5')
+        done = subprocess.run(["bash", "-c", script, POSETAPE], cwd=WORK, capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((WORK / "piped.npz").read_bytes(), (WORK / "refined.npz").read_bytes())
+        self.assertEqual(len(json.loads((WORK / "piped.json").read_text())), 2)
+
+    def test_errors_of_streams_have_names(self):
+        _, error = self.piped("info", "-", stdin=b"not much", expect=1)
+        self.assertTrue(error.startswith("posetape: standard input: "), error)
+        _, error = self.piped("info", "-", expect=1)
+        self.assertIn("standard input: the file is empty", error)
+        data, _ = self.piped("export", "-", "-o", "-", stdin=b"not much", expect=1)
+        self.assertEqual(data, b"")
+
+    def test_where_a_stream_makes_no_sense(self):
+        for command, words in (
+            (("train", "refiner", WORK / "lifted.npz", "-o", "-"), "write ./- for one of that name"),
+            (("train", "refiner", WORK / "lifted.npz", "-o", "x.safetensors", "--log", "-"),
+             "write ./-"),
+            (("prepare", "bvh", "-", "-o", "x.npz"), "must be a folder"),
+            (("evaluate", "-", "-"), "one file only"),
+            (("evaluate", WORK / "refined.npz", "-o", "-", "--json", "-"), "a file of its own"),
+        ):
+            _, error = self.piped(*command, expect=2)
+            self.assertIn(words, error)
+            self.assertEqual(len(error.splitlines()), 1)
+        run("evaluate", WORK / "refined.npz", "-o", "./-", cwd=WORK)
+        self.assertTrue((WORK / "-").exists())
+
+
+class KindsOfFiles(unittest.TestCase):
+    """Who gives a file of another kind reads what it is."""
+
+    def test_each_command_says_what_it_was_given(self):
+        files = {
+            "a PyTorch checkpoint": "net.pth",
+            "a single npy array": "x.npy",
+            "JSON text": "x.json",
+            "text, not": "x.csv",
+            "motion in BVH": "x.bvh",
+            "a folder": "kinds",
+            "is empty": "empty",
+        }
+        folder = WORK / "kinds"
+        folder.mkdir()
+        with zipfile.ZipFile(folder / "net.pth", "w") as torch:
+            torch.writestr("net/data.pkl", b"\x80\x02}.")
+            torch.writestr("net/version", "3")
+        np.save(folder / "x.npy", np.zeros(3))
+        (folder / "x.json").write_text('{"a": 1}')
+        (folder / "x.csv").write_text("a,b\n1,2\n")
+        (folder / "x.bvh").write_text("HIERARCHY\nROOT Hips\n")
+        (folder / "empty").write_bytes(b"")
+        (folder / "kinds").mkdir()
+        checkpoint, data = WORK / "refiner.safetensors", WORK / "lifted.npz"
+        files["npz file, as datasets are"] = data
+        files["safetensors file, as networks are"] = checkpoint
+        for words, name in files.items():
+            path = folder / name
+            commands = {
+                "npz": [("refine", checkpoint, path, "-o", "o"), ("refine", path, "-o", "o",
+                        "--control", "one-euro"), ("evaluate", path), ("export", path, "-o", "o"),
+                        ("inspect", checkpoint, path, "-o", "o"),
+                        ("lift", WORK / "lifter.safetensors", path, "-o", "o"),
+                        ("train", "refiner", path, "-o", "o"), ("train", "lifter", path, "-o", "o"),
+                        ("prepare", "keypoints", path, "-o", "o"),
+                        ("prepare", "h36m", path, "-o", "o")],
+                "safetensors": [("refine", path, data, "-o", "o"), ("lift", path, data, "-o", "o"),
+                                ("inspect", path, data, "-o", "o")],
+                "both": [("info", path)],
+            }
+            if path == data:
+                commands = {"safetensors": commands["safetensors"]}
+            if path == checkpoint:
+                commands = {"npz": commands["npz"]}
+            for command in sum(commands.values(), []):
+                line = refused(*command, cwd=WORK)
+                self.assertIn(str(path), line)
+                self.assertIn(words, line)
+                if name == "net.pth":
+                    self.assertIn("`posetape convert`", line)
+            self.assertFalse((WORK / "o").exists())
+        line = refused("report", folder / "net.pth", "-o", "o.html", cwd=WORK)
+        self.assertIn("a PyTorch checkpoint", line)
+
+    def test_names_do_not_matter(self):
+        for name, copy in (("refined.npz", "r.bin"), ("refiner.safetensors", "ck"),
+                           ("refiner.log.jsonl", "log.txt")):
+            (WORK / copy).write_bytes((WORK / name).read_bytes())
+        self.assertIn("sequences", run("info", WORK / "r.bin")[0])
+        self.assertIn("tensors", run("info", WORK / "ck")[0])
+        run("report", WORK / "r.bin", WORK / "ck", WORK / "log.txt", "-o", WORK / "names.html")
+
+
+class OneClip(unittest.TestCase):
+    def test_figures_without_an_interval_are_dashes(self):
+        def keep(file):
+            for name in list(file):
+                if "/" in name and not name.startswith("P4/walk_1/0/"):
+                    del file[name]
+
+        one = damage("one_clip.npz", keep)
+        run("refine", one, "-o", WORK / "one_euro.npz", "--control", "one-euro")
+        json_path = WORK / "one_clip.json"
+        outputs = [run("evaluate", one, "--json", json_path)[0],
+                   run("evaluate", one, WORK / "one_euro.npz", "--json", json_path)[0]]
+        for form in ("markdown", "csv", "json"):
+            outputs.append(run("evaluate", one, WORK / "one_euro.npz", "--format", form)[0])
+        outputs.append(json_path.read_text())
+        for text in outputs:
+            self.assertNotRegex(text.lower(), r"\bnan\b|\binf\b")
+        self.assertRegex(outputs[1], r"\| one_clip \| [\d.]+ \([-+][\d.]+ %, -\) \|")
+        intervals = json.loads(outputs[-1])["one_clip"]["gain_percent"]
+        self.assertIsNone(intervals["mpjpe"]["low"])
+
+    def test_files_of_one_name_keep_their_figures(self):
+        (WORK / "other").mkdir()
+        (WORK / "other" / "refined.npz").write_bytes((WORK / "refined.npz").read_bytes())
+        run("evaluate", "refined.npz", "other/refined.npz", "--json", "two.json", cwd=WORK)
+        self.assertEqual(list(json.loads((WORK / "two.json").read_text())),
+                         ["refined.npz", "other/refined.npz"])
+        self.assertIn("more than once", refused("evaluate", "refined.npz", "refined.npz", cwd=WORK))
 
 
 class Profile(unittest.TestCase):

@@ -7,12 +7,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "data/file_kind.hpp"
 #include "data/windows.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
+#include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/report/coding.hpp"
 #include "tools/report/looks.hpp"
@@ -59,12 +61,13 @@ struct Inputs {
 Inputs read_inputs(const Options& options) {
   Inputs inputs;
   for (const std::string& path : options.inputs) {
-    if (path.ends_with(".jsonl")) {
+    const data::FileKind kind = data::file_kind(path);
+    if (kind == data::FileKind::json || path.ends_with(".jsonl")) {
       inputs.logs.push_back(path);
-    } else if (path.ends_with(".safetensors")) {
+    } else if (kind == data::FileKind::safetensors || path.ends_with(".safetensors")) {
       if (inputs.refiner) fail("{}: is the second refiner; a report shows one", path);
-      inputs.refiner = diffusion::Refiner::load(read_safetensors(path), path, DType::f32,
-                                                options.common.where());
+      inputs.refiner =
+          diffusion::Refiner::load(read_checkpoint(path), path, DType::f32, options.common.where());
       inputs.refiner_path = path;
     } else if (report::is_inspection(path)) {
       if (inputs.inspection) fail("{}: is the second inspection; a report shows one", path);
@@ -157,7 +160,7 @@ void run(const Options& options) {
             {"units", {{"pose_m", report::kPoseUnit}, {"pixel", report::kPixelUnit}}},
             {"worst", options.poses.worst}};
   for (const std::string& path : options.inputs) {
-    page["files"].push_back(std::filesystem::path(path).filename().string());
+    page["files"].push_back(std::filesystem::path(shown(path)).filename().string());
   }
   if (inputs.dataset) add_dataset(options, inputs, page);
   if (inputs.inspection) add_inspection(options, inputs, page);
@@ -166,7 +169,7 @@ void run(const Options& options) {
   }
   const std::string text = report::kPageHead + report::script_text(page) + report::kPageTail;
   write_file(options.output, text);
-  fmt::print("wrote {}: {:.2f} MB; open it in a browser\n", options.output,
+  fmt::print("wrote {}: {:.2f} MB; open it in a browser\n", shown(options.output),
              static_cast<double>(text.size()) / 1e6);
 }
 
@@ -177,12 +180,11 @@ void add_report(CLI::App& app) {
       app.add_subcommand("report", "One HTML page to look through poses and their errors");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command
-      ->add_option("inputs", options->inputs,
-                   "In any order: a dataset (.npz), a refiner (.safetensors), logs of training "
-                   "(.jsonl), a file of `posetape inspect` (.npz)")
+  add_input(*command, "inputs", options->inputs,
+            "In any order: a dataset (.npz), a refiner (.safetensors), logs of training "
+            "(.jsonl), a file of `posetape inspect` (.npz)")
       ->required();
-  command->add_option("-o,--output", options->output, "Page to write (.html)")->required();
+  add_output(*command, "-o,--output", options->output, "Page to write (.html)")->required();
   command
       ->add_option("--sequences", options->poses.sequences,
                    "Show these sequences (default: those that refining changed most)")
@@ -202,8 +204,7 @@ void add_report(CLI::App& app) {
       ->add_option("--protocol", options->protocol,
                    "How poses are scored: " + std::string(data::kProtocolNames))
       ->capture_default_str();
-  command->add_flag("--drop-invalid", options->drop_invalid,
-                    "Skip sequences with NaN or infinite poses instead of stopping");
+  add_drop_invalid(*command, options->drop_invalid);
   command->footer(
       "Example: posetape report refined.npz refiner.safetensors refiner.log.jsonl -o report.html");
   command->callback([options] { run(*options); });
