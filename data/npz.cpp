@@ -27,7 +27,7 @@ constexpr std::string_view kSuffix = ".npy";
 
 // What a file is that is no archive of arrays.
 void check_kind(const std::string& path) {
-  expect_kind(path, {FileKind::npz}, "an npz file");
+  expect_kind(path, {FileKind::npz}, "an npz file as numpy.savez or `posetape prepare` write it");
   std::array<char, 2> start{};
   std::ifstream file(path, std::ios::binary);
   if (!file.read(start.data(), start.size())) return;  // which ZipReader explains

@@ -97,7 +97,7 @@ TEST_CASE("files that are no npz are refused by name with a hint") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");
   CHECK_MESSAGE_PARTS(NpzReader{path}, path, "No such file or directory", "check the name");
-  CHECK_MESSAGE_PARTS(NpzReader{directory.file("")}, "Is a directory");
+  CHECK_MESSAGE_PARTS(NpzReader{directory.file("")}, "is a folder");
   write_all(path, "");
   CHECK_MESSAGE_PARTS(NpzReader{path}, path, "is empty");
   write_all(path, "frame,x,y\n1,2,3\n");
