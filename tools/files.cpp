@@ -195,6 +195,8 @@ void take_input(std::string& path) {
   const std::string name = standard ? "standard input" : path;
   const int from = standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (from < 0) fail_on(name, "read");
+  // Of a closed descriptor the next file that is opened would take the number.
+  if (fcntl(from, F_GETFD) < 0) fail_on(name, "read");
   if (isatty(from) != 0) refuse("{}: is a terminal; pipe a file into it", name);
   const int memory = memfd_create("posetape", MFD_CLOEXEC);
   if (memory < 0) fail_on(name, "read");
@@ -233,6 +235,7 @@ void give_output(std::string& path, const Declared& d, bool standard) {
   if (standard) {
     // What the command prints for people goes where its data is not.
     std::fflush(stdout);
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) fail_on(stream.name, "written");
     stream.target = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (stream.target < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
       fail_on(stream.name, "written");

@@ -780,9 +780,9 @@ class Terminal(unittest.TestCase):
 
     def test_a_log_of_another_name_is_refused(self):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "never.safetensors",
-                       "--log", WORK / "lifted.npz", *REFINER)
+                       "--log", WORK / "never.log", *REFINER)
         self.assertIn(".jsonl", line)
-        self.assertTrue((WORK / "lifted.npz").exists())
+        self.assertFalse((WORK / "never.log").exists())
 
 
 class OnTheDevice(unittest.TestCase):
@@ -1437,6 +1437,14 @@ class Streams(unittest.TestCase):
         self.assertIn("standard input: the file is empty", error)
         data, _ = self.piped("export", "-", "-o", "-", stdin=b"not much", expect=1)
         self.assertEqual(data, b"")
+
+    def test_closed_descriptors_are_named(self):
+        for script, words in (('"$0" info - <&-', "standard input: cannot be read"),
+                              ('"$0" export refined.npz -o - >&-', "standard output: cannot be")):
+            done = subprocess.run(["bash", "-c", script, POSETAPE], cwd=WORK, capture_output=True,
+                                  text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(words, done.stderr)
 
     def test_where_a_stream_makes_no_sense(self):
         for command, words in (
