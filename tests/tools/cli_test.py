@@ -214,6 +214,32 @@ class WholeJob(unittest.TestCase):
         self.assertIn("frames: each window of 9 whole", out)
         self.assertIn("base: protocol: mixste-seq2seq; window_frames: 9", out)
 
+    def test_a_clip_shorter_than_a_window_counts_the_estimates_of_its_padding(self):
+        run("train", "lifter", WORK / "data.npz", "-o", WORK / "long.safetensors", "--epochs", 1,
+            "--folds", 0, *MIXSTE[:2], "--frames", 60, *MIXSTE[4:])
+        run("lift", WORK / "long.safetensors", WORK / "data.npz", "-o", WORK / "short.npz",
+            "--protocol", "mixste-seq2seq")
+        run("evaluate", WORK / "short.npz", "--protocol", "mixste-seq2seq", "--json",
+            WORK / "short.json")
+        file, errors, velocities = arrays(WORK / "short.npz"), {}, {}
+        for name in [n for n in file if n.endswith("/noisy_3d") and n[:2] in ("P3", "P4")]:
+            truth = file[name.replace("noisy", "pose")].astype(float)
+            truth = truth - truth[:, :1]
+            window = file[name + "_last_window"].astype(float)
+            self.assertEqual((len(truth), len(window)), (50, 60))
+            np.testing.assert_array_equal(window[:50], file[name])
+            self.assertGreater(np.abs(window[50:] - window[49]).max(), 0)
+            error = window - truth[np.minimum(np.arange(60), 49)]
+            action = name.split("/")[1]
+            errors.setdefault(action, []).append(np.linalg.norm(error, axis=-1).mean())
+            velocities.setdefault(action, []).append(
+                np.linalg.norm(np.diff(error, axis=0), axis=-1).mean())
+        scores = json.loads((WORK / "short.json").read_text())["base"]
+        self.assertEqual(scores["frames"], 60 * sum(map(len, errors.values())))
+        for key, values in (("mpjpe_mm", errors), ("mpjve_mm_per_frame", velocities)):
+            expected = 1000 * np.mean([np.mean(v) for v in values.values()])
+            self.assertAlmostEqual(scores["average"][key], expected, places=3)
+
     def test_refine_under_a_protocol_keeps_the_root_at_zero(self):
         run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "r.npz",
             "--protocol", "vp3d")
