@@ -4,16 +4,19 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <system_error>
 
 #include "engine/atomic_file.hpp"
+#include "engine/crc32.hpp"
 #include "engine/error.hpp"
 #include "engine/foreign_safetensors.hpp"
 #include "engine/small_float.hpp"
@@ -33,6 +36,8 @@ constexpr std::uint64_t kLargestHeader = 100'000'000;
 // it in an error would recurse.
 constexpr int kDepth = 3;
 constexpr const char* kMetadata = "__metadata__";
+constexpr const char* kTensorSums = "crc32.tensors";
+constexpr const char* kMetadataSum = "crc32.metadata";
 
 struct FormatName {
   const char* text;
@@ -69,6 +74,22 @@ const char* format_name(DType dtype) {
   return found->text;
 }
 
+// Checksums as safetensors.hpp describes them.
+
+std::string hex(std::uint32_t sum) {
+  return fmt::format("{:08x}", sum);
+}
+
+std::string sum_of(const Tensor& t) {
+  const std::string what = fmt::format("{} {}", format_name(t.dtype()), t.shape().text());
+  return hex(crc32({static_cast<const std::byte*>(t.raw()), t.bytes()}, crc32(what)));
+}
+
+// Throws nlohmann's exception where a string is not UTF-8.
+std::string sum_of(const std::map<std::string, std::string>& metadata) {
+  return hex(crc32(Json(metadata).dump()));
+}
+
 // One tensor as the header describes it; offsets in bytes from the start of the data.
 struct Entry {
   std::string name;
@@ -78,6 +99,10 @@ struct Entry {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 };
+
+constexpr const char* kDamaged =
+    "copy it again, or where a program changed it on purpose, leave crc32.metadata and "
+    "crc32.tensors out of its metadata";
 
 class Reader {
  public:
@@ -100,6 +125,7 @@ class Reader {
       name == kMetadata ? read_metadata(value, file) : entries.push_back(entry(name, value));
     }
     check_layout(entries);
+    const std::optional<Json> sums = take_sums(file.metadata);
     for (const Entry& e : entries) {
       if (e.other != nullptr && e.other->format == nullptr) {
         others_->push_back({e.name, e.other->text});
@@ -108,6 +134,10 @@ class Reader {
       Tensor t = Tensor::empty(e.shape, e.dtype);
       stream_.seekg(static_cast<std::streamoff>(data_start_ + e.begin));
       e.other == nullptr ? load(t.raw(), t.bytes()) : load_small(*e.other, t);
+      if (sums && e.other == nullptr && sums->value(e.name, "") != sum_of(t)) {
+        refuse("tensor '{}' is damaged (its checksum is {}, not \"{}\"); {}", e.name, sum_of(t),
+               sums->value(e.name, ""), kDamaged);
+      }
       file.tensors.emplace_back(e.name, std::move(t));
     }
     return file;
@@ -164,7 +194,8 @@ class Reader {
       return depth <= kDepth;
     };
     Json header = Json::parse(text, watch, /*allow_exceptions=*/false);
-    if (!header.is_object()) {
+    // A zero byte would end the text for the parser.
+    if (!header.is_object() || text.find('\0') != std::string::npos) {
       refuse("not a safetensors file (its header is not a JSON object); check the name");
     }
     if (!twice.empty()) refuse("header names '{}' twice; write the file again", twice);
@@ -179,6 +210,24 @@ class Reader {
       }
       file.metadata.emplace(key, text.get<std::string>());
     }
+  }
+
+  // The checksums of the tensors, by name, where the file has any, taken out of the metadata. What
+  // the metadata says is checked here, the data when it is read.
+  std::optional<Json> take_sums(std::map<std::string, std::string>& metadata) const {
+    const auto own = metadata.extract(kMetadataSum);
+    const auto tensors = metadata.find(kTensorSums);
+    if (own.empty() && tensors == metadata.end()) return std::nullopt;
+    if (own.empty() || tensors == metadata.end() || own.mapped() != sum_of(metadata)) {
+      refuse("the header is damaged (its metadata does not have the checksum \"{}\"); {}",
+             own.empty() ? "" : own.mapped(), kDamaged);
+    }
+    Json sums = Json::parse(tensors->second, nullptr, /*allow_exceptions=*/false);
+    metadata.erase(tensors);
+    const bool strings =
+        sums.is_object() && std::ranges::all_of(sums, [](const Json& x) { return x.is_string(); });
+    if (!strings) refuse("metadata '{}' is not a list of checksums; {}", kTensorSums, kDamaged);
+    return sums;
   }
 
   Entry entry(const std::string& name, const Json& value) const {
@@ -310,6 +359,19 @@ const Tensor& TensorFile::at(std::string_view name) const {
        tensors.size());
 }
 
+void TensorFile::check_finite(const std::string& path) const {
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with("trainer.")) continue;
+    const std::vector<double> values = tensor.to_doubles();
+    const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
+    if (bad == values.end()) continue;
+    fail(
+        "{}: tensor '{}' holds {} (element {} of {}): its training diverged; use another "
+        "checkpoint, or train again with a lower learning rate",
+        path, name, *bad, bad - values.begin(), values.size());
+  }
+}
+
 TensorFile read_safetensors(const std::string& path) {
   return Reader(path, nullptr).read();
 }
@@ -327,29 +389,40 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
            name == kMetadata ? "reserved by the format" : "given twice");
     }
   }
+  for (const char* key : {kTensorSums, kMetadataSum}) {
+    if (file.metadata.contains(key)) fail("{}: metadata '{}' is the checksum's own", path, key);
+  }
 
+  std::vector<Tensor> tensors;  // on the host
+  for (const auto& [name, tensor] : file.tensors) tensors.push_back(tensor.to(Device::cpu));
   std::vector<std::size_t> order(file.tensors.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::stable_sort(order, std::greater<>(),
-                           [&](std::size_t i) { return size_of(file.tensors[i].second.dtype()); });
+                           [&](std::size_t i) { return size_of(tensors[i].dtype()); });
   std::vector<std::uint64_t> begin(order.size());
   std::uint64_t position = 0;
   for (const std::size_t i : order) {
     begin[i] = position;
-    position += file.tensors[i].second.bytes();
+    position += tensors[i].bytes();
   }
 
-  Json header = Json::object();
-  if (!file.metadata.empty()) header[kMetadata] = file.metadata;
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const auto& [name, tensor] = file.tensors[i];
-    const auto dims = tensor.shape().dims();
-    header[name] = {{"dtype", format_name(tensor.dtype())},
-                    {"shape", std::vector<Index>(dims.begin(), dims.end())},
-                    {"data_offsets", {begin[i], begin[i] + tensor.bytes()}}};
-  }
   std::string text;
   try {
+    std::map<std::string, std::string> metadata = file.metadata;
+    Json sums = Json::object();
+    for (std::size_t i = 0; i < order.size(); ++i) sums[file.tensors[i].first] = sum_of(tensors[i]);
+    if (!sums.empty()) {
+      metadata[kTensorSums] = sums.dump();
+      metadata[kMetadataSum] = sum_of(metadata);
+    }
+    Json header = Json::object();
+    if (!metadata.empty()) header[kMetadata] = metadata;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const auto dims = tensors[i].shape().dims();
+      header[file.tensors[i].first] = {{"dtype", format_name(tensors[i].dtype())},
+                                       {"shape", std::vector<Index>(dims.begin(), dims.end())},
+                                       {"data_offsets", {begin[i], begin[i] + tensors[i].bytes()}}};
+    }
     text = header.dump();
   } catch (const Json::exception&) {
     fail("{}: a tensor name or a metadata string is not UTF-8", path);
@@ -361,8 +434,7 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   out.write(std::as_bytes(std::span(&length, 1)));
   out.write(text);
   for (const std::size_t i : order) {
-    const Tensor t = file.tensors[i].second.to(Device::cpu);
-    out.write({static_cast<const std::byte*>(t.raw()), t.bytes()});
+    out.write({static_cast<const std::byte*>(tensors[i].raw()), tensors[i].bytes()});
   }
   out.commit();
 }

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <limits>
 
+#include "engine/crc32.hpp"
 #include "engine/error.hpp"
 #include "engine/foreign_safetensors.hpp"
 
@@ -127,14 +128,99 @@ TEST_CASE("safetensors: the bytes are those of the format") {
   file.tensors.emplace_back("y", Tensor::of<double>({}, y));
   write_safetensors(place.file(), file);
   // f64 before f32, so that both are aligned.
+  // The checksums are those of Python's zlib.crc32.
   std::string header =
-      R"({"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},)"
+      R"({"__metadata__":{"a":"b","crc32.metadata":"bfca4d6b",)"
+      R"("crc32.tensors":"{\"x\":\"855019e0\",\"y\":\"741e7091\"}"},"x":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},)"
       R"("y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}})";
   header.resize((header.size() + 7) / 8 * 8, ' ');
   std::string expected = length_prefix(header.size()) + header;
   expected.append(reinterpret_cast<const char*>(y), 8);
   expected.append(reinterpret_cast<const char*>(x), 8);
   CHECK(bytes_of(place.file()) == expected);
+}
+
+TEST_CASE("crc32: the check value of its definition, in one piece and in two") {
+  const std::string_view text = "123456789";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    CHECK(crc32(text.substr(cut), crc32(text.substr(0, cut))) == 0xCBF43926);
+  }
+  CHECK(crc32("") == 0);
+}
+
+TEST_CASE("safetensors: any flipped bit is refused, and one in the data with its tensor") {
+  const Place place;
+  write_safetensors(place.file(), sample());
+  const std::string whole = bytes_of(place.file());
+  std::uint64_t header = 0;
+  std::memcpy(&header, whole.data(), 8);
+  for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    CAPTURE(bit);
+    std::string bytes = whole;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+    const std::string text = complaint(bytes);
+    REQUIRE(text != "");
+    if (bit / 8 < 8 + header) continue;
+    // By falling size of the elements, as the data lies.
+    const std::size_t at = bit / 8 - 8 - header;
+    const char* tensor = at < 48   ? "double"
+                         : at < 56 ? "scalar"
+                         : at < 80 ? "single"
+                         : at < 92 ? "integer"
+                                   : "half";
+    CHECK(text.starts_with(fmt::format("tensor '{}' is damaged (its checksum is ", tensor)));
+  }
+}
+
+TEST_CASE("safetensors: checksums are of contents, and files need not have them") {
+  const Place place;
+  const float x[] = {1.0f, -2.0f};
+  TensorFile file;
+  file.metadata = {{"a", "b"}};
+  file.tensors.emplace_back("x", Tensor::of<float>({2}, x));
+  write_safetensors(place.file(), file);
+  const std::string whole = bytes_of(place.file());
+  const auto with_header = [&](std::string_view was, std::string_view now) {
+    std::string header = whole.substr(8, whole.size() - 16);
+    header.replace(header.find(was), was.size(), now);
+    return length_prefix(header.size()) + header + whole.substr(whole.size() - 8);
+  };
+  // A string of the metadata gone.
+  CHECK(complaint(with_header(R"("a":"b",)", " ")).starts_with("the header is damaged"));
+  // Another program's order and spaces.
+  const std::string entry = R"("x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
+  CHECK(complaint(with_header(
+            entry, R"("x": {"shape": [2], "data_offsets": [0, 8], "dtype": "F32"})")) == "");
+  // Half of the checksums, which is what a flipped bit in a name leaves.
+  CHECK(complaint(with_header("crc32.tensors", "crc33.tensors"))
+            .starts_with("the header is damaged"));
+  CHECK(complaint(with_header("crc32.metadata", "crc33.metadata"))
+            .starts_with("the header is damaged"));
+  // A tensor more than there are checksums.
+  CHECK(complaint(
+            with_header(entry, entry + R"(,"y":{"dtype":"F32","shape":[0],"data_offsets":[8,8]})"))
+            .starts_with("tensor 'y' is damaged"));
+  // None at all, as others write.
+  std::string none = "{" + entry + "}";
+  CHECK(complaint(length_prefix(none.size()) + none + whole.substr(whole.size() - 8)) == "");
+
+  file.metadata = {{"crc32.tensors", "{}"}};
+  CHECK_THROWS_WITH_AS(write_safetensors(place.file(), file), Contains("'crc32.tensors'"), Error);
+}
+
+TEST_CASE("safetensors: what is not finite is named, but for a trainer's own") {
+  TensorFile file;
+  const double counters[] = {1, std::numeric_limits<double>::infinity()};
+  file.tensors.emplace_back("trainer.counters", Tensor::of<double>({2}, counters));
+  const double weights[] = {0, 1, std::numeric_limits<double>::quiet_NaN(), 3};
+  file.tensors.emplace_back("a", Tensor::of({2}, std::span(weights, 2), DType::f32));
+  file.check_finite("x.safetensors");
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    TensorFile bad = file;
+    bad.tensors.emplace_back("b", Tensor::of({2, 2}, weights, dtype));
+    CHECK_THROWS_WITH_AS(bad.check_finite("x.safetensors"),
+                         Contains("x.safetensors: tensor 'b' holds nan (element 2 of 4)"), Error);
+  }
 }
 
 TEST_CASE("safetensors: a file without tensors") {
