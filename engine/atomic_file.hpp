@@ -11,7 +11,8 @@
 namespace posetape {
 
 // Writes to a temporary file beside `path` and renames it on commit(). Without a commit, or after
-// a failure, the temporary file is removed and the old file is untouched.
+// a failure, the temporary file is removed and the old file is untouched. The temporary files of
+// processes that were killed while they wrote the same path are removed too.
 //
 // A new file gets the usual permissions (0666 less the umask), a replaced one keeps those it had,
 // and a symbolic link keeps pointing to the file that is replaced.
@@ -49,5 +50,12 @@ class AtomicFile {
 
 // A whole small file at once.
 void write_file(const std::string& path, std::string_view text);
+
+// Throws what AtomicFile throws where the system refuses with this errno.
+[[noreturn]] void fail_to_write(const std::string& path, int code);
+
+// Removes the temporary files of this process, for a signal handler that ends it: safe there, and
+// nothing can be committed after it.
+void remove_temporary_files() noexcept;
 
 }  // namespace posetape

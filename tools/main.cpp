@@ -2,16 +2,35 @@
 // 128 and the signal of a training that was stopped.
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 
+#include "engine/atomic_file.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+
+namespace {
+
+void end(int signal) {
+  posetape::remove_temporary_files();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A log that is followed shows each line when it is written.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  // What is half written goes with the process. (What ignores a signal from outside, as under
+  // nohup, goes on doing so.)
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (std::signal(signal, end) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+  // A limit on the size of files is a disk that is full: an error, with its file, and no signal.
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app{"Trains and runs D3PRefiner, a diffusion model that denoises 3D human poses."};
   app.name("posetape");
   app.set_version_flag("--version", POSETAPE_VERSION);

@@ -1,8 +1,12 @@
 #include "engine/atomic_file.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -62,6 +66,59 @@ TEST_CASE("without a commit the old file stays and the temporary one goes") {
   }
   CHECK(read_all(directory.file("a")) == "old");
   CHECK(directory.count() == 1);
+}
+
+TEST_CASE("what a process that was killed has left of the same file goes with the next write") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a");
+  // A process that has ended and been waited for: its number is nobody's.
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  waitpid(dead, nullptr, 0);
+  const auto left = [&](const std::string& name, auto pid, const std::string& end) {
+    const std::string file = directory.file(fmt::format("{}.tmp-{}{}", name, pid, end));
+    write_all(file, "half");
+    return file;
+  };
+  const std::vector<std::string> stale = {left("a", dead, "-0"), left("a", dead, "-17"),
+                                          left("a", getpid(), "-4000000000")};
+  // Of a process that is alive, of other files, and names that only look like it.
+  const std::vector<std::string> kept = {left("a", 1, "-0"),
+                                         left("b", dead, "-0"),
+                                         left("aa", dead, "-0"),
+                                         left("a", dead, ""),
+                                         left("a", dead, "-"),
+                                         left("a", dead, "-0x"),
+                                         left("a", "", "-0"),
+                                         left("a", -dead, "-0"),
+                                         left("a", "x", "-0"),
+                                         left("a", dead, "-0.bak"),
+                                         left("a", "99999999999999999999", "-0")};
+  // One that a process elsewhere is writing: its number is nobody's here, but the file is locked.
+  const std::string elsewhere = left("a", dead, "-1");
+  const int lock = open(elsewhere.c_str(), O_RDONLY);
+  REQUIRE(flock(lock, LOCK_EX | LOCK_NB) == 0);
+
+  write_file(path, "new");
+  for (const std::string& file : stale) CHECK_MESSAGE(!std::filesystem::exists(file), file);
+  for (const std::string& file : kept) CHECK_MESSAGE(std::filesystem::exists(file), file);
+  CHECK(std::filesystem::exists(elsewhere));
+  CHECK(read_all(path) == "new");
+  close(lock);
+}
+
+TEST_CASE("a signal handler can remove what is half written") {
+  const TemporaryDirectory directory;
+  AtomicFile first(directory.file("a"));
+  {
+    const AtomicFile second(directory.file("b"));
+    CHECK(directory.count() == 2);
+  }
+  AtomicFile committed(directory.file("c"));
+  committed.commit();
+  remove_temporary_files();
+  CHECK(directory.count() == 1);
+  CHECK(std::filesystem::exists(directory.file("c")));
 }
 
 TEST_CASE("a full disk keeps the old file, leaves nothing behind and says so") {
