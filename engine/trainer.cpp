@@ -1,5 +1,6 @@
 #include "engine/trainer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -32,6 +33,12 @@ Tensor Trainer::loss_and_update(const Hooks& hooks, std::span<const Tensor> inpu
     Recording on(tape_);
     loss = hooks.loss(inputs, variant);
   }
+  // Before anything moves. On a GPU a step is one graph, which the host can't look into: there the
+  // weights have moved when train_step() looks, but nobody is given them.
+  if (parameters_->device() == Device::cpu && !std::isfinite(loss.item())) {
+    --adam_.steps;  // prepared, and not taken
+    diverged(loss.item());
+  }
   Tape::Options backward;
   backward.destinations = parameters_->destinations();
   backward.release = true;
@@ -44,11 +51,27 @@ double Trainer::train_step(const Hooks& hooks, Replay& replay) {
   const Batch batch = hooks.batch(state_.epoch, state_.step);
   adam_.prepare(lr());
   const double value = replay(batch.inputs, batch.variant).item();
-  if (!std::isfinite(value)) {
-    fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
-         value, state_.epoch + 1, state_.step + 1, lr());
-  }
+  if (!std::isfinite(value)) diverged(value);
   return value;
+}
+
+void Trainer::diverged(double loss) const {
+  fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
+       loss, state_.epoch + 1, state_.step + 1, lr());
+}
+
+// Throws where a checkpoint of now would be of no use.
+void Trainer::check_weights() const {
+  const auto check = [&](const std::string& name, const Tensor& t) {
+    const std::vector<double> values = t.to_doubles();
+    const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
+    if (bad == values.end()) return;
+    fail("training diverged: {} holds {} in epoch {}; lower the learning rate (now {:g})", name,
+         *bad, state_.epoch + 1, lr());
+  };
+  for (const ParameterList::Entry& e : parameters_->entries()) check(e.name, e.master);
+  check("Adam's first moment", adam_.m);
+  check("Adam's second moment", adam_.v);
 }
 
 TrainOutcome Trainer::run(const Hooks& hooks) {
@@ -66,14 +89,24 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
       state_.loss_sum += loss;
       ++state_.step;
       if (hooks.on_step) hooks.on_step(state_, loss);
-      if (hooks.stop && hooks.stop()) return TrainOutcome::interrupted;
+      if (hooks.stop && hooks.stop()) {
+        check_weights();
+        return TrainOutcome::interrupted;
+      }
     }
     tape_.clear();
+    check_weights();
     EpochResult result;
     result.epoch = state_.epoch;
     result.lr = lr();
     result.loss = state_.loss_sum / options_.steps_per_epoch;
     result.validation = hooks.validate();
+    if (!std::isfinite(result.validation)) {
+      fail(
+          "training diverged: the validation of epoch {} is {}, with losses of {:g}; lower the "
+          "learning rate (now {:g})",
+          state_.epoch + 1, result.validation, result.loss, lr());
+    }
     result.best = result.validation < state_.best_validation;
     if (result.best) {
       state_.best_validation = result.validation;
@@ -108,9 +141,13 @@ void Trainer::load(const TensorFile& file, const std::string& path) {
         "started with",
         path, m.shape().text(), adam_.m.shape().text());
   }
+  const double* c = counters.data<double>();
+  const auto counts = [](double x) { return x >= 0 && x < 1e9 && x == std::floor(x); };
+  if (!std::all_of(c, c + 3, counts) || !std::isfinite(c[3]) || !(c[5] == -1 || counts(c[5]))) {
+    fail("{}: tensor 'trainer.counters' counts no steps and epochs; start again without it", path);
+  }
   copy(m, adam_.m);
   copy(v, adam_.v);
-  const double* c = counters.data<double>();
   adam_.steps = static_cast<std::int64_t>(c[0]);
   state_ = {static_cast<int>(c[1]), static_cast<int>(c[2]), c[3], c[4], static_cast<int>(c[5])};
 }

@@ -60,11 +60,12 @@ class Trainer {
     // Its loss, one element, from the batch's inputs on the parameters' device; called under a
     // recording of the tape, and as Replay::Function says.
     Replay::Function loss;
-    // The figure that decides which epoch is best.
+    // The figure that decides which epoch is best, finite: the first epoch always is.
     std::function<double()> validate;
     // After each step, with the step's loss.
     std::function<void(const TrainState& state, double loss)> on_step;
-    // After each epoch: the place to log, and to save the best and the last checkpoint.
+    // After each epoch: the place to log, and to save the best and the last checkpoint. Weights and
+    // moments are finite here, and where stop() has ended a run.
     std::function<void(const EpochResult& result)> on_epoch;
     // Asked after each step; true leaves the loop with everything in a state that can be saved.
     std::function<bool()> stop;
@@ -73,7 +74,8 @@ class Trainer {
   Trainer(const ParameterList& parameters, TrainOptions options);
 
   // Runs until the last epoch, until patience is used up, or until stop() says so. Throws where a
-  // loss is not finite, naming epoch and step.
+  // loss, a weight, a moment of Adam's or a validation is not finite, naming the epoch; on the CPU
+  // a loss is tested before the weights move.
   TrainOutcome run(const Hooks& hooks);
 
   const ParameterList& parameters() const { return *parameters_; }
@@ -86,6 +88,8 @@ class Trainer {
 
  private:
   double train_step(const Hooks& hooks, Replay& replay);
+  [[noreturn]] void diverged(double loss) const;
+  void check_weights() const;
   Tensor loss_and_update(const Hooks& hooks, std::span<const Tensor> inputs, int variant);
 
   const ParameterList* parameters_;

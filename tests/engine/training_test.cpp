@@ -148,6 +148,84 @@ TEST_CASE("a loss that is not finite ends the run with its place") {
   CHECK_THROWS_WITH_AS(trainer.run(hooks), doctest::Contains("epoch 2, step 1"), Error);
 }
 
+TEST_CASE("a loss that is not finite moves nothing: what is saved then is that of the last step") {
+  Toy toy(DType::f32, 7);
+  Trainer trainer(toy.parameters, {1, 4, 1e-2, 0.96, 0});
+  std::vector<double> weights;
+  TensorFile before;
+  Trainer::Hooks hooks = toy.hooks();
+  hooks.batch = [&](int epoch, int step) {
+    Trainer::Batch batch = toy.batch(epoch, step);
+    if (step == 2) {
+      fill(batch.inputs[1], std::numeric_limits<double>::infinity());
+      weights = toy.parameters.masters().to_doubles();
+      trainer.save(before);
+    }
+    return batch;
+  };
+  hooks.validate = [] { return 1.0; };
+  CHECK_THROWS_WITH_AS(trainer.run(hooks), doctest::Contains("loss is inf at epoch 1, step 3"),
+                       Error);
+  CHECK(toy.parameters.masters().to_doubles() == weights);
+  TensorFile after;
+  trainer.save(after);
+  REQUIRE(before.tensors.size() == 3);
+  for (const auto& [name, tensor] : before.tensors) {
+    CAPTURE(name);
+    CHECK(after.at(name).to_doubles() == tensor.to_doubles());
+  }
+}
+
+TEST_CASE("weights, moments and a validation that are not finite end the run before it is saved") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Toy toy(DType::f32, 7);
+  Trainer trainer(toy.parameters, {3, 2, 1e-3, 0.96, 0});
+  int saved = 0;
+  int epoch = 0;
+  double validation = 1;
+  bool stop = false;
+  const char* what = "";
+  Trainer::Hooks hooks = toy.hooks();
+  hooks.validate = [&] { return ++epoch == 2 ? validation : 1.0; };
+  hooks.on_epoch = [&](const EpochResult&) { ++saved; };
+  const auto spoil = [&](double value) {
+    hooks.on_step = [&, value](const TrainState& state, double) {
+      if (state.epoch == 1 && state.step == 2) fill(toy.layers.w2, value);
+    };
+  };
+  SUBCASE("a validation") {
+    validation = nan;
+    what = "the validation of epoch 2 is nan";
+  }
+  SUBCASE("an infinite validation") {
+    validation = std::numeric_limits<double>::infinity();
+    what = "the validation of epoch 2 is inf";
+  }
+  SUBCASE("a weight") {
+    spoil(nan);
+    what = "w2 holds nan in epoch 2";
+  }
+  SUBCASE("a weight, where the run is stopped") {
+    spoil(nan);
+    stop = true;
+    what = "w2 holds nan in epoch 2";
+  }
+  SUBCASE("a moment: a gradient whose square overflows") {
+    hooks.batch = [&](int at, int step) {
+      Trainer::Batch batch = toy.batch(at, step);
+      if (at == 1 && step == 1) {
+        fill(toy.layers.w1, 1e-25);
+        fill(batch.inputs[0], 1e25);
+      }
+      return batch;
+    };
+    what = "Adam's second moment holds inf in epoch 2";
+  }
+  hooks.stop = [&] { return stop && trainer.state().epoch == 1 && trainer.state().step == 2; };
+  CHECK_THROWS_WITH_AS(trainer.run(hooks), doctest::Contains(what), Error);
+  CHECK(saved == 1);
+}
+
 TEST_CASE("a trainer's state refuses another model's") {
   Toy toy(DType::f32, 7);
   Trainer trainer(toy.parameters, {1, 1, 1e-3, 0.96, 0});
@@ -158,6 +236,14 @@ TEST_CASE("a trainer's state refuses another model's") {
   Trainer wrong(other, {1, 1, 1e-3, 0.96, 0});
   CHECK_THROWS_WITH_AS(wrong.load(file, "a.safetensors"), doctest::Contains("a.safetensors"),
                        Error);
+  for (const double count : {-1.0, 0.5, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
+    CAPTURE(count);
+    TensorFile odd;
+    trainer.save(odd);
+    odd.at("trainer.counters").data<double>()[1] = count;
+    CHECK_THROWS_WITH_AS(trainer.load(odd, "a.safetensors"),
+                         doctest::Contains("a.safetensors: tensor 'trainer.counters'"), Error);
+  }
 }
 
 TEST_CASE("parameters are named once, load by name and report what does not fit") {
