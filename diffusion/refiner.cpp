@@ -429,6 +429,7 @@ Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dty
   }
   const auto config = file.metadata.find("config");
   if (config == file.metadata.end()) fail("{}: the refiner's configuration is missing", path);
+  file.check_finite(path);
   const auto vector_of = [&](const char* key) { return file.at(key).to_doubles(); };
   Refiner refiner(parse_refiner_config(config->second, path), ConditionalNoise::load(file),
                   {vector_of("error.shift"), vector_of("error.scale")}, dtype, 0, device);

@@ -160,4 +160,19 @@ double mpjpe_mm(const data::Dataset& dataset, std::span<const int> sequences,
   return count > 0 ? 1000 * sum / count : 0;
 }
 
+void check_finite(const data::Dataset& dataset, std::span<const int> sequences,
+                  std::span<const data::PoseArray> estimates, const std::string& checkpoint) {
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<float>& values = estimates[i].values;
+    const auto bad = std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
+    if (bad == values.end()) continue;
+    const auto joint = (bad - values.begin()) / estimates[i].channels;
+    fail(
+        "{}: its result is {} in sequence {}, frame {}, joint {}: its weights are too large, or "
+        "that sequence's poses; use another checkpoint, or leave the sequence out",
+        checkpoint, *bad, dataset.sequences[static_cast<std::size_t>(sequences[i])].name,
+        joint / data::kJoints, joint % data::kJoints);
+  }
+}
+
 }  // namespace posetape::tools

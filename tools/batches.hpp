@@ -89,4 +89,9 @@ Tensor flip_average(const PoseFunction& f, std::span<const Tensor> inputs);
 double mpjpe_mm(const data::Dataset& dataset, std::span<const int> sequences,
                 std::span<const data::PoseArray> estimates);
 
+// Throws Error, naming the first sequence and frame, where a number of what `checkpoint` made of
+// the sequences is NaN or infinite.
+void check_finite(const data::Dataset& dataset, std::span<const int> sequences,
+                  std::span<const data::PoseArray> estimates, const std::string& checkpoint);
+
 }  // namespace posetape::tools

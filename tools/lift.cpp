@@ -66,6 +66,7 @@ void run(const Options& options) {
         [&](std::size_t windows) {
           progress.update(done += count.a_window * static_cast<double>(windows));
         });
+    check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
       s.noisy_3d = std::move(poses[i]);

@@ -138,6 +138,7 @@ LifterSet load_lifters(const TensorFile& file, const std::string& path, Device d
          path, error.what());
   }
   if (set.lifters.empty()) fail("{}: holds no lifter", path);
+  file.check_finite(path);
   for (Lifter& lifter : set.lifters) {
     lifter.network.parameters().load(
         [&](const std::string& name) {

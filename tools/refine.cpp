@@ -129,6 +129,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
       [&](std::size_t windows) {
         progress.update(done += count.a_window * static_cast<double>(windows));
       });
+  check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);

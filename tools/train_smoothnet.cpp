@@ -132,6 +132,7 @@ Smoothnet load_smoothnet(const TensorFile& file, const std::string& path, DType 
     fail("{}: SmoothNet's configuration is not readable ({}); was it written by another version?",
          path, error.what());
   }
+  file.check_finite(path);
   Smoothnet network(config, dtype, 0, device);
   network.parameters().load(
       [&](const std::string& name) { return file.contains(name) ? file.at(name) : Tensor(); },
