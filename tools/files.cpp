@@ -265,7 +265,10 @@ void open_output(std::string& path, const Declared& d) {
   // Opening it for writing, without a commit, changes nothing.
   if (!d.rules.folder) const AtomicFile probe(path);
   if (d.rules.beside) {
-    for (const std::string& other : d.rules.beside()) const AtomicFile probe(other);
+    for (const std::string& other : d.rules.beside()) {
+      const auto status = status_of(other, -1);
+      if (!status || !is_pipe(*status)) const AtomicFile probe(other);  // a log may be a device
+    }
   }
 }
 

@@ -4,7 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <array>
+#include <charconv>
 #include <memory>
 #include <optional>
 
@@ -69,16 +70,35 @@ std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& a
   return result;
 }
 
-// What the .last file holds beside the best weights of every lifter: which one is in training, its
-// current weights, and its trainer's state.
+// What the .last file holds beside the best weights of every lifter: which one is in training, for
+// how many epochs, its current weights, and its trainer's state.
 void save_state(const LifterSet& set, std::size_t index, const Tensor& weights,
-                const Trainer& trainer, const std::string& path) {
+                const Trainer& trainer, int epochs, const TrainingFiles& files) {
   TensorFile file;
   save(set, file);
   file.metadata["resume.lifter"] = std::to_string(index);
+  file.metadata["resume.epochs"] = std::to_string(epochs);
   file.tensors.emplace_back("resume.weights", weights);
   trainer.save(file);
-  write_safetensors(path, file);
+  files.save_last(std::move(file));
+}
+
+// The options that change a step's result, for --resume.
+Settings settings(const Options& options, const LifterSet& set, const data::Dataset& dataset,
+                  const Split& parts) {
+  const std::array fields{Field::truth, Field::screen_2d};
+  // The model first, since defaults depend on it.
+  Settings all = options.flags.settings("lifter --model " + options.model, options.common.seed,
+                                        dataset, parts, fields);
+  all.update({{"--step", set.step}, {"--drop-path", options.drop_path}});
+  std::visit(
+      [&](const auto& c) {
+        all.update({{"--width", c.width}, {"--depth", c.depth}, {"--heads", c.heads}});
+      },
+      set.config);
+  // The full one is none; where there are fewer subjects than folds, each is one.
+  all["--folds"] = set.lifters.size() - 1;
+  return all;
 }
 
 void run(const Options& options) {
@@ -87,27 +107,43 @@ void run(const Options& options) {
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
   const Device device = options.common.where();
+  TrainingFiles files(flags.paths());
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
 
   const model::LifterConfig config = options.config();
   LifterSet set =
       make_lifters(config, flags.frames, options.step, options.folds, dataset, parts.train, seed);
+  std::vector<std::string> names;
+  for (const Lifter& lifter : set.lifters) names.push_back(lifter.name);
   std::size_t first = 0;
-  TensorFile resumed;
-  if (flags.resume) {
-    resumed = read_safetensors(flags.last_path());
+  const TensorFile* resumed =
+      files.begin(flags.resume, settings(options, set, dataset, parts), std::move(names));
+  if (resumed != nullptr) {
     TensorFile fresh;
     save(set, fresh);
-    const auto index = resumed.metadata.find("resume.lifter");
-    if (index == resumed.metadata.end() || resumed.metadata["config"] != fresh.metadata["config"]) {
+    const std::map<std::string, std::string>& metadata = resumed->metadata;
+    const auto index = metadata.find("resume.lifter");
+    const auto started = metadata.find("config");
+    const bool known = index != metadata.end() && started != metadata.end();
+    if (!known || started->second != fresh.metadata["config"]) {
       fail("{}: was started with {}; resume with the same options and data", flags.last_path(),
-           resumed.metadata["config"]);
+           known ? started->second : "something else");
     }
-    set = load_lifters(resumed, flags.last_path());
-    first = std::stoul(index->second);
-  } else {
-    std::filesystem::remove(flags.log_path());
+    set = load_lifters(*resumed, flags.last_path());
+    const std::string& number = index->second;
+    std::from_chars(number.data(), number.data() + number.size(), first);
+    if (first >= set.lifters.size()) {
+      fail("{}: is at lifter {} of {}; start afresh without --resume", flags.last_path(), number,
+           set.lifters.size());
+    }
+    const auto epochs = metadata.find("resume.epochs");
+    if (first > 0 && epochs != metadata.end() && epochs->second != std::to_string(flags.epochs)) {
+      fmt::print(stderr,
+                 "posetape: warning: {}: is at {}; the lifters before it keep the {} epochs that "
+                 "they were trained for. To train all for {}, start afresh without --resume\n",
+                 flags.last_path(), set.lifters[first].name, epochs->second, flags.epochs);
+    }
   }
   flags.say(
       "lifter: {}, {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
@@ -129,10 +165,10 @@ void run(const Options& options) {
     EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed, options.step);
     const int steps = batches.steps();
     Trainer trainer(network.parameters(), flags.options(steps));
-    if (flags.resume && index == first) {
-      copy(resumed.at("resume.weights"), network.parameters().masters());
+    if (resumed != nullptr && index == first) {
+      copy(resumed->at("resume.weights"), network.parameters().masters());
       network.parameters().masters_changed();
-      trainer.load(resumed, flags.last_path());
+      trainer.load(*resumed, flags.last_path());
     }
 
     Trainer::Hooks hooks;
@@ -158,9 +194,9 @@ void run(const Options& options) {
                   });
       return mpjpe_mm(dataset, parts.validation, poses);
     };
-    run_training(trainer, lifter.name, steps, flags, hooks, [&](bool best) {
+    run_training(trainer, lifter.name, steps, flags, files, hooks, [&](bool best) {
       if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
-      save_state(set, index, network.parameters().masters(), trainer, flags.last_path());
+      save_state(set, index, network.parameters().masters(), trainer, flags.epochs, files);
     });
   }
   TensorFile file;

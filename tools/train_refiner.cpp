@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -58,6 +58,26 @@ diffusion::ErrorScale fit_scale(const data::Dataset& dataset, const std::vector<
   return diffusion::fit_error_scale(kind, sum / count, moments.mean(), variance);
 }
 
+// The options that change a step's result, for --resume.
+Settings settings(const Options& options, const data::Dataset& dataset, const Split& parts) {
+  const std::array fields{Field::truth, Field::noisy, Field::screen_2d};
+  Settings all = options.flags.settings("refiner", options.common.seed, dataset, parts, fields);
+  const RefinerConfig& config = options.config;
+  all.update({{"--width", config.network.width},
+              {"--depth", config.network.depth},
+              {"--heads", config.network.heads},
+              {"--steps", config.steps},
+              {"--inference-steps", options.inference_steps},
+              {"--schedule", options.schedule},
+              {"--noise", options.noise},
+              {"--error-source", options.source},
+              {"--objective", options.objective},
+              {"--states", options.states},
+              {"--normalization", options.normalization},
+              {"--loss", options.loss}});
+  return all;
+}
+
 void run(Options options) {
   options.common.apply();
   catch_interrupts();
@@ -93,21 +113,21 @@ void run(Options options) {
     diffusion::ddim_steps(config.steps, options.inference_steps);  // refused before any training
   }
 
+  TrainingFiles files(flags.paths());
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
   check_refinable(dataset, parts, flags.input);
 
   std::optional<Refiner> refiner;
-  TensorFile resumed;
-  if (flags.resume) {
-    resumed = read_safetensors(flags.last_path());
-    refiner = Refiner::load(resumed, flags.last_path(), flags.precision.dtype(), device);
+  const TensorFile* resumed =
+      files.begin(flags.resume, settings(options, dataset, parts), {"refiner"});
+  if (resumed != nullptr) {
+    refiner = Refiner::load(*resumed, flags.last_path(), flags.precision.dtype(), device);
     if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            diffusion::to_json(refiner->config()));
     }
   } else {
-    std::filesystem::remove(flags.log_path());
     ConditionalNoise noise = ConditionalNoise::fit(
         kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
         [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
@@ -117,7 +137,7 @@ void run(Options options) {
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();
   Trainer trainer(refiner->parameters(), flags.options(steps));
-  if (flags.resume) trainer.load(resumed, flags.last_path());
+  if (resumed != nullptr) trainer.load(*resumed, flags.last_path());
 
   flags.say(
       "refiner: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
@@ -152,13 +172,16 @@ void run(Options options) {
                 });
     return mpjpe_mm(dataset, parts.validation, poses);
   };
-  run_training(trainer, "refiner", steps, flags, hooks, [&](bool best) {
+  const auto save_files = [&](bool best) {
     TensorFile file;
     refiner->save(file);
+    TensorFile last = file;
+    trainer.save(last);
+    files.save_last(std::move(last));
     if (best) write_safetensors(flags.output, file);
-    trainer.save(file);
-    write_safetensors(flags.last_path(), file);
-  });
+  };
+  restore_best(flags, trainer.state(), save_files);
+  run_training(trainer, "refiner", steps, flags, files, hooks, save_files);
   flags.say("wrote {}\n", flags.output);
 }
 

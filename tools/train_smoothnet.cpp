@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -43,6 +43,16 @@ void save(const Smoothnet& network, TensorFile& file) {
   }
 }
 
+// The options that change a step's result, for --resume.
+Settings settings(const Options& options, const data::Dataset& dataset, const Split& parts) {
+  const std::array fields{Field::truth, Field::noisy};
+  Settings all = options.flags.settings("smoothnet", options.common.seed, dataset, parts, fields);
+  all.update({{"--width", options.config.width},
+              {"--hidden", options.config.hidden},
+              {"--depth", options.config.depth}});
+  return all;
+}
+
 void run(Options options) {
   options.common.apply();
   catch_interrupts();
@@ -54,27 +64,27 @@ void run(Options options) {
   }
   options.config.frames = flags.frames;
 
+  TrainingFiles files(flags.paths());
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
   check_refinable(dataset, parts, flags.input);
 
   std::optional<Smoothnet> network;
-  TensorFile resumed;
-  if (flags.resume) {
-    resumed = read_safetensors(flags.last_path());
-    network.emplace(load_smoothnet(resumed, flags.last_path(), flags.precision.dtype(), device));
+  const TensorFile* resumed =
+      files.begin(flags.resume, settings(options, dataset, parts), {"smoothnet"});
+  if (resumed != nullptr) {
+    network.emplace(load_smoothnet(*resumed, flags.last_path(), flags.precision.dtype(), device));
     if (to_json(network->config()) != to_json(options.config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            to_json(network->config()));
     }
   } else {
-    std::filesystem::remove(flags.log_path());
     network.emplace(options.config, flags.precision.dtype(), seed, device);
   }
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();
   Trainer trainer(network->parameters(), flags.options(steps));
-  if (flags.resume) trainer.load(resumed, flags.last_path());
+  if (resumed != nullptr) trainer.load(*resumed, flags.last_path());
   flags.say(
       "smoothnet: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
       "on {}\n",
@@ -99,13 +109,16 @@ void run(Options options) {
                 });
     return mpjpe_mm(dataset, parts.validation, poses);
   };
-  run_training(trainer, "smoothnet", steps, flags, hooks, [&](bool best) {
+  const auto save_files = [&](bool best) {
     TensorFile file;
     save(*network, file);
+    TensorFile last = file;
+    trainer.save(last);
+    files.save_last(std::move(last));
     if (best) write_safetensors(flags.output, file);
-    trainer.save(file);
-    write_safetensors(flags.last_path(), file);
-  });
+  };
+  restore_best(flags, trainer.state(), save_files);
+  run_training(trainer, "smoothnet", steps, flags, files, hooks, save_files);
   flags.say("wrote {}\n", flags.output);
 }
 

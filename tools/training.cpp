@@ -6,8 +6,10 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
+#include "engine/atomic_file.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/plot.hpp"
@@ -25,7 +27,10 @@ int exit_code(int signal) {
 }
 
 void on_signal(int signal) {
-  if (stop_signal != 0) std::_Exit(exit_code(signal));
+  if (stop_signal != 0) {
+    remove_temporary_files();
+    std::_Exit(exit_code(signal));
+  }
   stop_signal = signal;
 }
 
@@ -170,6 +175,30 @@ std::string TrainFlags::log_path() const {
   return log;
 }
 
+TrainingFiles::Paths TrainFlags::paths() const {
+  return {input, output, last_path(), log_path()};
+}
+
+Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
+                              const data::Dataset& dataset, const Split& parts,
+                              std::span<const Field> fields) const {
+  std::vector<int> seen = parts.train;
+  std::ranges::copy(parts.validation, std::back_inserter(seen));
+  std::ranges::sort(seen);
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  return {{"train", kind},
+          {"data", fmt::format("{:08x}", fingerprint(dataset, seen, fields))},
+          {"--validation-subjects", parts.validation_subjects},
+          {"--seed", seed},
+          {"--frames", frames},
+          {"--batch", batch},
+          {"--lr", lr},
+          {"--decay", decay},
+          {"--weight-decay", weight_decay},
+          {"--precision", precision.text},
+          {"--flip", flip}};
+}
+
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
             const std::string& path) {
   Split result;
@@ -228,6 +257,8 @@ void check_refinable(const data::Dataset& dataset, const Split& parts, const std
 void catch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  // Of a terminal that is closed; ignored already under nohup.
+  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
 std::string block_of(std::string_view parameter) {
@@ -256,13 +287,21 @@ std::vector<std::pair<std::string, double>> gradient_norms(const ParameterList& 
   return norms;
 }
 
-void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                  const TrainFlags& flags, Trainer::Hooks hooks,
+void restore_best(const TrainFlags& flags, const TrainState& state,
                   const std::function<void(bool best)>& save) {
-  const std::string log_path = flags.log_path();
+  if (state.best_epoch < 0) return;
+  if (state.step == 0 && state.best_epoch == state.epoch - 1) return save(true);
+  if (std::filesystem::exists(flags.output)) return;
+  fail(
+      "{}: is missing, and had the weights of the best epoch ({}); put it back, or start afresh "
+      "without --resume",
+      flags.output, state.best_epoch + 1);
+}
+
+void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
+                  const TrainFlags& flags, TrainingFiles& files, Trainer::Hooks hooks,
+                  const std::function<void(bool best)>& save) {
   const bool json = flags.log_format == "json";
-  std::ofstream log(log_path, std::ios::app);
-  if (!log) fail("{}: cannot write the training log", log_path);
   const double epoch_sequences = double{1} * steps_per_epoch * flags.batch;
   Progress progress(label, "frames", flags.epochs * epoch_sequences * flags.frames, flags.quiet);
   double smooth = 0;
@@ -288,14 +327,17 @@ void run_training(Trainer& trainer, const std::string& label, int steps_per_epoc
                                  {"sequences_per_second", rate},
                                  {"frames_per_second", rate * flags.frames}};
     if (flags.gradient_norms) entry["gradient_norms"] = norms.take();
-    log << entry.dump() << std::endl;
+    // The log first: a process that is killed here does the epoch again, and the line goes. What
+    // can't be logged is saved nevertheless.
+    const int log_error = files.add_to_log(entry);
+    save(r.best);
+    if (log_error != 0) fail_to_write(files.paths().log, log_error);
     validation = fmt::format("  validation {:.2f} mm", r.validation);
     progress.line(json ? entry.dump()
                        : fmt::format("{}  epoch {:>3}/{}  loss {:.5f}  validation {:.2f} mm{}  lr "
                                      "{:.2e}  {:.0f} seq/s  {}",
                                      label, r.epoch + 1, flags.epochs, r.loss, r.validation,
                                      r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
-    save(r.best);
   };
   hooks.stop = [] { return stop_signal != 0; };
   const TrainOutcome outcome = trainer.run(hooks);
@@ -310,8 +352,12 @@ void run_training(Trainer& trainer, const std::string& label, int steps_per_epoc
       progress.line(text);
     }
   }
-  if (flags.plot && !json) progress.line(plot_of_log(log_path, label));
+  if (flags.plot && !json) progress.line(plot_of_log(files.paths().log, label));
   if (outcome == TrainOutcome::interrupted) throw CLI::RuntimeError(exit_code(stop_signal));
+  if (trainer.state().best_epoch < 0) {
+    fail("{}: no epoch of {} had a finite validation; train again with a lower learning rate",
+         files.paths().last, label);
+  }
 }
 
 std::string joined(const std::vector<std::string>& names) {

@@ -1,4 +1,4 @@
-// What the two training commands share: options, the data's split, log, progress, stop and resume.
+// What the training commands share: options, the data's split, log, progress, stop and resume.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,9 +12,20 @@
 #include "data/dataset.hpp"
 #include "data/windows.hpp"
 #include "engine/trainer.hpp"
+#include "tools/batches.hpp"
 #include "tools/commands.hpp"
+#include "tools/training_files.hpp"
 
 namespace posetape::tools {
+
+// Sequences that train, and those that choose the best epoch. No test subject is in either.
+// `subjects` are the training subjects in the order of the file.
+struct Split {
+  std::vector<int> train;
+  std::vector<int> validation;
+  std::vector<std::string> train_subjects;
+  std::vector<std::string> validation_subjects;
+};
 
 struct TrainFlags {
   std::string input;
@@ -44,6 +55,13 @@ struct TrainFlags {
   std::string last_path() const;
   // Where --log says, else "x.log.jsonl". Throws Error unless it ends in .jsonl.
   std::string log_path() const;
+  TrainingFiles::Paths paths() const;
+  // What --resume compares: the options here that change a step's result, and the data, of which
+  // `fields` train. `kind` is the command's ("refiner"), which adds its own options. Not in it:
+  // epochs, patience, what is shown, and recompute, threads and device, with which a run may go on
+  // elsewhere.
+  Settings settings(const std::string& kind, std::uint64_t seed, const data::Dataset& dataset,
+                    const Split& parts, std::span<const Field> fields) const;
   // Prints a line for people: none with --quiet, and none among JSON lines.
   template <class... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) const {
@@ -54,15 +72,6 @@ struct TrainFlags {
 // The option --recompute, for networks that are made of blocks (model/layers.hpp).
 void add_recompute(CLI::App& command, int& level);
 
-// Sequences that train, and those that choose the best epoch. No test subject is in either.
-// `subjects` are the training subjects in the order of the file.
-struct Split {
-  std::vector<int> train;
-  std::vector<int> validation;
-  std::vector<std::string> train_subjects;
-  std::vector<std::string> validation_subjects;
-};
-
 // Validation subjects are those given, else the last training subject of the file (with one
 // training subject: the same sequences train and validate, said in a warning). Throws where a given
 // name is not in the file or is a test subject, or where nothing is left to train on.
@@ -72,17 +81,26 @@ Split split(const data::Dataset& dataset, const std::vector<std::string>& valida
 // Throws where a sequence of the split lacks noisy_3d or pose_3d, which training to correct needs.
 void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path);
 
-// Ctrl-C (or SIGTERM) stops run_training() from now on; the second one ends the process at once.
+// Ctrl-C (or SIGTERM, or a terminal that is closed) stops run_training() from now on; the second
+// one ends the process at once.
 void catch_interrupts();
 
+// Before a run goes on: the process before it may have been killed when it had written the .last
+// file and not yet the best one. Where the last epoch is the best, calls save(true) once more;
+// throws where another was, and its checkpoint is not there.
+void restore_best(const TrainFlags& flags, const TrainState& state,
+                  const std::function<void(bool best)>& save);
+
 // One run of a Trainer with its log and progress line, as the flags say. Adds hooks.on_step,
-// on_epoch and stop, and calls `save(best)` after each epoch. `label` is the model's: "refiner",
-// "fold2". Interrupted, it calls save(false), says how to go on, and throws CLI::RuntimeError with
-// the exit code that shells know of the signal: what follows a training needs a finished one.
+// on_epoch and stop, and calls `save(best)` after each epoch, which has to write the .last file
+// before the best one. `label` is the model's: "refiner", "fold2". Interrupted, it calls
+// save(false), says how to go on, and throws CLI::RuntimeError with the exit code that shells know
+// of the signal: what follows a training needs a finished one. Throws Error where no epoch was
+// best, and, when the epoch is saved, where the log can't be written.
 //
 // The log has a JSON object a line and epoch (tools/README.md, "While it trains").
 void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                  const TrainFlags& flags, Trainer::Hooks hooks,
+                  const TrainFlags& flags, TrainingFiles& files, Trainer::Hooks hooks,
                   const std::function<void(bool best)>& save);
 
 // The part of a network that a parameter belongs to: its name up to the first number, or else its
