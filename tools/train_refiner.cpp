@@ -78,6 +78,21 @@ Settings settings(const Options& options, const data::Dataset& dataset, const Sp
   return all;
 }
 
+// A Gaussian of [a; b] fitted to n frames has n - 1 dimensions at most; for a given b to leave some
+// to a, n has to be more than a and b have.
+void warn_of_few_frames(const ConditionalNoise& noise) {
+  const Index needed = noise.a_width() + noise.b_width() + 1;
+  if (noise.count >= needed && noise.rank() > 0) return;
+  const std::string why =
+      noise.count < needed
+          ? fmt::format("it needs {} frames at least, and many times as many to be of use", needed)
+          : "each error follows from its pose, or none ever varies; look at noisy_3d";
+  fmt::print(stderr,
+             "posetape: warning: the conditional noise, {} numbers given {}, fitted to {} frames, "
+             "has rank {}: {}\n",
+             noise.a_width(), noise.b_width(), noise.count, noise.rank(), why);
+}
+
 void run(Options options) {
   options.common.apply();
   catch_interrupts();
@@ -101,8 +116,8 @@ void run(Options options) {
       config.objective == diffusion::Objective::regression ? "--objective regression"
       : config.states == diffusion::States::rollout        ? "--states rollout"
                                                            : "--error-source real";
-  if (config.noise == diffusion::NoiseKind::ar1 &&
-      (!draws_errors || config.source == diffusion::ErrorSource::real)) {
+  const bool draws_noise = draws_errors && config.source != diffusion::ErrorSource::real;
+  if (config.noise == diffusion::NoiseKind::ar1 && !draws_noise) {
     fail("--noise ar1: no noise is drawn with {}; leave out one of them", own_errors);
   }
   if (config.source == diffusion::ErrorSource::mixed && !draws_errors) {
@@ -134,6 +149,7 @@ void run(Options options) {
     refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
                     flags.precision.dtype(), seed, device);
   }
+  if (draws_noise) warn_of_few_frames(refiner->noise());
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();
   Trainer trainer(refiner->parameters(), flags.options(steps));

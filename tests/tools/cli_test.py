@@ -1045,6 +1045,27 @@ class Damaged(unittest.TestCase):
             text = json.dumps(metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             self.assertEqual(own, format(zlib.crc32(text.encode()), "08x"))
 
+    def test_too_few_frames_for_the_noise(self):
+        file = arrays(WORK / "lifted.npz")
+        fields = ("pose_2d", "pose_3d", "noisy_3d", "image_size")
+        for frames, rank, warned in ((9, "has rank 0", True), (136, "", True), (137, "", False)):
+            few = {f"{s}/a/0/{f}": np.concatenate(
+                [file[f"P1/{a}/0/{f}"] for a in ("walk_1", "run_1", "sit_1")])[:frames]
+                   for s in "AB" for f in fields[:3]}
+            few |= {f"{s}/a/0/image_size": file["P1/walk_1/0/image_size"] for s in "AB"}
+            np.savez(WORK / "few.npz", **few)
+            _, error = run("train", "refiner", WORK / "few.npz", "-o", WORK / "few.safetensors",
+                           "--epochs", 1, *REFINER)
+            self.assertEqual("posetape: warning: the conditional noise" in error, warned, error)
+            if warned:
+                self.assertIn(rank, error)
+                self.assertIn(f"fitted to {frames} frames", error)
+                self.assertIn("it needs 137 frames at least", error)
+        # Where no noise is drawn, it is no matter.
+        _, error = run("train", "refiner", WORK / "few.npz", "-o", WORK / "few.safetensors",
+                       "--epochs", 1, *REFINER, "--states", "rollout")
+        self.assertEqual(error, "")
+
 
 class Inspect(unittest.TestCase):
     CLIP = "P4/walk_1/0"
