@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -41,6 +42,7 @@ std::string mode(const Node& node) {
 }  // namespace
 
 Tensor axial_attention(const Tensor& qkv, Axis axis, Index heads, double scale, const Tensor& add) {
+  check_operands(Op::axial_attention, {{"qkv", qkv}, {"add", add, true}});
   const Shape& in = qkv.shape();
   const Index segments = axis == Axis::cross ? 2 : 1;
   if (in.rank() != 4 || heads < 1 || in[3] % (3 * segments * heads) != 0) {

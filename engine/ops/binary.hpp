@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/ops/broadcast.hpp"
 #include "engine/ops/unary.hpp"
 #include "engine/tape.hpp"
@@ -13,6 +14,7 @@ enum class Saves { nothing, operands };
 
 template <template <class> class Forward>
 Tensor binary_op(Op op, const Tensor& a, const Tensor& b, Saves saves) {
+  check_operands(op, {{"a", a}, {"b", b}});
   const Shape shape = broadcast(name(op), a.shape(), b.shape());
   const Tensor y = Tensor::empty(shape, a.dtype(), a.device());
   dispatch(a, [&]<class T>(auto where) {

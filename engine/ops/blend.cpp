@@ -1,6 +1,7 @@
 #include "engine/ops/blend.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/blend/blend.hpp"
 
@@ -28,6 +29,7 @@ double flops(const Node& node) {
 }  // namespace
 
 Tensor blend(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y) {
+  check_operands(Op::blend, {{"p", p}, {"x", x}, {"q", q}, {"y", y}});
   const Shape& shape = x.shape();
   if (shape.rank() < 1 || y.shape() != shape) {
     fail("blend: x is {}, y {}; they must be equal, of rank 1 or more", shape.text(),

@@ -1,6 +1,7 @@
 #include "engine/ops/broadcast_to.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/ops/broadcast.hpp"
 #include "engine/tape.hpp"
 #include "kernels/broadcast_to/broadcast_to.hpp"
@@ -25,6 +26,7 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  check_operands(Op::broadcast_to, {{"x", x}});
   if (broadcast("broadcast_to", x.shape(), shape) != shape) {
     fail("broadcast_to: {} to {}; only dimensions of 1 are repeated", x.shape().text(),
          shape.text());

@@ -1,6 +1,7 @@
 #include "engine/ops/cast.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/cast/cast.hpp"
 
@@ -29,6 +30,7 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor cast(const Tensor& x, DType dtype) {
+  check_given(Op::cast, {"x", x});
   if (x.dtype() == DType::i32 || dtype == DType::i32) {
     fail("cast: {} {} to {}; only floating types are converted", name(x.dtype()), x.shape().text(),
          name(dtype));

@@ -1,6 +1,7 @@
 #include "engine/ops/concat.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/concat/concat.hpp"
 
@@ -47,6 +48,11 @@ double flops(const Node&) {
 
 Tensor concat(std::span<const Tensor> inputs, int axis) {
   if (inputs.empty()) fail("concat: no inputs; at least one is expected");
+  std::vector<Operand> operands;
+  for (const Tensor& x : inputs) {
+    operands.push_back({"input", x, false, static_cast<int>(operands.size())});
+  }
+  check_operands(Op::concat, operands);
   const int rank = inputs[0].shape().rank();
   if (axis < -rank || axis >= rank) {
     fail("concat: axis {} of {}; it must be below the rank {}", axis, inputs[0].shape().text(),

@@ -1,6 +1,7 @@
 #include "engine/ops/gather.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/gather/gather.hpp"
 
@@ -49,6 +50,8 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor gather(const Tensor& table, const Tensor& index) {
+  check_operands(Op::gather, {{"table", table}});
+  check_index(Op::gather, {"index", index}, {"table", table});
   const Tensor y = Tensor::empty(check(table, index), table.dtype(), table.device());
   dispatch(table, [&]<class T>(auto where) {
     launch(where, GatherForward<T>{table.data<T>(), index.data<std::int32_t>(), y.data<T>(),

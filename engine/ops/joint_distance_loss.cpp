@@ -1,6 +1,7 @@
 #include "engine/ops/joint_distance_loss.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/joint_distance_loss/joint_distance_loss.hpp"
 
@@ -32,6 +33,7 @@ double flops(const Node& node) {
 }  // namespace
 
 Tensor joint_distance_loss(const Tensor& prediction, const Tensor& target) {
+  check_operands(Op::joint_distance_loss, {{"prediction", prediction}, {"target", target}});
   const Shape& shape = prediction.shape();
   if (shape.rank() < 1 || target.shape() != shape) {
     fail("joint_distance_loss: prediction is {}, target {}; they must be equal, [..., 3]",

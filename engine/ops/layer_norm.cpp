@@ -1,6 +1,7 @@
 #include "engine/ops/layer_norm.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/layer_norm/layer_norm.hpp"
 
@@ -11,6 +12,11 @@ enum Input { kX, kGamma, kBeta, kResidual, kShift };
 
 void check(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual,
            const Tensor& shift) {
+  check_operands(Op::layer_norm, {{"x", x},
+                                  {"gamma", gamma},
+                                  {"beta", beta},
+                                  {"residual", residual, true},
+                                  {"shift", shift, true}});
   const Shape& shape = x.shape();
   if (shape.rank() < 1) fail("layer_norm: x must have at least one dimension");
   const Shape width{shape.back()};

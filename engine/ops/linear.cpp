@@ -1,6 +1,7 @@
 #include "engine/ops/linear.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -41,6 +42,7 @@ std::string mode(const Node& node) {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
+  check_operands(Op::linear, {{"x", x}, {"weight", weight}, {"bias", bias, true}});
   if (x.shape().rank() < 1 || weight.shape().rank() != 2 || x.shape().back() != weight.shape()[1]) {
     fail("linear: x is {}, weight {}; weight must be [out, in] with in = x's last dimension",
          x.shape().text(), weight.shape().text());

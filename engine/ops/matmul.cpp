@@ -1,6 +1,7 @@
 #include "engine/ops/matmul.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -61,6 +62,7 @@ std::string mode(const Node& node) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags) {
+  check_operands(Op::matmul, {{"a", a}, {"b", b}});
   const MatmulSizes sizes = sizes_of(a.shape(), b.shape(), flags);
   const Tensor c =
       Tensor::empty(a.shape().with(-2, sizes.m).with(-1, sizes.n), a.dtype(), a.device());

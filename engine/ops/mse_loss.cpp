@@ -1,6 +1,7 @@
 #include "engine/ops/mse_loss.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/mse_loss/mse_loss.hpp"
 
@@ -27,6 +28,7 @@ double flops(const Node& node) {
 }  // namespace
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target) {
+  check_operands(Op::mse_loss, {{"prediction", prediction}, {"target", target}});
   if (target.shape() != prediction.shape()) {
     fail("mse_loss: prediction is {}, target {}; they must be equal", prediction.shape().text(),
          target.shape().text());

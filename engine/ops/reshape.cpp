@@ -1,5 +1,6 @@
 #include "engine/ops/reshape.hpp"
 
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -16,6 +17,7 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
+  check_given(Op::reshape, {"x", x});
   if (shape.size() != x.size()) {
     fail("reshape: {} to {}: {} elements to {}; sizes must be equal", x.shape().text(),
          shape.text(), x.size(), shape.size());

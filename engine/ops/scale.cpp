@@ -17,6 +17,7 @@ void backward_rule(const Node& node, Backward& backward) {
 }  // namespace
 
 Tensor scale(const Tensor& x, double factor, double offset) {
+  check_operands(Op::scale, {{"x", x}});
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch(x, [&]<class T>(auto where) {
     launch(where, ScaleForward<T>{x.data<T>(), y.data<T>(), x.size(), factor, offset});

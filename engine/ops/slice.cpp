@@ -1,6 +1,7 @@
 #include "engine/ops/slice.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/slice/slice.hpp"
 
@@ -30,6 +31,7 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor slice(const Tensor& x, int axis, Index begin, Index end) {
+  check_operands(Op::slice, {{"x", x}});
   const Shape& shape = x.shape();
   if (axis < -shape.rank() || axis >= shape.rank()) {
     fail("slice: axis {} of {}; it must be below the rank {}", axis, shape.text(), shape.rank());

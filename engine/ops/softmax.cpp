@@ -1,6 +1,7 @@
 #include "engine/ops/softmax.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/softmax/softmax.hpp"
 
@@ -27,6 +28,7 @@ double flops(const Node& node) {
 }  // namespace
 
 Tensor softmax(const Tensor& x) {
+  check_operands(Op::softmax, {{"x", x}});
   if (x.shape().rank() < 1) fail("softmax: x is []; it must have at least one dimension");
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch(x, [&]<class T>(auto where) {

@@ -1,6 +1,7 @@
 #include "engine/ops/structure_embedding.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/structure_embedding/structure_embedding.hpp"
 
@@ -68,6 +69,9 @@ double flops(const Node& node) {
 
 Tensor structure_embedding(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
                            const Tensor& table, const Tensor& part, double scale) {
+  check_operands(Op::structure_embedding,
+                 {{"qkv", qkv}, {"weight", weight}, {"bias", bias}, {"table", table, true}});
+  check_index(Op::structure_embedding, {"part", part, true}, {"qkv", qkv});
   check(qkv, weight, bias);
   const Shape shape = qkv.shape().with(-1, qkv.shape().back() / 3);
   check_parts(table, part, shape[2]);

@@ -1,6 +1,7 @@
 #include "engine/ops/sum.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/ops/broadcast.hpp"
 #include "engine/ops/scale.hpp"
 #include "engine/tape.hpp"
@@ -54,6 +55,7 @@ double flops(const Node& node) {
 }  // namespace
 
 Tensor sum(const Tensor& x, const SumOptions& options) {
+  check_operands(Op::sum, {{"x", x}});
   const Shape& shape = x.shape();
   const Shape kept = kept_shape(shape, options.axes);
   const Tensor y =
@@ -66,6 +68,7 @@ Tensor sum(const Tensor& x, const SumOptions& options) {
 }
 
 Tensor mean(const Tensor& x, const SumOptions& options) {
+  check_operands(Op::sum, {{"x", x}});
   const Shape kept = kept_shape(x.shape(), options.axes);
   double terms = 1;
   for (int i = 0; i < kept.rank(); ++i) {

@@ -1,6 +1,7 @@
 #include "engine/ops/transpose.hpp"
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 #include "kernels/transpose/transpose.hpp"
 
@@ -75,6 +76,7 @@ double flops(const Node&) {
 }  // namespace
 
 Tensor transpose(const Tensor& x, std::span<const int> axes) {
+  check_operands(Op::transpose, {{"x", x}});
   const Axes order = checked(x.shape(), axes);
   const Tensor y = Tensor::empty(permuted_shape(x.shape(), order), x.dtype(), x.device());
   dispatch(x, [&]<class T>(auto where) {

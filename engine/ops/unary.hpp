@@ -2,12 +2,14 @@
 #pragma once
 
 #include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
 
 template <template <class> class Forward>
 Tensor unary_op(Op op, const Tensor& x) {
+  check_operands(op, {{"x", x}});
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch(x, [&]<class T>(auto where) {
     launch(where, Forward<T>{{x.data<T>(), y.data<T>(), x.size()}});
