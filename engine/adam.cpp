@@ -25,6 +25,7 @@ Adam::Adam(const ParameterList& parameters, AdamOptions options)
       options_(options) {}
 
 void Adam::step(double lr) {
+  check_gradients();
   prepare(lr);
   update();
 }
@@ -36,7 +37,15 @@ void Adam::prepare(double lr) {
   copy(Tensor::of<double>({3}, rates), rates_);
 }
 
+void Adam::check_gradients() const {
+  if (!gradients_.storage().gradient_is_used()) return;
+  fail(
+      "Adam: no gradient was written since the last step (or ever); give backward() the places of "
+      "the list that is optimised: options.destinations = parameters.destinations()");
+}
+
 void Adam::update() {
+  check_gradients();
   Profile* profile = Profile::current();
   if (profile != nullptr) profile->begin();
   dispatch_real(gradients_, [&]<class T>(auto where) {
@@ -47,6 +56,9 @@ void Adam::update() {
                          masters_.size(), options_.beta1, options_.beta2, options_.eps,
                          options_.weight_decay});
   });
+  masters_.mark_written();
+  values_.mark_written();
+  gradients_.storage().gradient_used();
   if (profile != nullptr) {
     // Reads p, g, m, v and writes p, m, v.
     profile->end("adam", {12.0 * static_cast<double>(values_.size()),

@@ -20,7 +20,8 @@ class Adam {
   explicit Adam(const ParameterList& parameters, AdamOptions options = {});
 
   // One update of all parameters from their gradients at learning rate `lr`: prepare(lr) and
-  // update().
+  // update(). Throws where nobody has written to parameters.gradients() since the update before. A
+  // gradient of NaN makes the weights NaN: look at the loss before.
   void step(double lr);
   // What depends on the number of the step, and the update itself, whose work is the same each time
   // and can be recorded (engine/replay.hpp).
@@ -33,6 +34,8 @@ class Adam {
   std::int64_t steps = 0;
 
  private:
+  void check_gradients() const;
+
   Tensor rates_;  // f64, see AdamUpdate
   Tensor masters_;
   Tensor values_;

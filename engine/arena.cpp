@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <tuple>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -40,35 +41,36 @@ Arena::~Arena() {
 std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
   const std::size_t align = device_ == Device::cuda ? kCudaAlign : kAlign;
   const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + align - 1) / align * align;
-  Storage block{nullptr, wanted};
+  std::size_t size = wanted;
+  std::byte* data = nullptr;
   {
     const std::lock_guard lock(mutex_);
     const auto fit = reuse_ ? free_.lower_bound(wanted) : free_.end();
     if (fit != free_.end() &&
         static_cast<double>(wanted) >= kSlack * static_cast<double>(fit->first)) {
-      block = {fit->second, fit->first};
+      std::tie(size, data) = *fit;
       free_.erase(fit);
     } else {
-      block.data = allocate_block(wanted);
-      if (block.data == nullptr) {
+      data = allocate_block(wanted);
+      if (data == nullptr) {
         // What lies free may be enough in other pieces.
         free_all();
-        block.data = allocate_block(wanted);
+        data = allocate_block(wanted);
       }
-      if (block.data == nullptr) {
+      if (data == nullptr) {
         fail(
             "out of memory on {}: {} MB wanted with {} MB in use; use a smaller batch or fewer "
             "frames",
             name(device_), wanted >> 20, in_use_ >> 20);
       }
-      reserved_ += block.bytes;
+      reserved_ += size;
     }
-    in_use_ += block.bytes;
+    in_use_ += size;
     peak_ = std::max(peak_, in_use_);
   }
-  if (poison_) poison(block);
-  return {new Storage(block), [this](Storage* storage) {
-            release(*storage);
+  if (poison_) poison(data, size);
+  return {new Storage(data, size), [this](Storage* storage) {
+            release(storage->data, storage->bytes);
             delete storage;
           }};
 }
@@ -84,16 +86,16 @@ void Arena::free_block(std::byte* data) {
 }
 
 // All bits set is a NaN in every floating type, and an impossible index in i32.
-void Arena::poison(const Storage& block) {
-  if (device_ == Device::cuda) return cuda::fill_bytes(block.data, 0xFF, block.bytes);
-  std::memset(block.data, 0xFF, block.bytes);
+void Arena::poison(std::byte* data, std::size_t bytes) {
+  if (device_ == Device::cuda) return cuda::fill_bytes(data, 0xFF, bytes);
+  std::memset(data, 0xFF, bytes);
 }
 
-void Arena::release(Storage block) {
-  if (poison_) poison(block);
+void Arena::release(std::byte* data, std::size_t bytes) {
+  if (poison_) poison(data, bytes);
   const std::lock_guard lock(mutex_);
-  in_use_ -= block.bytes;
-  free_.emplace(block.bytes, block.data);
+  in_use_ -= bytes;
+  free_.emplace(bytes, data);
 }
 
 void Arena::trim() {

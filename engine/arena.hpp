@@ -6,15 +6,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+
 #include "engine/dtype.hpp"
+#include "engine/storage.hpp"
 
 namespace posetape {
-
-// One tensor's memory. Goes back to its arena when the last handle lets go.
-struct Storage {
-  std::byte* data = nullptr;
-  std::size_t bytes = 0;
-};
 
 class Arena {
  public:
@@ -24,7 +20,7 @@ class Arena {
   ~Arena();
 
   // At least `bytes` bytes, aligned to 64 on the CPU and to 256 on a GPU. Contents are undefined
-  // (NaN in poison mode).
+  // (NaN in poison mode). Comes back when the last handle lets go.
   std::shared_ptr<Storage> allocate(std::size_t bytes);
 
   // Debugging: `poison` fills every block with NaN bit patterns when it is handed out and when it
@@ -51,9 +47,9 @@ class Arena {
   friend class ArenaScope;
   std::byte* allocate_block(std::size_t bytes);
   void free_block(std::byte* data);
-  void poison(const Storage& block);
+  void poison(std::byte* data, std::size_t bytes);
   void free_all();
-  void release(Storage block);
+  void release(std::byte* data, std::size_t bytes);
 
   Device device_;
 

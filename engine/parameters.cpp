@@ -20,7 +20,9 @@ ParameterList::ParameterList(Index size, DType dtype, std::uint64_t seed, Device
       device_(device),
       values_(Tensor::zeros({size}, dtype, device)),
       masters_(dtype == DType::bf16 ? Tensor::zeros({size}, DType::f32, device) : values_),
-      gradients_(Tensor::zeros({size}, dtype, device)) {}
+      gradients_(Tensor::zeros({size}, dtype, device)) {
+  gradients_.storage().gradient_used();  // there is none yet for an optimiser
+}
 
 Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init) {
   const Index offset = size_;
@@ -30,9 +32,10 @@ Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init
   const bool known =
       std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
   if (known) fail("parameter {} exists already", name);
-  const Tensor value = values_.alias(shape, offset);
-  const Tensor gradient = gradients_.alias(shape, offset);
-  const Tensor master = masters_.alias(shape, offset);
+  const Tensor value = values_.part(shape, offset);
+  const Tensor gradient = gradients_.part(shape, offset);
+  const bool same = values_.dtype() == masters_.dtype();
+  const Tensor master = same ? value.alias(shape) : masters_.part(shape, offset);
   std::vector<double> start(static_cast<std::size_t>(shape.size()), init.amount);
   if (init.kind != Init::constant) {
     Random random(seed_, Stream::init, entries_.size());

@@ -4,8 +4,17 @@
 #include "kernels/normal/normal.hpp"
 
 namespace posetape {
+namespace {
+
+void check(const Tensor& out) {
+  if (!out.defined()) fail("fill_normal: the tensor is undefined; assign it one before the call");
+  out.mark_written();
+}
+
+}  // namespace
 
 void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint64_t step) {
+  check(out);
   dispatch_real(out, [&]<class T>(auto where) {
     launch(where,
            NormalFill<T>{out.data<T>(), out.size(), seed, subsequence(stream, step), nullptr});
@@ -13,6 +22,7 @@ void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint
 }
 
 void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& step) {
+  check(out);
   dispatch_real(out, [&]<class T>(auto where) {
     launch(where, NormalFill<T>{out.data<T>(), out.size(), seed, subsequence(stream, 0),
                                 step.data<double>()});

@@ -1,5 +1,6 @@
 #include "engine/replay.hpp"
 
+#include "engine/tape.hpp"
 #include "engine/taps.hpp"
 
 namespace posetape {
@@ -26,6 +27,9 @@ Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
     for (const Tensor& x : inputs) there.push_back(x.to(device_));
     return function_(there, variant);
   }
+  for (const Tensor& x : inputs) {
+    if (x.defined()) refuse_tracked("replay", x, "call the function itself");
+  }
   Key key{variant};
   for (const Tensor& x : inputs) {
     key.push_back(x.defined() ? static_cast<Index>(x.dtype()) : -1);
@@ -48,6 +52,7 @@ Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
 Tensor Replay::run(Recorded& r, int variant) {
   if (r.graph.recorded()) {
     r.graph.launch();
+    Storage::graph_launched();
     return r.output;
   }
   const ArenaScope scope(r.arena);

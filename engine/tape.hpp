@@ -9,6 +9,12 @@
 // sort, no recursion. Gradients live in the result of the call and not in the nodes, so a second
 // backward starts from nothing and is right. Where no tape records, the same ops run and save
 // nothing.
+//
+// What would give a wrong gradient in silence is an Error: a loss that the tape has not recorded, a
+// saved tensor or a recorded value that was changed in place (Tensor::version), an input that
+// shares memory with a tracked tensor but is not recorded itself (Tensor::alias), a result of
+// another tape or a gradient as input (there are no second derivatives), and a gradient that would
+// be overwritten before anybody has read it.
 #pragma once
 
 #include <array>
@@ -55,14 +61,21 @@ struct Value {
   Shape shape;
   DType dtype = DType::f32;
   Device device = Device::cpu;
-  bool given = false;  // false: an optional input that was left out
+  bool given = false;         // false: an optional input that was left out
+  std::uint64_t version = 0;  // of the tensor, when the op ran
+};
+
+// A tensor that a backward rule asked to keep, and its version then.
+struct SavedTensor : Tensor {
+  SavedTensor(const Tensor& tensor) : Tensor(tensor), saved_version(tensor.version()) {}  // NOLINT
+  std::uint64_t saved_version;
 };
 
 struct Node {
   Op op{};
   std::vector<Value> inputs;
   std::vector<Value> outputs;
-  std::vector<Tensor> saved;  // what the backward rule asked to keep, and nothing else
+  std::vector<SavedTensor> saved;  // what the backward rule asked to keep, and nothing else
   Attributes attributes;
 };
 
@@ -131,15 +144,18 @@ class Backward {
 class Tape {
  public:
   // Lets go of what recompute() computes up to this level (engine/recompute.hpp).
-  explicit Tape(int recompute_level = 0) : recompute_level_(recompute_level) {}
+  explicit Tape(int recompute_level = 0);
 
   // From now on values computed from `tensor` under a Recording of this tape are recorded.
   void watch(const Tensor& tensor);
+  // True for what is watched, and for what was computed from it while this tape recorded.
+  bool tracks(const Tensor& tensor) const { return slot_of(tensor) >= 0; }
 
   struct Options {
     // d(result)/d(loss); default 1 for a loss of one element.
     Tensor cotangent;
-    // Memory for the gradients of some watched tensors, written in place: (tensor, gradient).
+    // Memory for the gradients of some watched tensors, written in place: (tensor, gradient). What
+    // it held is overwritten, and must not be a gradient of an earlier pass that nobody has read.
     std::span<const std::pair<Tensor, Tensor>> destinations;
     // Let go of each node's saved tensors as soon as its rule has run: a second backward over this
     // tape is then an error.
@@ -155,55 +171,95 @@ class Tape {
  private:
   friend void record(Op, std::span<const Tensor>, std::span<const Tensor>, std::span<const Tensor>,
                      const Attributes&);
+  friend class RecordingScope;
+  friend void refuse_tracked(const char* what, const Tensor& source, const char* advice);
   friend bool recording(std::initializer_list<Tensor> inputs);
   friend bool skip_result(std::initializer_list<Tensor> inputs);
   friend class Segment;
   struct Recomputed {
     std::size_t first, last;  // its nodes: [first, last)
     std::function<void()> function;
+    // Of the inputs of its ops that are not tracked, added up: versions only grow.
+    std::uint64_t versions = 0;
     bool emptied = false;  // its nodes have let go of what they saved
   };
   // The segment whose function runs again, and how far it is.
   struct Again {
     std::size_t next, last;
     bool skipped = false;
+    std::uint64_t versions = 0;
+  };
+  // A value that is tracked.
+  struct Known {
+    int slot = -1;
+    bool made = false;          // by an op, and not watched as it was
+    std::uint64_t version = 0;  // of its memory then
   };
   int slot_of(const Tensor& tensor) const;
+  void check_loss(const Tensor& loss) const;
+  std::vector<Backward::Slot> open_slots(const Options& options,
+                                         const std::vector<bool>& watched) const;
+  int checked_slot(Op op, std::size_t input, const Tensor& tensor) const;
+  bool sees(const Tensor& tensor) const;
+  void count_versions(const Node& node);
+  bool had_part_in(const Tape& other, const Tensor& cotangent) const;
   void run_again(const Recomputed& segment);
-  void refill(Op op, std::span<const Tensor> outputs, std::span<const Tensor> saved);
+  void refill(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved);
 
   int recompute_level_ = 0;
   std::vector<Node> nodes_;
   std::vector<Tensor> watched_;
-  std::unordered_map<std::uint64_t, int> slots_;
+  std::uint64_t number_;  // since the last clear(), by which memory knows the tape
+  std::unordered_map<std::uint64_t, Known> slots_;
   bool released_ = false;
   std::vector<Recomputed> segments_;  // in the order of their nodes, apart from each other
   bool segment_open_ = false;
+  std::uint64_t segment_versions_ = 0;
   std::optional<Again> again_;
 };
 
-// While it lives, ops of this thread are recorded on `tape`. Nests: the innermost counts.
-class Recording {
+// What records on this thread, innermost first.
+class RecordingScope {
  public:
-  explicit Recording(Tape& tape);
-  ~Recording();
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+  static const RecordingScope* innermost();
+  // The tape that records now, or null.
+  static Tape* tape();
+  // Calls f(tape) for those that record further out, up to a NoRecording.
+  template <class F>
+  static void each_outside(const RecordingScope* from, const F& f) {
+    for (; from != nullptr && from->tape_ != nullptr; from = from->outer_) f(*from->tape_);
+  }
+
+ protected:
+  explicit RecordingScope(Tape* tape);
+  ~RecordingScope();
 
  private:
-  Tape* outer_;
+  friend void record(Op, std::span<const Tensor>, std::span<const Tensor>, std::span<const Tensor>,
+                     const Attributes&);
+  static void hide_from_outer(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+
+  Tape* tape_;
+  const RecordingScope* outer_;
 };
 
-// While it lives, nothing of this thread is recorded.
-class NoRecording {
+// While it lives, ops of this thread are recorded on `tape`. Nests: the innermost counts, and what
+// it records is a constant to the others, which refuse it as an input where they track a part of
+// it.
+class Recording : public RecordingScope {
  public:
-  NoRecording();
-  ~NoRecording();
-  NoRecording(const NoRecording&) = delete;
-  NoRecording& operator=(const NoRecording&) = delete;
+  explicit Recording(Tape& tape) : RecordingScope(&tape) {}
+};
 
- private:
-  Tape* outer_;
+// While it lives, nothing of this thread is recorded: what is computed is a constant to every tape.
+class NoRecording : public RecordingScope {
+ public:
+  NoRecording() : RecordingScope(nullptr) {}
+  // True where the innermost scope of this thread is one.
+  static bool active();
 };
 
 // Called by every op after its forward pass. Optional inputs that were left out are undefined
@@ -214,8 +270,13 @@ void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outpu
             std::span<const Tensor> saved, const Attributes& attributes = {});
 
 // True where a call with these inputs would be recorded, so that an op may skip what only its
-// backward rule needs.
+// backward rule needs; without inputs: where a tape records.
 bool recording(std::initializer_list<Tensor> inputs);
+bool recording();
+
+// Throws where the tape that records tracks `source`, or a value in its memory: `what` takes it
+// where no tape sees it. The advice names an op that is recorded.
+void refuse_tracked(const char* what, const Tensor& source, const char* advice);
 
 // True where the call with these inputs ends a segment that runs again (engine/recompute.hpp):
 // nobody reads its result, so an op whose backward rule doesn't either need not compute it. It is

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/dispatch.hpp"
+#include "engine/tape.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/fill/fill.hpp"
 
@@ -20,11 +21,73 @@ std::uint64_t next_id() {
 // The device that kernels are being launched on, -1 outside of a dispatch.
 thread_local int dispatching = -1;
 
-void check_equal_size(const char* what, const Tensor& a, const Tensor& b) {
-  if (a.size() != b.size()) {
-    fail("{}: {} into {}: sizes differ", what, a.shape().text(), b.shape().text());
+void check_defined(const char* what, const Tensor& t) {
+  if (!t.defined()) fail("{}: the tensor is undefined; assign it one before the call", what);
+}
+
+// That src can go into dst element by element.
+void check_pair(const char* what, const Tensor& src, const Tensor& dst) {
+  check_defined(what, src);
+  check_defined(what, dst);
+  if (src.size() != dst.size()) {
+    fail("{}: {} into {}: sizes differ", what, src.shape().text(), dst.shape().text());
   }
 }
+
+[[noreturn]] void fail_types(const char* what, const Tensor& src, const Tensor& dst,
+                             const char* advice) {
+  fail("{}: {} {} into {} {}; {}", what, name(src.dtype()), src.shape().text(), name(dst.dtype()),
+       dst.shape().text(), advice);
+}
+
+// What copy() does, without a look at tapes.
+class Copying {
+ public:
+  static Tensor moved(const Tensor& src, Device device) {
+    const Tensor t = Tensor::empty(src.shape(), src.dtype(), device);
+    run(src, t);
+    return t;
+  }
+  static void run(const Tensor& src, const Tensor& dst) {
+    if (src.dtype() == dst.dtype()) return bytes(src, dst);
+    if (src.dtype() == DType::i32 || dst.dtype() == DType::i32) {
+      fail_types("copy", src, dst, "between i32 and floating types go by to_doubles() and of()");
+    }
+    if (src.device() != dst.device()) {
+      // Converted where it comes from.
+      const Tensor converted = Tensor::empty(src.shape(), dst.dtype(), src.device());
+      run(src, converted);
+      return bytes(converted, dst);
+    }
+    dispatch(dst, [&]<class T>(auto where) {
+      if constexpr (carries_derivative<T>) {
+        std::copy_n(src.data<double>(), src.size(), dst.data<T>());
+      } else {
+        dispatch_real(src, [&]<class S>(auto) {
+          const S* from = static_cast<const S*>(src.contents());
+          launch(where, Convert<T, S>{from, dst.data<T>(), dst.size()});
+        });
+      }
+    });
+  }
+
+ private:
+  static void bytes(const Tensor& src, const Tensor& dst) {
+    const void* from = src.contents();
+    const bool from_host = src.device() == Device::cpu;
+    if (dst.device() == Device::cpu) {
+      if (from_host) {
+        std::memmove(dst.raw(), from, src.bytes());
+      } else {
+        cuda::download(dst.raw(), from, src.bytes());
+      }
+    } else if (from_host) {
+      cuda::upload(dst.raw(), from, src.bytes());
+    } else {
+      cuda::copy(dst.raw(), from, src.bytes());
+    }
+  }
+};
 
 }  // namespace
 
@@ -68,18 +131,20 @@ Tensor Tensor::of(const Shape& shape, std::span<const double> values, DType dtyp
 }
 
 std::vector<double> Tensor::to_doubles() const {
-  if (device_ != Device::cpu) return to(Device::cpu).to_doubles();
+  check_defined("to_doubles", *this);
+  if (device_ != Device::cpu) return Copying::moved(*this, Device::cpu).to_doubles();
   std::vector<double> out(static_cast<std::size_t>(size()));
   if (dtype_ == DType::i32) {
-    std::copy_n(data<std::int32_t>(), size(), out.data());
+    std::copy_n(static_cast<const std::int32_t*>(contents()), size(), out.data());
     return out;
   }
   dispatch(*this, [&]<class T>(auto) {
+    const T* from = static_cast<const T*>(contents());
     for (std::size_t i = 0; i < out.size(); ++i) {
       if constexpr (carries_derivative<T>) {
-        out[i] = data<T>()[i].value;
+        out[i] = from[i].value;
       } else {
-        out[i] = static_cast<double>(load(data<T>()[i]));
+        out[i] = static_cast<double>(load(from[i]));
       }
     }
   });
@@ -87,12 +152,13 @@ std::vector<double> Tensor::to_doubles() const {
 }
 
 double Tensor::item() const {
-  if (!defined() || size() != 1)
-    fail("item: a tensor of one element expected, shape is {}", shape_.text());
+  check_defined("item", *this);
+  if (size() != 1) fail("item: a tensor of one element expected, shape is {}", shape_.text());
   return to_doubles()[0];
 }
 
 Tensor Tensor::alias(const Shape& shape, Index offset) const {
+  check_defined("alias", *this);
   if (offset < 0 || offset + shape.size() > size()) {
     fail("alias: {} elements from {} on do not fit into {}", shape.size(), offset, shape_.text());
   }
@@ -100,19 +166,33 @@ Tensor Tensor::alias(const Shape& shape, Index offset) const {
   t.shape_ = shape;
   t.offset_ += static_cast<std::size_t>(offset) * size_of(dtype_);
   t.id_ = next_id();
+  t.constant_alias_ = t.constant_alias_ || NoRecording::active();
+  return t;
+}
+
+const void* Tensor::contents() const {
+  storage_->read();
+  return storage_->data + offset_;
+}
+
+Tensor Tensor::part(const Shape& shape, Index offset) const {
+  Tensor t = alias(shape, offset);
+  t.storage_ = std::make_shared<Storage>(storage_, t.offset_, t.bytes());
+  t.offset_ = 0;
   return t;
 }
 
 Tensor Tensor::clone() const {
-  Tensor t = empty(shape_, dtype_, device_);
-  copy(*this, t);
+  check_defined("clone", *this);
+  const Tensor t = Copying::moved(*this, device_);
+  if (recording()) record(Op::cast, {*this}, {t}, {});
   return t;
 }
 
 Tensor Tensor::to(Device device) const {
   if (!defined() || device_ == device) return *this;
-  Tensor t = empty(shape_, dtype_, device);
-  copy(*this, t);
+  const Tensor t = Copying::moved(*this, device);
+  if (recording()) record(Op::cast, {*this}, {t}, {});
   return t;
 }
 
@@ -133,6 +213,7 @@ void Tensor::check_access(DType wanted) const {
 }
 
 void Tensor::not_on_host() const {
+  check_defined("values", *this);
   fail("tensor of shape {} is on {}; move it with to(Device::cpu) before its values are read",
        shape_.text(), name(device_));
 }
@@ -146,53 +227,28 @@ void synchronize(Device device) {
   if (device == Device::cuda) cuda::synchronize();
 }
 
-namespace {
-
-void copy_bytes(const Tensor& src, const Tensor& dst) {
-  const bool from_host = src.device() == Device::cpu;
-  if (dst.device() == Device::cpu) {
-    if (from_host) {
-      std::memmove(dst.raw(), src.raw(), src.bytes());
-    } else {
-      cuda::download(dst.raw(), src.raw(), src.bytes());
-    }
-  } else if (from_host) {
-    cuda::upload(dst.raw(), src.raw(), src.bytes());
-  } else {
-    cuda::copy(dst.raw(), src.raw(), src.bytes());
-  }
-}
-
-}  // namespace
-
 void copy(const Tensor& src, const Tensor& dst) {
-  check_equal_size("copy", src, dst);
-  if (src.dtype() == dst.dtype()) return copy_bytes(src, dst);
-  if (src.device() != dst.device()) {
-    // Converted where it comes from.
-    const Tensor converted = Tensor::empty(src.shape(), dst.dtype(), src.device());
-    copy(src, converted);
-    return copy_bytes(converted, dst);
-  }
-  dispatch(dst, [&]<class T>(auto where) {
-    if constexpr (carries_derivative<T>) {
-      std::copy_n(src.data<double>(), src.size(), dst.data<T>());
-    } else {
-      dispatch_real(src, [&]<class S>(auto) {
-        launch(where, Convert<T, S>{src.data<S>(), dst.data<T>(), dst.size()});
-      });
-    }
-  });
+  check_pair("copy", src, dst);
+  refuse_tracked("copy", src, "cast() and clone() are recorded");
+  Copying::run(src, dst);
+  dst.mark_written();
 }
 
 void accumulate(const Tensor& src, const Tensor& dst) {
-  check_equal_size("accumulate", src, dst);
+  check_pair("accumulate", src, dst);
+  if (src.dtype() != dst.dtype() || src.dtype() == DType::i32) {
+    fail_types("accumulate", src, dst, "both must be of one floating type: cast() converts");
+  }
+  refuse_tracked("accumulate", src, "add() is recorded");
   dispatch(dst, [&]<class T>(auto where) {
     launch(where, Accumulate<T>{src.data<T>(), dst.data<T>(), dst.size()});
   });
+  dst.mark_written();
 }
 
 void fill(const Tensor& dst, double value) {
+  check_defined("fill", dst);
+  dst.mark_written();
   if (dst.dtype() == DType::i32) {
     if (dst.device() != Device::cpu) {
       return copy(Tensor::full(dst.shape(), value, DType::i32), dst);

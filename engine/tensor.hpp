@@ -45,18 +45,23 @@ class Tensor {
   std::uint64_t id() const { return id_; }
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
 
-  void* raw() const { return storage_ ? storage_->data + offset_ : nullptr; }
+  void* raw() const {
+    if (!storage_) return nullptr;
+    storage_->touched();
+    return storage_->data + offset_;
+  }
   // The elements, in the memory of this tensor's device; null where the tensor is undefined. Throws
-  // where T is not the element type, and inside a dispatch for another device.
+  // where T is not the element type, and inside a dispatch for another device. What is written
+  // through it no tape can see: say so with mark_written().
   template <class T>
   T* data() const {
     if (defined()) check_access(dtype_of<T>);
     return static_cast<T*>(raw());
   }
-  // The same for the host; throws where the tensor is not there.
+  // The same for the host; throws where the tensor is not there, or undefined.
   template <class T>
   std::span<T> values() const {
-    if (device_ != Device::cpu) not_on_host();
+    if (!defined() || device_ != Device::cpu) not_on_host();
     return {data<T>(), static_cast<std::size_t>(size())};
   }
   // Copied out from any device, converted to f64.
@@ -65,14 +70,32 @@ class Tensor {
   double item() const;
 
   // The same memory under another shape of equal size, or a part of it that starts at `offset`
-  // elements: a new value with an identity of its own. Neither is seen by a tape; ops::reshape is.
+  // elements: a new value with an identity of its own, which no tape records. As input of an op it
+  // is an Error where a tape that records tracks a value in this memory (reshape() and slice() are
+  // recorded), unless it was made under a NoRecording, as a constant.
   Tensor alias(const Shape& shape, Index offset = 0) const;
-  // New memory with the same contents, on the same device.
+  // New memory with the same contents, on the same device. Recorded as an op is.
   Tensor clone() const;
-  // The same contents on `device`: this tensor where it is there already, or undefined.
+  // The same contents on `device`: this tensor where it is there already, or undefined. Recorded.
   Tensor to(Device device) const;
   // True where no other handle, alias or tape holds this memory.
   bool sole_owner() const { return storage_.use_count() == 1; }
+
+  // How often this memory was written to by fill(), copy(), accumulate(), an optimiser, as the
+  // destination of a gradient, or through mark_written(). A tape that has saved a tensor for its
+  // backward rule refuses to go on where this has changed. Writes through data() and values() count
+  // only where they are followed by mark_written(), and those of a recorded graph (Replay) never.
+  std::uint64_t version() const { return storage_ ? storage_->version() : 0; }
+  void mark_written() const {
+    if (storage_) storage_->written();
+  }
+
+  // For the engine: raw() for who only reads; alias() as a memory of its own (see Storage); what is
+  // known of the memory; and whether this is an alias that was made under a NoRecording.
+  const void* contents() const;
+  Tensor part(const Shape& shape, Index offset) const;
+  Storage& storage() const { return *storage_; }
+  bool is_constant_alias() const { return constant_alias_; }
 
  private:
   void check_size(std::size_t count) const;
@@ -85,6 +108,7 @@ class Tensor {
   std::uint64_t id_ = 0;
   DType dtype_ = DType::f32;
   Device device_ = Device::cpu;
+  bool constant_alias_ = false;
 };
 
 // While it lives, kernels of `device` are being given their operands on this thread: asking for the
@@ -105,7 +129,9 @@ void synchronize(Device device);
 
 // Elementwise dst = src converted to dst's type (to a number that carries a derivative from f64,
 // with the derivative zero), also from one device to another, and dst += src (equal types, one
-// device). Shapes must hold equally many elements.
+// device). Shapes must hold equally many elements. No tape sees what goes into memory that is there
+// already: a source that the recording tape tracks is an Error, which names the op to use, and so
+// is a tensor that a rule has saved and that was changed when its backward pass comes.
 void copy(const Tensor& src, const Tensor& dst);
 void accumulate(const Tensor& src, const Tensor& dst);
 void fill(const Tensor& dst, double value);

@@ -46,8 +46,8 @@ void binary_rule(const Node& node, Backward& backward) {
     }
   }
   if (!left) return;
-  const Tensor saved_a = node.saved.empty() ? Tensor() : node.saved[0];
-  const Tensor saved_b = node.saved.empty() ? Tensor() : node.saved[1];
+  const Tensor saved_a = node.saved.empty() ? Tensor() : Tensor(node.saved[0]);
+  const Tensor saved_b = node.saved.empty() ? Tensor() : Tensor(node.saved[1]);
   dispatch(dy, [&]<class T>(auto where) {
     launch(where, BackwardArgs<T>{{saved_a.data<T>(), saved_b.data<T>(), dy.data<T>(),
                                    passes[0] ? GradientOut<T>{} : backward.gradient<T>(0),

@@ -9,8 +9,8 @@ namespace posetape {
 namespace {
 
 void backward_rule(const Node& node, Backward& backward) {
-  const Tensor& dy = backward.cotangent();
   if (!backward.wants(0)) return;
+  const Tensor dy = backward.cotangent().to(node.inputs[0].device);  // the rule of to() as well
   if (node.inputs[0].dtype == dy.dtype()) {
     backward.pass(0, dy);
     return;
@@ -38,7 +38,10 @@ Tensor cast(const Tensor& x, DType dtype) {
   // A number that carries a derivative stays one: rounding is no part of what is differentiated.
   const bool same = x.dtype() == dtype || x.dtype() == DType::dual || x.dtype() == DType::complex;
   const Tensor y = same ? x.alias(x.shape()) : Tensor::empty(x.shape(), dtype, x.device());
-  if (!same) copy(x, y);
+  if (!same) {
+    const NoRecording off;  // the copy is what is recorded
+    copy(x, y);
+  }
   record(Op::cast, {x}, {y}, {});
   return y;
 }

@@ -56,7 +56,7 @@ CaseResults results(const Case& c, std::span<const Tensor> inputs, DType rounded
   }
   for (std::size_t o = 0; o < all.outputs.size(); ++o) {
     const Tensor& y = all.outputs[o];
-    if (!y.defined()) continue;
+    if (!y.defined() || !tape.tracks(y)) continue;  // a constant has no gradient
     Tape::Options options;
     options.cotangent =
         converted(converted(random_normal(y.shape(), 4000 + o), rounded), y.dtype()).to(y.device());

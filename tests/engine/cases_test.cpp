@@ -36,6 +36,7 @@ std::vector<Tensor> results(const Case& c, const std::vector<Tensor>& inputs) {
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     if (!outputs[o].defined()) continue;
     all.push_back(outputs[o].clone());
+    if (!tape.tracks(outputs[o])) continue;  // a constant has no gradient
     Tape::Options options;
     options.cotangent = cotangent_for(outputs[o], 1000 + o);
     const Gradients g = tape.backward(outputs[o], options);
