@@ -10,6 +10,11 @@ namespace {
 
 enum Input { kX, kGamma, kBeta, kResidual, kShift };
 
+// The mean's type: that of long sums.
+DType mean_type(DType dtype) {
+  return dtype == DType::dual || dtype == DType::complex ? dtype : DType::f64;
+}
+
 void check(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual,
            const Tensor& shift) {
   check_operands(Op::layer_norm, {{"x", x},
@@ -55,10 +60,10 @@ void backward_rule(const Node& node, Backward& backward) {
   dispatch(s, [&]<class T>(auto where) {
     const GradientOut<T> out =
         summed ? GradientOut<T>{ds.data<T>(), Into::write} : backward.gradient<T>(kX);
-    launch(where, LayerNormBackward<T>{s.data<T>(), gamma.data<T>(), mean.data<Accumulator<T>>(),
-                                       rstd.data<Accumulator<T>>(), dy.data<T>(), ds_out.data<T>(),
-                                       out, backward.gradient<T>(kGamma),
-                                       backward.gradient<T>(kBeta), rows, width});
+    launch(where, LayerNormBackward<T>{
+                      s.data<T>(), gamma.data<T>(), mean.data<LongSum<Accumulator<T>>>(),
+                      rstd.data<Accumulator<T>>(), dy.data<T>(), ds_out.data<T>(), out,
+                      backward.gradient<T>(kGamma), backward.gradient<T>(kBeta), rows, width});
     if (backward.wants(kShift)) {
       const Index groups = node.inputs[kShift].shape[0];
       launch(where, LayerNormShiftBackward<T>{ds.data<T>(), backward.gradient<T>(kShift), groups,
@@ -84,15 +89,14 @@ Normalized layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, 
   const bool summed = residual.defined() || shift.defined();
   const Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const Tensor s = summed ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor();
-  const DType statistics = accumulator_of(x.dtype());
-  const Tensor mean = Tensor::empty({rows}, statistics, x.device());
-  const Tensor rstd = Tensor::empty({rows}, statistics, x.device());
+  const Tensor mean = Tensor::empty({rows}, mean_type(x.dtype()), x.device());
+  const Tensor rstd = Tensor::empty({rows}, accumulator_of(x.dtype()), x.device());
   dispatch(x, [&]<class T>(auto where) {
     launch(where,
            LayerNormForward<T>{x.data<T>(), residual.data<T>(), shift.data<T>(), gamma.data<T>(),
                                beta.data<T>(), s.data<T>(), y.data<T>(),
-                               mean.data<Accumulator<T>>(), rstd.data<Accumulator<T>>(), rows,
-                               width, shift.defined() ? rows / shift.shape()[0] : 1, eps});
+                               mean.data<LongSum<Accumulator<T>>>(), rstd.data<Accumulator<T>>(),
+                               rows, width, shift.defined() ? rows / shift.shape()[0] : 1, eps});
   });
   if (!summed) {
     record(Op::layer_norm, {x, gamma, beta, residual, shift}, {y}, {x, gamma, mean, rstd});

@@ -9,6 +9,18 @@ static constexpr int kMostHeld = 32;  // elements of a lane in the forward pass
 static constexpr int kMostSummed = 16;
 static constexpr Index kMostBlocks = 256;  // that sum parameter gradients
 
+namespace {
+
+// A mean of f64 in two numbers of A, which are taken off one after the other.
+template <class A>
+struct Split {
+  __device__ explicit Split(LongSum<A> mean)
+      : high(static_cast<A>(mean)), low(static_cast<A>(mean - static_cast<LongSum<A>>(high))) {}
+  A high, low;
+};
+
+}  // namespace
+
 template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads) layer_norm_forward(LayerNormForward<T> a) {
   using A = Accumulator<T>;
@@ -42,28 +54,39 @@ static __global__ void __launch_bounds__(cuda::kThreads) layer_norm_forward(Laye
       sum += held[i][e];
     }
   });
-  const A mean = Team::sum(sum) / static_cast<A>(a.width);
+  const auto width = static_cast<A>(a.width);
+  const A near = Team::sum(sum) / width;
+  // The second pass also sums what the first has left of the mean.
+  A rest = 0;
   A squares = 0;
   Team::each(a.width, [&](int i, Index c) {
     if constexpr (!Team::kHeld) cuda::load_pack<n>(again + c, held[i]);
 #pragma unroll
     for (int e = 0; e < n; ++e) {
-      const A d = held[i][e] - mean;
+      const A d = held[i][e] - near;
+      rest += d;
       squares += d * d;
     }
   });
-  const A rstd = A(1) / sqrt_(Team::sum(squares) / static_cast<A>(a.width) + static_cast<A>(a.eps));
+  rest = Team::sum(rest) / width;
+  A variance = Team::sum(squares) / width - rest * rest;
+  if (variance < A(0)) variance = A(0);  // of a constant row, by rounding
+  const A rstd = A(1) / sqrt_(variance + static_cast<A>(a.eps));
+  const LongSum<A> whole = static_cast<LongSum<A>>(near) + static_cast<LongSum<A>>(rest);
+  const Split<A> mean(whole);
   Team::each(a.width, [&](int i, Index c) {
     if constexpr (!Team::kHeld) cuda::load_pack<n>(again + c, held[i]);
     A gamma[n], beta[n];
     cuda::load_pack<n>(a.gamma + c, gamma);
     cuda::load_pack<n>(a.beta + c, beta);
 #pragma unroll
-    for (int e = 0; e < n; ++e) gamma[e] = (held[i][e] - mean) * rstd * gamma[e] + beta[e];
+    for (int e = 0; e < n; ++e) {
+      gamma[e] = (held[i][e] - mean.high - mean.low) * rstd * gamma[e] + beta[e];
+    }
     cuda::store_pack<n>(a.y + row * a.width + c, gamma);
   });
   if (Team::lane() == 0) {
-    a.mean[row] = mean;
+    a.mean[row] = whole;
     a.rstd[row] = rstd;
   }
 }
@@ -85,7 +108,7 @@ template <class Team, class T, class F>
 __device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, const F& sums) {
   using A = Accumulator<T>;
   constexpr int n = Team::kPack;
-  const A mean = a.mean[row];
+  const Split<A> mean(a.mean[row]);
   const A rstd = a.rstd[row];
   const Index first = row * a.width;
   typename Team::template Values<A> normal, dy;
@@ -93,7 +116,7 @@ __device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, co
     cuda::load_pack<n>(a.s + first + c, normal[i]);
     cuda::load_pack<n>(a.dy + first + c, dy[i]);
 #pragma unroll
-    for (int e = 0; e < n; ++e) normal[i][e] = (normal[i][e] - mean) * rstd;
+    for (int e = 0; e < n; ++e) normal[i][e] = (normal[i][e] - mean.high - mean.low) * rstd;
   };
   A sum_g = 0, sum_gn = 0;
   Team::each(a.width, [&](int i, Index c) {
@@ -211,10 +234,11 @@ static void backward(const LayerNormBackward<T>& a, cuda::RowTeam<n, 0>, const F
       a.rows, 2 * a.width,
       [s = a.s, dy = a.dy, mean = a.mean, rstd = a.rstd, width = a.width] __device__(Index row,
                                                                                      Index i) {
+        using A = Accumulator<T>;
         const Index at = row * width + i % width;
-        const Accumulator<T> factor =
-            i < width ? (load(s[at]) - mean[row]) * rstd[row] : Accumulator<T>(1);
-        return load(dy[at]) * factor;
+        if (i >= width) return load(dy[at]);
+        const Split<A> m(mean[row]);
+        return load(dy[at]) * ((load(s[at]) - m.high - m.low) * rstd[row]);
       },
       finish);
 }

@@ -8,6 +8,42 @@ namespace posetape {
 
 static constexpr Index kRowsAtLeast = 16;  // rows worth a thread
 
+// f(begin, end) for stretches of a row, whose sums in A are added up in f64, as sum_of does.
+template <class F>
+[[gnu::always_inline]] static inline void in_stretches(Index width, const F& f) {
+  constexpr Index kStretch = 128;
+  for (Index begin = 0; begin < width; begin += kStretch) {
+    f(begin, std::min(width, begin + kStretch));
+  }
+}
+
+// The same of rows: reduce_rows with the sums of a chunk in A, and those of all chunks in f64.
+template <class A, class F, class G>
+static void reduce_chunks(Index rows, Index width, const F& accumulate, const G& finish) {
+  using Long = LongSum<A>;
+  reduce_rows<Long>(
+      rows, width,
+      [&](Index begin, Index end, Long* sums) {
+        Scratch<A> chunk(width);
+        for (Index i = 0; i < width; ++i) chunk[i] = A(0);
+        accumulate(begin, end, chunk.data());
+        for (Index i = 0; i < width; ++i) sums[i] = static_cast<Long>(chunk[i]);
+      },
+      [&](Index i, Long sum) { finish(i, static_cast<A>(sum)); });
+}
+
+namespace {
+
+// A mean of f64 in two numbers of A, which are taken off one after the other.
+template <class A>
+struct Split {
+  explicit Split(LongSum<A> mean)
+      : high(static_cast<A>(mean)), low(static_cast<A>(mean - static_cast<LongSum<A>>(high))) {}
+  A high, low;
+};
+
+}  // namespace
+
 // s = x + residual + shift over one row.
 template <class T>
 static void add_up(const LayerNormForward<T>& a, Index row) {
@@ -30,6 +66,8 @@ static void add_up(const LayerNormForward<T>& a, Index row) {
 template <class T>
 static void run(const LayerNormForward<T>& a) {
   using A = Accumulator<T>;
+  using Long = LongSum<A>;
+  const auto width = static_cast<Long>(a.width);
   parallel_for(a.rows, kRowsAtLeast, [&](Index begin, Index end) {
     for (Index r = begin; r < end; ++r) {
       const T* s = a.x + r * a.width;
@@ -37,23 +75,36 @@ static void run(const LayerNormForward<T>& a) {
         add_up(a, r);
         s = a.s + r * a.width;
       }
-      // Two passes over a row that is in the cache: the one-pass formula cancels.
-      A sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (Index i = 0; i < a.width; ++i) sum += load(s[i]);
-      const A mean = sum / static_cast<A>(a.width);
-      A squares = 0;
-#pragma omp simd reduction(+ : squares)
-      for (Index i = 0; i < a.width; ++i) {
-        const A d = load(s[i]) - mean;
-        squares += d * d;
-      }
-      const A rstd = A(1) / sqrt_(squares / static_cast<A>(a.width) + static_cast<A>(a.eps));
+      // Two passes over a row that is in the cache: the one-pass formula cancels. The second one
+      // also sums what the first has left of the mean.
+      const A near =
+          static_cast<A>(sum_of<A>(a.width, [&](Index i) { return load(s[i]); }) / width);
+      Long rest = 0;
+      Long squares = 0;
+      in_stretches(a.width, [&](Index from, Index to) {
+        A sum = 0;
+        A sum_of_squares = 0;
+#pragma omp simd reduction(+ : sum, sum_of_squares)
+        for (Index i = from; i < to; ++i) {
+          const A d = load(s[i]) - near;
+          sum += d;
+          sum_of_squares += d * d;
+        }
+        rest += static_cast<Long>(sum);
+        squares += static_cast<Long>(sum_of_squares);
+      });
+      rest = rest / width;
+      Long variance = squares / width - rest * rest;
+      if (variance < Long(0)) variance = Long(0);  // of a constant row, by rounding
+      const A rstd = static_cast<A>(Long(1) / sqrt_(variance + static_cast<Long>(a.eps)));
+      const Long whole = static_cast<Long>(near) + rest;
+      const Split<A> mean(whole);
       T* y = a.y + r * a.width;
       for (Index i = 0; i < a.width; ++i) {
-        y[i] = store<T>((load(s[i]) - mean) * rstd * load(a.gamma[i]) + load(a.beta[i]));
+        const A n = (load(s[i]) - mean.high - mean.low) * rstd;
+        y[i] = store<T>(n * load(a.gamma[i]) + load(a.beta[i]));
       }
-      a.mean[r] = mean;
+      a.mean[r] = whole;
       a.rstd[r] = rstd;
     }
   });
@@ -63,9 +114,10 @@ POSETAPE_CPU_KERNEL(LayerNormForward);
 template <class T>
 static void run(const LayerNormBackward<T>& a) {
   using A = Accumulator<T>;
+  using Long = LongSum<A>;
   const Index width = a.width;
   // One pass for everything: the parameter gradients are partial sums of the rows in hand.
-  reduce_rows<A>(
+  reduce_chunks<A>(
       a.rows, 2 * width,
       [&](Index begin, Index end, A* sums) {
         A* dgamma = sums;
@@ -73,29 +125,35 @@ static void run(const LayerNormBackward<T>& a) {
         for (Index r = begin; r < end; ++r) {
           const T* s = a.s + r * width;
           const T* dy = a.dy + r * width;
-          const A mean = a.mean[r];
+          const Split<A> mean(a.mean[r]);
           const A rstd = a.rstd[r];
-          A sum_g = 0;
-          A sum_gn = 0;
+          Long all_g = 0;
+          Long all_gn = 0;
+          in_stretches(width, [&](Index from, Index to) {
+            A sum_g = 0;
+            A sum_gn = 0;
 #pragma omp simd reduction(+ : sum_g, sum_gn)
-          for (Index i = 0; i < width; ++i) {
-            const A n = (load(s[i]) - mean) * rstd;
-            const A d = load(dy[i]);
-            const A g = d * load(a.gamma[i]);
-            dgamma[i] += d * n;
-            dbeta[i] += d;
-            sum_g += g;
-            sum_gn += g * n;
-          }
+            for (Index i = from; i < to; ++i) {
+              const A n = (load(s[i]) - mean.high - mean.low) * rstd;
+              const A d = load(dy[i]);
+              const A g = d * load(a.gamma[i]);
+              dgamma[i] += d * n;
+              dbeta[i] += d;
+              sum_g += g;
+              sum_gn += g * n;
+            }
+            all_g += static_cast<Long>(sum_g);
+            all_gn += static_cast<Long>(sum_gn);
+          });
           if (!a.ds.wanted()) continue;
-          const A mean_g = sum_g / static_cast<A>(width);
-          const A mean_gn = sum_gn / static_cast<A>(width);
+          const A mean_g = static_cast<A>(all_g / static_cast<Long>(width));
+          const A mean_gn = static_cast<A>(all_gn / static_cast<Long>(width));
           const T* ds_out = a.ds_out ? a.ds_out + r * width : nullptr;
           T* ds = a.ds.data + r * width;
           // One loop for each case, so that each is vectorised.
           const auto each = [&](auto adds, auto has_ds_out) {
             for (Index i = 0; i < width; ++i) {
-              const A n = (load(s[i]) - mean) * rstd;
+              const A n = (load(s[i]) - mean.high - mean.low) * rstd;
               A value = rstd * (load(dy[i]) * load(a.gamma[i]) - mean_g - n * mean_gn);
               if constexpr (has_ds_out) value += load(ds_out[i]);
               if constexpr (adds) value += load(ds[i]);
@@ -123,7 +181,7 @@ static void run(const LayerNormShiftBackward<T>& a) {
   using A = Accumulator<T>;
   for (Index group = 0; group < a.groups; ++group) {
     const T* ds = a.ds + group * a.rows_per_shift * a.width;
-    reduce_rows<A>(
+    reduce_chunks<A>(
         a.rows_per_shift, a.width,
         [&](Index begin, Index end, A* sums) {
           for (Index r = begin; r < end; ++r) {
