@@ -40,6 +40,7 @@ TEST_CASE("camera: a point far off the axis is clamped to 45 degrees") {
   camera.focal = {100, 200};
   camera.centre = {50, 60};
   CHECK(project(camera, {5, -3, 1}) == Vec2(150, -140));
+  CHECK(project(camera, {-5, 3, 1}) == Vec2(-50, 260));
   CHECK(project(camera, {0.5, 0.25, 1}) == Vec2(100, 110));
   // One coefficient at a time: x = 0.5, y = 0.25, so r2 = 0.3125.
   camera.radial = {1, 0, 0};

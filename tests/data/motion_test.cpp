@@ -105,6 +105,10 @@ TEST_CASE("motion: no resampling where the rates are equal, and none at rate 0")
   const Motion source = moving(10, 50, path);
   CHECK(resample(source, 50).frames == source.frames);
   CHECK_THROWS_WITH_AS(resample(source, 0), doctest::Contains("S/clip"), Error);
+  Motion still = source;
+  still.fps = 0;
+  CHECK_THROWS_AS(resample(still, 50), Error);
+  CHECK(resample(source, 0.5).frames.size() == 1);
 }
 
 TEST_CASE("motion: the rig's centre is where its axes meet") {
@@ -158,7 +162,9 @@ TEST_CASE("motion: placing moves the box of the hip's path to the centre and not
 
 TEST_CASE("motion: the box is that of the whole path, of the hip alone") {
   Motion motion = moving(51, 50, [](double t) { return Vec3(std::sin(6 * t), t * (1 - t), 1); });
-  for (Pose3& pose : motion.frames) pose[5].x() += 100;
+  for (Pose3& pose : motion.frames) {
+    for (std::size_t j = 1; j < kJoints; ++j) pose[j].x() += 100;
+  }
   motion = place(motion, {3, -2});
   const auto range = [&](int axis) {
     std::vector<double> values;
@@ -187,6 +193,7 @@ TEST_CASE("motion: filming gives camera space, pixels, names and sizes") {
   const Vec3 head = world_to_camera(camera, {0.04, 0, 1.1});
   for (int c = 0; c < 3; ++c) CHECK(sequence.pose_3d->frame(2)[30 + c] == doctest::Approx(head[c]));
 
+  CHECK(film(moving(1, 30, [](double) { return Vec3(0, 0, 1); }), camera, "0").fps == 30.0f);
   const Motion behind = moving(1, 50, [&](double) { return camera.position; });
   CHECK_THROWS_WITH_AS(film(behind, camera, "0"), doctest::Contains("S/clip/0"), Error);
 }
