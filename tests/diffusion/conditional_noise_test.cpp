@@ -337,6 +337,17 @@ std::pair<RowMatrix, RowMatrix> poses(Index frames) {
 
 }  // namespace
 
+TEST_CASE("fit: one frame is its own mean, and leaves no noise") {
+  const Linear d = linear_data(1, 2, 3, 2);
+  const ConditionalNoise noise = fit(d.a, d.b, 1);
+  CHECK(noise.count == 1);
+  CHECK(noise.mu_a.to_doubles() == values(d.a));
+  CHECK(noise.mu_b.to_doubles() == values(d.b));
+  CHECK(noise.rank() == 0);
+  CHECK(largest(matrix(noise.gain)) == 0);
+  CHECK(noise.rho == 0);
+}
+
 TEST_CASE("fit: mean and covariance are the formulas', whatever the rank") {
   const Linear d = linear_data(400, 4, 5, 3);
   check_fit(d.a, d.b, 50, 1e-8, 1e-10);
