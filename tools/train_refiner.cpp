@@ -124,8 +124,10 @@ void run(Options options) {
     fail("--error-source mixed: no error is drawn with {}; leave out one of them", own_errors);
   }
 
-  if (config.objective == diffusion::Objective::diffusion) {
-    diffusion::ddim_steps(config.steps, options.inference_steps);  // refused before any training
+  if (config.objective == diffusion::Objective::diffusion &&
+      options.inference_steps > config.steps) {
+    fail("--inference-steps {}: the diffusion has {} steps (--steps); choose 1 to {}",
+         options.inference_steps, config.steps, config.steps);
   }
 
   TrainingFiles files(flags.paths());

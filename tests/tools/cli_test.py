@@ -1639,6 +1639,12 @@ class BadInput(unittest.TestCase):
         out, _ = run("info", WORK / "mixed.safetensors")
         self.assertIn("mixed", out)
 
+    def test_more_steps_of_inference_than_the_diffusion_has(self):
+        line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
+                       "--steps", 4, "--inference-steps", 5)
+        self.assertIn("--inference-steps 5", line)
+        self.assertIn("choose 1 to 4", line)
+
     def test_unknown_choices_list_the_known(self):
         line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
                        "--schedule", "square")
