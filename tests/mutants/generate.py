@@ -55,7 +55,10 @@ LOOSER = {"&&": {"&&", "||"}, "||": {"||"}}
 LOOSER["+"] = LOOSER["-"] = BINARY - {"*", "/", "%"}
 LOOSER["*"] = LOOSER["/"] = LOOSER["%"] = BINARY
 COMMUTATIVE = {"min", "max", "add", "mul", "hypot"}
-NO_CALLS = set("if for while switch return catch sizeof decltype fail move forward".split())
+NO_CALLS = set(
+    "if for while switch return catch sizeof decltype fail move forward "
+    "size_t int64_t int32_t uint64_t uint32_t int float double".split()
+)
 KEYWORDS = set(
     "return if for while switch case const constexpr auto using static struct class template else "
     "do try catch throw default typename thread_local enum namespace".split()
