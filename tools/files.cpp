@@ -10,7 +10,6 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -210,17 +209,6 @@ void take_input(std::string& path) {
 std::array<char, 4096> waiting_folder{};
 std::array<char, 4096> waiting_file{};
 
-void remove_waiting() {
-  unlink(waiting_file.data());
-  rmdir(waiting_folder.data());
-}
-
-void on_signal(int signal) {
-  remove_waiting();
-  std::signal(signal, SIG_DFL);
-  raise(signal);
-}
-
 void give_output(std::string& path, const Declared& d, bool standard) {
   if (!d.rules.stream) {
     refuse("{} {}: must be a file{}", name_of(d), path,
@@ -249,8 +237,7 @@ void give_output(std::string& path, const Declared& d, bool standard) {
   if (stream.path.size() >= waiting_file.size()) fail("{}: the name is too long", folder);
   std::ranges::copy(folder, waiting_folder.begin());
   std::ranges::copy(stream.path, waiting_file.begin());
-  std::atexit(remove_waiting);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) std::signal(signal, on_signal);
+  std::atexit(discard_waiting_output);
   path = stream.path;
   files().streams.push_back(std::move(stream));
 }
@@ -333,11 +320,16 @@ void close_files() {
     const int from = ::open(stream.path.c_str(), O_RDONLY | O_CLOEXEC);
     if (from < 0 && errno == ENOENT) continue;  // a command that had nothing to write
     if (from < 0) fail_on(stream.path, "read");
-    remove_waiting();
+    discard_waiting_output();
     copy(from, stream.target, stream.path, stream.name);
     ::close(from);
     if (::close(stream.target) != 0) fail_on(stream.name, "written");
   }
+}
+
+void discard_waiting_output() noexcept {
+  unlink(waiting_file.data());
+  rmdir(waiting_folder.data());
 }
 
 void check_output(const std::string& path) {

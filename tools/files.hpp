@@ -4,11 +4,10 @@
 //   - an output that is an input, by whatever name or link, is refused, as are two outputs that are
 //     one file: nothing that was given is lost, and nothing was begun;
 //   - an output that cannot be written (no such folder, no permission) is refused before the work;
-//   - "-" is standard input or standard output; a pipe, a socket or a device is read or written as
-//   a
-//     whole. Formats that need seeking work too, since what is piped is kept in memory (inputs) or
-//     in a temporary file (outputs). When standard output carries data, all that commands print
-//     goes to standard error.
+//   - "-" is standard input or standard output; a pipe, a socket or a device is read or written
+//     as a whole. Formats that need seeking work too, since what is piped is kept in memory
+//     (inputs) or in a temporary file (outputs). When standard output carries data, all that
+//     commands print goes to standard error.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -44,6 +43,9 @@ void open_files();
 // Passes on what was written for standard output, pipes and devices, after a command that has
 // succeeded. Throws Error where that fails.
 void close_files();
+
+// Removes what waits to be passed on, for a signal handler that ends the process.
+void discard_waiting_output() noexcept;
 
 // Refuses, as open_files() does, an output whose name the command has made itself.
 void check_output(const std::string& path);

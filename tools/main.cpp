@@ -15,6 +15,7 @@ namespace {
 
 void end(int signal) {
   posetape::remove_temporary_files();
+  posetape::tools::discard_waiting_output();
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }

@@ -29,13 +29,6 @@ constexpr const char* kSettings = "resume.settings";
 constexpr const char* kLog = "trainer.log";
 constexpr Index kColumns = 6;
 
-bool same_file(const std::string& a, const std::string& b) {
-  std::error_code error;
-  if (fs::equivalent(a, b, error)) return true;
-  const fs::path here = fs::weakly_canonical(a, error);
-  return !error && here == fs::weakly_canonical(b, error) && !error;
-}
-
 // A device or a pipe can be written to, and nothing else.
 bool is_special(const std::string& path) {
   std::error_code error;
@@ -104,21 +97,6 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
 }
 
 TrainingFiles::TrainingFiles(Paths paths) : paths_(std::move(paths)) {
-  const std::pair<const char*, const std::string*> files[] = {{"the dataset", &paths_.input},
-                                                              {"--output", &paths_.output},
-                                                              {"the .last file", &paths_.last},
-                                                              {"--log", &paths_.log}};
-  for (const auto& [first, a] : files) {
-    for (const auto& [second, b] : files) {
-      if (a < b && same_file(*a, *b)) {
-        fail("{}: would be {} and {}; choose another --output or --log", *a, first, second);
-      }
-    }
-  }
-  // What can't be written should be known now and not in hours.
-  AtomicFile(paths_.output);
-  AtomicFile(paths_.last);
-  if (!is_special(paths_.log)) AtomicFile(paths_.log);
   locks_.push_back(std::make_unique<FileLock>(resolved(paths_.output),
                                               "wait until it ends, or choose another --output"));
   locks_.push_back(std::make_unique<FileLock>(resolved(paths_.last),

@@ -34,8 +34,8 @@ class TrainingFiles {
     std::string log;
   };
 
-  // To be made before anything is read or computed. Throws Error where two of the files are one,
-  // where one cannot be written, and where another process trains into one of them.
+  // To be made before anything is read or computed, of files that can be written and are apart
+  // (tools/files.hpp sees to it). Throws Error where another process trains into one of them.
   explicit TrainingFiles(Paths paths);
   ~TrainingFiles();
   TrainingFiles(const TrainingFiles&) = delete;
