@@ -2243,6 +2243,10 @@ class Gradcheck(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    # What runs in the background, or under nohup, has signals ignored, and so would its children.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     POSETAPE = os.path.abspath(sys.argv.pop(1))
     CUDA = sys.argv.pop(1)
     with tempfile.TemporaryDirectory() as folder:
