@@ -134,10 +134,9 @@ TEST_CASE("objects of any class are data where they may occur, but what runs com
 
 TEST_CASE("sets and byte arrays of a pickle come back") {
   // {1, 2}, frozenset({3}), bytearray(b'xyz') of protocol 5.
-  const PickleValue all = parse(std::string("\x80\x05\x8f(K\x01K\x02\x90(K\x03\x91"
-                                            "\x96\x03\0\0\0\0\0\0\0xyz\x87.",
-                                            27))
-                              .value;
+  constexpr std::string_view kText(
+      "\x80\x05\x8f(K\x01K\x02\x90(K\x03\x91\x96\x03\0\0\0\0\0\0\0xyz\x87.", 27);
+  const PickleValue all = parse(kText).value;
   REQUIRE(all.size() == 3);
   CHECK(all[0].kind() == PickleKind::set);
   REQUIRE(all[0].size() == 2);
