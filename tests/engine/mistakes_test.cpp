@@ -342,6 +342,11 @@ TEST_CASE("weights that an optimiser has moved between forward and backward are 
     adam.step(0.1);
     refuses([&] { tape.backward(loss); },
             {"backward: mul needs the tensor ", "[2]", kChanged, "an optimiser's step"});
+    // The masters of bf16 are a memory of their own.
+    const std::uint64_t version = p.list.masters().version();
+    p.pass();
+    adam.step(0.1);
+    CHECK(p.list.masters().version() > version);
   }
   // A parameter is a memory of its own, though all lie in one block.
   const TwoParameters p;
@@ -366,6 +371,19 @@ TEST_CASE("a gradient's destination in the memory of a saved tensor is an Error"
     refuses([&] { tape.backward(loss, options); },
             {"backward: mul needs the tensor f64 [2]", "as a gradient's destination"});
     CHECK(x.to_doubles() == Doubles{1, 2});  // before anything was written
+  }
+}
+
+TEST_CASE("an undefined destination is an Error, and so is one of an undefined tensor") {
+  const Tensor x = numbers({1, 2});
+  Tape tape;
+  tape.watch(x);
+  const Tensor loss = recorded(tape, [&] { return sum(x); });
+  for (const auto& place : {std::pair{x, Tensor()}, std::pair{Tensor(), x}}) {
+    Tape::Options options;
+    options.destinations = std::span(&place, 1);
+    refuses([&] { tape.backward(loss, options); },
+            {"backward: a destination or its tensor is undefined"});
   }
 }
 
@@ -551,6 +569,19 @@ TEST_CASE("second derivatives through two tapes are an Error") {
     const Tensor y = recorded(inner, [&] { return sum(mul(w, w)); });
     refuses([&] { mul(inner.backward(y).of(w), w); }, second);
   }
+  // What the outer tape tracks may come in as the cotangent; another one is a constant.
+  {
+    const Recording on(outer);
+    const Tensor v = numbers({2});
+    Tape of_v;
+    of_v.watch(v);
+    const Tensor y = recorded(of_v, [&] { return scale(v, 2); });
+    Tape::Options options;
+    options.cotangent = w;
+    refuses([&] { mul(of_v.backward(y, options).of(v), w); }, second);
+    options.cotangent = numbers({3});
+    CHECK(mul(of_v.backward(y, options).of(v), w).item() == 6);
+  }
   // Nor does one tape differentiate its own gradients.
   {
     const Recording on(outer);
@@ -610,6 +641,7 @@ TEST_CASE("a step without a gradient is an Error, at the first step and later") 
   tape.backward(loss);  // no destinations
   refuses([&] { adam.step(0.1); }, {message});
   CHECK(adam.steps == 0);
+  refuses([&] { adam.update(); }, {message});
   CHECK(p.w.to_doubles() == Doubles{1, 2});
   p.pass();
   adam.step(0.1);
