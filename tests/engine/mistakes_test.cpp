@@ -563,6 +563,19 @@ TEST_CASE("second derivatives through two tapes are an Error") {
     }
     CHECK(outer.backward(sum(mul(constant, w))).of(w).item() == 3);
   }
+  // However long the way; what the inner tape makes of constants alone is one for both.
+  {
+    const Recording on(outer);
+    Tensor far;
+    Tensor constant;
+    {
+      const Recording also(inner);
+      far = scale(scale(w, 2), 2);
+      constant = scale(numbers({3}), 2);
+    }
+    refuses([&] { mul(far, w); }, second);
+    CHECK(mul(constant, w).item() == 6);
+  }
   // The graph of the inner tape may be older.
   {
     const Recording on(outer);

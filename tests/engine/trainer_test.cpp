@@ -255,6 +255,37 @@ TEST_CASE("a run that was finished and loaded takes no step more, and more epoch
   CHECK(best_flags(heard) == std::vector<bool>{true, true, true});
 }
 
+TEST_CASE("counters that count no steps and epochs are refused, each for itself") {
+  const TrainOptions options{.epochs = 2, .steps_per_epoch = 2};
+  Model model;
+  Trainer trainer(model.parameters, options);
+  Saved saved = save(model, trainer);
+  const std::span<double> counters = saved.file.tensors.back().second.values<double>();
+  REQUIRE(counters.size() == 6);
+  const Doubles good(counters.begin(), counters.end());
+  const double nan = std::nan("");
+  // steps, epoch, step, loss_sum, best_validation, best_epoch
+  const std::vector<Doubles> bad{
+      {-1, 0.5, 1e9, nan}, {-1, 0.5, 1e9, nan}, {-1, 0.5, 1e9, nan}, {HUGE_VAL, nan}, {},
+      {-2, 0.5, 1e9, nan}};
+  for (std::size_t i = 0; i < bad.size(); ++i) {
+    CAPTURE(i);
+    for (const double value : bad[i]) {
+      CAPTURE(value);
+      counters[i] = value;
+      CHECK_THROWS_WITH_AS(trainer.load(saved.file, "memory"),
+                           "memory: tensor 'trainer.counters' counts no steps and epochs; start "
+                           "again without it",
+                           Error);
+    }
+    counters[i] = i == 3 ? -0.5 : 999'999'999;
+    trainer.load(saved.file, "memory");
+    counters[i] = good[i];
+  }
+  CHECK(good[4] == HUGE_VAL);  // nothing was validated yet
+  CHECK(good[5] == -1);
+}
+
 TEST_CASE("hooks that are left out are not called, and the kind of a batch reaches the loss") {
   Model model;
   std::vector<int> variants;
