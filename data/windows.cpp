@@ -50,7 +50,7 @@ void add_strided(int index, int total, const WindowCut& cut, std::vector<Window>
     int owned = 0;  // of the count, by the windows so far
     for (int next = 0; owned < count; next += cut.stride) {
       const int start = std::max(0, std::min(next, count - cut.frames));
-      const int length = std::min(cut.frames, count - start);
+      const int length = std::min(cut.frames, count);
       windows.push_back({index, first + start * cut.step, length, owned - start, cut.step});
       owned = start + length;
     }
@@ -125,7 +125,7 @@ std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed
 
 void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
   const Sequence& sequence = sequence_of(dataset, window);
-  if (sequence.image_size[0] < 1) {
+  if (std::ranges::min(sequence.image_size) < 1) {
     fail("sequence '{}' has no image size; set width and height in pixels", sequence.name);
   }
   const auto width = static_cast<float>(sequence.image_size[0]);

@@ -23,12 +23,14 @@ Dataset dataset_of(const std::vector<int>& frames) {
   return dataset;
 }
 
+}  // namespace
+
+namespace posetape::data {
 bool operator==(const Window& a, const Window& b) {
   return a.sequence == b.sequence && a.start == b.start && a.length == b.length &&
-         a.first_valid == b.first_valid;
+         a.first_valid == b.first_valid && a.step == b.step;
 }
-
-}  // namespace
+}  // namespace posetape::data
 
 TEST_CASE("windows own every frame exactly once, for any length, window and stride") {
   for (int total = 1; total <= 40; ++total) {
@@ -63,7 +65,7 @@ TEST_CASE("the last disjoint window is shifted back, and counts only its new fra
   const auto windows = make_windows(dataset, std::vector<int>{2, 0, 1}, 4);
   const std::vector<Window> expected{{2, 0, 4, 0}, {2, 4, 4, 0}, {0, 0, 4, 0},
                                      {0, 4, 4, 0}, {0, 6, 4, 2}, {1, 0, 3, 0}};
-  CHECK(std::ranges::equal(windows, expected, [](const auto& a, const auto& b) { return a == b; }));
+  CHECK(windows == expected);
 }
 
 TEST_CASE("a stride that would leave frames out is refused") {
@@ -97,6 +99,24 @@ TEST_CASE("a window around each frame, with both ends repeated, gives its middle
       CHECK(merger.take(s).values == dataset.sequences[std::size_t(s)].noisy_3d->values);
     }
   }
+}
+
+TEST_CASE("an even window's centre is the earlier of its two middle frames") {
+  const Dataset dataset = dataset_of({2});
+  const auto windows_of = [&](int frames) {
+    return make_windows(dataset, std::vector<int>{0}, {WindowRule::centre_frame, frames, 1, 1});
+  };
+  CHECK(windows_of(4) == std::vector<Window>{{0, -1, 2, 1}, {0, 0, 2, 1}});
+  CHECK(windows_of(3) == std::vector<Window>{{0, -1, 2, 1}, {0, 0, 2, 1}});
+  CHECK(windows_of(1) == std::vector<Window>{{0, 0, 1, 0}, {0, 1, 1, 0}});
+  CHECK_MESSAGE_PARTS(windows_of(0), "windows of 0 frames have no centre frame");
+}
+
+TEST_CASE("overlaps are averaged where a stride makes them, and nowhere else") {
+  CHECK(merge_of({.frames = 4, .stride = 3}) == Merge::average);
+  CHECK(merge_of({.frames = 4, .stride = 4}) == Merge::owned);
+  CHECK(merge_of({WindowRule::centre_frame, 4, 1, 1}) == Merge::owned);
+  CHECK(merge_of({WindowRule::centre_frame, 4, 4, 1}) == Merge::owned);
 }
 
 TEST_CASE("windows that skip frames own every frame exactly once, and stay inside") {
@@ -143,19 +163,16 @@ TEST_CASE("sequences are chosen by the split of the file") {
 TEST_CASE("the order of an epoch is random, complete and repeatable") {
   const Dataset dataset = dataset_of({100, 50});
   const auto windows = make_windows(dataset, all_sequences(dataset), 4, 2);
-  const auto same = [](const auto& a, const auto& b) {
-    return std::ranges::equal(a, b, [](const auto& x, const auto& y) { return x == y; });
-  };
   const auto first = shuffled(windows, 1, 0);
-  CHECK(same(first, shuffled(windows, 1, 0)));
-  CHECK_FALSE(same(first, shuffled(windows, 1, 1)));
-  CHECK_FALSE(same(first, shuffled(windows, 2, 0)));
-  CHECK_FALSE(same(first, windows));
+  CHECK(first == shuffled(windows, 1, 0));
+  CHECK(first != shuffled(windows, 1, 1));
+  CHECK(first != shuffled(windows, 2, 0));
+  CHECK(first != windows);
   auto sorted = first;
   std::ranges::sort(sorted, [](const Window& a, const Window& b) {
     return std::pair(a.sequence, a.start) < std::pair(b.sequence, b.start);
   });
-  CHECK(same(sorted, windows));
+  CHECK(sorted == windows);
 }
 
 TEST_CASE("2D is normalised by the width, in both coordinates") {
@@ -167,16 +184,29 @@ TEST_CASE("2D is normalised by the width, in both coordinates") {
   gather_2d(dataset, {0, 1, 1, 0}, false, out);
   CHECK(std::vector<float>(out.begin(), out.begin() + 6) ==
         std::vector<float>{-1, -0.5f, 1, 0.5f, 0, 0});
+  dataset.sequences[0].image_size = {1, 1};
+  gather_2d(dataset, {0, 1, 1, 0}, false, out);
+  CHECK(out[2] == 1999);
+  for (const auto& size : {std::array{0, 100}, std::array{100, 0}}) {
+    dataset.sequences[0].image_size = size;
+    CHECK_MESSAGE_PARTS(gather_2d(dataset, {0, 1, 1, 0}, false, out), "'S0/Walk/0'",
+                        "no image size", "set width and height");
+  }
 }
 
 TEST_CASE("truth is relative to the root, and the base estimate's root is zero") {
   Dataset dataset = dataset_of({3});
   Sequence& sequence = dataset.sequences[0];
-  sequence.noisy_3d->frame(2)[1] = 0.125f;
-  std::vector<float> truth(51);
-  std::vector<float> noisy(51);
-  gather_truth(dataset, {0, 2, 1, 0}, false, truth);
-  gather_noisy(dataset, {0, 2, 1, 0}, false, noisy);
+  for (PoseArray* pose : {&*sequence.pose_3d, &*sequence.noisy_3d}) {
+    for (int c = 0; c < 3; ++c) pose->frame(2)[c] = 0.125f * static_cast<float>(c + 1);
+  }
+  // What was there before is gone, and what lies behind stays.
+  std::vector<float> truth(52, 7);
+  std::vector<float> noisy(52, 7);
+  gather_truth(dataset, {0, 2, 1, 0}, false, std::span(truth).first(51));
+  gather_noisy(dataset, {0, 2, 1, 0}, false, std::span(noisy).first(51));
+  CHECK(truth[51] == 7);
+  CHECK(noisy[51] == 7);
   for (int i = 0; i < 51; ++i) {
     const float* t = sequence.pose_3d->frame(2);
     CHECK(truth[std::size_t(i)] == t[i] - t[i % 3]);
@@ -254,6 +284,9 @@ TEST_CASE("overlapping windows are averaged, or the owner counts") {
     merger.add(windows[0], std::vector<float>(2 * 51, 1.0f));
     merger.add(windows[1], std::vector<float>(2 * 51, 4.0f));
     const PoseArray pose = merger.take(0);
+    for (int k = 0; k < 3; ++k) {
+      CHECK(std::ranges::count(std::span(pose.frame(k), 51), pose.frame(k)[5]) == 51);
+    }
     return std::vector<float>{pose.frame(0)[5], pose.frame(1)[5], pose.frame(2)[5]};
   };
   CHECK(middle(Merge::owned) == std::vector<float>{1, 1, 4});
@@ -271,6 +304,16 @@ TEST_CASE("wrong use is refused with the sequence and a hint") {
   CHECK_MESSAGE_PARTS(merger.add(window, std::vector<float>(3 * 51)), "[0, 4)", "153 values");
   std::vector<float> small(3 * 51);
   CHECK_MESSAGE_PARTS(gather_truth(dataset, window, false, small), "[0, 4)", "153 values");
+  // Each reason alone: half a pose too much, nothing to give, beyond the end.
+  std::vector<float> half(4 * 51 + 25);
+  const Window nothing{0, 4, 0, 0};
+  const Window beyond{0, 7, 4, 0};
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, window, false, half), "[0, 4)", "229 values");
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, nothing, false, out), "[4, 4)", "204 values");
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, nothing, false, {}), "[4, 4)", "0 values");
+  CHECK_MESSAGE_PARTS(gather_truth(dataset, beyond, false, out), "[7, 11) of 10 frames");
+  CHECK_MESSAGE_PARTS(merger.add(window, half), "[0, 4)", "229 values");
+  CHECK_MESSAGE_PARTS(merger.add(beyond, out), "[7, 11) of 10 frames");
   dataset.sequences[0].pose_3d.reset();
   dataset.sequences[0].noisy_3d.reset();
   CHECK_MESSAGE_PARTS(gather_truth(dataset, window, false, out), "'S0/Walk/0'", "no 'pose_3d'");
