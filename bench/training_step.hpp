@@ -6,9 +6,9 @@
 
 #include "engine/adam.hpp"
 #include "engine/gradcheck.hpp"
+#include "engine/module.hpp"
 #include "engine/ops.hpp"
 #include "engine/replay.hpp"
-#include "engine/tape.hpp"
 
 namespace posetape {
 
@@ -38,18 +38,8 @@ class TrainingStep {
 
   // The loss; the gradients stand in parameters.gradients().
   Tensor gradients() {
-    Tape tape(recompute_level_);
-    parameters_->watch(tape);
-    Tensor loss;
-    {
-      const Recording on(tape);
-      loss = joint_distance_loss(forward_(), target_);
-    }
-    Tape::Options options;
-    options.destinations = parameters_->destinations();
-    options.release = true;
-    tape.backward(loss, options);
-    return loss;
+    return posetape::gradients(
+        *parameters_, [&] { return joint_distance_loss(forward_(), target_); }, recompute_level_);
   }
 
   void step() {

@@ -8,6 +8,7 @@
 
 #include "engine/adam.hpp"
 #include "engine/atomic_file.hpp"
+#include "engine/module.hpp"
 #include "engine/ops.hpp"
 #include "engine/profile.hpp"
 #include "engine/random_fill.hpp"
@@ -92,18 +93,12 @@ class Subject {
     }
     const Arena& arena = Arena::of(parameters_->device());
     const std::size_t before = arena.bytes_in_use();
-    Tape tape(recompute_);
-    parameters_->watch(tape);
-    Tensor loss;
-    {
-      const Recording on(tape);
-      loss = loss_();
-    }
-    kept_bytes_ = arena.bytes_in_use() - before;
-    Tape::Options options;
-    options.destinations = parameters_->destinations();
-    options.release = true;
-    tape.backward(loss, options);
+    const auto loss = [&] {
+      Tensor value = loss_();
+      kept_bytes_ = arena.bytes_in_use() - before;
+      return value;
+    };
+    gradients(*parameters_, loss, recompute_);
     adam_->step(1e-4);
   }
 

@@ -14,6 +14,7 @@
 #include "diffusion/schedule.hpp"
 #include "engine/adam.hpp"
 #include "engine/atomic_file.hpp"
+#include "engine/module.hpp"
 #include "engine/ops.hpp"
 #include "engine/random_fill.hpp"
 #include "model/layers.hpp"
@@ -53,9 +54,8 @@ std::array<double, 2> moon(Random& random) {
   return {x - 0.5 + 0.04 * random.normal(), y - 0.25 + 0.04 * random.normal()};
 }
 
-double train(const Network& network, const ParameterList& parameters,
-             const diffusion::Schedule& schedule, int steps) {
-  Adam adam(parameters);
+double train(const Module<Network>& network, const diffusion::Schedule& schedule, int steps) {
+  Adam adam(network);
   double mean = 1;
   for (int step = 0; step < steps; ++step) {
     Random random(1, Stream::timestep, static_cast<std::uint64_t>(step));
@@ -69,17 +69,9 @@ double train(const Network& network, const ParameterList& parameters,
                          schedule.sqrt_one_minus(t.back()) * noise.back());
       }
     }
-    Tape tape;
-    parameters.watch(tape);
-    Tensor loss;
-    {
-      const Recording on(tape);
-      loss = mse_loss(network(Tensor::of({kBatch, 2}, noised, DType::f32), t),
-                      Tensor::of({kBatch, 2}, noise, DType::f32));
-    }
-    Tape::Options backward;
-    backward.destinations = parameters.destinations();
-    tape.backward(loss, backward);
+    const Tensor x = Tensor::of({kBatch, 2}, noised, DType::f32);
+    const Tensor target = Tensor::of({kBatch, 2}, noise, DType::f32);
+    const Tensor loss = gradients(network, [&] { return mse_loss(network(x, t), target); });
     adam.step(3e-3 * (1 - static_cast<double>(step) / steps));
     mean = 0.99 * mean + 0.01 * loss.item();
   }
@@ -87,8 +79,9 @@ double train(const Network& network, const ParameterList& parameters,
 }
 
 // The states of DDIM without noise of its own, from x_T to x_0, [points][2] each.
-std::vector<std::vector<double>> path(const Network& network, const diffusion::Schedule& schedule,
-                                      Index points, int moves) {
+std::vector<std::vector<double>> path(const Module<Network>& network,
+                                      const diffusion::Schedule& schedule, Index points,
+                                      int moves) {
   const Tensor start = Tensor::empty({points, 2}, DType::f32);
   fill_normal(start, 7, Stream::noise);
   std::vector<std::vector<double>> states{start.to_doubles()};
@@ -153,9 +146,8 @@ double distance_from_moons(const std::vector<double>& points) {
 int main(int argc, char** argv) {
   const diffusion::Schedule schedule =
       diffusion::make_schedule(diffusion::ScheduleKind::cosine, kSteps);
-  ParameterList parameters = make_parameters<Network>(Index{96}, DType::f32, /*seed=*/1);
-  const Network network(parameters, 96);
-  std::printf("loss after training: %.3f\n", train(network, parameters, schedule, 4000));
+  const Module<Network> network(Index{96}, DType::f32, /*seed=*/1);
+  std::printf("loss after training: %.3f\n", train(network, schedule, 4000));
   const auto states = path(network, schedule, 300, 25);
   const double before = distance_from_moons(states.front());
   const double after = distance_from_moons(states.back());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/adam.hpp"
+#include "engine/module.hpp"
 #include "engine/ops.hpp"
 #include "engine/rng.hpp"
 
@@ -47,20 +48,10 @@ int main() {
   const Tensor x = Tensor::of({kPoints, 2}, points, DType::f32);
   const Tensor y = Tensor::of({kPoints, 1}, sides, DType::f32);
 
-  ParameterList parameters = make_parameters<Layers>(Index{48}, DType::f32, /*seed=*/2);
-  const Layers network(parameters, 48);
-  Adam adam(parameters);
+  const Module<Layers> network(Index{48}, DType::f32, /*seed=*/2);
+  Adam adam(network);
   for (int step = 1; step <= 1000; ++step) {
-    Tape tape;
-    parameters.watch(tape);
-    Tensor loss;
-    {
-      const Recording on(tape);
-      loss = mse_loss(network(x), y);
-    }
-    Tape::Options backward;
-    backward.destinations = parameters.destinations();
-    tape.backward(loss, backward);
+    const Tensor loss = gradients(network, [&] { return mse_loss(network(x), y); });
     adam.step(0.005);
     if (step % 200 == 0) std::printf("step %4d  loss %.5f\n", step, loss.item());
   }
