@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/dispatch.hpp"
-#include "engine/profile.hpp"
+#include "engine/observer.hpp"
 #include "kernels/adam/adam.hpp"
 
 namespace posetape {
@@ -46,8 +46,7 @@ void Adam::check_gradients() const {
 
 void Adam::update() {
   check_gradients();
-  Profile* profile = Profile::current();
-  if (profile != nullptr) profile->begin();
+  Observer::each([](Observer& o) { o.before_update(); });
   dispatch_real(gradients_, [&]<class T>(auto where) {
     using A = Accumulator<T>;
     launch(where,
@@ -59,12 +58,11 @@ void Adam::update() {
   masters_.mark_written();
   values_.mark_written();
   gradients_.storage().gradient_used();
-  if (profile != nullptr) {
-    // Reads p, g, m, v and writes p, m, v.
-    profile->end("adam", {12.0 * static_cast<double>(values_.size()),
-                          6.0 * static_cast<double>(masters_.bytes()) +
-                              static_cast<double>(gradients_.bytes())});
-  }
+  // Reads p, g, m, v and writes p, m, v.
+  const Cost cost{
+      12.0 * static_cast<double>(values_.size()),
+      6.0 * static_cast<double>(masters_.bytes()) + static_cast<double>(gradients_.bytes())};
+  Observer::each([&](Observer& o) { o.after_update("adam", cost); });
 }
 
 }  // namespace posetape

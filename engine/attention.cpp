@@ -88,14 +88,14 @@ std::vector<double> AttentionProbabilities::mean() const {
 }
 
 void tap_attention(const Tensor& qkv, Axis layout, Index heads, double scale) {
-  Taps* taps = Taps::current();
+  const Taps* taps = Taps::current();
   if (taps == nullptr) return;
   for (const Axis axis : {Axis::space, Axis::time}) {
     if (layout != Axis::cross && layout != axis) continue;
     const AttentionProbabilities p(qkv, layout, heads, scale, axis);
     const bool whole = taps->options().whole_attention;
-    taps->see(axis == Axis::space ? "space.attention" : "time.attention",
-              whole ? p.shape() : p.mean_shape(), [&] { return whole ? p.values() : p.mean(); });
+    tap(axis == Axis::space ? "space.attention" : "time.attention",
+        whole ? p.shape() : p.mean_shape(), [&] { return whole ? p.values() : p.mean(); });
   }
 }
 

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/interception.hpp"
 #include "engine/jvp.hpp"
-#include "engine/tape.hpp"
 #include "engine/tensor.hpp"
 
 namespace posetape {

@@ -186,7 +186,7 @@ Oracles::Evaluated Oracles::evaluate(const TensorFunction& f, const Tensors& at,
     if (!tracked[o]) continue;
     Tape::Options options;
     options.cotangent = cotangent.clone().to(device);
-    options.intercept = intercept;
+    const Interception on(intercept);
     const Gradients gradients = tape.backward(y, options);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!checked_[i]) continue;

@@ -61,7 +61,7 @@ void ParameterList::watch(Tape& tape) const {
 }
 
 void ParameterList::tap() const {
-  if (Taps::current() == nullptr) return;
+  if (Observer::innermost() == nullptr) return;
   for (const Entry& e : entries_) posetape::tap(e.name, e.value);
 }
 

@@ -1,27 +1,14 @@
 #include "engine/profile.hpp"
 
-#include <utility>
+#include "engine/tape.hpp"
 
 namespace posetape {
-namespace {
 
-thread_local Profile* current_profile = nullptr;
-
-}  // namespace
-
-Profile::Profile(Device device) : device_(device), outer_(std::exchange(current_profile, this)) {}
-
-Profile::~Profile() {
-  current_profile = outer_;
-}
+Profile::Profile(Device device) : device_(device) {}
 
 Profile::Clock::time_point Profile::now() const {
   synchronize(device_);
   return Clock::now();
-}
-
-Profile* Profile::current() {
-  return current_profile;
 }
 
 void Profile::restart() {
@@ -29,31 +16,33 @@ void Profile::restart() {
   start_ = last_ = now();
 }
 
-void Profile::end(const Node& node, bool backward) {
-  const Rule& r = rule(node.op);
-  ProfileEvent event;
-  event.name = name(node.op);
-  if (r.mode != nullptr) event.name += "." + r.mode(node);
-  event.backward = backward;
-  event.cost = posetape::cost(node);
-  if (backward) event.cost = {2 * event.cost.flops, 2 * event.cost.bytes};
-  put(std::move(event));
+void Profile::after_forward(const Node& node, Tensors, Tensors) {
+  put(form(node), false, cost(node));
 }
 
-void Profile::end(const std::string& name, const Cost& cost) {
-  ProfileEvent event;
-  event.name = name;
-  event.cost = cost;
-  put(std::move(event));
+void Profile::before_rule(const Node&, Backward&) {
+  last_ = now();
 }
 
-void Profile::put(ProfileEvent event) {
+void Profile::after_rule(const Node& node, const Backward&) {
+  const Cost forward = cost(node);
+  put(form(node), true, {2 * forward.flops, 2 * forward.bytes});
+}
+
+void Profile::before_update() {
+  last_ = now();
+}
+
+void Profile::after_update(const char* optimiser, const Cost& cost) {
+  put(optimiser, false, cost);
+}
+
+void Profile::put(std::string name, bool backward, const Cost& cost) {
   const auto end = now();
   const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-  event.start = seconds(last_ - start_);
-  event.seconds = seconds(end - last_);
+  events_.push_back(
+      {std::move(name), backward, seconds(last_ - start_), seconds(end - last_), cost});
   last_ = end;
-  events_.push_back(std::move(event));
 }
 
 }  // namespace posetape

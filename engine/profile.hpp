@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/tape.hpp"
+#include "engine/observer.hpp"
 
 namespace posetape {
 
@@ -25,34 +25,28 @@ struct ProfileEvent {
 
 // While it lives, the ops, backward rules and optimiser steps of this thread are timed. A forward
 // op's time runs from the end of what was timed before it, so that what lies between two ops
-// (allocation, checks of shapes) counts. Nests: the innermost counts.
-class Profile {
+// (allocation, checks of shapes) counts.
+class Profile : public Observer {
  public:
   // Waits for `device` before it looks at the clock, so that each op is timed with its kernels.
   explicit Profile(Device device = Device::cpu);
-  ~Profile();
-  Profile(const Profile&) = delete;
-  Profile& operator=(const Profile&) = delete;
 
   const std::vector<ProfileEvent>& events() const { return events_; }
   // Forgets the events, and what has passed since the last one belongs to no op.
   void restart();
 
-  // The one that is alive in this thread, or null.
-  static Profile* current();
-  // Called by the engine: what has just ended, and began where the last one ended.
-  void end(const Node& node, bool backward);
-  void end(const std::string& name, const Cost& cost);
-  // What follows begins now.
-  void begin() { last_ = now(); }
+  void after_forward(const Node& node, Tensors inputs, Tensors outputs) override;
+  void before_rule(const Node& node, Backward& backward) override;
+  void after_rule(const Node& node, const Backward& backward) override;
+  void before_update() override;
+  void after_update(const char* optimiser, const Cost& cost) override;
 
  private:
   using Clock = std::chrono::steady_clock;
-  void put(ProfileEvent event);
+  void put(std::string name, bool backward, const Cost& cost);
   Clock::time_point now() const;
 
   Device device_;
-  Profile* outer_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;
   std::vector<ProfileEvent> events_;

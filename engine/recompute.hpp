@@ -11,7 +11,6 @@
 // every level.
 #pragma once
 
-#include <cstddef>
 #include <functional>
 #include <utility>
 
@@ -34,7 +33,6 @@ class Segment {
 
  private:
   Tape* tape_ = nullptr;
-  std::size_t first_ = 0;
 };
 
 // f(inputs...), one tensor or a struct of them. Where the recording tape's level is `level` or

@@ -1,7 +1,7 @@
 #include "engine/replay.hpp"
 
+#include "engine/observer.hpp"
 #include "engine/tape.hpp"
-#include "engine/taps.hpp"
 
 namespace posetape {
 
@@ -22,7 +22,7 @@ Replay::~Replay() = default;
 
 Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
   if (device_ == Device::cpu) return function_(inputs, variant);
-  if (Taps::current() != nullptr) {
+  if (Observer::innermost() != nullptr) {
     std::vector<Tensor> there;
     for (const Tensor& x : inputs) there.push_back(x.to(device_));
     return function_(there, variant);

@@ -4,8 +4,9 @@
 //   Replay step(Device::cuda, [&](std::span<const Tensor> in, int) { return f(in[0], in[1]); });
 //   Tensor y = step(std::vector{a, b});  // a, b on the host, y on the device
 //
-// On the CPU the function is called each time, and also where a Taps looks (engine/taps.hpp). A
-// recorded graph is no op: inputs that a recording tape tracks are an Error.
+// On the CPU the function is called each time, and also where an Observer looks: the host can't
+// read in the middle of a graph. A recorded graph is no op: inputs that a recording tape tracks are
+// an Error.
 #pragma once
 
 #include <functional>

@@ -120,13 +120,15 @@ class Structure {
   }
 
   // The caller's intercept sees the nodes of f alone.
-  Tape::Options backward(const Recorded& r) const {
-    Tape::Options options;
-    if (!options_.intercept) return options;
-    options.intercept = [this, &r](const Node& node, int input, const Tensor& g, Into& into) {
-      if (&node < r.tape.nodes().data() + r.own) options_.intercept(node, input, g, into);
-    };
-    return options;
+  Gradients backward(Recorded& r, const Tape::Options& options = {}) const {
+    Intercept own;
+    if (options_.intercept) {
+      own = [&](const Node& node, int input, const Tensor& g, Into& into) {
+        if (&node < r.tape.nodes().data() + r.own) options_.intercept(node, input, g, into);
+      };
+    }
+    const Interception on(own);
+    return r.tape.backward(r.loss, options);
   }
 
   // Undefined for inputs that are not wanted.
@@ -138,7 +140,7 @@ class Structure {
       if (wanted[i]) all[i] = Tensor::zeros(r.inputs[i].shape(), DType::f64);
     }
     if (!r.loss.defined()) return all;
-    const Gradients g = r.tape.backward(r.loss, backward(r));
+    const Gradients g = backward(r);
     for (std::size_t i = 0; i < r.inputs.size(); ++i) {
       if (wanted[i]) all[i] = g.of(r.inputs[i]);
     }
@@ -164,7 +166,7 @@ class Structure {
     const Tensor before = random_normal(given_[i].shape(), options_.seed * 6000 + i);
     Recorded r;
     record(r, only(i), 1, i, before);
-    const Tensor g = r.tape.backward(r.loss, backward(r)).of(r.inputs[i]);
+    const Tensor g = backward(r).of(r.inputs[i]);
     finding.error = difference(g, 1, plain_[i], before).relative();
     if (!(finding.error <= kRounding)) finding.note = "not the sum of what was there and its own";
   }
@@ -175,10 +177,10 @@ class Structure {
     if (!r.loss.defined()) return;
     const Tensor memory = Tensor::full(given_[i].shape(), kNaN, DType::f64);
     const std::pair<Tensor, Tensor> place{r.inputs[i], memory};
-    Tape::Options options = backward(r);
+    Tape::Options options;
     options.destinations = std::span(&place, 1);
-    r.tape.backward(r.loss, options);
-    const Tensor expected = r.tape.backward(r.loss, backward(r)).of(r.inputs[i]);
+    backward(r, options);
+    const Tensor expected = backward(r).of(r.inputs[i]);
     finding.error = difference(memory, 1, expected, {}).relative();
     if (!same_bytes(memory, expected)) finding.note = "another gradient in the caller's memory";
   }
@@ -225,9 +227,9 @@ class Structure {
     for (Tensors* result : {&first, &second}) {
       for (std::size_t o = 0; o < outputs.size(); ++o) {
         Tape::Options options;
-        options.intercept = options_.intercept;
         options.cotangent = cotangent(outputs[o], o);
         keep(options.cotangent);
+        const Interception on(options_.intercept);
         const Gradients g = tape.backward(outputs[o], options);
         for (std::size_t i = 0; i < inputs.size(); ++i) {
           if (wanted_[i]) result->push_back(g.of(inputs[i]).clone());

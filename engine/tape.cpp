@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "engine/profile.hpp"
-#include "engine/recompute.hpp"
-#include "engine/taps.hpp"
+#include "engine/observer.hpp"
 
 namespace posetape {
 namespace {
@@ -27,9 +25,6 @@ std::string kind_of(const Tensor& t) {
   return fmt::format("{} {}", name(t.dtype()), t.shape().text());
 }
 
-constexpr const char* kWrites =
-    "by fill(), copy(), accumulate(), an optimiser's step, or as a gradient's destination";
-
 void check_saved(const Node& node) {
   for (const SavedTensor& t : node.saved) {
     if (t.version() == t.saved_version) continue;
@@ -38,6 +33,22 @@ void check_saved(const Node& node) {
         "it after backward(), or give the op a clone()",
         name(node.op), kind_of(t), kWrites);
   }
+}
+
+// What a pass begins with.
+Tensor seed_of(const Tensor& loss, const Tensor& cotangent) {
+  if (!cotangent.defined()) {
+    if (loss.size() != 1) {
+      fail("backward: loss has shape {}; give a cotangent or reduce it to one element",
+           loss.shape().text());
+    }
+    return Tensor::full(loss.shape(), 1.0, loss.dtype(), loss.device());
+  }
+  if (cotangent.shape() != loss.shape() || cotangent.dtype() != loss.dtype()) {
+    fail("backward: cotangent is {} {}, loss {} {}", name(cotangent.dtype()),
+         cotangent.shape().text(), name(loss.dtype()), loss.shape().text());
+  }
+  return cotangent;
 }
 
 }  // namespace
@@ -51,6 +62,11 @@ Cost cost(const Node& node) {
     }
   }
   return total;
+}
+
+std::string form(const Node& node) {
+  const Rule& r = rule(node.op);
+  return r.mode != nullptr ? fmt::format("{}.{}", name(node.op), r.mode(node)) : name(node.op);
 }
 
 Tensor Gradients::of(const Tensor& watched) const {
@@ -76,22 +92,43 @@ Backward::Slot& Backward::slot_of(int input) const {
   return (*slots_)[static_cast<std::size_t>(node_->inputs[static_cast<std::size_t>(input)].slot)];
 }
 
+const Tensor& Backward::so_far(int input) const {
+  static const Tensor none;
+  return wants(input) ? slot_of(input).tensor : none;
+}
+
+const Tensor& Backward::Slot::make(const Value& value) {
+  return tensor = destination.defined() ? destination
+                                        : Tensor::empty(value.shape, value.dtype, value.device);
+}
+
+void Backward::Slot::unshare() {
+  if (!destination.defined() && !tensor.sole_owner()) tensor = tensor.clone();
+}
+
+void Backward::Slot::put(const Tensor& gradient, Into into) {
+  if (into == Into::add) {
+    unshare();
+    accumulate(gradient, tensor);
+  } else if (destination.defined()) {
+    tensor = destination;
+    copy(gradient, tensor);
+  } else {
+    tensor = gradient;
+  }
+}
+
 std::pair<Tensor, Into> Backward::target(int input) {
   if (!wants(input)) return {};
   const Value& value = node_->inputs[static_cast<std::size_t>(input)];
   const bool again = std::find(asked_.begin(), asked_.end(), value.slot) != asked_.end();
-  if (again || *intercept_) {
+  if (again || held_) {
     later_.emplace_back(input, Tensor::empty(value.shape, value.dtype, value.device));
     return {later_.back().second, Into::write};
   }
   asked_.push_back(value.slot);
   Slot& slot = slot_of(input);
-  if (!slot.tensor.defined()) {
-    slot.tensor = slot.destination.defined()
-                      ? slot.destination
-                      : Tensor::empty(value.shape, value.dtype, value.device);
-    return {slot.tensor, Into::write};
-  }
+  if (!slot.tensor.defined()) return {slot.make(value), Into::write};
   slot.unshare();
   return {slot.tensor, Into::add};
 }
@@ -100,7 +137,7 @@ void Backward::pass(int input, const Tensor& value) {
   if (!wants(input)) return;
   const Value& in = node_->inputs[static_cast<std::size_t>(input)];
   Slot& slot = slot_of(input);
-  if (!*intercept_ && !slot.tensor.defined() && !slot.destination.defined()) {
+  if (!held_ && !slot.tensor.defined() && !slot.destination.defined()) {
     slot.tensor = value.shape() == in.shape ? value : value.alias(in.shape);
     return;
   }
@@ -112,20 +149,12 @@ void Backward::finish() {
   for (const auto& [input, gradient] : later_) {
     Slot& slot = slot_of(input);
     Into into = slot.tensor.defined() ? Into::add : Into::write;
-    if (*intercept_) (*intercept_)(*node_, input, gradient, into);
-    if (into == Into::add) {
-      slot.unshare();
-      accumulate(gradient, slot.tensor);
-    } else if (slot.destination.defined()) {
-      slot.tensor = slot.destination;
-      copy(gradient, slot.tensor);
-    } else {
-      slot.tensor = gradient;
-    }
+    if (held_) Observer::each([&](Observer& o) { o.gradient(*node_, input, gradient, into); });
+    slot.put(gradient, into);
   }
 }
 
-Tape::Tape(int recompute_level) : recompute_level_(recompute_level), number_(next_number()) {}
+Tape::Tape(int recompute_level) : number_(next_number()), segments_(recompute_level) {}
 
 void Tape::watch(const Tensor& tensor) {
   if (!tensor.defined()) {
@@ -175,37 +204,41 @@ void Tape::check_loss(const Tensor& loss) const {
 }
 
 // The gradient table of a pass, with the destinations in their places.
-std::vector<Backward::Slot> Tape::open_slots(const Options& options,
-                                             const std::vector<bool>& watched) const {
-  std::vector<Backward::Slot> slots(slots_.size());
+Tape::Slots Tape::open_slots(const Options& options) const {
+  Slots slots(slots_.size());
+  for (const Tensor& t : watched_) slots[static_cast<std::size_t>(slot_of(t))].watched = true;
   for (const auto& [tensor, gradient] : options.destinations) {
-    if (!tensor.defined() || !gradient.defined()) {
-      fail("backward: a destination or its tensor is undefined");
-    }
-    const int slot = slot_of(tensor);
-    if (slot < 0 || !watched[static_cast<std::size_t>(slot)]) {
-      fail(
-          "backward: destination for a tensor {} that the tape does not watch; watch() it before "
-          "the loss is computed (parameters.watch(tape) does so for all)",
-          kind_of(tensor));
-    }
-    if (gradient.shape() != tensor.shape() || gradient.dtype() != tensor.dtype()) {
-      fail("backward: destination is {} {}, tensor {} {}", name(gradient.dtype()),
-           gradient.shape().text(), name(tensor.dtype()), tensor.shape().text());
-    }
-    if (gradient.storage().holds_unread_gradient()) {
-      fail(
-          "backward: the destination for {} holds the gradient of an earlier pass that nobody has "
-          "read; gradients are not added up, so it would be lost. Let the optimiser take its step "
-          "first, add the losses, accumulate() each pass into memory of your own, or fill() the "
-          "destination with 0 to throw it away",
-          kind_of(tensor));
-    }
-    slots[static_cast<std::size_t>(slot)].destination = gradient;
+    place_destination(tensor, gradient, slots);
   }
   // From here on they count as changed: a rule that has saved one of them must not run.
   for (const auto& destination : options.destinations) destination.second.mark_written();
   return slots;
+}
+
+void Tape::place_destination(const Tensor& tensor, const Tensor& gradient, Slots& slots) const {
+  if (!tensor.defined() || !gradient.defined()) {
+    fail("backward: a destination or its tensor is undefined");
+  }
+  const int slot = slot_of(tensor);
+  if (slot < 0 || !slots[static_cast<std::size_t>(slot)].watched) {
+    fail(
+        "backward: destination for a tensor {} that the tape does not watch; watch() it before "
+        "the loss is computed (parameters.watch(tape) does so for all)",
+        kind_of(tensor));
+  }
+  if (gradient.shape() != tensor.shape() || gradient.dtype() != tensor.dtype()) {
+    fail("backward: destination is {} {}, tensor {} {}", name(gradient.dtype()),
+         gradient.shape().text(), name(tensor.dtype()), tensor.shape().text());
+  }
+  if (gradient.storage().holds_unread_gradient()) {
+    fail(
+        "backward: the destination for {} holds the gradient of an earlier pass that nobody has "
+        "read; gradients are not added up, so it would be lost. Let the optimiser take its step "
+        "first, add the losses, accumulate() each pass into memory of your own, or fill() the "
+        "destination with 0 to throw it away",
+        kind_of(tensor));
+  }
+  slots[static_cast<std::size_t>(slot)].destination = gradient;
 }
 
 // True where what a tape tracks, also this one, is a part of what this one has recorded.
@@ -216,167 +249,82 @@ bool Tape::had_part_in(const Tape& other, const Tensor& cotangent) const {
              nodes_, [&](const Node& node) { return std::ranges::any_of(node.inputs, tracked); });
 }
 
+// The tapes that record now and have a part in the gradients.
+std::vector<const Tape*> Tape::hidden_from(const Tensor& cotangent) const {
+  std::vector<const Tape*> hidden;
+  RecordingScope::each_outside(RecordingScope::innermost(), [&](const Tape& tape) {
+    if (had_part_in(tape, cotangent)) hidden.push_back(&tape);
+  });
+  return hidden;
+}
+
 Gradients Tape::backward(const Tensor& loss, const Options& options) {
   if (released_) fail("backward: this tape was released by an earlier backward; record again");
   check_loss(loss);
-  std::vector<const Tape*> hidden;  // tapes that record now and have a part in the gradients
-  RecordingScope::each_outside(RecordingScope::innermost(), [&](const Tape& tape) {
-    if (had_part_in(tape, options.cotangent)) hidden.push_back(&tape);
-  });
+  const std::vector<const Tape*> hidden = hidden_from(options.cotangent);
   const NoRecording off;
-  Tensor seed = options.cotangent;
-  if (!seed.defined()) {
-    if (loss.size() != 1) {
-      fail("backward: loss has shape {}; give a cotangent or reduce it to one element",
-           loss.shape().text());
-    }
-    seed = Tensor::full(loss.shape(), 1.0, loss.dtype(), loss.device());
-  }
-  if (seed.shape() != loss.shape() || seed.dtype() != loss.dtype()) {
-    fail("backward: cotangent is {} {}, loss {} {}", name(seed.dtype()), seed.shape().text(),
-         name(loss.dtype()), loss.shape().text());
-  }
-
-  std::vector<bool> watched(slots_.size());
-  for (const Tensor& t : watched_) watched[static_cast<std::size_t>(slot_of(t))] = true;
-  std::vector<Backward::Slot> slots = open_slots(options, watched);
-  Backward::Slot& start = slots[static_cast<std::size_t>(slot_of(loss))];
-  start.tensor = start.destination.defined() ? start.destination : seed;
-  if (start.destination.defined()) copy(seed, start.destination);
-
-  auto segment = segments_.rbegin();
-  bool again = false;  // what this segment's nodes hold was made for this pass
-  for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
-    const auto number = static_cast<std::size_t>(nodes_.rend() - node) - 1;
-    for (; segment != segments_.rend() && number < segment->first; ++segment) again = false;
-    const bool reached =
-        std::any_of(node->outputs.begin(), node->outputs.end(), [&](const Value& out) {
-          return out.slot >= 0 && slots[static_cast<std::size_t>(out.slot)].tensor.defined();
-        });
-    if (reached) {
-      if (segment != segments_.rend() && number < segment->last) {
-        if (segment->emptied && !again) {
-          run_again(*segment);
-          again = true;
-        }
-        if (options.release) segment->function = nullptr;  // and so of its inputs
-      }
-      if (Taps* taps = Taps::current()) {
-        // Complete: everything that uses an output stands behind its node.
-        for (const Value& out : node->outputs) {
-          if (out.slot < 0) continue;
-          const Tensor& gradient = slots[static_cast<std::size_t>(out.slot)].tensor;
-          if (gradient.defined()) taps->see_gradient(out.id, gradient);
-        }
-      }
-      check_saved(*node);
-      Profile* profile = Profile::current();
-      if (profile != nullptr) profile->begin();
-      Backward context(*node, slots, options.intercept);
-      rule(node->op).backward(*node, context);
-      context.finish();
-      if (profile != nullptr) profile->end(*node, /*backward=*/true);
-    }
-    // An output's gradient is complete once its own node is reached, and used up after it.
-    for (const Value& out : node->outputs) {
-      if (out.slot < 0) continue;
-      const auto slot = static_cast<std::size_t>(out.slot);
-      if (!watched[slot]) slots[slot].tensor = Tensor();
-    }
-    if (options.release || again) node->saved.clear();
-  }
-  released_ = options.release;
-  if (released_) segments_.clear();
-
-  Gradients gradients;
-  for (const Tensor& tensor : watched_) {
-    Backward::Slot& slot = slots[static_cast<std::size_t>(slot_of(tensor))];
-    if (!slot.tensor.defined()) {
-      slot.tensor = slot.destination.defined()
-                        ? slot.destination
-                        : Tensor::empty(tensor.shape(), tensor.dtype(), tensor.device());
-      fill(slot.tensor, 0.0);
-    }
-    if (Taps* taps = Taps::current()) taps->see_gradient(tensor.id(), slot.tensor);
-    for (const Tape* tape : hidden) slot.tensor.storage().hidden_from(tape->number_);
-    gradients.by_id_.emplace(tensor.id(), slot.tensor);
-  }
+  const Tensor cotangent = seed_of(loss, options.cotangent);
+  Slots slots = open_slots(options);
+  slots[static_cast<std::size_t>(slot_of(loss))].put(cotangent, Into::write);
+  walk(slots, options.release);
+  Gradients gradients = collect(slots, hidden);
   for (const auto& destination : options.destinations) {
     destination.second.storage().gradient_written();
   }
   return gradients;
 }
 
-void Tape::run_again(const Recomputed& segment) {
-  struct Restore {
-    Tape* tape;
-    std::unordered_map<std::uint64_t, Known> slots;
-    ~Restore() {
-      tape->slots_ = std::move(slots);
-      tape->again_.reset();
+void Tape::walk(Slots& slots, bool release) {
+  const auto slot_at = [&](const Value& v) { return slots.begin() + v.slot; };
+  const auto has_gradient = [&](const Value& v) {
+    return v.slot >= 0 && slot_at(v)->tensor.defined();
+  };
+  Segments::Rewind segments(*this, release);
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    Node& node = nodes_[i];
+    const bool reached = std::ranges::any_of(node.outputs, has_gradient);
+    segments.at(i, reached);
+    if (reached) visit(node, slots);
+    // An output's gradient is complete once its own node is reached, and used up after it.
+    for (const Value& out : node.outputs) {
+      if (has_gradient(out) && !slot_at(out)->watched) slot_at(out)->tensor = Tensor();
     }
-  } const restore{this, slots_};
-  const Recording on(*this);
-  const NoTaps unseen;
-  again_ = {segment.first, segment.last};
-  segment.function();
-  if (again_->next != again_->last) {
-    fail("recompute: the function ran {} ops, {} the second time; it must do the same each time",
-         segment.last - segment.first, again_->next - segment.first);
+    if (release || segments.made()) node.saved.clear();
   }
-  if (again_->versions != segment.versions) {
-    fail(
-        "recompute: a constant that the function reads was changed in place since the forward pass "
-        "({}); change it after backward()",
-        kWrites);
-  }
+  released_ = release;
+  if (released_) segments_.clear();
 }
 
-void Tape::refill(Node&& second, std::span<const Tensor> outputs, std::span<const Tensor> saved) {
-  const bool more = again_->next < again_->last;
-  if (!more || nodes_[again_->next].op != second.op) {
-    fail("recompute: the function ran {} where it {} the first time; it must do the same each time",
-         name(second.op),
-         more ? fmt::format("ran {}", name(nodes_[again_->next].op)) : "had ended");
+void Tape::visit(const Node& node, Slots& slots) {
+  check_saved(node);
+  Backward context(node, slots);
+  Observer::each([&](Observer& o) { o.before_rule(node, context); });
+  rule(node.op).backward(node, context);
+  context.finish();
+  Observer::each([&](Observer& o) { o.after_rule(node, context); });
+}
+
+Gradients Tape::collect(Slots& slots, std::span<const Tape* const> hidden) const {
+  Gradients gradients;
+  for (const Tensor& tensor : watched_) {
+    Backward::Slot& slot = slots[static_cast<std::size_t>(slot_of(tensor))];
+    if (!slot.tensor.defined()) fill(slot.make(value_of(tensor, -1)), 0.0);
+    Observer::each([&](Observer& o) { o.result(tensor, slot.tensor); });
+    for (const Tape* tape : hidden) slot.tensor.storage().hidden_from(tape->number_);
+    gradients.by_id_.emplace(tensor.id(), slot.tensor);
   }
-  Node& node = nodes_[again_->next++];
-  for (std::size_t i = 0; i < std::min(node.inputs.size(), second.inputs.size()); ++i) {
-    const Value& input = node.inputs[i];
-    if (input.version == second.inputs[i].version) continue;
-    fail(
-        "recompute: input {} of {}, {} {}, was changed in place since the forward pass ({}); "
-        "change it after backward()",
-        i, name(node.op), name(input.dtype), input.shape.text(), kWrites);
-  }
+  return gradients;
+}
+
+// A recorded node runs again, and gives back what it saved.
+void Tape::refill(const Node& second, std::span<const Tensor> outputs,
+                  std::span<const Tensor> saved) {
+  Node& node = segments_.again(nodes_, second);
   node.saved.assign(saved.begin(), saved.end());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].defined()) continue;
     slots_.emplace(outputs[i].id(), Known{node.outputs[i].slot, true, outputs[i].version()});
   }
-}
-
-Segment::Segment(int level) {
-  Tape* tape = RecordingScope::tape();
-  if (tape == nullptr || level > tape->recompute_level_) return;
-  if (tape->segment_open_ || tape->again_) return;
-  if (!tape->segments_.empty()) {
-    Tape::Recomputed& last = tape->segments_.back();
-    for (std::size_t i = last.first; i < last.last; ++i) tape->nodes_[i].saved.clear();
-    last.emptied = true;
-  }
-  tape_ = tape;
-  first_ = tape->nodes_.size();
-  tape->segment_open_ = true;
-  tape->segment_versions_ = 0;
-}
-
-Segment::~Segment() {
-  if (tape_ != nullptr) tape_->segment_open_ = false;
-}
-
-void Segment::close(std::function<void()> function) {
-  tape_->segments_.push_back(
-      {first_, tape_->nodes_.size(), std::move(function), tape_->segment_versions_});
 }
 
 RecordingScope::RecordingScope(Tape* tape)
@@ -409,10 +357,7 @@ bool recording(std::initializer_list<Tensor> inputs) {
 }
 
 bool skip_result(std::initializer_list<Tensor> inputs) {
-  if (!recording(inputs) || !RecordingScope::tape()->again_) return false;
-  auto& again = *RecordingScope::tape()->again_;
-  again.skipped = again.next + 1 == again.last;
-  return again.skipped;
+  return recording(inputs) && RecordingScope::tape()->segments_.skip();
 }
 
 void refuse_tracked(const char* what, const Tensor& source, const char* advice) {
@@ -457,12 +402,6 @@ int Tape::checked_slot(Op op, std::size_t input, const Tensor& tensor) const {
   return -1;
 }
 
-// Of an op that is not recorded, but runs again with its segment.
-void Tape::count_versions(const Node& node) {
-  if (!segment_open_ && !again_) return;
-  for (const Value& v : node.inputs) (again_ ? again_->versions : segment_versions_) += v.version;
-}
-
 // Tapes further out do not see what the innermost records: outputs of what they track are marked.
 void RecordingScope::hide_from_outer(std::span<const Tensor> inputs,
                                      std::span<const Tensor> outputs) {
@@ -487,33 +426,36 @@ void record(Op op, std::initializer_list<Tensor> inputs, std::initializer_list<T
 void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
             std::span<const Tensor> saved, const Attributes& attributes) {
   Tape* tape = RecordingScope::tape();
-  Profile* profile = Profile::current();
-  if (tape == nullptr && profile == nullptr) return;
+  const bool observed = Observer::innermost() != nullptr;
+  if (tape == nullptr && !observed) return;
   Node node{op, {}, {}, {}, attributes};
-  bool tracked = false;
   for (const Tensor& t : inputs) {
     int slot = -1;
     if (tape != nullptr && t.defined()) slot = tape->checked_slot(op, node.inputs.size(), t);
     node.inputs.push_back(value_of(t, slot));
-    tracked = tracked || slot >= 0;
   }
-  if (tape != nullptr) RecordingScope::hide_from_outer(inputs, outputs);
-  const bool skipped = tape != nullptr && tape->again_ && tape->again_->skipped;
-  if (profile != nullptr && !skipped) {
+  if (observed && (tape == nullptr || !tape->segments_.skipped())) {
     for (const Tensor& t : outputs) node.outputs.push_back(value_of(t, -1));
-    profile->end(node, /*backward=*/false);
+    Observer::each([&](Observer& o) { o.after_forward(node, inputs, outputs); });
     node.outputs.clear();
   }
-  if (!tracked) return tape != nullptr ? tape->count_versions(node) : void();
-  if (tape->again_) return tape->refill(std::move(node), outputs, saved);
+  if (tape == nullptr) return;
+  RecordingScope::hide_from_outer(inputs, outputs);
+  tape->append(std::move(node), outputs, saved);
+}
+
+void Tape::append(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved) {
+  const bool tracked = std::ranges::any_of(node.inputs, [](const Value& v) { return v.slot >= 0; });
+  if (!tracked) return segments_.read(node);
+  if (segments_.running()) return refill(node, outputs, saved);
   for (const Tensor& t : outputs) {
-    node.outputs.push_back(value_of(t, static_cast<int>(tape->slots_.size())));
+    node.outputs.push_back(value_of(t, static_cast<int>(slots_.size())));
     if (!t.defined()) continue;
-    tape->slots_.emplace(t.id(), Tape::Known{node.outputs.back().slot, true, t.version()});
-    t.storage().tracked_by(tape->number_);
+    slots_.emplace(t.id(), Known{node.outputs.back().slot, true, t.version()});
+    t.storage().tracked_by(number_);
   }
   node.saved.assign(saved.begin(), saved.end());
-  tape->nodes_.push_back(std::move(node));
+  nodes_.push_back(std::move(node));
 }
 
 }  // namespace posetape

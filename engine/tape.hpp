@@ -19,10 +19,8 @@
 
 #include <array>
 #include <cstring>
-#include <functional>
 #include <initializer_list>
 #include <memory>
-#include <optional>
 #include <span>
 #include <type_traits>
 #include <unordered_map>
@@ -30,6 +28,7 @@
 #include <vector>
 
 #include "engine/op.hpp"
+#include "engine/segments.hpp"
 #include "engine/tensor.hpp"
 
 namespace posetape {
@@ -53,6 +52,10 @@ class Attributes {
  private:
   std::array<std::byte, 96> bytes_{};
 };
+
+// What changes a tensor in place so that its version tells, for messages.
+inline constexpr const char* kWrites =
+    "by fill(), copy(), accumulate(), an optimiser's step, or as a gradient's destination";
 
 // An input or output of a node: what is left of a tensor once its memory is released.
 struct Value {
@@ -80,6 +83,8 @@ struct Node {
 };
 
 Cost cost(const Node& node);
+// The op and which of its forms the node uses: "linear.gelu", "exp".
+std::string form(const Node& node);
 
 // The gradients of one backward call.
 class Gradients {
@@ -91,11 +96,6 @@ class Gradients {
   friend class Tape;
   std::unordered_map<std::uint64_t, Tensor> by_id_;
 };
-
-// Sees each gradient that a backward rule gives, before it goes where it belongs, and may change
-// it, and whether it is added there. For planting errors in tests and for looking inside.
-using Intercept =
-    std::function<void(const Node& node, int input, const Tensor& gradient, Into& into)>;
 
 // What a backward rule sees of one node.
 class Backward {
@@ -117,33 +117,40 @@ class Backward {
   // where it can. Does nothing where it is not wanted.
   void pass(int input, const Tensor& value);
 
+  // For observers (engine/observer.hpp). Before the rule runs: its gradients are to have memory of
+  // their own, and to be shown by Observer::gradient(). After it: what has come together of an
+  // input's gradient so far; undefined where none is wanted.
+  void hold() { held_ = true; }
+  const Tensor& so_far(int input) const;
+
  private:
   friend class Tape;
   struct Slot {
-    Tensor tensor;       // undefined: nothing has flowed here yet
-    Tensor destination;  // the caller's memory for it, where given
+    Tensor tensor;         // undefined: nothing has flowed here yet
+    Tensor destination;    // the caller's memory for it, where given
+    bool watched = false;  // stays when its node is done
+    // Memory for a tensor that is written or added to.
+    const Tensor& make(const Value& value);
     // Before something is added: memory that pass() shared is still read by others.
-    void unshare() {
-      if (!destination.defined() && !tensor.sole_owner()) tensor = tensor.clone();
-    }
+    void unshare();
+    void put(const Tensor& gradient, Into into);
   };
-  Backward(const Node& node, std::vector<Slot>& slots, const Intercept& intercept)
-      : node_(&node), slots_(&slots), intercept_(&intercept) {}
+  Backward(const Node& node, std::vector<Slot>& slots) : node_(&node), slots_(&slots) {}
   Slot& slot_of(int input) const;
   void finish();
 
   const Node* node_;
   std::vector<Slot>* slots_;
-  const Intercept* intercept_;
+  bool held_ = false;
   std::vector<int> asked_;
   // Gradients that wait until the rule is done, by input: the second one of an input that occurs
-  // twice in one node, since a rule may fill both in one pass; and all that are intercepted.
+  // twice in one node, since a rule may fill both in one pass; and all that are held.
   std::vector<std::pair<int, Tensor>> later_;
 };
 
 class Tape {
  public:
-  // Lets go of what recompute() computes up to this level (engine/recompute.hpp).
+  // Lets go of what recompute() computes up to this level.
   explicit Tape(int recompute_level = 0);
 
   // From now on values computed from `tensor` under a Recording of this tape are recorded.
@@ -160,7 +167,6 @@ class Tape {
     // Let go of each node's saved tensors as soon as its rule has run: a second backward over this
     // tape is then an error.
     bool release = false;
-    Intercept intercept = {};
   };
   Gradients backward(const Tensor& loss, const Options& options);
   Gradients backward(const Tensor& loss) { return backward(loss, Options()); }
@@ -176,46 +182,36 @@ class Tape {
   friend bool recording(std::initializer_list<Tensor> inputs);
   friend bool skip_result(std::initializer_list<Tensor> inputs);
   friend class Segment;
-  struct Recomputed {
-    std::size_t first, last;  // its nodes: [first, last)
-    std::function<void()> function;
-    // Of the inputs of its ops that are not tracked, added up: versions only grow.
-    std::uint64_t versions = 0;
-    bool emptied = false;  // its nodes have let go of what they saved
-  };
-  // The segment whose function runs again, and how far it is.
-  struct Again {
-    std::size_t next, last;
-    bool skipped = false;
-    std::uint64_t versions = 0;
-  };
+  friend class Segments;
   // A value that is tracked.
   struct Known {
     int slot = -1;
     bool made = false;          // by an op, and not watched as it was
     std::uint64_t version = 0;  // of its memory then
   };
+  using Slots = std::vector<Backward::Slot>;
   int slot_of(const Tensor& tensor) const;
-  void check_loss(const Tensor& loss) const;
-  std::vector<Backward::Slot> open_slots(const Options& options,
-                                         const std::vector<bool>& watched) const;
+  // While it records.
   int checked_slot(Op op, std::size_t input, const Tensor& tensor) const;
   bool sees(const Tensor& tensor) const;
-  void count_versions(const Node& node);
+  void append(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved);
+  void refill(const Node& second, std::span<const Tensor> outputs, std::span<const Tensor> saved);
+  // Of a backward pass: its beginning, each node, its end.
+  void check_loss(const Tensor& loss) const;
+  std::vector<const Tape*> hidden_from(const Tensor& cotangent) const;
   bool had_part_in(const Tape& other, const Tensor& cotangent) const;
-  void run_again(const Recomputed& segment);
-  void refill(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved);
+  Slots open_slots(const Options& options) const;
+  void place_destination(const Tensor& tensor, const Tensor& gradient, Slots& slots) const;
+  void walk(Slots& slots, bool release);
+  static void visit(const Node& node, Slots& slots);
+  Gradients collect(Slots& slots, std::span<const Tape* const> hidden) const;
 
-  int recompute_level_ = 0;
   std::vector<Node> nodes_;
   std::vector<Tensor> watched_;
   std::uint64_t number_;  // since the last clear(), by which memory knows the tape
   std::unordered_map<std::uint64_t, Known> slots_;
   bool released_ = false;
-  std::vector<Recomputed> segments_;  // in the order of their nodes, apart from each other
-  bool segment_open_ = false;
-  std::uint64_t segment_versions_ = 0;
-  std::optional<Again> again_;
+  Segments segments_;
 };
 
 // What records on this thread, innermost first.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "engine/tape.hpp"
+
 namespace posetape {
 namespace {
 
@@ -96,13 +98,15 @@ std::vector<std::string> nearest_names(std::string_view glob, std::span<const st
   return nearest;
 }
 
-Taps::Taps(std::vector<std::string> patterns, Options options)
-    : options_(options), outer_(std::exchange(current_, this)) {
+Taps::Taps(std::vector<std::string> patterns, Options options) : options_(options) {
   for (std::string& text : patterns) patterns_.push_back(parse(std::move(text)));
 }
 
-Taps::~Taps() {
-  current_ = outer_;
+Taps* Taps::current() {
+  Observer* observer = innermost();
+  while (observer != nullptr && dynamic_cast<Taps*>(observer) == nullptr)
+    observer = observer->outer();
+  return static_cast<Taps*>(observer);
 }
 
 Taps::Pattern Taps::parse(std::string text) {
@@ -147,32 +151,27 @@ void Taps::clear() {
   named_.clear();
 }
 
-std::size_t Taps::open(std::string_view name) {
-  const std::size_t outer = scope_.size();
-  scope_ += name;
-  scope_ += '.';
-  return outer;
+bool Taps::named(const Named& value) {
+  const auto [place, is_new] =
+      seen_at_.try_emplace(fmt::format("{}{}", scope(), value.name), seen_.size());
+  if (is_new) {
+    const DType dtype = value.tensor.defined() ? value.tensor.dtype() : DType::f64;
+    seen_.push_back({place->first, value.shape, dtype});
+  }
+  if (value.tensor.defined()) named_.emplace(value.tensor.id(), place->second);
+  capture(place->first, false, value.shape, [&] { return value.values(); });
+  return true;
 }
 
-std::size_t Taps::note(std::string_view name, const Shape& shape, DType dtype) {
-  std::string full = scope_;
-  full += name;
-  const auto [place, is_new] = seen_at_.try_emplace(full, seen_.size());
-  if (is_new) seen_.push_back({std::move(full), shape, dtype});
-  return place->second;
+void Taps::before_rule(const Node& node, Backward& backward) {
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    const Tensor& gradient = backward.cotangent(static_cast<int>(i));
+    if (gradient.defined()) see_gradient(node.outputs[i].id, gradient);
+  }
 }
 
-void Taps::see(std::string_view name, const Tensor& tensor) {
-  if (!tensor.defined()) return;
-  const std::size_t place = note(name, tensor.shape(), tensor.dtype());
-  named_.emplace(tensor.id(), place);
-  capture(seen_[place].name, false, tensor.shape(), [&] { return tensor.to_doubles(); });
-}
-
-void Taps::see(std::string_view name, const Shape& shape,
-               const std::function<std::vector<double>()>& values) {
-  const std::size_t place = note(name, shape, DType::f64);
-  capture(seen_[place].name, false, shape, values);
+void Taps::result(const Tensor& watched, const Tensor& gradient) {
+  see_gradient(watched.id(), gradient);
 }
 
 void Taps::see_gradient(std::uint64_t id, const Tensor& gradient) {
@@ -204,6 +203,12 @@ void Taps::put(std::string name, const Shape& shape, std::vector<double> values)
   const auto [place, is_new] = captured_at_.try_emplace(name, captured_.size());
   if (is_new) captured_.emplace_back();
   captured_[place->second] = {std::move(name), shape, std::move(values)};
+}
+
+void Scope::open(std::string_view name) {
+  outer_ = observer_->scope_.size();
+  observer_->scope_ += name;
+  observer_->scope_ += '.';
 }
 
 }  // namespace posetape

@@ -6,9 +6,8 @@
 //
 // The models name their tensors once, with tap() below, and know no more. While a Taps lives, what
 // passes a tap() in its thread is compared with its patterns and copied to the host where one
-// matches. Where none lives a tap() is one test of a pointer: no copy, no allocation, no text. What
-// is computed is the same to the bit either way, on both devices. (A Replay runs its function as it
-// is instead of a recorded graph while a Taps lives: the host cannot read in the middle of one.)
+// matches. Where no Observer lives a tap() is one test of a pointer: no copy, no allocation, no
+// text. What is computed is the same to the bit either way, on both devices.
 //
 // A name is made of parts with dots between them: the scopes that are open, then what tap() says.
 // `*` in a pattern stands for any text, dots included, and `?` for one character. A pattern may
@@ -30,11 +29,11 @@
 #include <utility>
 #include <vector>
 
-#include "engine/tensor.hpp"
+#include "engine/observer.hpp"
 
 namespace posetape {
 
-class Taps {
+class Taps : public Observer {
  public:
   struct Options {
     // Attention probabilities of every row of the batch, instead of their mean: see
@@ -42,12 +41,9 @@ class Taps {
     bool whole_attention = false;
   };
 
-  // On from here to the destructor, in this thread. Nests: the innermost counts.
+  // Nests: a name is heard by the innermost alone.
   explicit Taps(std::vector<std::string> patterns) : Taps(std::move(patterns), Options()) {}
   Taps(std::vector<std::string> patterns, Options options);
-  ~Taps();
-  Taps(const Taps&) = delete;
-  Taps& operator=(const Taps&) = delete;
 
   struct Captured {
     std::string name;
@@ -77,20 +73,14 @@ class Taps {
 
   const Options& options() const { return options_; }
 
-  // The one that is alive in this thread, or null.
-  static Taps* current() { return current_; }
+  // The innermost of this thread, or null.
+  static Taps* current();
 
-  // What tap(), Scope and Tape::backward call.
-  void see(std::string_view name, const Tensor& tensor);
-  void see(std::string_view name, const Shape& shape,
-           const std::function<std::vector<double>()>& values);
-  void see_gradient(std::uint64_t id, const Tensor& gradient);
-  // Opens a scope and returns what close() takes.
-  std::size_t open(std::string_view name);
-  void close(std::size_t outer) { scope_.resize(outer); }
+  bool named(const Named& value) override;
+  void before_rule(const Node& node, Backward& backward) override;
+  void result(const Tensor& watched, const Tensor& gradient) override;
 
  private:
-  friend class NoTaps;
   struct Pattern {
     std::string text;  // as it was given
     std::string glob;  // without the endings
@@ -99,18 +89,13 @@ class Taps {
     bool captured = false;
   };
   static Pattern parse(std::string text);
-  // The place in seen_ of a name in the scope.
-  std::size_t note(std::string_view name, const Shape& shape, DType dtype);
+  void see_gradient(std::uint64_t id, const Tensor& gradient);
   void capture(const std::string& name, bool gradient, const Shape& shape,
                const std::function<std::vector<double>()>& values);
   void put(std::string name, const Shape& shape, std::vector<double> values);
 
-  static inline constinit thread_local Taps* current_ = nullptr;
-
   std::vector<Pattern> patterns_;
   Options options_;
-  Taps* outer_;
-  std::string scope_;  // empty, or with a dot at its end
   std::vector<Seen> seen_;
   std::vector<Captured> captured_;
   std::unordered_map<std::string, std::size_t> seen_at_;
@@ -118,52 +103,46 @@ class Taps {
   std::unordered_multimap<std::uint64_t, std::size_t> named_;  // tensors, by id
 };
 
-// While it lives, nothing of this thread is looked at.
-class NoTaps {
- public:
-  NoTaps() : outer_(std::exchange(Taps::current_, nullptr)) {}
-  ~NoTaps() { Taps::current_ = outer_; }
-  NoTaps(const NoTaps&) = delete;
-  NoTaps& operator=(const NoTaps&) = delete;
-
- private:
-  Taps* outer_;
-};
-
 // Gives a tensor its name, where something looks; an undefined tensor has none. Returns it.
 inline const Tensor& tap(std::string_view name, const Tensor& tensor) {
-  if (Taps* taps = Taps::current()) taps->see(name, tensor);
+  if (Observer::innermost() != nullptr && tensor.defined()) {
+    Observer::tell({name, tensor, tensor.shape(), {}});
+  }
   return tensor;
 }
 
 // The same for a number, and for something that is only computed where it is looked at: `values`
 // returns its elements, row-major.
-inline void tap(std::string_view name, double number) {
-  if (Taps* taps = Taps::current()) taps->see(name, Shape(), [=] { return std::vector{number}; });
-}
 template <class F>
 void tap(std::string_view name, const Shape& shape, F&& values) {
-  if (Taps* taps = Taps::current()) taps->see(name, shape, std::forward<F>(values));
+  if (Observer::innermost() != nullptr) {
+    Observer::tell({name, {}, shape, std::forward<F>(values)});
+  }
+}
+inline void tap(std::string_view name, double number) {
+  tap(name, Shape(), [=] { return std::vector{number}; });
 }
 
 // A part of the names of what is tapped while it lives: "step" and 2 make "step.2.". It must end
-// before the Taps under which it began does.
+// before the observer under which it began does.
 class Scope {
  public:
-  explicit Scope(std::string_view name) : taps_(Taps::current()) {
-    if (taps_ != nullptr) outer_ = taps_->open(name);
+  explicit Scope(std::string_view name) : observer_(Observer::innermost()) {
+    if (observer_ != nullptr) open(name);
   }
-  Scope(std::string_view name, Index number) : taps_(Taps::current()) {
-    if (taps_ != nullptr) outer_ = taps_->open(fmt::format("{}.{}", name, number));
+  Scope(std::string_view name, Index number) : observer_(Observer::innermost()) {
+    if (observer_ != nullptr) open(fmt::format("{}.{}", name, number));
   }
   ~Scope() {
-    if (taps_ != nullptr) taps_->close(outer_);
+    if (observer_ != nullptr) observer_->scope_.resize(outer_);
   }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
  private:
-  Taps* taps_;
+  void open(std::string_view name);
+
+  Observer* observer_;
   std::size_t outer_ = 0;
 };
 

@@ -232,7 +232,7 @@ class Trials {
     for (std::size_t o = 0; o < outputs.size(); ++o) {
       Tape::Options options;
       options.cotangent = random_normal(outputs[o].shape(), options_.seed * 9000 + o);
-      options.intercept = options_.intercept;
+      const Interception on(options_.intercept);
       const Gradients g = tape.backward(outputs[o], options);
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         if (!checked_[i]) continue;

@@ -34,10 +34,7 @@ std::string broadcast_class(const Shape& operand, const Shape& result) {
 }  // namespace
 
 std::string signature(const Node& node) {
-  const Rule& r = rule(node.op);
-  std::string text = name(node.op);
-  if (r.mode != nullptr) text += "." + r.mode(node);
-  text += "(";
+  std::string text = form(node) + "(";
   for (const Value& v : node.inputs) {
     if (text.back() != '(') text += ", ";
     if (!v.given) {

@@ -6,6 +6,7 @@
 
 #include "engine/add_op.hpp"
 #include "engine/arena.hpp"
+#include "engine/interception.hpp"
 #include "engine/ops.hpp"
 #include "engine/profile.hpp"
 #include "engine/tape.hpp"
@@ -129,9 +130,9 @@ TEST_CASE("a rule may ask for its inputs in any order, and fill them when it lik
         int seen = 0;
         Tape::Options options;
         if (placed) options.destinations = places;
-        if (intercepted) {
-          options.intercept = [&](const Node&, int, const Tensor&, Into&) { ++seen; };
-        }
+        Intercept count;
+        if (intercepted) count = [&](const Node&, int, const Tensor&, Into&) { ++seen; };
+        const Interception on(count);
         const auto check = [&](const Tensor& loss, const Doubles& expected) {
           const Tensor got = tape.backward(loss, options).of(x);
           CHECK(got.to_doubles() == expected);
@@ -277,7 +278,7 @@ TEST_CASE("a destination of another shape or type is refused before anything is 
     const std::vector<std::pair<Tensor, Tensor>> places{{x, wrong}};
     Tape::Options options;
     options.destinations = places;
-    options.intercept = [](const Node&, int, const Tensor&, Into&) { FAIL("a rule has run"); };
+    const Interception on([](const Node&, int, const Tensor&, Into&) { FAIL("a rule has run"); });
     CHECK_THROWS_WITH_AS(tape.backward(loss, options), doctest::Contains("destination is"), Error);
   }
 }
@@ -345,12 +346,11 @@ TEST_CASE("who looks at gradients may keep them: each stays what it was") {
   }
   std::vector<Tensor> kept;
   std::vector<Doubles> seen;
-  Tape::Options options;
-  options.intercept = [&](const Node&, int, const Tensor& gradient, Into&) {
+  const Interception on([&](const Node&, int, const Tensor& gradient, Into&) {
     kept.push_back(gradient);
     seen.push_back(gradient.to_doubles());
-  };
-  CHECK(tape.backward(loss, options).of(x).to_doubles() == Doubles{7, 9});
+  });
+  CHECK(tape.backward(loss).of(x).to_doubles() == Doubles{7, 9});
   REQUIRE(kept.size() == 6);
   for (std::size_t i = 0; i < kept.size(); ++i) CHECK(kept[i].to_doubles() == seen[i]);
 }
@@ -468,12 +468,12 @@ TEST_CASE("a pass that releases lets go of what each node saved when its rule ha
   std::vector<Op> order;
   Tape::Options options;
   options.release = true;
-  options.intercept = [&](const Node& node, int, const Tensor&, Into&) {
+  const Interception on([&](const Node& node, int, const Tensor&, Into&) {
     order.push_back(node.op);
     for (const Node* later = &node + 1; later < &tape.nodes().back() + 1; ++later) {
       CHECK(later->saved.empty());
     }
-  };
+  });
   (void)tape.backward(loss, options);
   CHECK(order == std::vector<Op>{Op::sum, Op::mul, Op::mul, Op::mul, Op::mul, Op::exp});
 }

@@ -462,11 +462,11 @@ TEST_CASE("a pass that releases lets go of a segment's inputs when it has run") 
   bool seen = false;
   Tape::Options options;
   options.release = true;
-  options.intercept = [&](const Node& node, int, const Tensor&, Into&) {
+  const Interception on([&](const Node& node, int, const Tensor&, Into&) {
     if (node.op != Op::exp) return;
     seen = true;
     CHECK(held.sole_owner());
-  };
+  });
   (void)tape.backward(loss, options);
   CHECK(seen);
 }
