@@ -18,7 +18,7 @@ Tensor zeros_like(const Tensor& t) {
 Adam::Adam(const ParameterList& parameters, AdamOptions options)
     : m(zeros_like(parameters.masters())),
       v(zeros_like(parameters.masters())),
-      rates_(Tensor::zeros({3}, DType::f64, parameters.values().device())),
+      rates_(Tensor::zeros({4}, DType::f64, parameters.values().device())),
       masters_(parameters.masters()),
       values_(parameters.values()),
       gradients_(parameters.gradients()),
@@ -33,8 +33,8 @@ void Adam::step(double lr) {
 void Adam::prepare(double lr) {
   ++steps;
   const double t = static_cast<double>(steps);
-  const double rates[] = {lr, 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t)};
-  copy(Tensor::of<double>({3}, rates), rates_);
+  const double rates[] = {lr, 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t), 0};
+  copy(Tensor::of<double>({4}, rates), rates_);
 }
 
 void Adam::check_gradients() const {
@@ -44,9 +44,10 @@ void Adam::check_gradients() const {
       "the list that is optimised: options.destinations = parameters.destinations()");
 }
 
-void Adam::update() {
+void Adam::update(const Tensor& loss) {
   check_gradients();
   Observer::each([](Observer& o) { o.before_update(); });
+  if (loss.defined()) copy(loss, rates_.part({1}, 3));
   dispatch_real(gradients_, [&]<class T>(auto where) {
     using A = Accumulator<T>;
     launch(where,

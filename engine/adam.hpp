@@ -24,9 +24,10 @@ class Adam {
   // gradient of NaN makes the weights NaN: look at the loss before.
   void step(double lr);
   // What depends on the number of the step, and the update itself, whose work is the same each time
-  // and can be recorded (engine/replay.hpp).
+  // and can be recorded (engine/replay.hpp). Where a loss is given, one element, and it is not
+  // finite, weights and moments stay as they are.
   void prepare(double lr);
-  void update();
+  void update(const Tensor& loss = {});
 
   // The state that a checkpoint keeps: first and second moments, and the steps taken.
   Tensor m;

@@ -7,8 +7,8 @@
 //
 // Observers of a thread lie on one stack: each sees what happens in its thread while it lives, the
 // innermost first. Where none lives, looking costs one test of a pointer. What is computed is the
-// same to the bit, unless an observer writes to what it is shown. Profile, Taps and Interception
-// are observers.
+// same to the bit, unless an observer writes to what it is shown. Profile, Taps, Interception and
+// FiniteWatch are observers.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,9 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/finite_watch.hpp"
+#include "engine/module.hpp"
+
 namespace posetape {
 namespace {
 
@@ -18,46 +21,43 @@ double seconds_since(Clock::time_point start) {
 Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
     : parameters_(&parameters),
       options_(options),
-      adam_(parameters, {.weight_decay = options.weight_decay}),
-      tape_(options.recompute) {}
+      adam_(parameters, {.weight_decay = options.weight_decay}) {}
 
 double Trainer::lr() const {
   return options_.lr * std::pow(options_.decay, state_.epoch);
 }
 
-Tensor Trainer::loss_and_update(const Hooks& hooks, std::span<const Tensor> inputs, int variant) {
-  tape_.clear();
-  parameters_->watch(tape_);
-  Tensor loss;
-  {
-    Recording on(tape_);
-    loss = hooks.loss(inputs, variant);
-  }
-  // Before anything moves. On a GPU a step is one graph, which the host can't look into: there the
-  // weights have moved when train_step() looks, but nobody is given them.
-  if (parameters_->device() == Device::cpu && !std::isfinite(loss.item())) {
-    --adam_.steps;  // prepared, and not taken
-    diverged(loss.item());
-  }
-  Tape::Options backward;
-  backward.destinations = parameters_->destinations();
-  backward.release = true;
-  tape_.backward(loss, backward);
-  adam_.update();
-  return loss;
-}
-
 double Trainer::train_step(const Hooks& hooks, Replay& replay) {
   const Batch batch = hooks.batch(state_.epoch, state_.step);
   adam_.prepare(lr());
-  const double value = replay(batch.inputs, batch.variant).item();
-  if (!std::isfinite(value)) diverged(value);
-  return value;
+  const double loss = options_.check_finite ? watched_step(hooks, batch)
+                                            : replay(batch.inputs, batch.variant).item();
+  if (std::isfinite(loss)) return loss;
+  if (!options_.check_finite) watched_step(hooks, batch);  // nothing has moved: it says why
+  diverged(loss, "");
 }
 
-void Trainer::diverged(double loss) const {
-  fail("training diverged: loss is {} at epoch {}, step {}; lower the learning rate (now {:g})",
-       loss, state_.epoch + 1, state_.step + 1, lr());
+// On a GPU op by op, instead of one graph.
+double Trainer::watched_step(const Hooks& hooks, const Batch& batch) {
+  const FiniteWatch watch(*parameters_);
+  std::vector<Tensor> inputs;
+  for (const Tensor& x : batch.inputs) inputs.push_back(x.to(parameters_->device()));
+  const auto checked = [&](const Tensor& loss) {
+    if (!watch.found().empty()) diverged(loss.item(), ": " + watch.found());
+    return loss;
+  };
+  const Tensor loss = checked(gradients(
+      *parameters_, [&] { return checked(hooks.loss(inputs, batch.variant)); },
+      options_.recompute));
+  adam_.update(loss);
+  return loss.item();
+}
+
+void Trainer::diverged(double loss, const std::string& found) {
+  --adam_.steps;                      // prepared, and not taken
+  fill(parameters_->gradients(), 0);  // of no use to anybody
+  fail("training diverged: loss is {} at epoch {}, step {}{}; lower the learning rate (now {:g})",
+       loss, state_.epoch + 1, state_.step + 1, found, lr());
 }
 
 // Throws where a checkpoint of now would be of no use.
@@ -76,7 +76,10 @@ void Trainer::check_weights() const {
 
 TrainOutcome Trainer::run(const Hooks& hooks) {
   Replay replay(parameters_->device(), [&](std::span<const Tensor> inputs, int variant) {
-    return loss_and_update(hooks, inputs, variant);
+    const Tensor loss = gradients(
+        *parameters_, [&] { return hooks.loss(inputs, variant); }, options_.recompute);
+    adam_.update(loss);
+    return loss;
   });
   while (state_.epoch < options_.epochs) {
     if (options_.patience > 0 && state_.best_epoch >= 0 &&
@@ -94,7 +97,6 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
         return TrainOutcome::interrupted;
       }
     }
-    tape_.clear();
     check_weights();
     EpochResult result;
     result.epoch = state_.epoch;

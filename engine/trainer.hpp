@@ -24,6 +24,9 @@ struct TrainOptions {
   int patience = 0;
   double weight_decay = 0;  // of Adam, decoupled
   int recompute = 0;        // level of the tape (engine/recompute.hpp)
+  // Look at every result and gradient of every step (engine/finite_watch.hpp): slow, and on a GPU
+  // op by op. It finds a gradient that is not finite where the loss is, before the weights move.
+  bool check_finite = false;
 };
 
 // Where a run is. `step` counts inside the epoch.
@@ -74,8 +77,9 @@ class Trainer {
   Trainer(const ParameterList& parameters, TrainOptions options);
 
   // Runs until the last epoch, until patience is used up, or until stop() says so. Throws where a
-  // loss, a weight, a moment of Adam's or a validation is not finite, naming the epoch; on the CPU
-  // a loss is tested before the weights move.
+  // loss, a weight, a moment of Adam's or a validation is not finite, naming the epoch. Of a loss
+  // it says which op gave the first such value, for which the step runs again under a FiniteWatch;
+  // the weights and moments are those before it, to the bit.
   TrainOutcome run(const Hooks& hooks);
 
   const ParameterList& parameters() const { return *parameters_; }
@@ -88,15 +92,14 @@ class Trainer {
 
  private:
   double train_step(const Hooks& hooks, Replay& replay);
-  [[noreturn]] void diverged(double loss) const;
+  double watched_step(const Hooks& hooks, const Batch& batch);
+  [[noreturn]] void diverged(double loss, const std::string& found);
   void check_weights() const;
-  Tensor loss_and_update(const Hooks& hooks, std::span<const Tensor> inputs, int variant);
 
   const ParameterList* parameters_;
   TrainOptions options_;
   Adam adam_;
   TrainState state_;
-  Tape tape_;
 };
 
 }  // namespace posetape

@@ -147,6 +147,10 @@ void TrainFlags::add_to(CLI::App& command) {
              {.stream = false});
   command.add_flag("--gradient-norms", gradient_norms,
                    "Log the norm of the gradient of each block, the mean of an epoch's steps");
+  command.add_flag(
+      "--check-finite", check_finite,
+      "Look at every result and gradient of every step, and name the first that is not "
+      "finite (slow)");
   command.add_flag("--plot", plot, "Draw the loss and the validation error when it is done");
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
@@ -161,7 +165,7 @@ void add_recompute(CLI::App& command, int& level) {
 }
 
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
-  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay, recompute};
+  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay, recompute, check_finite};
 }
 
 std::string TrainFlags::last_path() const {

@@ -46,6 +46,7 @@ struct TrainFlags {
   std::string log_format = "text";
   std::string log;
   bool gradient_norms = false;
+  bool check_finite = false;
   bool plot = false;
   int recompute = 0;
 

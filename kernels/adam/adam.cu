@@ -7,6 +7,7 @@ namespace posetape {
 template <class T>
 static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<T> a) {
   using A = Accumulator<T>;
+  if (!(a.rates[3] - a.rates[3] == 0)) return;  // not finite
   // In f64, once a block.
   POSETAPE_SHARED(A, shared, 3);
   if (threadIdx.x == 0) {

@@ -17,7 +17,9 @@ struct AdamUpdate {
   const T* g;
   Accumulator<T>* m;
   Accumulator<T>* v;
-  const double* rates;  // lr, 1 - beta1^t, 1 - beta2^t: what changes from step to step
+  // What changes from step to step: lr, 1 - beta1^t, 1 - beta2^t, and the loss: where it is not
+  // finite, nothing is written.
+  const double* rates;
   Index size;
   double beta1;
   double beta2;

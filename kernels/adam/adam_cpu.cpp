@@ -7,6 +7,7 @@ namespace posetape {
 template <class T>
 static void run(const AdamUpdate<T>& a) {
   using A = Accumulator<T>;
+  if (!(a.rates[3] - a.rates[3] == 0)) return;  // not finite
   const auto beta1 = static_cast<A>(a.beta1);
   const auto beta2 = static_cast<A>(a.beta2);
   const auto rest1 = static_cast<A>(1 - a.beta1);

@@ -628,7 +628,7 @@ class Resume(unittest.TestCase):
 
     # What may change, and for the rest another value than the one that a run was started with.
     FREE = set("""help output epochs patience threads device drop-invalid quiet log-format log
-                  gradient-norms plot resume recompute""".split())
+                  gradient-norms check-finite plot resume recompute""".split())
     COMMON = {"seed": [2], "frames": [27], "batch": [4], "lr": [0.002], "decay": [0.9],
               "weight-decay": [0.5], "precision": ["bf16"], "validation-subjects": ["P1"],
               "width": [32], "depth": [2]}
@@ -1023,6 +1023,10 @@ class Damaged(unittest.TestCase):
             self.assertIn("training diverged", line)
             self.assertIn("lower the learning rate (now 1e+30)", line)
             self.assertEqual(left_over(name), ["log.jsonl"])
+            line = refused("train", kind, WORK / data, "-o", WORK / f"{name}.safetensors", *options,
+                           "--lr", 1e30, "--epochs", 2, "--quiet", "--check-finite")
+            self.assertRegex(line, r"step \d+: \w+.*, (forward|backward): .*put \d+: .* "
+                                   r"is (nan|-?inf) at \[[\d, ]+\]")
 
     def test_flipped_bits(self):
         for command, checkpoint, data in (self.LIFT, self.REFINE):
