@@ -155,14 +155,6 @@ Mutant run_mutant(Op op, int input, Mutation mutation, const std::vector<Case>& 
 
 }  // namespace
 
-const char* name(Mutation mutation) {
-  constexpr std::array<const char*, kMutations> kNames{
-      "flip sign",     "double factor", "zero",         "drop term",
-      "wrong axis",    "ignore Add",    "shift rows",   "reverse columns",
-      "lose the tail", "one element",   "slightly off", "rounded to f32"};
-  return kNames[static_cast<std::size_t>(mutation)];
-}
-
 bool mutate(Mutation mutation, const Tensor& gradient, Into& into) {
   if (gradient.size() == 0) return false;
   if (mutation == Mutation::ignore_add) {
@@ -183,8 +175,8 @@ std::vector<Mutant> run_mutants(const SuiteOptions& options,
     std::erase_if(small, [](const Case& c) { return input_size(c) > kSmall || fails_anyway(c); });
     const int inputs = inputs_of(op, small);
     for (int input = 0; input < inputs; ++input) {
-      for (int m = 0; m < kMutations; ++m) {
-        const Mutant mutant = run_mutant(op, input, static_cast<Mutation>(m), small);
+      for (const Choice<Mutation>& mutation : kChoices<Mutation>.list) {
+        const Mutant mutant = run_mutant(op, input, mutation.value, small);
         if (!mutant.exists) continue;
         if (on_mutant) on_mutant(mutant);
         mutants.push_back(mutant);

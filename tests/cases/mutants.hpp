@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/choices.hpp"
 #include "engine/tape.hpp"
 #include "tests/cases/suite.hpp"
 
@@ -25,9 +26,21 @@ enum class Mutation {
   slightly_off,     // 1 + 1e-7 times
   rounded_to_f32,
 };
-inline constexpr int kMutations = 12;
-
-const char* name(Mutation mutation);
+constexpr auto choices(Mutation) {
+  using enum Mutation;
+  return make_choices<Mutation>("mutation", {{flip_sign, "flip sign"},
+                                             {double_factor, "double factor"},
+                                             {zero, "zero"},
+                                             {drop_term, "drop term"},
+                                             {wrong_axis, "wrong axis"},
+                                             {ignore_add, "ignore Add"},
+                                             {shift_row, "shift rows"},
+                                             {reverse_columns, "reverse columns"},
+                                             {lose_tail, "lose the tail"},
+                                             {one_element, "one element"},
+                                             {slightly_off, "slightly off"},
+                                             {rounded_to_f32, "rounded to f32"}});
+}
 
 // Applies it to a gradient in place. Returns false where that changes nothing.
 bool mutate(Mutation mutation, const Tensor& gradient, Into& into);
