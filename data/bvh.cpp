@@ -397,7 +397,7 @@ Motion bvh_motion(const Bvh& bvh, const BvhOptions& options) {
     joint_positions(bvh, f, points);
     for (std::size_t j = 0; j < kJoints; ++j) {
       const Vec3 p = points[static_cast<std::size_t>(joints[j])] * options.metres_per_unit;
-      motion.frames[f][j] = options.z_up ? p : y_up_to_z_up(p);
+      motion.frames[f][j] = options.up == UpAxis::z ? p : y_up_to_z_up(p);
     }
     if (options.hip == HipRoot::midpoint) {
       Pose3& pose = motion.frames[f];

@@ -65,9 +65,14 @@ void joint_positions(const Bvh& bvh, std::size_t frame, std::vector<Vec3>& point
 // joint which was not found.
 std::array<int, kJoints> bvh_joints(const Bvh& bvh);
 
+enum class UpAxis { y, z };
+constexpr auto choices(UpAxis) {
+  return make_choices<UpAxis>("up", {{UpAxis::y, "y"}, {UpAxis::z, "z"}});
+}
+
 struct BvhOptions {
   double metres_per_unit = 0.01;
-  bool z_up = false;  // else y up, as nearly all are
+  UpAxis up = UpAxis::y;  // as nearly all have
   HipRoot hip = HipRoot::root;
 };
 

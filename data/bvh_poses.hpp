@@ -12,6 +12,11 @@ enum class BvhBones {
   mean,   // every bone has its mean length over the clip: rotations alone, as retargeting wants
   exact,  // each frame its own lengths, as position channels of the joints: positions are kept
 };
+constexpr auto choices(BvhBones) {
+  return make_choices<BvhBones>("bones",
+                                {{BvhBones::mean, "mean", "their mean length over the clip"},
+                                 {BvhBones::exact, "exact", "as in each frame"}});
+}
 
 // The joints have the names of skeleton.hpp. Units are centimetres, y is up.
 //

@@ -186,7 +186,7 @@ void check(const Dataset& dataset, std::span<const int> sequences,
     fail(
         "protocol {} counts the frames of each window, whose length the file doesn't say; give it "
         "with --frames",
-        protocol.name);
+        name(protocol.name));
   }
   const Sequence& first = dataset.sequences.at(static_cast<std::size_t>(sequences[0]));
   for (const int index : sequences) {

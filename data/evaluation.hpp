@@ -91,8 +91,8 @@ std::string action_class(const Sequence& sequence);
 // threads. Throws Error if there is no sequence, one lacks the estimate or the truth, their frame
 // rates differ (velocities are per frame), or T is needed and not given.
 Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
-                    std::optional<PoseArray> Sequence::*estimate,
-                    const Protocol& protocol = protocol_named("sequence"), int frames = 0);
+                    std::optional<PoseArray> Sequence::*estimate, const Protocol& protocol = {},
+                    int frames = 0);
 
 // A figure with its central 95 % interval; NaN where there is no interval.
 struct Interval {

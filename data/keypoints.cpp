@@ -28,56 +28,36 @@ constexpr Source mean(int a, int b, int c, int d) {
 }
 
 struct Layout {
-  std::string_view name;
   int joints;
   std::array<Source, kJoints> sources;
 };
 
-constexpr std::array<Layout, 5> kLayouts{
-    {{"h36m",
-      17,
+// By KeypointLayout.
+constexpr std::array<Layout, kChoices<KeypointLayout>.list.size()> kLayouts{
+    {{17,  // h36m
       {one(0), one(1), one(2), one(3), one(4), one(5), one(6), one(7), one(8), one(9), one(10),
        one(11), one(12), one(13), one(14), one(15), one(16)}},
-     {"coco",
-      17,
+     {17,  // coco
       {mean(11, 12), one(12), one(14), one(16), one(11), one(13), one(15), mean(5, 6, 11, 12),
        mean(5, 6), one(0), mean(1, 2), one(5), one(7), one(9), one(6), one(8), one(10)}},
-     {"halpe",
-      26,
+     {26,  // halpe
       {one(19), one(12), one(14), one(16), one(11), one(13), one(15), mean(18, 19), one(18), one(0),
        one(17), one(5), one(7), one(9), one(6), one(8), one(10)}},
-     {"openpose",
-      25,
+     {25,  // openpose
       {one(8), one(9), one(10), one(11), one(12), one(13), one(14), mean(1, 8), one(1), one(0),
        mean(15, 16), one(5), one(6), one(7), one(2), one(3), one(4)}},
-     {"mpi-inf-3dhp",
-      17,
+     {17,  // mpi_inf_3dhp
       {one(14), one(8), one(9), one(10), one(11), one(12), one(13), one(15), one(1), one(16),
        one(0), one(5), one(6), one(7), one(2), one(3), one(4)}}}};
 
-const Layout& layout_of(std::string_view name) {
-  const auto found = std::ranges::find(kLayouts, name, &Layout::name);
-  if (found == kLayouts.end()) {
-    fail("no layout of keypoints is named '{}': known are {}", name,
-         fmt::join(keypoint_layouts(), ", "));
-  }
-  return *found;
-}
-
 }  // namespace
 
-std::vector<std::string> keypoint_layouts() {
-  std::vector<std::string> names;
-  for (const Layout& layout : kLayouts) names.emplace_back(layout.name);
-  return names;
-}
-
-PoseArray from_layout(std::string_view name, std::span<const float> values, int joints,
+PoseArray from_layout(KeypointLayout which, std::span<const float> values, int joints,
                       const std::string& where, std::int64_t& missing) {
-  const Layout& layout = layout_of(name);
+  const Layout& layout = kLayouts[static_cast<std::size_t>(which)];
   if (joints != layout.joints || values.empty() || values.size() % (std::size_t(joints) * 2) != 0) {
     fail("{}: the layout '{}' has {} joints, found {}; give the detector's with --layout", where,
-         name, layout.joints, joints);
+         name(which), layout.joints, joints);
   }
   const std::size_t frames = values.size() / (std::size_t(joints) * 2);
   PoseArray poses{2, std::vector<float>(frames * kJoints * 2)};
@@ -114,8 +94,11 @@ PoseArray from_layout(std::string_view name, std::span<const float> values, int 
 Dataset prepare_keypoints(const std::string& path, const KeypointsOptions& options,
                           std::vector<std::string>& notes) {
   const Keypoints keypoints = read_keypoints_2d(path);
-  const std::string layout = options.layout.empty() ? keypoints.layout : options.layout;
-  if (layout.empty()) fail("{}: does not say its layout; give it with --layout", path);
+  if (!options.layout && keypoints.layout.empty()) {
+    fail("{}: does not say its layout; give it with --layout", path);
+  }
+  const KeypointLayout layout =
+      options.layout ? *options.layout : parse<KeypointLayout>(keypoints.layout);
   Dataset dataset;
   nlohmann::ordered_json interpolated = nlohmann::ordered_json::object();
   for (const KeypointsClip& clip : keypoints.clips) {
@@ -146,7 +129,7 @@ Dataset prepare_keypoints(const std::string& path, const KeypointsOptions& optio
   dataset.metadata =
       nlohmann::ordered_json{{"source", "keypoints"},
                              {"file", std::filesystem::path(path).filename().string()},
-                             {"layout", layout},
+                             {"layout", name(layout)},
                              {"fps", options.fps},
                              {"interpolated_joints", interpolated},
                              {"units", {{"pose_2d", "pixels"}}}}

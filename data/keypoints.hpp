@@ -3,18 +3,27 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "engine/choices.hpp"
 
 namespace posetape::data {
 
-// The orders of joints that are known: "h36m" (17), "coco" (17), "halpe" (26), "openpose" (BODY_25)
-// and "mpi-inf-3dhp" (the 17 of P-STMO's files).
-std::vector<std::string> keypoint_layouts();
+// The orders of joints that are known.
+enum class KeypointLayout { h36m, coco, halpe, openpose, mpi_inf_3dhp };
+constexpr auto choices(KeypointLayout) {
+  using enum KeypointLayout;
+  return make_choices<KeypointLayout>("layout",
+                                      {{h36m, "h36m", "17"},
+                                       {coco, "coco", "17"},
+                                       {halpe, "halpe", "26"},
+                                       {openpose, "openpose", "BODY_25"},
+                                       {mpi_inf_3dhp, "mpi-inf-3dhp", "the 17 of P-STMO's files"}});
+}
 
 // Poses [F][joints][2] of a layout in ours, [F][17][2]. A joint that the layout lacks is the mean
 // of its neighbours: the hip that of both hip joints, the thorax that of the shoulders, the spine
@@ -22,11 +31,11 @@ std::vector<std::string> keypoint_layouts();
 // (0, 0), as detectors write it; a joint that needs it is interpolated over time, from the frames
 // before and after it, and `missing` counts it. `where` starts the message of an Error: another
 // number of joints, a joint that no frame has.
-PoseArray from_layout(std::string_view layout, std::span<const float> values, int joints,
+PoseArray from_layout(KeypointLayout layout, std::span<const float> values, int joints,
                       const std::string& where, std::int64_t& missing);
 
 struct KeypointsOptions {
-  std::string layout;  // where the file does not say it; empty: it must
+  std::optional<KeypointLayout> layout;  // where the file does not say it; none: it must
   double fps = 50;
   std::array<std::int32_t, 2> image_size{0, 0};  // likewise; 0: it must
 };

@@ -8,6 +8,7 @@
 
 #include "data/camera.hpp"
 #include "data/dataset.hpp"
+#include "engine/choices.hpp"
 
 namespace posetape::data {
 
@@ -17,6 +18,10 @@ using Pose3 = std::array<Vec3, kJoints>;
 // between the hip joints), so that all bones keep their lengths, or at the midpoint of the two hip
 // joints, as in Human3.6M.
 enum class HipRoot { root, midpoint };
+constexpr auto choices(HipRoot) {
+  return make_choices<HipRoot>("hip", {{HipRoot::root, "root", "the skeleton's"},
+                                       {HipRoot::midpoint, "midpoint", "of both hips"}});
+}
 
 // One person's movement: [F] poses of 17 joints in metres, world z up, floor near z = 0.
 struct Motion {

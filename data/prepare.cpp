@@ -72,7 +72,7 @@ nlohmann::ordered_json metadata(std::string_view source, const PrepareOptions& o
           {"fps", options.fps},
           {"cameras", options.cameras},
           {"rig", std::string("Human3.6M ") + std::string(kRig)},
-          {"detector", options.detector == Detector::simulated ? "simulated" : "gt"},
+          {"detector", name(options.detector)},
           {"seed", options.seed},
           {"subjects", subjects},
           {"test_subjects", tests},
@@ -138,7 +138,7 @@ Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, Hi
       options);
   dataset.test_subjects = tests;
   auto meta = metadata("cmu", options, subjects, tests);
-  meta["hip"] = hip == HipRoot::root ? "root" : "midpoint";
+  meta["hip"] = name(hip);
   meta["source_fps"] = kAmcFps;
   meta["acknowledgement"] =
       "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created "
@@ -181,9 +181,9 @@ Dataset prepare_bvh(const fs::path& directory, const PrepareOptions& options,
       options);
   dataset.test_subjects = tests;
   auto meta = metadata("bvh", options, subjects, tests);
-  meta["hip"] = bvh.hip == HipRoot::root ? "root" : "midpoint";
+  meta["hip"] = name(bvh.hip);
   meta["metres_per_unit"] = bvh.metres_per_unit;
-  meta["up"] = bvh.z_up ? "z" : "y";
+  meta["up"] = name(bvh.up);
   dataset.metadata = meta.dump();
   return dataset;
 }

@@ -17,6 +17,11 @@
 namespace posetape::data {
 
 enum class Detector { simulated, gt };
+constexpr auto choices(Detector) {
+  return make_choices<Detector>(
+      "detector",
+      {{Detector::simulated, "simulated", "a detector's errors"}, {Detector::gt, "gt", "exact"}});
+}
 
 struct PrepareOptions {
   double fps = 50;                       // no resampling where it equals the source's rate

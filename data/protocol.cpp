@@ -12,15 +12,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<Protocol, 4> kProtocols{{
-    {.name = "sequence"},
-    {.name = "mixste-seq2seq",
+// By ProtocolName.
+constexpr std::array<Protocol, kChoices<ProtocolName>.list.size()> kProtocols{{
+    {.name = ProtocolName::sequence},
+    {.name = ProtocolName::mixste_seq2seq,
      .flip_average = true,
      .root = RootRule::as_estimated,
      .counting = Counting::each_window,
      .velocity = VelocityRule::by_frame},
-    {.name = "stcformer-centre", .windows = WindowRule::centre_frame, .flip_average = true},
-    {.name = "vp3d",
+    {.name = ProtocolName::stcformer_centre,
+     .windows = WindowRule::centre_frame,
+     .flip_average = true},
+    {.name = ProtocolName::vp3d,
      .windows = WindowRule::centre_frame,
      .flip_average = true,
      .root = RootRule::as_estimated,
@@ -51,11 +54,8 @@ Json metadata_object(const std::string& text) {
 
 }  // namespace
 
-Protocol protocol_named(std::string_view name) {
-  for (const Protocol& protocol : kProtocols) {
-    if (protocol.name == name) return protocol;
-  }
-  fail("unknown protocol '{}'; choose one of {}", name, kProtocolNames);
+Protocol protocol_of(ProtocolName name) {
+  return kProtocols[static_cast<std::size_t>(name)];
 }
 
 bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut) {
@@ -63,7 +63,7 @@ bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut) {
 }
 
 Json making(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
-  return {{"protocol", protocol.name},
+  return {{"protocol", name(protocol.name)},
           {"window_frames", cut.frames},
           {"windows", windows_text(cut)},
           {"padding", cut.rule == WindowRule::centre_frame
@@ -74,7 +74,7 @@ Json making(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
 }
 
 Json scoring(const Protocol& protocol, int frames) {
-  return {{"protocol", protocol.name},
+  return {{"protocol", name(protocol.name)},
           {"frames", protocol.counting == Counting::once
                          ? "each once"
                          : fmt::format("each window of {} whole, its padding too", frames)},

@@ -6,10 +6,10 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
 
 #include "data/dataset.hpp"
 #include "data/windows.hpp"
+#include "engine/choices.hpp"
 
 namespace posetape::data {
 
@@ -30,8 +30,18 @@ enum class VelocityRule {
   by_frame,  // a clip's mean weighs with its frames, one more than it has pairs
 };
 
+enum class ProtocolName { sequence, mixste_seq2seq, stcformer_centre, vp3d };
+constexpr auto choices(ProtocolName) {
+  using enum ProtocolName;
+  return make_choices<ProtocolName>(
+      "protocol", {{sequence, "sequence", "every frame once"},
+                   {mixste_seq2seq, "mixste-seq2seq", "disjoint windows, each counted whole"},
+                   {stcformer_centre, "stcformer-centre", "a window around each frame"},
+                   {vp3d, "vp3d", "the same, the root as it is estimated"}});
+}
+
 struct Protocol {
-  std::string_view name;
+  ProtocolName name = ProtocolName::sequence;
   WindowRule windows = WindowRule::every_stride;
   bool flip_average = false;  // the estimates for a pose and its mirror image are averaged
   RootRule root = RootRule::zero;
@@ -41,15 +51,13 @@ struct Protocol {
   // figure the unweighted mean over the actions; velocities never cross from one clip to another.
 };
 
-// The protocols by name. Throws Error, with the names, for any other:
+// The protocols:
 //   sequence          this project's own: every frame once
 //   mixste-seq2seq    MixSTE (and D3DP): disjoint windows, the last one counted as a whole; its
 //                     velocities run over the windows end to end, also across that last joint
 //   stcformer-centre  STCFormer: the middle frame of a window around each frame
 //   vp3d              VideoPose3D: the same by convolution
-Protocol protocol_named(std::string_view name);
-inline constexpr std::string_view kProtocolNames =
-    "sequence, mixste-seq2seq, stcformer-centre, vp3d";
+Protocol protocol_of(ProtocolName name);
 
 // Whether the last window of each sequence is kept whole beside the estimate
 // (Sequence::noisy_3d_last_window): the protocol counts it, and an estimate has one pose a frame,

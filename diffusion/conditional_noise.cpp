@@ -289,17 +289,6 @@ std::vector<double> MomentAccumulator::covariance() const {
   return covariance;
 }
 
-const char* name(NoiseKind kind) {
-  return kind == NoiseKind::ar1 ? "ar1" : "independent";
-}
-
-NoiseKind parse_noise(std::string_view text) {
-  for (const NoiseKind kind : {NoiseKind::independent, NoiseKind::ar1}) {
-    if (text == name(kind)) return kind;
-  }
-  fail("unknown noise '{}'; choose independent or ar1", text);
-}
-
 ConditionalNoise ConditionalNoise::fit(Index a_width, Index b_width, Index sequences,
                                        const NoiseSource& source, const NoiseFitOptions& options) {
   if (a_width < 1 || b_width < 1) fail("noise fit: widths {} and {}", a_width, b_width);

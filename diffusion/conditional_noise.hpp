@@ -11,9 +11,9 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "engine/choices.hpp"
 #include "engine/safetensors.hpp"
 #include "engine/tensor.hpp"
 
@@ -51,10 +51,11 @@ enum class NoiseKind {
   independent,  // the paper
   ar1,          // n_i = rho n_{i-1} + sqrt(1 - rho^2) w_i: smooth in time, as real errors are
 };
-
-// "independent", "ar1". parse_noise throws Error on any other text.
-const char* name(NoiseKind kind);
-NoiseKind parse_noise(std::string_view text);
+constexpr auto choices(NoiseKind) {
+  using enum NoiseKind;
+  return make_choices<NoiseKind>("noise", {{independent, "independent", "of each frame"},
+                                           {ar1, "ar1", "correlated, as real errors are"}});
+}
 
 // Consecutive frames of one training sequence: a [F, width of a] and b [F, width of b], row-major.
 struct NoiseSequence {

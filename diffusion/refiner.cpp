@@ -1,8 +1,8 @@
 #include "diffusion/refiner.hpp"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "engine/choices_json.hpp"
 #include "engine/ops.hpp"
 #include "engine/rng.hpp"
 #include "engine/taps.hpp"
@@ -13,64 +13,23 @@ namespace {
 constexpr Index kJoints = 17;
 constexpr Index kErrorWidth = 3 * kJoints;
 
-// The text of each value, null where E has no such value. Without a default, so that the compiler
-// names a value that has been forgotten.
-const char* text_of(ErrorSource value) {
-  switch (value) {
-    case ErrorSource::conditional:
-      return "conditional";
-    case ErrorSource::real:
-      return "real";
-    case ErrorSource::mixed:
-      return "mixed";
-  }
-  return nullptr;
-}
-const char* text_of(Objective value) {
-  switch (value) {
-    case Objective::diffusion:
-      return "diffusion";
-    case Objective::regression:
-      return "regression";
-  }
-  return nullptr;
-}
-const char* text_of(States value) {
-  switch (value) {
-    case States::forward:
-      return "forward";
-    case States::rollout:
-      return "rollout";
-  }
-  return nullptr;
-}
-const char* text_of(Normalization value) {
-  switch (value) {
-    case Normalization::mean_abs:
-      return "mean-abs";
-    case Normalization::per_coordinate:
-      return "per-coordinate";
-  }
-  return nullptr;
-}
-const char* text_of(LossKind value) {
-  switch (value) {
-    case LossKind::l2:
-      return "l2";
-    case LossKind::mse:
-      return "mse";
-  }
-  return nullptr;
-}
-
-template <class E>
-E parse_as(const char* what, std::string_view text) {
-  std::string choices;
-  for (int i = 0; const char* known = text_of(static_cast<E>(i)); ++i) {
-    if (text == known) return static_cast<E>(i);
-    choices += (choices.empty() ? "" : ", ") + std::string(known);
-  }
-  fail("{} \"{}\" is unknown; choose one of: {}", what, text, choices);
+// Calls f(key, value) for each member, in the order of the JSON.
+template <class Config, class F>
+void each_field(Config& c, const F& f) {
+  f("width", c.network.width);
+  f("depth", c.network.depth);
+  f("heads", c.network.heads);
+  f("mlp_ratio", c.network.mlp_ratio);
+  f("frames", c.frames);
+  f("steps", c.steps);
+  f("schedule", c.schedule);
+  f("noise", c.noise);
+  f("error_source", c.source);
+  f("objective", c.objective);
+  f("states", c.states);
+  f("rollout_steps", c.rollout_steps);
+  f("normalization", c.normalization);
+  f("loss", c.loss);
 }
 
 Tensor per_joint(const std::vector<double>& values, DType dtype, Device device) {
@@ -122,76 +81,19 @@ void check_scale(const ErrorScale& scale) {
 
 }  // namespace
 
-const char* name(ErrorSource value) {
-  return text_of(value);
-}
-const char* name(Objective value) {
-  return text_of(value);
-}
-const char* name(States value) {
-  return text_of(value);
-}
-const char* name(Normalization value) {
-  return text_of(value);
-}
-const char* name(LossKind value) {
-  return text_of(value);
-}
-ErrorSource parse_error_source(std::string_view text) {
-  return parse_as<ErrorSource>("error source", text);
-}
-Objective parse_objective(std::string_view text) {
-  return parse_as<Objective>("objective", text);
-}
-States parse_states(std::string_view text) {
-  return parse_as<States>("states", text);
-}
-Normalization parse_normalization(std::string_view text) {
-  return parse_as<Normalization>("normalization", text);
-}
-LossKind parse_loss(std::string_view text) {
-  return parse_as<LossKind>("loss", text);
+std::string to_json(const RefinerConfig& config) {
+  nlohmann::ordered_json json;
+  each_field(config, [&](const char* key, const auto& value) { json[key] = value; });
+  return json.dump();
 }
 
-std::string to_json(const RefinerConfig& c) {
-  return nlohmann::ordered_json{{"width", c.network.width},
-                                {"depth", c.network.depth},
-                                {"heads", c.network.heads},
-                                {"mlp_ratio", c.network.mlp_ratio},
-                                {"frames", c.frames},
-                                {"steps", c.steps},
-                                {"schedule", name(c.schedule)},
-                                {"noise", name(c.noise)},
-                                {"error_source", name(c.source)},
-                                {"objective", name(c.objective)},
-                                {"states", name(c.states)},
-                                {"rollout_steps", c.rollout_steps},
-                                {"normalization", name(c.normalization)},
-                                {"loss", name(c.loss)}}
-      .dump();
-}
-
-RefinerConfig parse_refiner_config(std::string_view json, std::string_view source) {
+RefinerConfig parse_refiner_config(std::string_view text, std::string_view source) {
   try {
-    const auto j = nlohmann::json::parse(json);
-    const auto text = [&](const char* key) { return j.at(key).get<std::string>(); };
-    RefinerConfig c;
-    c.network.width = j.at("width").get<Index>();
-    c.network.depth = j.at("depth").get<Index>();
-    c.network.heads = j.at("heads").get<Index>();
-    c.network.mlp_ratio = j.at("mlp_ratio").get<Index>();
-    c.frames = j.at("frames").get<int>();
-    c.steps = j.at("steps").get<int>();
-    c.schedule = parse_schedule(text("schedule"));
-    c.noise = parse_noise(text("noise"));
-    c.source = parse_error_source(text("error_source"));
-    c.objective = parse_objective(text("objective"));
-    c.states = parse_states(text("states"));
-    c.rollout_steps = j.at("rollout_steps").get<int>();
-    c.normalization = parse_normalization(text("normalization"));
-    c.loss = parse_loss(text("loss"));
-    c.network.timestep = c.objective == Objective::diffusion;
-    return c;
+    const auto json = nlohmann::json::parse(text);
+    RefinerConfig config;
+    each_field(config, [&](const char* key, auto& value) { json.at(key).get_to(value); });
+    config.network.timestep = config.objective == Objective::diffusion;
+    return config;
   } catch (const std::exception& error) {
     fail("{}: the refiner's configuration is not readable ({}); was it written by another version?",
          source, error.what());

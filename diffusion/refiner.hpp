@@ -20,12 +20,25 @@ enum class ErrorSource {
   real,         // the base estimate's own error: the paper's ablation "without CND"
   mixed,        // one or the other, by chance, sequence by sequence
 };
+constexpr auto choices(ErrorSource) {
+  using enum ErrorSource;
+  return make_choices<ErrorSource>("error source",
+                                   {{conditional, "conditional", "drawn"},
+                                    {real, "real", "the base estimate's own, without CND"},
+                                    {mixed, "mixed", "one or the other by chance"}});
+}
 
 // What the network learns.
 enum class Objective {
   diffusion,   // the error from x_t, y and t
   regression,  // the error from x_noisy and y, no diffusion: the paper's ablation
 };
+constexpr auto choices(Objective) {
+  using enum Objective;
+  return make_choices<Objective>("objective",
+                                 {{diffusion, "diffusion", "the error at any timestep"},
+                                  {regression, "regression", "the error of the input alone"}});
+}
 
 // The x_t that the network is trained on.
 enum class States {
@@ -36,17 +49,33 @@ enum class States {
   // the estimator's own, and at each state the target is the one that leads to the truth.
   rollout,
 };
+constexpr auto choices(States) {
+  using enum States;
+  return make_choices<States>("states", {{forward, "forward", "the noised truth"},
+                                         {rollout, "rollout", "what inference visits"}});
+}
 
 // How the error is normalised before the loss.
 enum class Normalization {
   mean_abs,        // divided by the training mean of |e|, one number
   per_coordinate,  // minus mean, divided by standard deviation, each of the 51
 };
+constexpr auto choices(Normalization) {
+  using enum Normalization;
+  return make_choices<Normalization>(
+      "normalization", {{mean_abs, "mean-abs", "one number"},
+                        {per_coordinate, "per-coordinate", "mean and deviation of each"}});
+}
 
 enum class LossKind {
   l2,   // mean over joints and frames of the Euclidean norm
   mse,  // mean of squares
 };
+constexpr auto choices(LossKind) {
+  using enum LossKind;
+  return make_choices<LossKind>(
+      "loss", {{l2, "l2", "mean distance of joints"}, {mse, "mse", "mean of squares"}});
+}
 
 struct RefinerConfig {
   model::PoseDenoiserConfig network;  // with a timestep for a diffusion, without for a regression
@@ -61,19 +90,6 @@ struct RefinerConfig {
   Normalization normalization = Normalization::mean_abs;
   LossKind loss = LossKind::l2;
 };
-
-// Names as in options and checkpoints: "conditional", "per-coordinate", "l2", ... The parse
-// functions throw Error that lists the choices.
-const char* name(ErrorSource value);
-const char* name(Objective value);
-const char* name(States value);
-const char* name(Normalization value);
-const char* name(LossKind value);
-ErrorSource parse_error_source(std::string_view text);
-Objective parse_objective(std::string_view text);
-States parse_states(std::string_view text);
-Normalization parse_normalization(std::string_view text);
-LossKind parse_loss(std::string_view text);
 
 // The config as JSON text, and back; parse throws Error that names `source` and what is wrong.
 std::string to_json(const RefinerConfig& config);

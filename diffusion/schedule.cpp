@@ -1,7 +1,6 @@
 #include "diffusion/schedule.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -13,8 +12,6 @@ namespace {
 
 // No step may destroy everything, or x0 could not be recovered from its other side.
 constexpr double kLargestBeta = 0.999;
-
-constexpr std::array kKinds = {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid};
 
 // Each kind as f(t), of which only ratios count: beta_t = 1 - f(t) / f(t - 1).
 double cosine_curve(int t, int T) {
@@ -58,24 +55,6 @@ double at(const Schedule& schedule, int t) {
 }
 
 }  // namespace
-
-const char* name(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::linear:
-      return "linear";
-    case ScheduleKind::sigmoid:
-      return "sigmoid";
-    default:
-      return "cosine";
-  }
-}
-
-ScheduleKind parse_schedule(std::string_view text) {
-  for (const ScheduleKind kind : kKinds) {
-    if (text == name(kind)) return kind;
-  }
-  fail("unknown noise schedule '{}'; choose cosine, linear or sigmoid", text);
-}
 
 double Schedule::sqrt_alpha_bar(int t) const {
   return std::sqrt(at(*this, t));

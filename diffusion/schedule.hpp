@@ -5,8 +5,9 @@
 // f64; x0, e and x are poses of any shape, in one unit.
 #pragma once
 
-#include <string_view>
 #include <vector>
+
+#include "engine/choices.hpp"
 
 namespace posetape::diffusion {
 
@@ -19,10 +20,11 @@ enum class ScheduleKind {
   // Jabri et al., arXiv 2212.11972: a logistic curve from -3 to 3.
   sigmoid,
 };
-
-// "cosine", "linear", "sigmoid". parse_schedule throws Error on any other text.
-const char* name(ScheduleKind kind);
-ScheduleKind parse_schedule(std::string_view text);
+constexpr auto choices(ScheduleKind) {
+  using enum ScheduleKind;
+  return make_choices<ScheduleKind>("noise schedule",
+                                    {{cosine, "cosine"}, {linear, "linear"}, {sigmoid, "sigmoid"}});
+}
 
 // x_t = x0 * x0_clean + noise * epsilon.
 struct ForwardCoefficients {

@@ -11,20 +11,18 @@ void Common::add_to(CLI::App& command) {
   command.add_option("--seed", seed, "Seed of everything random")->capture_default_str();
   command.add_option("--threads", threads, "Threads; results do not depend on it (default: all)")
       ->check(CLI::PositiveNumber);
-  command.add_option("--device", device, "Where to compute")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
+  constexpr static Choice<Device> kDevices[] = {{Device::cpu, "cpu"}, {Device::cuda, "cuda"}};
+  add_choice(command, "--device", device, "Where to compute", kDevices);
 }
 
-void Precision::add_to(CLI::App& command, const std::string& what) {
-  command.add_option("--precision", text, what)
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
+void add_precision(CLI::App& command, DType& precision, const std::string& help) {
+  constexpr static Choice<DType> kPrecisions[] = {{DType::f32, "f32"}, {DType::bf16, "bf16"}};
+  add_choice(command, "--precision", precision, help, kPrecisions);
 }
 
 void Common::apply() const {
   if (threads > 0) set_threads(threads);
-  if (device != "cuda") return;
+  if (device != Device::cuda) return;
   const cuda::DeviceInfo& info = cuda::open();
   fmt::print(stderr, "device: {}, compute capability {}.{}, {:.1f} GB{}\n", info.name, info.major,
              info.minor, static_cast<double>(info.memory) / 1e9,

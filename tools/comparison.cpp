@@ -31,7 +31,7 @@ bool is_refined(const data::Dataset& dataset, std::span<const int> sequences) {
 
 data::Comparison compare_dataset(const data::Dataset& dataset, std::span<const int> sequences,
                                  const ScoringOptions& options) {
-  const data::Protocol protocol = data::protocol_named(options.protocol);
+  const data::Protocol protocol = data::protocol_of(options.protocol);
   data::Comparison comparison;
   comparison.base_made = data::made(dataset, "noisy_3d");
   const int frames = window_frames(options.frames, comparison.base_made);
@@ -49,9 +49,11 @@ data::Comparison compare_dataset(const data::Dataset& dataset, std::span<const i
 
 }  // namespace
 
-std::vector<int> chosen_sequences(const data::Dataset& dataset, const std::string& subjects) {
-  if (subjects == "all" || dataset.test_subjects.empty()) return data::all_sequences(dataset);
-  return subjects == "train" ? data::train_sequences(dataset) : data::test_sequences(dataset);
+std::vector<int> chosen_sequences(const data::Dataset& dataset, Subjects subjects) {
+  if (subjects == Subjects::all || dataset.test_subjects.empty())
+    return data::all_sequences(dataset);
+  return subjects == Subjects::train ? data::train_sequences(dataset)
+                                     : data::test_sequences(dataset);
 }
 
 data::Comparison compare(const data::Dataset& dataset, const std::string& path,

@@ -10,12 +10,17 @@
 
 namespace posetape::tools {
 
-// Indices of the sequences of "test" or "train" subjects or "all"; all of them in a file that names
-// no test subjects.
-std::vector<int> chosen_sequences(const data::Dataset& dataset, const std::string& subjects);
+enum class Subjects { test, train, all };
+constexpr auto choices(Subjects) {
+  using enum Subjects;
+  return make_choices<Subjects>("subjects", {{test, "test"}, {train, "train"}, {all, "all"}});
+}
+
+// Indices of the sequences of these subjects; all of them in a file that names no test subjects.
+std::vector<int> chosen_sequences(const data::Dataset& dataset, Subjects subjects);
 
 struct ScoringOptions {
-  std::string protocol = "sequence";
+  data::ProtocolName protocol = data::ProtocolName::sequence;
   int frames = 0;  // T of the windows; 0: as the file says
   std::uint64_t seed = 1;
 };

@@ -18,14 +18,21 @@
 namespace posetape::tools {
 namespace {
 
+enum class Format { text, markdown, csv, json };
+constexpr auto choices(Format) {
+  using enum Format;
+  return make_choices<Format>(
+      "format", {{text, "text"}, {markdown, "markdown"}, {csv, "csv"}, {json, "json"}});
+}
+
 struct Options {
   Common common;
   std::vector<std::string> inputs;
-  std::string format = "text";
+  Format format = Format::text;
   std::string output;
   std::string json;
-  std::string subjects = "test";
-  std::string protocol = "sequence";
+  Subjects subjects = Subjects::test;
+  data::ProtocolName protocol = data::ProtocolName::sequence;
   int frames = 0;
   bool plot = false;
   bool drop_invalid = false;
@@ -73,10 +80,10 @@ nlohmann::ordered_json json_of(const std::vector<data::Comparison>& comparisons)
   return json;
 }
 
-std::string report(const std::vector<data::Comparison>& comparisons, const std::string& format) {
-  if (format == "json") return json_of(comparisons).dump(2) + '\n';
-  if (format == "csv") return data::csv_report(comparisons);
-  if (format == "markdown") return data::markdown_report(comparisons);
+std::string report(const std::vector<data::Comparison>& comparisons, Format format) {
+  if (format == Format::json) return json_of(comparisons).dump(2) + '\n';
+  if (format == Format::csv) return data::csv_report(comparisons);
+  if (format == Format::markdown) return data::markdown_report(comparisons);
   return comparisons.size() == 1 ? data::text_report(comparisons[0]) : data::summary(comparisons);
 }
 
@@ -115,9 +122,9 @@ std::string plot(const std::vector<data::Comparison>& comparisons) {
 }
 
 void run(const Options& options) {
-  if (options.plot && options.format != "text" && options.output.empty()) {
+  if (options.plot && options.format != Format::text && options.output.empty()) {
     fail("--plot does not go with {} on standard output; write that to a file with -o",
-         options.format);
+         name(options.format));
   }
   options.common.apply();
   const std::vector<data::Comparison> comparisons = compare_all(options);
@@ -144,26 +151,18 @@ void add_evaluate(CLI::App& app) {
   add_input(*command, "input", options->inputs,
             "Datasets (.npz) with noisy_3d and pose_3d; several give one row each")
       ->required();
-  command
-      ->add_option("--protocol", options->protocol,
-                   "How poses are scored: " + std::string(data::kProtocolNames) +
-                       " (data/README.md explains them)")
-      ->capture_default_str();
+  add_choice(*command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
   command
       ->add_option(
           "--frames", options->frames,
           "Frames of a window, for a protocol that counts them (default: as the file says)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--format", options->format, "text, markdown, csv or json")
-      ->check(CLI::IsMember({"text", "markdown", "csv", "json"}))
-      ->capture_default_str();
+  add_choice(*command, "--format", options->format, "Of the report");
   add_output(*command, "-o,--output", options->output, "Write the report to this file");
   add_output(*command, "--json", options->json, "Write the figures to this file too");
   command->add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
   add_drop_invalid(*command, options->drop_invalid);
-  command->add_option("--subjects", options->subjects, "Whose sequences: test, train or all")
-      ->check(CLI::IsMember({"test", "train", "all"}))
-      ->capture_default_str();
+  add_choice(*command, "--subjects", options->subjects, "Whose sequences");
   command->footer("Example: posetape evaluate refined.npz --json scores.json");
   command->callback([options] { run(*options); });
 }

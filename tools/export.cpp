@@ -19,18 +19,36 @@
 namespace posetape::tools {
 namespace {
 
+enum class Format { csv, bvh };
+constexpr auto choices(Format) {
+  return make_choices<Format>("format", {{Format::csv, "csv", "a line a frame"},
+                                         {Format::bvh, "bvh", "skeletons with rotations"}});
+}
+
+enum class Field { refined_3d, noisy_3d, pose_3d, pose_2d };
+constexpr auto choices(Field) {
+  using enum Field;
+  return make_choices<Field>("field", {{refined_3d, "refined_3d"},
+                                       {noisy_3d, "noisy_3d"},
+                                       {pose_3d, "pose_3d"},
+                                       {pose_2d, "pose_2d", "pixels"}});
+}
+
 struct Options {
   Common common;
-  std::string input, output, field = "refined_3d", format = "csv", bones = "mean";
+  std::string input, output;
+  Field field = Field::refined_3d;
+  Format format = Format::csv;
+  data::BvhBones bones = data::BvhBones::mean;
   std::vector<std::string> sequences;
   bool drop_invalid = false;
 };
 
-const data::PoseArray* find_field(const data::Sequence& sequence, std::string_view field) {
-  if (field == "pose_2d") return &sequence.pose_2d;
-  const auto& poses = field == "pose_3d"    ? sequence.pose_3d
-                      : field == "noisy_3d" ? sequence.noisy_3d
-                                            : sequence.refined_3d;
+const data::PoseArray* find_field(const data::Sequence& sequence, Field field) {
+  if (field == Field::pose_2d) return &sequence.pose_2d;
+  const auto& poses = field == Field::pose_3d    ? sequence.pose_3d
+                      : field == Field::noisy_3d ? sequence.noisy_3d
+                                                 : sequence.refined_3d;
   return poses ? &*poses : nullptr;
 }
 
@@ -64,14 +82,14 @@ Chosen choose(const Options& options, const data::Dataset& dataset) {
   }
   if (chosen.empty()) {
     fail("{}: no sequence{} has {}; 'posetape info' lists what it has", options.input,
-         options.sequences.empty() ? "" : " of those", options.field);
+         options.sequences.empty() ? "" : " of those", name(options.field));
   }
   return chosen;
 }
 
 void write_csv(const Options& options, const Chosen& chosen) {
   AtomicFile file(options.output);
-  file.write(heading(options.field == "pose_2d" ? 2 : 3));
+  file.write(heading(options.field == Field::pose_2d ? 2 : 3));
   for (const auto& [sequence, poses] : chosen) {
     const std::string name = quoted(sequence->name);
     std::string lines;
@@ -89,7 +107,6 @@ void write_csv(const Options& options, const Chosen& chosen) {
 
 // One file of a single sequence, or a folder with one for each.
 void write_bvh(const Options& options, const Chosen& chosen) {
-  const auto bones = options.bones == "mean" ? data::BvhBones::mean : data::BvhBones::exact;
   const bool single = options.output.ends_with(".bvh") || is_stream(options.output);
   if (single && chosen.size() > 1) {
     fail(
@@ -112,18 +129,18 @@ void write_bvh(const Options& options, const Chosen& chosen) {
         single ? options.output
                : (std::filesystem::path(options.output) / (name + ".bvh")).string();
     check_output(path);
-    write_file(path, data::format_bvh(data::bvh_of_poses(*poses, sequence->fps, bones)));
+    write_file(path, data::format_bvh(data::bvh_of_poses(*poses, sequence->fps, options.bones)));
   }
 }
 
 void run(const Options& options) {
   options.common.apply();
-  if (options.format == "bvh" && options.field == "pose_2d") {
+  if (options.format == Format::bvh && options.field == Field::pose_2d) {
     fail("--field pose_2d: a BVH file holds 3D poses; export them as csv");
   }
   const data::Dataset dataset = read_input(options.input, options.drop_invalid);
   const Chosen chosen = choose(options, dataset);
-  options.format == "csv" ? write_csv(options, chosen) : write_bvh(options, chosen);
+  options.format == Format::csv ? write_csv(options, chosen) : write_bvh(options, chosen);
   std::int64_t frames = 0;
   for (const auto& [sequence, poses] : chosen) frames += poses->frames();
   fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, chosen.size());
@@ -140,19 +157,9 @@ void add_export(CLI::App& app) {
   add_output(*command, "-o,--output", options->output,
              "Table to write (.csv), or a file or folder of skeletons (.bvh)", {.folder = true})
       ->required();
-  command->add_option("--format", options->format, "csv, or bvh: skeletons with rotations")
-      ->check(CLI::IsMember({"csv", "bvh"}))
-      ->capture_default_str();
-  command
-      ->add_option("--bones", options->bones,
-                   "bvh: bones of their mean length over the clip, or exactly as in each frame")
-      ->check(CLI::IsMember({"mean", "exact"}))
-      ->capture_default_str();
-  command
-      ->add_option("--field", options->field,
-                   "Which poses: metres in camera space, or pixels of pose_2d")
-      ->check(CLI::IsMember({"refined_3d", "noisy_3d", "pose_3d", "pose_2d"}))
-      ->capture_default_str();
+  add_choice(*command, "--format", options->format, "Of the file");
+  add_choice(*command, "--bones", options->bones, "bvh: bones of");
+  add_choice(*command, "--field", options->field, "Which poses, metres in camera space");
   command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
   add_drop_invalid(*command, options->drop_invalid);
   command->footer(

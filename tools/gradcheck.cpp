@@ -44,14 +44,15 @@ std::string command_of(const Options& options) {
   if (!options.suite.case_name.empty()) text += " --case " + options.suite.case_name;
   text += fmt::format(" --seed {}", options.common.seed);
   if (options.suite.fast) text += " --fast";
-  if (options.common.device != "cpu") text += " --device " + options.common.device;
+  if (options.common.device != Device::cpu)
+    text += std::string(" --device ") + name(options.common.device);
   return text;
 }
 
 SuiteRun run_with_progress(const Options& options, const Names& names) {
   SuiteRun run;
   run.seed = options.common.seed;
-  run.device = options.common.device;
+  run.device = name(options.common.device);
   run.isa = name(cpu_isa());
   run.threads = threads();
   run.fast = options.suite.fast;
@@ -62,7 +63,7 @@ SuiteRun run_with_progress(const Options& options, const Names& names) {
   std::size_t failed = 0;
   SuiteOptions suite = options.suite;
   suite.seed = options.common.seed;
-  suite.device = options.common.where();
+  suite.device = options.common.device;
   suite.on_row = [&](const SuiteRow& row) {
     failed += outcome(row) == Outcome::failed ? 1 : 0;
     if (!progress) return;
@@ -110,7 +111,7 @@ void write(const std::string& path, const std::string& text, bool quiet) {
 
 void gradcheck_command(const Options& options) {
   options.common.apply();
-  if (options.mutants && options.common.where() != Device::cpu) {
+  if (options.mutants && options.common.device != Device::cpu) {
     fail("gradcheck: --mutants plants errors on the CPU alone; leave --device out");
   }
   const Names names = list_cases(options.suite);

@@ -226,7 +226,7 @@ class Passes {
         refiner_(refiner),
         subject_(subject),
         windows_(subject.windows),
-        device_(options.common.where()) {
+        device_(options.common.device) {
     if (options.list) windows_ = windows_.first(1);  // enough to see the names
   }
 
@@ -349,7 +349,7 @@ void write(const Options& options, const Refiner& refiner, Subject& subject, con
 void run(Options options) {
   options.common.apply();
   const Refiner refiner = Refiner::load(read_checkpoint(options.checkpoint), options.checkpoint,
-                                        DType::f32, options.common.where());
+                                        DType::f32, options.common.device);
   Subject subject = choose(options, refiner.config().frames);
   if (options.list) {
     options.taps.clear();

@@ -20,7 +20,7 @@ namespace {
 
 struct Options {
   Common common;
-  Precision precision;
+  DType precision = DType::f32;
   std::string checkpoint;
   std::string input;
   std::string output;
@@ -34,7 +34,7 @@ struct Options {
 void run(const Options& options) {
   options.common.apply();
   const LifterSet set = load_lifters(read_checkpoint(options.checkpoint), options.checkpoint,
-                                     options.common.where(), options.precision.dtype());
+                                     options.common.device, options.precision);
   const auto [protocol, cut, flip] = options.windows.choose(set.frames, set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
@@ -49,7 +49,7 @@ void run(const Options& options) {
   Progress progress("lift", "frames", count.frames, options.quiet);
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
-    Replay replay(options.common.where(), [&, lifter = lifter](std::span<const Tensor> in, int) {
+    Replay replay(options.common.device, [&, lifter = lifter](std::span<const Tensor> in, int) {
       return lifter->network(in[0]);
     });
     const PoseFunction network = [&](std::span<const Tensor> in) {
@@ -75,7 +75,7 @@ void run(const Options& options) {
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
   nlohmann::ordered_json made = data::making(protocol, cut, flip);
-  if (options.precision.dtype() != DType::f32) made["precision"] = options.precision.text;
+  if (options.precision != DType::f32) made["precision"] = name(options.precision);
   data::set_making(dataset, "noisy_3d", made);
   data::write_dataset(options.output, dataset);
   progress.line(fmt::format("wrote {}", shown(options.output)));
@@ -87,7 +87,7 @@ void add_lift(CLI::App& app) {
   CLI::App* command = app.add_subcommand("lift", "Lift 2D to 3D with a trained lifter");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
+  add_precision(*command, options->precision, "Weights and activations");
   add_input(*command, "checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
   add_input(*command, "input", options->input, "Dataset (.npz)")->required();
   add_output(*command, "-o,--output", options->output, "Dataset to write, with noisy_3d")

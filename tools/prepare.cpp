@@ -18,8 +18,7 @@ struct Options {
   data::PrepareOptions prepare;
   std::string directory;
   std::string output;
-  std::string detector = "simulated";
-  std::string hip = "root";
+  data::HipRoot hip = data::HipRoot::root;
   std::vector<std::string> test_subjects;
 };
 
@@ -29,7 +28,6 @@ struct SyntheticFiles : Options {
 
 struct BvhFiles : Options {
   data::BvhOptions motion;
-  std::string up = "y";
 };
 
 // Metres.
@@ -45,24 +43,14 @@ void add_common(CLI::App& command, Options& options) {
       ->delimiter(',')
       ->check(CLI::Range(0, 3))
       ->capture_default_str();
-  command
-      .add_option("--detector", options.detector,
-                  "2D poses: simulated (a detector's errors) or gt (exact)")
-      ->check(CLI::IsMember({"simulated", "gt"}))
-      ->capture_default_str();
+  add_choice(command, "--detector", options.prepare.detector, "2D poses");
   command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
   command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
       ->delimiter(',');
 }
 
-void add_hip(CLI::App& command, Options& options) {
-  command.add_option("--hip", options.hip, "Joint 0: the skeleton's root, or the hips' midpoint")
-      ->check(CLI::IsMember({"root", "midpoint"}))
-      ->capture_default_str();
-}
-
-data::HipRoot hip_of(const Options& options) {
-  return options.hip == "midpoint" ? data::HipRoot::midpoint : data::HipRoot::root;
+void add_hip(CLI::App& command, data::HipRoot& hip) {
+  add_choice(command, "--hip", hip, "Joint 0");
 }
 
 void write(const Options& options, const data::Dataset& dataset) {
@@ -77,8 +65,6 @@ void write(const Options& options, const data::Dataset& dataset) {
 void settle(Options& options) {
   options.common.apply();
   options.prepare.seed = options.common.seed;
-  options.prepare.detector =
-      options.detector == "gt" ? data::Detector::gt : data::Detector::simulated;
   if (!options.test_subjects.empty()) options.prepare.test_subjects = options.test_subjects;
 }
 
@@ -157,10 +143,8 @@ void add_keypoints(CLI::App& prepare) {
   files->common.add_to(*command);
   add_input(*command, "input", files->input, "2D poses (.npz)")->required();
   add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
-  command
-      ->add_option("--layout", files->prepare.layout,
-                   "Order of the joints (default: as the file says)")
-      ->check(CLI::IsMember(data::keypoint_layouts()));
+  add_choice(*command, "--layout", files->prepare.layout,
+             "Order of the joints (default: as the file says)");
   command->add_option("--fps", files->prepare.fps, "Frames a second of the videos")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -188,11 +172,11 @@ void add_prepare(CLI::App& app) {
   add_input_folder(*from_cmu, "directory", cmu->directory,
                    "Folder with <subject>/<subject>.asf and .amc", {".asf", ".amc"})
       ->required();
-  add_hip(*from_cmu, *cmu);
+  add_hip(*from_cmu, cmu->hip);
   from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
   from_cmu->callback([cmu] {
     settle(*cmu);
-    write(*cmu, data::prepare_cmu(cmu->directory, cmu->prepare, hip_of(*cmu)));
+    write(*cmu, data::prepare_cmu(cmu->directory, cmu->prepare, cmu->hip));
   });
 
   auto bvh = std::make_shared<BvhFiles>();
@@ -211,15 +195,11 @@ void add_prepare(CLI::App& app) {
         return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
       })
       ->capture_default_str();
-  from_bvh->add_option("--up", bvh->up, "The files' vertical axis")
-      ->check(CLI::IsMember({"y", "z"}))
-      ->capture_default_str();
-  add_hip(*from_bvh, *bvh);
+  add_choice(*from_bvh, "--up", bvh->motion.up, "The files' vertical axis");
+  add_hip(*from_bvh, bvh->motion.hip);
   from_bvh->footer("Example: posetape prepare bvh lafan1/ -o data.npz --test-subjects subject5");
   from_bvh->callback([bvh] {
     settle(*bvh);
-    bvh->motion.z_up = bvh->up == "z";
-    bvh->motion.hip = hip_of(*bvh);
     write(*bvh, data::prepare_bvh(bvh->directory, bvh->prepare, bvh->motion));
   });
 

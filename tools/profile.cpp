@@ -35,7 +35,7 @@ struct Options {
   Index depth = 4;
   Index heads = 8;
   int steps = 5;
-  Precision precision;
+  DType precision = DType::f32;
   bool inference = false;
   int recompute = 0;
   std::string json;
@@ -53,8 +53,8 @@ class Subject {
  public:
   explicit Subject(const Options& o) {
     const Shape poses{o.batch, o.frames, kJoints, 3};
-    const Device device = o.common.where();
-    const DType dtype = o.precision.dtype();
+    const Device device = o.common.device;
+    const DType dtype = o.precision;
     const Tensor y = random(poses.with(3, 2), o.common.seed, device);
     const Tensor target = random(poses, o.common.seed + 1, device);
     if (o.model == "denoiser") {
@@ -212,9 +212,9 @@ std::string json_text(const Options& o, const std::vector<Line>& all, const Limi
          {"depth", o.depth},
          {"heads", o.heads},
          {"training", !o.inference},
-         {"precision", o.precision.text},
+         {"precision", name(o.precision)},
          {"recompute", o.recompute},
-         {"device", posetape::name(o.common.where())},
+         {"device", posetape::name(o.common.device)},
          {"threads", threads()},
          {"isa", posetape::name(cpu_isa())},
          {"limit_flops_per_second", limits.flops},
@@ -253,7 +253,7 @@ std::string trace_text(const std::vector<ProfileEvent>& events) {
 
 void run(const Options& o) {
   o.common.apply();
-  const Device device = o.common.where();
+  const Device device = o.common.device;
   const Limits limits = measure_limits(device);
   Arena& arena = Arena::of(device);
   arena.trim();
@@ -271,7 +271,7 @@ void run(const Options& o) {
   const std::size_t peak = arena.peak_bytes() - before;
 
   fmt::print("{} {}, {}: {} sequences of {} frames, width {}, depth {}, {} heads; {}\n", o.model,
-             o.inference ? "inference" : "training step", o.precision.text, o.batch, o.frames,
+             o.inference ? "inference" : "training step", name(o.precision), o.batch, o.frames,
              o.width, o.depth, o.heads, machine(device));
   fmt::print("limits measured here: {:.0f} GFLOP/s, {:.1f} GB/s\n\n", limits.flops / 1e9,
              limits.bytes / 1e9);
@@ -288,7 +288,7 @@ void run(const Options& o) {
   const double values = mb(parameters.values().bytes());
   fmt::print("\nmemory: {:.1f} MB at most; parameters {:.1f} MB", mb(peak), values);
   if (!o.inference) {
-    if (o.precision.dtype() == DType::bf16)
+    if (o.precision == DType::bf16)
       fmt::print(", f32 masters {:.1f}", mb(parameters.masters().bytes()));
     fmt::print(", gradients {:.1f}, Adam's moments {:.1f}, kept for the backward pass {:.1f}",
                values, 2 * mb(parameters.masters().bytes()), mb(subject.kept_bytes()));
@@ -324,7 +324,7 @@ void add_profile(CLI::App& app) {
   command->add_option("--steps", options->steps, "Steps that are averaged")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  options->precision.add_to(*command, "Type of weights and activations");
+  add_precision(*command, options->precision, "Type of weights and activations");
   command->add_flag("--inference", options->inference, "A forward pass instead of a training step");
   add_recompute(*command, options->recompute);
   add_output(*command, "--json", options->json, "Write the figures to this file");

@@ -20,16 +20,26 @@
 namespace posetape::tools {
 namespace {
 
+// Corrections without a network, to compare with.
+enum class Control { bias, linear, savitzky_golay, one_euro };
+constexpr auto choices(Control) {
+  using enum Control;
+  return make_choices<Control>("control", {{bias, "bias", "each joint's mean error is subtracted"},
+                                           {linear, "linear", "x_noisy - mu(y, x_noisy)"},
+                                           {savitzky_golay, "savitzky-golay", "no checkpoint"},
+                                           {one_euro, "one-euro", "no checkpoint"}});
+}
+
 struct Options {
   Common common;
-  Precision precision;
+  DType precision = DType::f32;
   std::string checkpoint;
   std::string input;
   std::string output;
   int steps = 2;
   int frames = 0;
   int batch = 32;
-  std::string control;
+  std::optional<Control> control;
   int window = 13;
   int degree = 2;
   data::OneEuro one_euro;
@@ -38,14 +48,14 @@ struct Options {
   bool quiet = false;
 };
 
-bool is_smoothing(const std::string& control) {
-  return control == "savitzky-golay" || control == "one-euro";
+bool is_smoothing(std::optional<Control> control) {
+  return control == Control::savitzky_golay || control == Control::one_euro;
 }
 
 // Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
 
 nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
-  const bool one_euro = options.control == "one-euro";
+  const bool one_euro = options.control == Control::one_euro;
   for (data::Sequence& s : dataset.sequences) {
     data::PoseArray poses = *s.noisy_3d;
     for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0f);
@@ -53,7 +63,7 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
     s.refined_3d = one_euro ? data::one_euro(poses, s.fps, options.one_euro)
                             : data::savitzky_golay(poses, options.window, options.degree);
   }
-  nlohmann::ordered_json made{{"control", options.control}};
+  nlohmann::ordered_json made{{"control", name(*options.control)}};
   if (one_euro) {
     made["min_cutoff_hz"] = options.one_euro.min_cutoff;
     made["beta"] = options.one_euro.beta;
@@ -77,23 +87,23 @@ struct Network {
 
 Network load(const Options& options) {
   const TensorFile file = read_checkpoint(options.checkpoint);
-  const Device device = options.common.where();
+  const Device device = options.common.device;
   if (is_smoothnet(file)) {
-    if (!options.control.empty()) {
+    if (options.control) {
       fail("{}: SmoothNet has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
-           options.control);
+           name(*options.control));
     }
     const auto network = std::make_shared<model::Smoothnet>(
-        load_smoothnet(file, options.checkpoint, options.precision.dtype(), device));
+        load_smoothnet(file, options.checkpoint, options.precision, device));
     return {static_cast<int>(network->config().frames),
             [network](std::span<const Tensor> in, int) { return (*network)(in[0]); }};
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
-      diffusion::Refiner::load(file, options.checkpoint, options.precision.dtype(), device));
+      diffusion::Refiner::load(file, options.checkpoint, options.precision, device));
   return {refiner->config().frames, [refiner, control = options.control, steps = options.steps](
                                         std::span<const Tensor> in, int) {
-            if (control == "bias") return refiner->bias_correction(in[0]);
-            if (control == "linear") return refiner->linear_correction(in[0], in[1]);
+            if (control == Control::bias) return refiner->bias_correction(in[0]);
+            if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
             return refiner->refine(in[0], in[1], steps);
           }};
 }
@@ -111,7 +121,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const std::vector<int> all = data::all_sequences(dataset);
   const FrameCount count = count_frames(dataset, cut);
   Progress progress("refine", "frames", count.frames, options.quiet);
-  Replay replay(options.common.where(), network.refine);
+  Replay replay(options.common.device, network.refine);
   const PoseFunction refine = [&](std::span<const Tensor> in) {
     return replay(in).to(Device::cpu);
   };
@@ -137,8 +147,8 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   data::Protocol made = protocol;
   made.root = data::RootRule::zero;  // a refined root is zero under every protocol
   nlohmann::ordered_json json = data::making(made, cut, flip);
-  if (!options.control.empty()) json["control"] = options.control;
-  if (options.precision.dtype() != DType::f32) json["precision"] = options.precision.text;
+  if (options.control) json["control"] = name(*options.control);
+  if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
 }
 
@@ -168,7 +178,7 @@ void add_refine(CLI::App& app) {
   CLI::App* command = app.add_subcommand("refine", "Refine 3D poses with a trained refiner");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  options->precision.add_to(*command, "f32, or bf16: weights and activations in bfloat16");
+  add_precision(*command, options->precision, "Weights and activations");
   add_input(*command, "checkpoint", options->checkpoint,
             "Refiner or SmoothNet (.safetensors); left out where a smoothing control needs none")
       ->required();
@@ -184,12 +194,8 @@ void add_refine(CLI::App& app) {
   command->add_option("--batch", options->batch, "Windows at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command
-      ->add_option("--control", options->control,
-                   "Corrections without a network, to compare with: bias (each joint's mean error "
-                   "is subtracted), linear (x_noisy - mu(y, x_noisy)), or the filters over time "
-                   "savitzky-golay and one-euro, which need no checkpoint")
-      ->check(CLI::IsMember({"bias", "linear", "savitzky-golay", "one-euro"}));
+  add_choice(*command, "--control", options->control,
+             "Corrections without a network, or filters over time, to compare with");
   command->add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")
       ->capture_default_str();
   command->add_option("--smoothing-degree", options->degree, "savitzky-golay: of the polynomial")

@@ -106,7 +106,7 @@ void run(const Options& options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
-  const Device device = options.common.where();
+  const Device device = options.common.device;
   TrainingFiles files(flags.paths());
   const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
   const Split parts = split(dataset, flags.validation_subjects, flags.input);
@@ -160,7 +160,7 @@ void run(const Options& options) {
 
   for (std::size_t index = first; index < set.lifters.size(); ++index) {
     Lifter& lifter = set.lifters[index];
-    model::LifterNetwork network(config, flags.precision.dtype(), seed + index, device);
+    model::LifterNetwork network(config, flags.precision, seed + index, device);
     const std::vector<int> train = visible(dataset, parts.train, lifter);
     EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed, options.step);
     const int steps = batches.steps();

@@ -28,13 +28,6 @@ struct Options {
   Common common;
   TrainFlags flags;
   RefinerConfig config;
-  std::string schedule = "cosine";
-  std::string noise = "independent";
-  std::string source = "conditional";
-  std::string objective = "diffusion";
-  std::string states = "forward";
-  std::string normalization = "mean-abs";
-  std::string loss = "l2";
   int inference_steps = 2;
 };
 
@@ -68,13 +61,13 @@ Settings settings(const Options& options, const data::Dataset& dataset, const Sp
               {"--heads", config.network.heads},
               {"--steps", config.steps},
               {"--inference-steps", options.inference_steps},
-              {"--schedule", options.schedule},
-              {"--noise", options.noise},
-              {"--error-source", options.source},
-              {"--objective", options.objective},
-              {"--states", options.states},
-              {"--normalization", options.normalization},
-              {"--loss", options.loss}});
+              {"--schedule", name(config.schedule)},
+              {"--noise", name(config.noise)},
+              {"--error-source", name(config.source)},
+              {"--objective", name(config.objective)},
+              {"--states", name(config.states)},
+              {"--normalization", name(config.normalization)},
+              {"--loss", name(config.loss)}});
   return all;
 }
 
@@ -98,17 +91,10 @@ void run(Options options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
-  const Device device = options.common.where();
+  const Device device = options.common.device;
   RefinerConfig& config = options.config;
   config.frames = flags.frames;
-  config.schedule = diffusion::parse_schedule(options.schedule);
-  config.noise = diffusion::parse_noise(options.noise);
-  config.source = diffusion::parse_error_source(options.source);
-  config.objective = diffusion::parse_objective(options.objective);
-  config.states = diffusion::parse_states(options.states);
   config.rollout_steps = options.inference_steps;
-  config.normalization = diffusion::parse_normalization(options.normalization);
-  config.loss = diffusion::parse_loss(options.loss);
   config.network.timestep = config.objective == diffusion::Objective::diffusion;
   const bool draws_errors = config.objective == diffusion::Objective::diffusion &&
                             config.states == diffusion::States::forward;
@@ -139,7 +125,7 @@ void run(Options options) {
   const TensorFile* resumed =
       files.begin(flags.resume, settings(options, dataset, parts), {"refiner"});
   if (resumed != nullptr) {
-    refiner = Refiner::load(*resumed, flags.last_path(), flags.precision.dtype(), device);
+    refiner = Refiner::load(*resumed, flags.last_path(), flags.precision, device);
     if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            diffusion::to_json(refiner->config()));
@@ -149,7 +135,7 @@ void run(Options options) {
         kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
         [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
     refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
-                    flags.precision.dtype(), seed, device);
+                    flags.precision, seed, device);
   }
   if (draws_noise) warn_of_few_frames(refiner->noise());
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
@@ -225,23 +211,14 @@ void add_train_refiner(CLI::App& train) {
                    "K of validation, and of rollout states")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--schedule", options->schedule, "cosine, linear or sigmoid")
-      ->capture_default_str();
-  command->add_option("--noise", options->noise, "Noise over time: independent or ar1")
-      ->capture_default_str();
-  command
-      ->add_option("--error-source", options->source,
-                   "Training errors: conditional (drawn), real (without CND) or mixed")
-      ->capture_default_str();
-  command->add_option("--objective", options->objective, "diffusion or regression")
-      ->capture_default_str();
-  command
-      ->add_option("--states", options->states,
-                   "The x_t of training: forward (noised truth) or rollout (what inference visits)")
-      ->capture_default_str();
-  command->add_option("--normalization", options->normalization, "mean-abs or per-coordinate")
-      ->capture_default_str();
-  command->add_option("--loss", options->loss, "l2 or mse")->capture_default_str();
+  add_choice(*command, "--schedule", options->config.schedule, "How noise grows with the timestep");
+  add_choice(*command, "--noise", options->config.noise, "Noise over time");
+  add_choice(*command, "--error-source", options->config.source, "Training errors");
+  add_choice(*command, "--objective", options->config.objective, "What the network learns");
+  add_choice(*command, "--states", options->config.states, "The x_t of training");
+  add_choice(*command, "--normalization", options->config.normalization,
+             "What the error is divided by");
+  add_choice(*command, "--loss", options->config.loss, "Loss of the error");
   command->footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
   command->callback([options] { run(*options); });
 }

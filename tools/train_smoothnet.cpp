@@ -58,7 +58,7 @@ void run(Options options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
-  const Device device = options.common.where();
+  const Device device = options.common.device;
   if (flags.frames < 3) {
     fail("--frames {}: the loss has accelerations, which need 3 frames at least", flags.frames);
   }
@@ -73,13 +73,13 @@ void run(Options options) {
   const TensorFile* resumed =
       files.begin(flags.resume, settings(options, dataset, parts), {"smoothnet"});
   if (resumed != nullptr) {
-    network.emplace(load_smoothnet(*resumed, flags.last_path(), flags.precision.dtype(), device));
+    network.emplace(load_smoothnet(*resumed, flags.last_path(), flags.precision, device));
     if (to_json(network->config()) != to_json(options.config)) {
       fail("{}: was started with {}; resume with the same options", flags.last_path(),
            to_json(network->config()));
     }
   } else {
-    network.emplace(options.config, flags.precision.dtype(), seed, device);
+    network.emplace(options.config, flags.precision, seed, device);
   }
   EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
   const int steps = batches.steps();

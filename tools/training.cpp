@@ -125,9 +125,9 @@ void TrainFlags::add_to(CLI::App& command) {
                   "Stop after so many epochs without a better validation (0: never)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  precision.add_to(command,
-                   "f32, or bf16: weights, activations and gradients in bfloat16; sums, statistics "
-                   "and the optimiser in f32");
+  add_precision(
+      command, precision,
+      "Weights, activations and gradients; bf16 has sums, statistics and the optimiser in f32");
   command.add_flag("--flip,!--no-flip", flip,
                    flip ? "Mirror half of the windows at random (default)"
                         : "Mirror half of the windows at random (default: no)");
@@ -137,12 +137,7 @@ void TrainFlags::add_to(CLI::App& command) {
       ->delimiter(',');
   add_drop_invalid(command, drop_invalid);
   command.add_flag("--quiet", quiet, "Print nothing but warnings and errors");
-  command
-      .add_option("--log-format", log_format,
-                  "text, or json: what the log has, a JSON object a line and epoch, on standard "
-                  "output and nothing else there")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  add_choice(command, "--log-format", log_format, "Standard output");
   add_output(command, "--log", log, "Log to write (.jsonl; default: beside the checkpoint)",
              {.stream = false});
   command.add_flag("--gradient-norms", gradient_norms,
@@ -199,7 +194,7 @@ Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
           {"--lr", lr},
           {"--decay", decay},
           {"--weight-decay", weight_decay},
-          {"--precision", precision.text},
+          {"--precision", name(precision)},
           {"--flip", flip}};
 }
 
@@ -305,7 +300,7 @@ void restore_best(const TrainFlags& flags, const TrainState& state,
 void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
                   const TrainFlags& flags, TrainingFiles& files, Trainer::Hooks hooks,
                   const std::function<void(bool best)>& save) {
-  const bool json = flags.log_format == "json";
+  const bool json = flags.log_format == LogFormat::json;
   const double epoch_sequences = double{1} * steps_per_epoch * flags.batch;
   Progress progress(label, "frames", flags.epochs * epoch_sequences * flags.frames, flags.quiet);
   double smooth = 0;

@@ -27,6 +27,13 @@ struct Split {
   std::vector<std::string> validation_subjects;
 };
 
+enum class LogFormat { text, json };
+constexpr auto choices(LogFormat) {
+  return make_choices<LogFormat>(
+      "log format", {{LogFormat::text, "text", "for people"},
+                     {LogFormat::json, "json", "the log's lines, a JSON object an epoch, alone"}});
+}
+
 struct TrainFlags {
   std::string input;
   std::string output;
@@ -37,13 +44,13 @@ struct TrainFlags {
   double decay = 0.96;
   double weight_decay = 0;
   int patience = 0;
-  Precision precision;
+  DType precision = DType::f32;
   bool flip = true;
   bool resume = false;
   bool drop_invalid = false;
   std::vector<std::string> validation_subjects;
   bool quiet = false;
-  std::string log_format = "text";
+  LogFormat log_format = LogFormat::text;
   std::string log;
   bool gradient_norms = false;
   bool check_finite = false;
@@ -66,7 +73,7 @@ struct TrainFlags {
   // Prints a line for people: none with --quiet, and none among JSON lines.
   template <class... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) const {
-    if (!quiet && log_format == "text") fmt::print(format, std::forward<Args>(args)...);
+    if (!quiet && log_format == LogFormat::text) fmt::print(format, std::forward<Args>(args)...);
   }
 };
 

@@ -3,15 +3,12 @@
 #include <cstdint>
 
 #include "engine/error.hpp"
+#include "tools/commands.hpp"
 
 namespace posetape::tools {
 
 void WindowOptions::add_to(CLI::App& command) {
-  command
-      .add_option("--protocol", protocol,
-                  "How windows are made: " + std::string(data::kProtocolNames) +
-                      " (data/README.md explains them)")
-      ->capture_default_str();
+  add_choice(command, "--protocol", protocol, "How windows are made (data/README.md)");
   command
       .add_option("--stride", stride,
                   "Frames from window to window; overlaps are averaged (default: no overlap)")
@@ -28,18 +25,18 @@ void WindowOptions::add_to(CLI::App& command) {
 }
 
 WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {
-  const data::Protocol chosen = data::protocol_named(protocol);
+  const data::Protocol chosen = data::protocol_of(protocol);
   const bool centre = chosen.windows == data::WindowRule::centre_frame;
   if (centre && stride) {
     fail("--stride {}: protocol {} has a window for every frame; leave --stride out", *stride,
-         protocol);
+         name(protocol));
   }
   const int apart = step.value_or(own_step);
   if (chosen.counting == data::Counting::each_window && apart != 1) {
     fail(
         "protocol {} has windows of consecutive frames, and these are {} apart; give --step 1, or "
         "choose another protocol",
-        protocol, apart);
+        name(protocol), apart);
   }
   if (stride && *stride > frames) {
     fail("--stride {}: windows have {} frames; it must not exceed that", *stride, frames);

@@ -10,7 +10,7 @@
 namespace posetape::tools {
 
 struct WindowOptions {
-  std::string protocol = "sequence";
+  data::ProtocolName protocol = data::ProtocolName::sequence;
   std::optional<int> stride;
   std::optional<int> step;
   std::optional<bool> flip_average;
@@ -18,7 +18,7 @@ struct WindowOptions {
   void add_to(CLI::App& command);
 
   // The choices for a network of T = `frames`, which are `own_step` apart unless options say
-  // otherwise. Throws Error for an unknown protocol and for what its windows can't be.
+  // otherwise. Throws Error for what its windows can't be.
   struct Choice {
     data::Protocol protocol;
     data::WindowCut windows;

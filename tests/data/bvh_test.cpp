@@ -111,7 +111,7 @@ TEST_CASE("bvh: joints are found by the names that are in use") {
     if (joint.name.ends_with("UpLeg")) joint.offset.y() = -8;
   }
   check_point(bvh_motion(raised, {.hip = HipRoot::midpoint}).frames[0][joint::hip], 0, 0, 0.92);
-  const Motion other = bvh_motion(person(), {.metres_per_unit = 0.015, .z_up = true});
+  const Motion other = bvh_motion(person(), {.metres_per_unit = 0.015, .up = UpAxis::z});
   check_point(other.frames[0][joint::hip], 0, 1.5, 0);
 }
 

@@ -179,9 +179,9 @@ TEST_CASE("an evaluation without truth, estimate or sequences is refused") {
 
 TEST_CASE("mixed frame rates, and windows of unknown length, are refused") {
   Dataset dataset = exact({{"S1/Walk/0", 3}, {"S1/Walk/1", 3}});
-  CHECK_MESSAGE_PARTS(
-      evaluate(dataset, all(dataset), &Sequence::noisy_3d, protocol_named("mixste-seq2seq")),
-      "mixste-seq2seq", "each window", "--frames");
+  CHECK_MESSAGE_PARTS(evaluate(dataset, all(dataset), &Sequence::noisy_3d,
+                               protocol_of(ProtocolName::mixste_seq2seq)),
+                      "mixste-seq2seq", "each window", "--frames");
   dataset.sequences[1].fps = 30;
   CHECK_MESSAGE_PARTS(score(dataset), "'S1/Walk/0' has 50 frames a second", "'S1/Walk/1' 30",
                       "one rate");
@@ -208,7 +208,8 @@ TEST_CASE("protocols differ in the root, the frames counted and how velocities w
   disturb(dataset.sequences[0], 5, [](int f) { return f < 3 ? 0 : 0.017; });
   disturb(dataset.sequences[1], 6, [](int f) { return f == 0 ? 0 : 0.034; });
   const auto average = [&](const char* protocol) {
-    return evaluate(dataset, all(dataset), &Sequence::noisy_3d, protocol_named(protocol), 3)
+    return evaluate(dataset, all(dataset), &Sequence::noisy_3d,
+                    protocol_of(parse<ProtocolName>(protocol)), 3)
         .average;
   };
   const auto near = [](double mm) { return Approx(mm).epsilon(1e-3); };
@@ -241,7 +242,8 @@ TEST_CASE("where a file has the last window whole, a protocol that counts it tak
   dataset.sequences[0].noisy_3d_last_window->frame(0)[3 * 5] += 0.017f;
   dataset.sequences[1].noisy_3d_last_window->frame(2)[3 * 6] += 0.034f;
   const auto score_by = [&](const char* protocol, int frames) {
-    return evaluate(dataset, all(dataset), &Sequence::noisy_3d, protocol_named(protocol), frames);
+    return evaluate(dataset, all(dataset), &Sequence::noisy_3d,
+                    protocol_of(parse<ProtocolName>(protocol)), frames);
   };
   const Evaluation mixste = score_by("mixste-seq2seq", 3);
   CHECK(mixste.frames == 9);

@@ -24,7 +24,7 @@ std::vector<float> numbered(int joints) {
 }
 
 // Which keypoint, or mean of keypoints, each joint is.
-std::vector<float> sources(std::string_view layout, int joints) {
+std::vector<float> sources(KeypointLayout layout, int joints) {
   std::int64_t missing = 0;
   const PoseArray poses = from_layout(layout, numbered(joints), joints, "here", missing);
   CHECK(missing == 0);
@@ -41,18 +41,20 @@ std::vector<float> sources(std::string_view layout, int joints) {
 
 TEST_CASE("keypoints of each layout become the joints of Human3.6M") {
   using V = std::vector<float>;
-  CHECK(sources("h36m", 17) == V{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
-  CHECK(sources("coco", 17) ==
+  CHECK(sources(KeypointLayout::h36m, 17) ==
+        V{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+  CHECK(sources(KeypointLayout::coco, 17) ==
         V{11.5f, 12, 14, 16, 11, 13, 15, 8.5f, 5.5f, 0, 1.5f, 5, 7, 9, 6, 8, 10});
-  CHECK(sources("halpe", 26) == V{19, 12, 14, 16, 11, 13, 15, 18.5f, 18, 0, 17, 5, 7, 9, 6, 8, 10});
-  CHECK(sources("openpose", 25) ==
+  CHECK(sources(KeypointLayout::halpe, 26) ==
+        V{19, 12, 14, 16, 11, 13, 15, 18.5f, 18, 0, 17, 5, 7, 9, 6, 8, 10});
+  CHECK(sources(KeypointLayout::openpose, 25) ==
         V{8, 9, 10, 11, 12, 13, 14, 4.5f, 1, 0, 15.5f, 5, 6, 7, 2, 3, 4});
-  CHECK(sources("mpi-inf-3dhp", 17) == V{14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4});
+  CHECK(sources(KeypointLayout::mpi_inf_3dhp, 17) ==
+        V{14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4});
   std::int64_t missing = 0;
-  CHECK_MESSAGE_PARTS(from_layout("coco", numbered(18), 18, "here", missing), "here", "17 joints",
-                      "found 18", "--layout");
-  CHECK_MESSAGE_PARTS(from_layout("kinect", numbered(18), 18, "here", missing), "'kinect'",
-                      "halpe");
+  CHECK_MESSAGE_PARTS(from_layout(KeypointLayout::coco, numbered(18), 18, "here", missing), "here",
+                      "17 joints", "found 18", "--layout");
+  CHECK_MESSAGE_PARTS(parse<KeypointLayout>("kinect"), "\"kinect\"", "halpe");
 }
 
 TEST_CASE("a missing keypoint is interpolated over time in all joints that need it") {
@@ -69,7 +71,7 @@ TEST_CASE("a missing keypoint is interpolated over time in all joints that need 
   lose(3, 11, 0);
   lose(5, 16, 0);  // the right ankle at the end
   std::int64_t missing = 0;
-  const PoseArray poses = from_layout("coco", values, 17, "here", missing);
+  const PoseArray poses = from_layout(KeypointLayout::coco, values, 17, "here", missing);
   CHECK(missing == 1 + 2 * 3 + 1);
   const auto x = [&](int f, int j) { return poses.frame(f)[2 * j]; };
   CHECK(x(0, joint::left_wrist) == x(1, joint::left_wrist));
@@ -78,6 +80,6 @@ TEST_CASE("a missing keypoint is interpolated over time in all joints that need 
     for (int f = 1; f < 6; ++f) CHECK(x(f, j) == doctest::Approx(x(0, j) + 10.0 * f));
   }
   for (int f = 0; f < 6; ++f) lose(f, 7, 0);
-  CHECK_MESSAGE_PARTS(from_layout("coco", values, 17, "here", missing), "here",
+  CHECK_MESSAGE_PARTS(from_layout(KeypointLayout::coco, values, 17, "here", missing), "here",
                       "no frame has joint 12");
 }

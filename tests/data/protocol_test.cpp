@@ -11,17 +11,17 @@ using namespace posetape::data;
 using namespace posetape::test;
 
 TEST_CASE("protocols are known by name, and an unknown name gets the list") {
-  CHECK(protocol_named("sequence").counting == Counting::once);
-  CHECK(protocol_named("mixste-seq2seq").counting == Counting::each_window);
-  CHECK(protocol_named("stcformer-centre").windows == WindowRule::centre_frame);
-  CHECK(protocol_named("vp3d").root == RootRule::as_estimated);
-  CHECK_MESSAGE_PARTS(protocol_named("mixste"), "unknown protocol 'mixste'", "sequence",
+  CHECK(protocol_of(ProtocolName::sequence).counting == Counting::once);
+  CHECK(protocol_of(ProtocolName::mixste_seq2seq).counting == Counting::each_window);
+  CHECK(protocol_of(ProtocolName::stcformer_centre).windows == WindowRule::centre_frame);
+  CHECK(protocol_of(ProtocolName::vp3d).root == RootRule::as_estimated);
+  CHECK_MESSAGE_PARTS(parse<ProtocolName>("mixste"), "protocol \"mixste\" is unknown", "sequence",
                       "mixste-seq2seq", "stcformer-centre", "vp3d");
 }
 
 TEST_CASE("how poses were made is kept beside what the file says of itself") {
   const auto making_of = [](const char* name, const WindowCut& cut, bool flip) {
-    return making(protocol_named(name), cut, flip);
+    return making(protocol_of(parse<ProtocolName>(name)), cut, flip);
   };
   const auto ours = making_of("sequence", {.frames = 27, .stride = 9}, true);
   const auto centre =

@@ -193,7 +193,7 @@ void check_mean(const Scores& scores, const std::array<Mean, 9>& metrics,
 
 void check_against_reference(const Dataset& dataset, const std::string& name, int window) {
   CAPTURE(name);
-  const Protocol protocol = protocol_named(name);
+  const Protocol protocol = protocol_of(parse<ProtocolName>(name));
   // Another order than the dataset's, and not all.
   std::vector<int> chosen = all_sequences(dataset);
   std::ranges::reverse(chosen);

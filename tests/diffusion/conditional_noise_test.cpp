@@ -681,8 +681,8 @@ TEST_CASE("fit and sample refuse what cannot be") {
                        "noise sample: condition is [4, 3]; [windows, frames, 3] is expected",
                        Error);
   CHECK_THROWS_AS(noise.mean(Tensor::zeros({4, 3}, DType::bf16)), Error);
-  CHECK(parse_noise("ar1") == NoiseKind::ar1);
-  CHECK(parse_noise(name(NoiseKind::independent)) == NoiseKind::independent);
-  CHECK_THROWS_WITH_AS(parse_noise("white"), "unknown noise 'white'; choose independent or ar1",
-                       Error);
+  CHECK(parse<NoiseKind>("ar1") == NoiseKind::ar1);
+  CHECK(parse<NoiseKind>(name(NoiseKind::independent)) == NoiseKind::independent);
+  CHECK_THROWS_WITH_AS(parse<NoiseKind>("white"),
+                       "noise \"white\" is unknown; choose one of: independent, ar1", Error);
 }

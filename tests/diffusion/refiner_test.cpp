@@ -787,25 +787,28 @@ TEST_CASE("an error scale that cannot be divided by is refused") {
 }
 
 TEST_CASE("every choice has a name, and is read by it") {
-  const auto check = [](const auto& parse, auto... values) {
+  const auto check = [](auto... values) {
     std::set<std::string> names;
     for (const auto value : {values...}) {
-      CHECK(parse(name(value)) == value);
+      using E = std::remove_const_t<decltype(value)>;
+      CHECK(parse<E>(name(value)) == value);
       names.insert(name(value));
     }
     CHECK(names.size() == sizeof...(values));
+    using E = std::common_type_t<decltype(values)...>;
+    CHECK(kChoices<E>.list.size() == sizeof...(values));
     for (const std::string& known : names) {
-      CHECK_THROWS_WITH_AS(parse("none"), doctest::Contains(known.c_str()), Error);
+      CHECK_THROWS_WITH_AS(parse<E>("none"), doctest::Contains(known.c_str()), Error);
     }
   };
-  check(parse_error_source, ErrorSource::conditional, ErrorSource::real, ErrorSource::mixed);
-  check(parse_objective, Objective::diffusion, Objective::regression);
-  check(parse_states, States::forward, States::rollout);
-  check(parse_normalization, Normalization::mean_abs, Normalization::per_coordinate);
-  check(parse_loss, LossKind::l2, LossKind::mse);
-  check(parse_noise, NoiseKind::independent, NoiseKind::ar1);
-  check(parse_schedule, ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid);
-  CHECK_THROWS_WITH_AS(parse_error_source("Mixed"),
+  check(ErrorSource::conditional, ErrorSource::real, ErrorSource::mixed);
+  check(Objective::diffusion, Objective::regression);
+  check(States::forward, States::rollout);
+  check(Normalization::mean_abs, Normalization::per_coordinate);
+  check(LossKind::l2, LossKind::mse);
+  check(NoiseKind::independent, NoiseKind::ar1);
+  check(ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid);
+  CHECK_THROWS_WITH_AS(parse<ErrorSource>("Mixed"),
                        "error source \"Mixed\" is unknown; choose one of: conditional, real, mixed",
                        Error);
 }

@@ -92,11 +92,12 @@ TEST_CASE("every schedule falls strictly from 1 and stays above 0") {
 
 TEST_CASE("schedules are parsed by the name they print") {
   for (const auto kind : {ScheduleKind::cosine, ScheduleKind::linear, ScheduleKind::sigmoid}) {
-    CHECK(parse_schedule(name(kind)) == kind);
+    CHECK(parse<ScheduleKind>(name(kind)) == kind);
   }
   CHECK(std::string(name(make_schedule(ScheduleKind::sigmoid, 5).kind)) == "sigmoid");
-  CHECK_THROWS_WITH_AS(parse_schedule("Cosine"),
-                       "unknown noise schedule 'Cosine'; choose cosine, linear or sigmoid", Error);
+  CHECK_THROWS_WITH_AS(
+      parse<ScheduleKind>("Cosine"),
+      "noise schedule \"Cosine\" is unknown; choose one of: cosine, linear, sigmoid", Error);
 }
 
 TEST_CASE("the two halves of a coefficient") {

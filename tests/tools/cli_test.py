@@ -1604,9 +1604,9 @@ class BadInput(unittest.TestCase):
         for command in (("evaluate", WORK / "refined.npz"),
                         ("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", "o.npz"),
                         ("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", "o.npz")):
-            line = refused(*command, "--protocol", "mixste")
-            self.assertIn("unknown protocol 'mixste'", line)
-            self.assertIn("mixste-seq2seq", line)
+            _, error = run(*command, "--protocol", "mixste", expect=2)
+            self.assertIn('--protocol: protocol "mixste" is unknown; choose one of: sequence, '
+                          "mixste-seq2seq, stcformer-centre, vp3d", error)
         lift = ("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "o.npz")
         self.assertIn("--stride 3", refused(*lift, "--protocol", "vp3d", "--stride", 3))
         self.assertIn("these are 3 apart",
@@ -1661,9 +1661,31 @@ class BadInput(unittest.TestCase):
         self.assertIn("choose 1 to 4", line)
 
     def test_unknown_choices_list_the_known(self):
-        line = refused("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors",
-                       "--schedule", "square")
-        self.assertIn("cosine", line)
+        train = ("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors")
+        for command, option, known in (
+                (train, "--schedule", "cosine, linear, sigmoid"),
+                (train, "--noise", "independent, ar1"),
+                (train, "--error-source", "conditional, real, mixed"),
+                (train, "--objective", "diffusion, regression"),
+                (train, "--states", "forward, rollout"),
+                (train, "--normalization", "mean-abs, per-coordinate"),
+                (train, "--loss", "l2, mse"),
+                (train, "--precision", "f32, bf16"),
+                (train, "--device", "cpu, cuda"),
+                (train, "--log-format", "text, json"),
+                (("prepare", "bvh", WORK, "-o", WORK / "o.npz"), "--up", "y, z"),
+                (("evaluate", WORK / "refined.npz"), "--format", "text, markdown, csv, json"),
+                (("export", WORK / "refined.npz", "-o", WORK / "o.csv"), "--bones", "mean, exact"),
+                (("refine", WORK / "lifted.npz", "-o", WORK / "o.npz"), "--control",
+                 "bias, linear, savitzky-golay, one-euro")):
+            _, error = run(*command, option, "square", expect=2)
+            self.assertIn(f'{option}: {option[2:]} "square" is unknown; choose one of: {known}\n',
+                          error)
+            help_text, _ = run(*command[:2] if command[0] in ("train", "prepare") else command[:1],
+                               "--help")
+            words = " ".join(help_text.split())
+            for name in known.split(", "):
+                self.assertIn(name, words)
 
 
 def damage(name, change):

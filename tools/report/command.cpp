@@ -32,8 +32,8 @@ struct Options {
   Common common;
   std::vector<std::string> inputs;
   std::string output;
-  std::string subjects = "test";
-  std::string protocol = "sequence";
+  Subjects subjects = Subjects::test;
+  data::ProtocolName protocol = data::ProtocolName::sequence;
   report::PoseOptions poses;
   int steps = 2;
   bool drop_invalid = false;
@@ -67,7 +67,7 @@ Inputs read_inputs(const Options& options) {
     } else if (kind == data::FileKind::safetensors || path.ends_with(".safetensors")) {
       if (inputs.refiner) fail("{}: is the second refiner; a report shows one", path);
       inputs.refiner =
-          diffusion::Refiner::load(read_checkpoint(path), path, DType::f32, options.common.where());
+          diffusion::Refiner::load(read_checkpoint(path), path, DType::f32, options.common.device);
       inputs.refiner_path = path;
     } else if (report::is_inspection(path)) {
       if (inputs.inspection) fail("{}: is the second inspection; a report shows one", path);
@@ -101,7 +101,7 @@ void add_looks(const Options& options, const Inputs& inputs, const std::vector<i
   const diffusion::RefinerConfig& config = inputs.refiner->config();
   page["diffusion"]["alpha_bar"] =
       report::rounded_list(diffusion::make_schedule(config.schedule, config.steps).alpha_bar);
-  page["diffusion"]["schedule"] = diffusion::name(config.schedule);
+  page["diffusion"]["schedule"] = name(config.schedule);
   bool first = true;
   for (const int i : shown) {
     if (!inputs.dataset->sequences[static_cast<std::size_t>(i)].noisy_3d) continue;
@@ -131,7 +131,7 @@ void add_dataset(const Options& options, const Inputs& inputs, Json& page) {
   const std::vector<int> chosen = chosen_sequences(dataset, options.subjects);
   if (chosen.empty()) {
     fail("{}: has no sequence of {} subjects; choose others with --subjects", inputs.dataset_path,
-         options.subjects);
+         name(options.subjects));
   }
   const std::vector<int> shown = add_poses(options, dataset, inputs.dataset_path, chosen, page);
   if (!inputs.refiner) return;
@@ -197,13 +197,8 @@ void add_report(CLI::App& app) {
   command->add_option("--steps", options->steps, "K, denoising steps of the path that is shown")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--subjects", options->subjects, "Whose sequences: test, train or all")
-      ->check(CLI::IsMember({"test", "train", "all"}))
-      ->capture_default_str();
-  command
-      ->add_option("--protocol", options->protocol,
-                   "How poses are scored: " + std::string(data::kProtocolNames))
-      ->capture_default_str();
+  add_choice(*command, "--subjects", options->subjects, "Whose sequences");
+  add_choice(*command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
   add_drop_invalid(*command, options->drop_invalid);
   command->footer(
       "Example: posetape report refined.npz refiner.safetensors refiner.log.jsonl -o report.html");

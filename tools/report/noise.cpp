@@ -190,7 +190,7 @@ Json noise_json(const diffusion::ConditionalNoise& noise, diffusion::NoiseKind k
   Json json{{"rank", noise.rank()},
             {"frames", noise.count},
             {"rho", rounded(noise.rho, 4)},
-            {"kind", diffusion::name(kind)}};
+            {"kind", name(kind)}};
   for (const double value : noise.eigenvalues.to_doubles()) {
     json["spread"].push_back(rounded(kMm * std::sqrt(value), 4));
   }
