@@ -637,6 +637,17 @@ TEST_CASE("a residual that never changes has rho 1, and its ar1 noise is constan
   CHECK(largest(e.rowwise() - e.row(0)) < 1e-7);
 }
 
+TEST_CASE("two frames that follow each other are enough for rho, one wide as they may be") {
+  // A third, far away, has a sequence of its own.
+  RowMatrix a(3, 1);
+  a << 0.1, 0.12, -5;
+  const ConditionalNoise noise = fit(a, RowMatrix::Zero(3, 1), 2);
+  const double mean = (0.1 + 0.12 - 5) / 3;
+  const double u = 0.1 - mean;
+  const double v = 0.12 - mean;
+  CHECK(noise.rho == Approx(2 * u * v / (u * u + v * v)).epsilon(1e-12));
+}
+
 TEST_CASE("fit and sample refuse what cannot be") {
   const Linear d = linear_data(100, 2, 3, 2);
   const ConditionalNoise noise = fit(d.a, d.b, 100);
@@ -680,7 +691,18 @@ TEST_CASE("fit and sample refuse what cannot be") {
   CHECK_THROWS_WITH_AS(noise.sample(Tensor::zeros({4, 3}, DType::f32), NoiseKind::ar1, 1, 1),
                        "noise sample: condition is [4, 3]; [windows, frames, 3] is expected",
                        Error);
-  CHECK_THROWS_AS(noise.mean(Tensor::zeros({4, 3}, DType::bf16)), Error);
+  CHECK(noise.mean(Tensor::zeros({3}, DType::f64)).shape() == Shape{2});
+  const NoiseSampler sampler(noise, DType::f64, Device::cpu);
+  for (const DType dtype : {DType::bf16, DType::i32}) {
+    const Tensor b = Tensor::zeros({1, 4, 3}, dtype);
+    for (const auto& f : std::vector<std::function<void()>>{
+             [&] { noise.mean(b); }, [&] { sampler.mean(b); },
+             [&] { noise.sample(b, NoiseKind::ar1, 1, 1); },
+             [&] { sampler.sample(b, NoiseKind::ar1, 1, Tensor::zeros({}, DType::f64)); }}) {
+      CHECK_THROWS_WITH_AS(f(), doctest::Contains("f32 or f64 with 3 as the last dimension"),
+                           Error);
+    }
+  }
   CHECK(parse<NoiseKind>("ar1") == NoiseKind::ar1);
   CHECK(parse<NoiseKind>(name(NoiseKind::independent)) == NoiseKind::independent);
   CHECK_THROWS_WITH_AS(parse<NoiseKind>("white"),

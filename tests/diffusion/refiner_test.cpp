@@ -557,6 +557,20 @@ TEST_CASE("refine: every DDIM step is the formulas'") {
   }
 }
 
+TEST_CASE("a network in bf16 moves poses that keep f32's digits") {
+  const auto f32 = [](Index channels, const Numbers& values) {
+    return Tensor::of(tensor(channels, values).shape(), std::span<const double>(values),
+                      DType::f32);
+  };
+  const Numbers noisy = poses(2);
+  const Numbers y = screen(3);
+  const Tensor refined = make(tiny(), DType::bf16).refine(f32(3, noisy), f32(2, y), 2);
+  CHECK(refined.dtype() == DType::f32);
+  const Numbers exact = make(tiny()).refine(tensor(3, noisy), tensor(2, y), 2).to_doubles();
+  CHECK(distance(refined.to_doubles(), exact) < 0.02);
+  CHECK(distance(exact, noisy) > 0.1);
+}
+
 TEST_CASE("the network is told the right timestep: its first layer sees the sinusoids of t") {
   RefinerConfig config = tiny();
   config.network.width = 12;
