@@ -1,5 +1,6 @@
-// What files that call cuBLASLt include instead of cublasLt.h: the library, or with
-// POSETAPE_CUDA_EMULATED its stand-in on the CPU (kernels/emulation).
+// What files that call cuBLASLt include instead of cublasLt.h, and call from namespace
+// posetape::cuda: the library, or with POSETAPE_CUDA_EMULATED its stand-in on the CPU
+// (kernels/emulation).
 #pragma once
 
 #include <cstddef>
@@ -7,7 +8,7 @@
 #ifdef POSETAPE_CUDA_EMULATED
 #include "kernels/emulation/cublas_lt.hpp"  // IWYU pragma: export
 #else
-#include <cublasLt.h>  // IWYU pragma: export
+#include "kernels/cuda/blas_port_nvcc.hpp"  // IWYU pragma: export
 #endif
 
 namespace posetape::cuda {

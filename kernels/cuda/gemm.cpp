@@ -42,14 +42,14 @@ struct TypeOf<bf16> {
 };
 
 // Objects of cuBLASLt that destroy themselves.
-template <auto destroy>
+template <auto& destroy>
 struct Destroy {
   template <class T>
   void operator()(T* object) const {
     destroy(object);
   }
 };
-template <class Handle, auto destroy>
+template <class Handle, auto& destroy>
 using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<destroy>>;
 using Description = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
 using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;

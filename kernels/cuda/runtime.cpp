@@ -136,6 +136,7 @@ const DeviceInfo& open() {
         "filling memory");
   const char* synchronous = std::getenv("POSETAPE_CUDA_SYNC");
   state.synchronous = synchronous != nullptr && *synchronous == '1';
+  cublasLtGetStatusName(CUBLAS_STATUS_SUCCESS);  // where the library is missing, this says so now
   state.open = true;
   return state.info;
 }

@@ -5,7 +5,9 @@
 #include <string>
 
 #include "kernels/cuda/blas_port.hpp"
+#include "kernels/error.hpp"
 
+namespace posetape::cuda {
 namespace {
 
 constexpr auto kRight = CUBLAS_STATUS_SUCCESS;
@@ -103,3 +105,20 @@ TEST_CASE("what cuBLASLt calls its statuses") {
   CHECK(name(16) == "CUBLAS_STATUS_LICENSE_ERROR");
   CHECK(name(5) == "unrecognized status");
 }
+
+#ifndef POSETAPE_CUDA_EMULATED
+TEST_CASE("what is missing of cuBLASLt is an error that says what to install") {
+  std::string message;
+  try {
+    blas_function("cublasLtWhatever");
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  CHECK(message.find("undefined symbol: cublasLtWhatever") != std::string::npos);
+  CHECK(message.find("install cuBLAS") != std::string::npos);
+  CHECK(message.find("--device cpu") != std::string::npos);
+  CHECK(message.find('\n') == std::string::npos);
+}
+#endif
+
+}  // namespace posetape::cuda

@@ -39,6 +39,8 @@ KERNEL_LIBRARIES = re.compile(
 MORE_LIBRARIES = {
     # The host emulation of CUDA makes stacks, protects memory and talks to the sanitizers.
     "kernels/emulation/": re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$"),
+    # Loads cuBLASLt where a device is asked for.
+    "kernels/cuda/blas_port_nvcc.cpp": re.compile(r"^dlfcn\.h$"),
     "kernels/cpu/onednn.cpp": re.compile(r"^oneapi/dnnl/dnnl\.hpp$"),
 }
 
