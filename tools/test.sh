@@ -24,7 +24,7 @@ tools/setup.sh || stop "the setup failed"
 
 reconfigure=()
 [[ -f $build/meson-private/coredata.dat ]] && reconfigure=(--reconfigure)
-meson setup "${reconfigure[@]}" "$build" -Dcuda="${CUDA:-emulated}" "$@" || stop "meson setup failed"
+meson setup "${reconfigure[@]}" "$build" -Dtests=true -Dcuda="${CUDA:-emulated}" "$@" || stop "meson setup failed"
 # shellcheck disable=SC2086  # lists of names
 meson compile -C "$build" ${TARGETS:-} || stop "the build failed"
 

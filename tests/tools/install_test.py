@@ -1,7 +1,7 @@
 """What `meson install` leaves behind serves programs outside: install_test.py BUILD SOURCE MESON CXX...
 
-Installs into a temporary folder, compiles every header by itself alone with pkg-config's flags and
-all warnings, then the spirals example, which runs.
+Looks at what is built for it after tools/demo.sh. Installs into a temporary folder, compiles every header
+by itself alone with pkg-config's flags and all warnings, then the spirals example, which runs.
 """
 
 import os
@@ -30,8 +30,20 @@ def pkg_config(folder, prefix, *options):
                env={**os.environ, "PKG_CONFIG_PATH": path}).split()
 
 
+def check_what_is_built(source, meson):
+    """Without tests, it is the command and the library."""
+    with tempfile.TemporaryDirectory() as build:
+        run(meson, "setup", build, source, "-Dtests=false", "-Dcuda=disabled")
+        inputs = run("ninja", "-C", build, "-t", "inputs", "all").splitlines()
+    for wanted in ("tools/posetape", "tools/library/libposetape"):
+        assert any(path.startswith(wanted) for path in inputs), inputs
+    unwanted = re.compile("tests/(?!cases/)|bench/|tools/examples/")
+    assert not [path for path in inputs if unwanted.search(path)], inputs
+
+
 def main():
     build, source, meson, *cxx = sys.argv[1:]
+    check_what_is_built(source, meson)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(meson, "install", "-C", build, "--destdir", folder, "--no-rebuild", "--quiet")
