@@ -1,19 +1,14 @@
 #include "engine/arena.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <new>
 #include <tuple>
 #include <utility>
 
 #include "engine/error.hpp"
-#include "kernels/cuda/runtime.hpp"
 
 namespace posetape {
 namespace {
 
-constexpr std::size_t kAlign = 64;
-constexpr std::size_t kCudaAlign = 256;
 // A free block may be used for a request down to this fraction of its size.
 constexpr double kSlack = 0.75;
 
@@ -25,13 +20,11 @@ Arena*& innermost_of(Device device) {
 
 }  // namespace
 
-Arena::Arena(Device device) : device_(device) {
-  if (device == Device::cuda) {
-    cuda::set_scratch([](std::size_t bytes) -> std::shared_ptr<void> {
-      auto storage = Arena::current(Device::cuda).allocate(bytes);
-      return {storage, storage->data};
-    });
-  }
+Arena::Arena(Device device) : device_(device), runtime_(runtime(device)) {
+  runtime_.set_scratch([device](std::size_t bytes) -> std::shared_ptr<void> {
+    auto storage = Arena::current(device).allocate(bytes);
+    return {storage, storage->data};
+  });
 }
 
 Arena::~Arena() {
@@ -39,10 +32,10 @@ Arena::~Arena() {
 }
 
 std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
-  const std::size_t align = device_ == Device::cuda ? kCudaAlign : kAlign;
+  const std::size_t align = runtime_.alignment;
   const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + align - 1) / align * align;
   std::size_t size = wanted;
-  std::byte* data = nullptr;
+  void* data = nullptr;
   {
     const std::lock_guard lock(mutex_);
     const auto fit = reuse_ ? free_.lower_bound(wanted) : free_.end();
@@ -51,11 +44,11 @@ std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
       std::tie(size, data) = *fit;
       free_.erase(fit);
     } else {
-      data = allocate_block(wanted);
+      data = runtime_.allocate(wanted);
       if (data == nullptr) {
         // What lies free may be enough in other pieces.
         free_all();
-        data = allocate_block(wanted);
+        data = runtime_.allocate(wanted);
       }
       if (data == nullptr) {
         fail(
@@ -68,31 +61,20 @@ std::shared_ptr<Storage> Arena::allocate(std::size_t bytes) {
     in_use_ += size;
     peak_ = std::max(peak_, in_use_);
   }
-  if (poison_) poison(data, size);
-  return {new Storage(data, size), [this](Storage* storage) {
+  poison(data, size);
+  return {new Storage(static_cast<std::byte*>(data), size), [this](Storage* storage) {
             release(storage->data, storage->bytes);
             delete storage;
           }};
 }
 
-std::byte* Arena::allocate_block(std::size_t bytes) {
-  if (device_ == Device::cuda) return static_cast<std::byte*>(cuda::allocate(bytes));
-  return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}, std::nothrow));
-}
-
-void Arena::free_block(std::byte* data) {
-  if (device_ == Device::cuda) return cuda::release(data);
-  ::operator delete (data, std::align_val_t{kAlign});
-}
-
 // All bits set is a NaN in every floating type, and an impossible index in i32.
-void Arena::poison(std::byte* data, std::size_t bytes) {
-  if (device_ == Device::cuda) return cuda::fill_bytes(data, 0xFF, bytes);
-  std::memset(data, 0xFF, bytes);
+void Arena::poison(void* data, std::size_t bytes) {
+  if (poison_) runtime_.fill_bytes(data, 0xFF, bytes);
 }
 
-void Arena::release(std::byte* data, std::size_t bytes) {
-  if (poison_) poison(data, bytes);
+void Arena::release(void* data, std::size_t bytes) {
+  poison(data, bytes);
   const std::lock_guard lock(mutex_);
   in_use_ -= bytes;
   free_.emplace(bytes, data);
@@ -106,16 +88,15 @@ void Arena::trim() {
 void Arena::free_all() {
   for (const auto& [bytes, data] : free_) {
     reserved_ -= bytes;
-    free_block(data);
+    runtime_.release(data);
   }
   free_.clear();
 }
 
 Arena& Arena::of(Device device) {
   // Never destroyed: tensors with static lifetime may outlive every other static object.
-  static auto* cpu = new Arena(Device::cpu);
-  static auto* cuda = new Arena(Device::cuda);
-  return device == Device::cpu ? *cpu : *cuda;
+  static auto* all = new Arena[]{Arena(Device::cpu), Arena(Device::cuda)};
+  return all[static_cast<std::size_t>(device)];
 }
 
 Arena& Arena::current(Device device) {

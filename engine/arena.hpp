@@ -9,8 +9,14 @@
 
 #include "engine/dtype.hpp"
 #include "engine/storage.hpp"
+#include "kernels/runtime.hpp"
 
 namespace posetape {
+
+// What the engine asks of `device` beside kernels.
+inline const Runtime& runtime(Device device) {
+  return device == Device::cpu ? cpu_runtime : cuda_runtime;
+}
 
 class Arena {
  public:
@@ -19,8 +25,8 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
   ~Arena();
 
-  // At least `bytes` bytes, aligned to 64 on the CPU and to 256 on a GPU. Contents are undefined
-  // (NaN in poison mode). Comes back when the last handle lets go.
+  // At least `bytes` bytes, aligned as the device's runtime says. Contents are undefined (NaN in
+  // poison mode). Comes back when the last handle lets go.
   std::shared_ptr<Storage> allocate(std::size_t bytes);
 
   // Debugging: `poison` fills every block with NaN bit patterns when it is handed out and when it
@@ -45,16 +51,15 @@ class Arena {
 
  private:
   friend class ArenaScope;
-  std::byte* allocate_block(std::size_t bytes);
-  void free_block(std::byte* data);
-  void poison(std::byte* data, std::size_t bytes);
+  void poison(void* data, std::size_t bytes);
   void free_all();
-  void release(std::byte* data, std::size_t bytes);
+  void release(void* data, std::size_t bytes);
 
   Device device_;
+  const Runtime& runtime_;
 
   std::mutex mutex_;
-  std::multimap<std::size_t, std::byte*> free_;
+  std::multimap<std::size_t, void*> free_;
   std::size_t in_use_ = 0;
   std::size_t peak_ = 0;
   std::size_t reserved_ = 0;

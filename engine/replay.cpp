@@ -6,12 +6,14 @@
 namespace posetape {
 
 struct Replay::Recorded {
+  explicit Recorded(Device device) : arena(device) {}
+
   // Of its own: what lies in it must not be handed out to others between two launches. It outlives
   // the tensors.
-  Arena arena{Device::cuda};
+  Arena arena;
   std::vector<Tensor> inputs;
   Tensor output;
-  cuda::Graph graph;
+  std::shared_ptr<void> graph;
   bool warm = false;
 };
 
@@ -21,7 +23,7 @@ Replay::Replay(Replay&&) noexcept = default;
 Replay::~Replay() = default;
 
 Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
-  if (device_ == Device::cpu) return function_(inputs, variant);
+  if (runtime(device_).begin_recording == nullptr) return function_(inputs, variant);
   if (Observer::innermost() != nullptr) {
     std::vector<Tensor> there;
     for (const Tensor& x : inputs) there.push_back(x.to(device_));
@@ -38,7 +40,7 @@ Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
   }
   std::unique_ptr<Recorded>& recorded = by_key_[key];
   if (!recorded) {
-    recorded = std::make_unique<Recorded>();
+    recorded = std::make_unique<Recorded>(device_);
     const ArenaScope scope(recorded->arena);
     for (const Tensor& x : inputs) recorded->inputs.push_back(x.to(device_));
   } else {
@@ -50,8 +52,9 @@ Tensor Replay::operator()(std::span<const Tensor> inputs, int variant) {
 }
 
 Tensor Replay::run(Recorded& r, int variant) {
-  if (r.graph.recorded()) {
-    r.graph.launch();
+  const Runtime& device = runtime(device_);
+  if (r.graph != nullptr) {
+    device.launch_recorded(r.graph.get());
     Storage::graph_launched();
     return r.output;
   }
@@ -63,15 +66,15 @@ Tensor Replay::run(Recorded& r, int variant) {
     r.warm = true;
     return r.output;
   }
-  r.graph.begin();
+  device.begin_recording();
   try {
     r.output = function_(r.inputs, variant);
-    r.graph.end();
+    r.graph = device.end_recording();
   } catch (...) {
-    r.graph.abandon();
+    device.abandon_recording();
     throw;
   }
-  r.graph.launch();
+  device.launch_recorded(r.graph.get());
   return r.output;
 }
 
@@ -81,7 +84,7 @@ void Replay::clear() {
 
 int Replay::recorded() const {
   int count = 0;
-  for (const auto& [key, r] : by_key_) count += r->graph.recorded() ? 1 : 0;
+  for (const auto& [key, r] : by_key_) count += r->graph != nullptr ? 1 : 0;
   return count;
 }
 

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "engine/tensor.hpp"
-#include "kernels/cuda/runtime.hpp"
 
 namespace posetape {
 

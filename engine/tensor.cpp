@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <utility>
 
 #include "engine/dispatch.hpp"
 #include "engine/tape.hpp"
-#include "kernels/cuda/runtime.hpp"
 #include "kernels/fill/fill.hpp"
 
 namespace posetape {
@@ -73,19 +71,11 @@ class Copying {
 
  private:
   static void bytes(const Tensor& src, const Tensor& dst) {
-    const void* from = src.contents();
-    const bool from_host = src.device() == Device::cpu;
-    if (dst.device() == Device::cpu) {
-      if (from_host) {
-        std::memmove(dst.raw(), from, src.bytes());
-      } else {
-        cuda::download(dst.raw(), from, src.bytes());
-      }
-    } else if (from_host) {
-      cuda::upload(dst.raw(), from, src.bytes());
-    } else {
-      cuda::copy(dst.raw(), from, src.bytes());
-    }
+    const Runtime& to = runtime(dst.device());
+    const auto move = src.device() == dst.device()  ? to.copy
+                      : src.device() == Device::cpu ? to.upload
+                                                    : runtime(src.device()).download;
+    move(dst.raw(), src.contents(), src.bytes());
   }
 };
 
@@ -224,7 +214,7 @@ OnDevice::~OnDevice() {
 }
 
 void synchronize(Device device) {
-  if (device == Device::cuda) cuda::synchronize();
+  runtime(device).synchronize();
 }
 
 void copy(const Tensor& src, const Tensor& dst) {

@@ -22,7 +22,6 @@ struct State {
   cudaStream_t side = nullptr;
   cudaEvent_t forked = nullptr;
   cudaEvent_t joined = nullptr;
-  ScratchSource scratch = nullptr;
   const char* entry = "";  // being launched
   const char* last_kernel = "none";
   const char* last_entry = "";
@@ -30,6 +29,7 @@ struct State {
   Index next_counter = 0;
   long long launches = 0;
   bool synchronous = false;
+  bool recording = false;
 };
 State state;
 
@@ -150,9 +150,7 @@ void close() {
   cudaEventDestroy(state.joined);
   cudaStreamDestroy(state.side);
   cudaStreamDestroy(state.stream);
-  const ScratchSource scratch = state.scratch;
   state = State{};
-  state.scratch = scratch;
 }
 
 cudaStream_t stream() {
@@ -280,47 +278,68 @@ void synchronize() {
   check(cudaStreamSynchronize(state.stream), "waiting for the device");
 }
 
-void set_scratch(ScratchSource source) {
-  state.scratch = source;
+namespace {
+
+// Made at its first use, which may be by an object with static lifetime.
+ScratchSource& scratch_source() {
+  static ScratchSource source;
+  return source;
 }
 
-std::shared_ptr<void> scratch(std::size_t bytes) {
-  return state.scratch(bytes);
-}
-
-Graph::~Graph() {
-  if (executable_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable_));
-}
-
-void Graph::begin() {
+void begin_recording() {
   // Relaxed: memory may be allocated meanwhile.
   check(cudaStreamBeginCapture(state.stream, cudaStreamCaptureModeRelaxed), "recording a graph");
-  recording_ = true;
+  state.recording = true;
 }
 
-void Graph::end() {
-  recording_ = false;
+std::shared_ptr<void> end_recording() {
+  state.recording = false;
   cudaGraph_t graph = nullptr;
   check(cudaStreamEndCapture(state.stream, &graph), "ending the recording of a graph");
   cudaGraphExec_t executable = nullptr;
   const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
   cudaGraphDestroy(graph);
   check(error, "making a graph");
-  executable_ = executable;
+  return {executable, [](cudaGraphExec_t e) { cudaGraphExecDestroy(e); }};
 }
 
-void Graph::abandon() noexcept {
-  if (!recording_) return;
-  recording_ = false;
+void abandon_recording() {
+  if (!state.recording) return;
+  state.recording = false;
   cudaGraph_t graph = nullptr;
   cudaStreamEndCapture(state.stream, &graph);
   if (graph != nullptr) cudaGraphDestroy(graph);
   cudaGetLastError();
 }
 
-void Graph::launch() {
-  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable_), state.stream),
-        "launching a graph");
+void launch_recorded(void* recorded) {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recorded), state.stream), "launching a graph");
+}
+
+}  // namespace
+
+std::shared_ptr<void> scratch(std::size_t bytes) {
+  return scratch_source()(bytes);
 }
 
 }  // namespace posetape::cuda
+
+namespace posetape {
+
+constinit const Runtime cuda_runtime{
+    .alignment = 256,
+    .allocate = cuda::allocate,
+    .release = cuda::release,
+    .set_scratch = [](ScratchSource source) { cuda::scratch_source() = std::move(source); },
+    .upload = cuda::upload,
+    .download = cuda::download,
+    .copy = cuda::copy,
+    .fill_bytes = cuda::fill_bytes,
+    .synchronize = cuda::synchronize,
+    .begin_recording = cuda::begin_recording,
+    .end_recording = cuda::end_recording,
+    .abandon_recording = cuda::abandon_recording,
+    .launch_recorded = cuda::launch_recorded,
+};
+
+}  // namespace posetape

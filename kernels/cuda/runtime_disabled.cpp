@@ -1,57 +1,47 @@
 // kernels/cuda/runtime.hpp in a build without CUDA.
 #include "kernels/cuda/runtime.hpp"
+
 #include "kernels/error.hpp"
 
-namespace posetape::cuda {
+namespace posetape {
 namespace {
 
-[[noreturn]] void none() {
+template <class R, class... A>
+R none(A...) {
   throw Error(
       "cuda: this build has no CUDA backend; use --device cpu, or configure with -Dcuda=nvcc");
 }
 
 }  // namespace
 
+constinit const Runtime cuda_runtime{
+    .alignment = 1,
+    .allocate = none,
+    .release = none,
+    .set_scratch = [](ScratchSource) {},
+    .upload = none,
+    .download = none,
+    .copy = none,
+    .fill_bytes = none,
+    .synchronize = none,
+    .begin_recording = none,
+    .end_recording = none,
+    .abandon_recording = none,
+    .launch_recorded = none,
+};
+
+namespace cuda {
+
 bool built() {
   return false;
 }
 const DeviceInfo& open() {
-  none();
+  return none<const DeviceInfo&>();
 }
 void close() {}
-void* allocate(std::size_t) {
-  none();
-}
-void release(void*) {}
-void upload(void*, const void*, std::size_t) {
-  none();
-}
-void download(void*, const void*, std::size_t) {
-  none();
-}
-void copy(void*, const void*, std::size_t) {
-  none();
-}
-void fill_bytes(void*, int, std::size_t) {
-  none();
-}
-void synchronize() {
-  none();
-}
-void set_scratch(ScratchSource) {}
-Graph::~Graph() = default;
-void Graph::begin() {
-  none();
-}
-void Graph::end() {
-  none();
-}
-void Graph::abandon() noexcept {}
-void Graph::launch() {
-  none();
-}
 long long launches() {
   return 0;
 }
 
-}  // namespace posetape::cuda
+}  // namespace cuda
+}  // namespace posetape

@@ -49,13 +49,12 @@ TEST_CASE("cuda: both lines of a fork run after it and before the join") {
 
 TEST_CASE("cuda: a fork is recorded in a graph") {
   Lines lines;
-  cuda::Graph graph;
-  graph.begin();
+  cuda_runtime.begin_recording();
   lines.run(2);
-  graph.end();
+  const auto graph = cuda_runtime.end_recording();
   CHECK(lines.after.values() == std::vector<int>{4, 5});
   const auto after = emulation::same_under_all_stream_orders([&] {
-    graph.launch();
+    cuda_runtime.launch_recorded(graph.get());
     return lines.after.values();
   });
   CHECK(after == std::vector<int>{0x02020202, 0x02020202});

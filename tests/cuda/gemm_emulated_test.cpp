@@ -85,14 +85,13 @@ TEST_CASE("cuda: a bias that cuBLASLt has no algorithm for is left to the caller
 TEST_CASE("cuda: products are recorded in a graph") {
   start_anew();
   Data data;
-  cuda::Graph graph;
-  graph.begin();
+  cuda_runtime.begin_recording();
   data.multiply(true);
   data.multiply(false, Into::add);
-  graph.end();
+  const auto graph = cuda_runtime.end_recording();
   CHECK(data.y.values() == std::vector<float>{0, 0, 0, 0});
   for (int i = 0; i < 2; ++i) {
-    graph.launch();
+    cuda_runtime.launch_recorded(graph.get());
     CHECK(data.y.values() == std::vector<float>{24, 30, 42, 42});
   }
 }
