@@ -9,7 +9,6 @@
 #include "engine/ops.hpp"
 #include "engine/random_fill.hpp"
 #include "kernels/ar1/ar1.hpp"
-#include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace posetape::diffusion {
@@ -33,17 +32,26 @@ struct Dense {
   double at(Index i, Index j) const { return row(i)[j]; }
 };
 
-constexpr Transpose kPlain = Transpose::no;
-constexpr Transpose kTransposed = Transpose::yes;
+Dense transposed(const Dense& m) {
+  Dense t(m.columns, m.rows);
+  for (Index i = 0; i < m.rows; ++i) {
+    for (Index j = 0; j < m.columns; ++j) t.at(j, i) = m.at(i, j);
+  }
+  return t;
+}
 
-// A B, each transposed first where asked for.
-Dense product(const Dense& a, Transpose ta, const Dense& b, Transpose tb) {
-  const Index rows = ta == kTransposed ? a.columns : a.rows;
-  const Index inner = ta == kTransposed ? a.rows : a.columns;
-  Dense c(rows, tb == kTransposed ? b.rows : b.columns);
-  gemm<double>(c.rows, c.columns, inner, {a.values.data(), a.columns, ta},
-               {b.values.data(), b.columns, tb},
-               Result<double>{c.values.data(), c.columns, Into::write});
+// A B, its terms added in their order, so that it is the same with any instruction set.
+Dense product(const Dense& a, const Dense& b) {
+  Dense c(a.rows, b.columns);
+  for (Index i = 0; i < c.rows; ++i) {
+    double* sums = c.row(i);
+    for (Index k = 0; k < a.columns; ++k) {
+      const double x = a.at(i, k);
+      const double* terms = b.row(k);
+#pragma omp simd
+      for (Index j = 0; j < c.columns; ++j) sums[j] += x * terms[j];
+    }
+  }
   return c;
 }
 
@@ -184,13 +192,13 @@ Dense whitened(const ConditionalNoise& noise, const Dense& rows) {
   for (Index f = 0; f < rows.rows; ++f) {
     for (Index i = 0; i < b_width; ++i) b.at(f, i) -= mu_b[static_cast<std::size_t>(i)];
   }
-  Dense residual = product(b, kPlain, matrix(noise.gain), kTransposed);
+  Dense residual = product(b, transposed(matrix(noise.gain)));
   for (Index f = 0; f < rows.rows; ++f) {
     for (Index i = 0; i < a_width; ++i) {
       residual.at(f, i) = rows.at(f, i) - mu_a[static_cast<std::size_t>(i)] - residual.at(f, i);
     }
   }
-  Dense u = product(residual, kPlain, matrix(noise.factor), kPlain);
+  Dense u = product(residual, matrix(noise.factor));
   std::vector<double> inverse;
   for (const double lambda :
        noise.eigenvalues.values<double>().first(static_cast<std::size_t>(noise.rank()))) {
@@ -256,7 +264,7 @@ void MomentAccumulator::add(std::span<const double> rows) {
     for (Index r = 0; r < centred.rows; ++r) {
       for (Index i = 0; i < width_; ++i) centred.at(r, i) -= mean[static_cast<std::size_t>(i)];
     }
-    merge(centred.rows, mean, product(centred, kTransposed, centred, kPlain).values);
+    merge(centred.rows, mean, product(transposed(centred), centred).values);
   }
 }
 
@@ -309,17 +317,17 @@ ConditionalNoise ConditionalNoise::fit(Index a_width, Index b_width, Index seque
   for (std::size_t i = 0; i < static_cast<std::size_t>(used); ++i) {
     inverse_root[i] = 1 / std::sqrt(of_b.values[i]);
   }
-  Dense w = product(sab, kPlain, of_b.vectors, kPlain);
+  Dense w = product(sab, of_b.vectors);
   scale_columns(w, inverse_root);
   Dense sigma = saa;
-  const Dense explained = product(w, kPlain, w, kTransposed);
+  const Dense explained = product(w, transposed(w));
   for (Index i = 0; i < a_width; ++i) {
     for (Index j = 0; j < a_width; ++j) {
       sigma.at(i, j) -= (explained.at(i, j) + explained.at(j, i)) / 2;  // as symmetric as Sigma_aa
     }
   }
   scale_columns(w, inverse_root);
-  const Dense gain = product(w, kPlain, of_b.vectors, kTransposed);
+  const Dense gain = product(w, transposed(of_b.vectors));
 
   Eigensystem of_sigma = eigensystem(sigma);
   for (double& x : of_sigma.values) x = std::max(x, 0.0);
