@@ -3,7 +3,6 @@
 
 #include "engine/tensor.hpp"
 #include "kernels/cpu/dispatch.hpp"
-#include "kernels/cuda/dispatch.hpp"
 
 namespace posetape {
 

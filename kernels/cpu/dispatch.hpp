@@ -1,7 +1,7 @@
-// From an argument struct to the code built for this machine's instruction set.
+// From an argument struct to its kernels: launch(Cpu{}, Args{...}) and launch(Cuda{}, Args{...}).
 //
 // Every kernels/<op>/<op>_cpu.cpp is compiled once for each instruction set (meson option `isa`),
-// and `launch(Cpu{}, Args{...})` calls the best one that the machine has. Within a binary and a
+// and `launch(Cpu{}, ...)` calls the best one that the machine has. Within a binary and a
 // machine the choice is fixed, so results are reproducible; the environment variable POSETAPE_ISA
 // (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
 #pragma once
@@ -11,6 +11,7 @@
 namespace posetape {
 
 struct Cpu {};
+struct Cuda {};
 
 // `numbers` is no instruction set: the kernels on numbers that carry derivatives.
 enum class Isa { numbers, baseline, avx2, avx512, avx512_bf16 };
@@ -19,9 +20,12 @@ enum class Isa { numbers, baseline, avx2, avx512, avx512_bf16 };
 Isa cpu_isa();
 const char* name(Isa isa);
 
-// Defined by the kernel's own file, once for each instruction set: see kernels/cpu/kernel.hpp.
+// Defined by the kernel's own files: once for each instruction set (kernels/cpu/kernel.hpp), and
+// for CUDA (kernels/cuda/kernel.hpp).
 template <Isa isa, class Args>
 void cpu_entry(const Args& args);
+template <class Args>
+void cuda_entry(const Args& args);
 
 template <template <class...> class Args, class T, class... S>
 void launch(Cpu, const Args<T, S...>& args) {
@@ -46,6 +50,17 @@ void launch(Cpu, const Args<T, S...>& args) {
     default:
       __builtin_trap();  // built without an instruction set that this machine has
   }
+}
+
+// Puts the kernels into the device's stream and returns. In a build without CUDA, and for numbers
+// that carry derivatives, there is no tensor that this could be called with.
+template <template <class...> class Args, class T, class... S>
+void launch(Cuda, const Args<T, S...>& args) {
+#ifdef POSETAPE_HAVE_CUDA
+  if constexpr (!carries_derivative<T>) return cuda_entry(args);
+#endif
+  (void)args;
+  __builtin_trap();
 }
 
 }  // namespace posetape
