@@ -6,6 +6,7 @@
 #include "engine/ops.hpp"
 #include "engine/rng.hpp"
 #include "engine/taps.hpp"
+#include "model/checkpoint.hpp"
 
 namespace posetape::diffusion {
 namespace {
@@ -78,6 +79,9 @@ void check_scale(const ErrorScale& scale) {
     if (!(s > 0) || !std::isfinite(s)) fail("error scale: {} is not a positive number", s);
   }
 }
+
+constexpr const char* kKind = "refiner";
+constexpr const char* kNetwork = "network.";  // before its parameters' names
 
 }  // namespace
 
@@ -307,39 +311,28 @@ Tensor Refiner::bias_correction(const Tensor& noisy) const {
 }
 
 void Refiner::save(TensorFile& file) const {
-  file.metadata["format"] = "posetape refiner 1";
+  file.metadata["format"] = model::format_of(kKind);
   file.metadata["config"] = to_json(config_);
-  for (const auto& entry : parameters().entries()) {
-    file.tensors.emplace_back("network." + entry.name, entry.master);
-  }
+  model::save_parameters(parameters(), kNetwork, file);
   file.tensors.emplace_back("error.shift", Tensor::of<double>({kErrorWidth}, scale_.shift));
   file.tensors.emplace_back("error.scale", Tensor::of<double>({kErrorWidth}, scale_.scale));
   noise_.save(file);
 }
 
 Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dtype, Device device) {
-  const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || !format->second.starts_with("posetape refiner")) {
-    fail(
-        "{}: not a refiner checkpoint (its format is \"{}\"); make one with `posetape train "
-        "refiner`",
-        path, format == file.metadata.end() ? "none" : format->second);
-  }
-  if (format->second != "posetape refiner 1") {
-    fail("{}: written by another version ({}); this one reads \"posetape refiner 1\"", path,
-         format->second);
-  }
+  model::check_format(file, path, kKind);
   const auto config = file.metadata.find("config");
   if (config == file.metadata.end()) fail("{}: the refiner's configuration is missing", path);
   file.check_finite(path);
+  const RefinerConfig parsed = parse_refiner_config(config->second, path);
+  const model::PoseDenoiserConfig& n = parsed.network;
+  model::check_claims(
+      {&model::pose_denoiser_network, parsed.frames, {n.width, n.depth, n.heads, n.mlp_ratio}},
+      file);
   const auto vector_of = [&](const char* key) { return file.at(key).to_doubles(); };
-  Refiner refiner(parse_refiner_config(config->second, path), ConditionalNoise::load(file),
+  Refiner refiner(parsed, ConditionalNoise::load(file),
                   {vector_of("error.shift"), vector_of("error.scale")}, dtype, 0, device);
-  refiner.parameters().load(
-      [&](const std::string& name) {
-        return file.contains("network." + name) ? file.at("network." + name) : Tensor();
-      },
-      path);
+  model::load_parameters(refiner.parameters(), kNetwork, file, path);
   return refiner;
 }
 

@@ -4,6 +4,8 @@
 
 #include "engine/attention.hpp"
 #include "engine/rng.hpp"
+#include "model/network.hpp"
+#include "model/pytorch_weights.hpp"
 
 namespace posetape::model {
 namespace {
@@ -141,5 +143,107 @@ Tensor Mixste::operator()(const Tensor& y, std::span<const Tensor> drops) const 
   const Tensor out = layers_.head(layers_.head_norm(h).y);
   return as(out, accumulator_of(out.dtype()));
 }
+
+namespace {
+
+constexpr MixsteConfig kReleased;
+constexpr Size kSizes[] = {
+    {"width", kReleased.width, 1, 100'000, "wide", "Channels"},
+    {"depth", kReleased.depth, 1, 10'000, "blocks", "Blocks of each axis"},
+    {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
+    {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
+};
+
+MixsteConfig config_of(const NetworkConfig& c) {
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], c.frames};
+}
+
+// ---- Weights of the released code (github.com/JinluZhang1126/MixSTE, the class MixSTE2) ----
+
+// Width, depth, MLP ratio and frames follow from the shapes, heads from nothing: they are given.
+NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> given,
+                             const std::string& source) {
+  const Index heads = given.value_or(kReleased.heads);
+  const auto shape = [&](const std::string& name, int rank) {
+    return needed_shape(weights, name, rank, source, "MixSTE");
+  };
+  MixsteConfig config;
+  config.width = shape("Spatial_patch_to_embedding.weight", 2)[0];
+  config.frames = shape("Temporal_pos_embed", 3)[1];
+  const Index hidden = shape("STEblocks.0.mlp.fc1.weight", 2)[0];
+  if (config.width % heads != 0 || hidden % config.width != 0) {
+    fail("{}: {} heads and an MLP of {} do not fit a width of {}; --heads says how many it has",
+         source, heads, hidden, config.width);
+  }
+  config.heads = heads;
+  config.mlp_ratio = hidden / config.width;
+  config.depth = 1;
+  while (weights.contains(fmt::format("STEblocks.{}.attn.qkv.weight", config.depth))) {
+    ++config.depth;
+  }
+  return {nullptr, config.frames, {config.width, config.depth, config.heads, config.mlp_ratio}};
+}
+
+// Name by name: the layouts are the same.
+std::vector<WeightEntry> pytorch_table(const NetworkConfig& config) {
+  const MixsteConfig c = config_of(config);
+  const Index D = c.width;
+  const Index hidden = c.mlp_ratio * D;
+  std::vector<WeightEntry> entries;
+  const auto add = [&](const std::string& theirs, const Shape& shape, const std::string& ours) {
+    entries.push_back({theirs, shape, ours});
+  };
+  const auto add_layer = [&](const std::string& theirs, const std::string& ours, Shape weight) {
+    add(theirs + ".weight", weight, ours + ".weight");
+    add(theirs + ".bias", {weight[0]}, ours + ".bias");
+  };
+  add_layer("Spatial_patch_to_embedding", "embedding", {D, 2});
+  add("Spatial_pos_embed", {1, 17, D}, "joint_embedding");
+  add("Temporal_pos_embed", {1, c.frames, D}, "frame_embedding");
+  add_layer("Spatial_norm", "space_norm", {D});
+  add_layer("Temporal_norm", "time_norm", {D});
+  add_layer("head.0", "head_norm", {D});
+  add_layer("head.1", "head", {3, D});
+  for (const auto& [blocks, axis] : {std::pair("STEblocks", "space"), {"TTEblocks", "time"}}) {
+    for (Index i = 0; i < c.depth; ++i) {
+      const std::string theirs = fmt::format("{}.{}.", blocks, i);
+      const std::string ours = fmt::format("{}.{}.", axis, i);
+      add_layer(theirs + "norm1", ours + "norm1", {D});
+      add_layer(theirs + "norm2", ours + "norm2", {D});
+      add_layer(theirs + "attn.qkv", ours + "qkv", {3 * D, D});
+      add_layer(theirs + "attn.proj", ours + "proj", {D, D});
+      add_layer(theirs + "mlp.fc1", ours + "mlp.fc1", {hidden, D});
+      add_layer(theirs + "mlp.fc2", ours + "mlp.fc2", {D, hidden});
+    }
+  }
+  return entries;
+}
+
+constexpr PytorchRule kPytorch{"Spatial_pos_embed", released_sizes, pytorch_table,
+                               [](Index) { return 1; }};
+
+}  // namespace
+
+const NetworkRule mixste_network{
+    .name = "mixste",
+    .title = "MixSTE",
+    .role = Role::lifter,
+    .sizes = kSizes,
+    .frames = {"frames", kReleased.frames},
+    .fixed_frames = true,
+    .make =
+        made<Mixste, config_of, [](const auto& net, auto in) { return net(in[0], in.subspan(1)); },
+             [](const auto& net, auto in) { return net.loss(net(in[0], in.subspan(2)), in[1]); }>,
+    .count = counted<MixsteLayers, config_of>,
+    .released =
+        {.lr = 4e-5, .decay = 0.99, .weight_decay = 0.1, .drop_rate = 0.1, .batch_frames = 1024},
+    .draw =
+        [](const NetworkConfig& config, double rate, Index batch, DType dtype, std::uint64_t seed,
+           std::uint64_t step) {
+          return rate == 0 ? std::vector<Tensor>()
+                           : mixste_drops(config_of(config), rate, batch, dtype, seed, step);
+        },
+    .pytorch = &kPytorch,
+};
 
 }  // namespace posetape::model

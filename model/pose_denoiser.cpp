@@ -3,6 +3,8 @@
 #include <cmath>
 #include <functional>
 
+#include "model/network.hpp"
+
 namespace posetape::model {
 namespace {
 
@@ -95,5 +97,44 @@ Tensor sinusoidal_embedding(std::span<const int> t, Index width, DType dtype) {
   }
   return Tensor::of({static_cast<Index>(t.size()), width}, values, dtype);
 }
+
+namespace {
+
+constexpr PoseDenoiserConfig kReleased;
+constexpr Size kSizes[] = {
+    {"width", kReleased.width, 1, 100'000, "wide", "Channels"},
+    {"depth", kReleased.depth, 1, 10'000, "blocks", "Denoising blocks"},
+    {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
+    {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
+};
+
+PoseDenoiserConfig config_of(const NetworkConfig& c) {
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3]};
+}
+
+}  // namespace
+
+// A diffusion trains and runs it (diffusion/refiner.hpp): here its loss is that of the error, and
+// `step` is every timestep that is drawn.
+const NetworkRule pose_denoiser_network{
+    .name = "denoiser",
+    .title = "PoseDenoiser",
+    .role = Role::denoiser,
+    .sizes = kSizes,
+    .frames = {"frames", 27},
+    .fixed_frames = false,
+    .make = made<PoseDenoiser, config_of,
+                 [](const auto& net, auto in) { return net(in[0], in[1], in[2]); },
+                 [](const auto& net, auto in) {
+                   return joint_distance_loss(net(in[0], in[1], in[3]), in[2]);
+                 }>,
+    .count = counted<PoseDenoiserLayers, config_of>,
+    .draw =
+        [](const NetworkConfig& config, double, Index batch, DType dtype, std::uint64_t,
+           std::uint64_t step) {
+          const std::vector<int> t(static_cast<std::size_t>(batch), static_cast<int>(step));
+          return std::vector{sinusoidal_embedding(t, config.sizes[0], accumulator_of(dtype))};
+        },
+};
 
 }  // namespace posetape::model

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "engine/parameters.hpp"
 #include "engine/safetensors.hpp"
+#include "model/network.hpp"
 
 namespace posetape::model {
 
@@ -23,6 +25,18 @@ struct WeightEntry {
   Shape shape;
   std::string ours;
   std::function<Index(Index)> row = same, column = same;
+};
+
+// A network's released PyTorch code.
+struct PytorchRule {
+  std::string_view marker;  // a tensor that every such network has, and no other
+  // The sizes and frames that follow from the weights' shapes (`rule` is left out); heads where
+  // they follow from nothing. Throws Error where the shapes are no such network's; `source` starts
+  // the message.
+  NetworkConfig (*config)(const TensorFile& weights, std::optional<Index> heads,
+                          const std::string& source);
+  std::vector<WeightEntry> (*table)(const NetworkConfig& config);
+  int (*step)(Index frames);  // from one frame of a window to the next
 };
 
 // A tensor's name without what wrappers of PyTorch put into it: torch.compile's "_orig_mod.",

@@ -1,5 +1,7 @@
 #include "model/smoothnet.hpp"
 
+#include "model/network.hpp"
+
 namespace posetape::model {
 namespace {
 
@@ -56,5 +58,32 @@ Tensor smoothnet_loss(const Tensor& estimate, const Tensor& truth) {
   const Tensor acceleration = add(sub(frames(2), scale(frames(1), 2)), frames(0));
   return add(mean_absolute(error), mean_absolute(acceleration));
 }
+
+namespace {
+
+constexpr SmoothnetConfig kReleased;
+constexpr Size kSizes[] = {
+    {"width", kReleased.width, 1, 100'000, "wide", "Channels"},
+    {"hidden", kReleased.hidden, 1, 100'000, "inside a pair", "Channels inside a residual pair"},
+    {"depth", kReleased.depth, 0, 10'000, "residual pairs", "Residual pairs"},
+};
+
+SmoothnetConfig config_of(const NetworkConfig& c) {
+  return {c.frames, c.sizes[0], c.sizes[1], c.sizes[2]};
+}
+
+}  // namespace
+
+const NetworkRule smoothnet_network{
+    .name = "smoothnet",
+    .title = "SmoothNet",
+    .role = Role::smoother,
+    .sizes = kSizes,
+    .frames = {"frames", kReleased.frames, 3, 100'000, "", "the loss has accelerations"},
+    .fixed_frames = true,
+    .make = made<Smoothnet, config_of, [](const auto& net, auto in) { return net(in[0]); },
+                 [](const auto& net, auto in) { return smoothnet_loss(net(in[0]), in[1]); }>,
+    .count = counted<SmoothnetLayers, config_of>,
+};
 
 }  // namespace posetape::model

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,11 +14,10 @@
 #include "data/foreign_file.hpp"
 #include "data/printable.hpp"
 #include "data/torch_file.hpp"
-#include "model/mixste_pytorch.hpp"
-#include "model/stcformer_pytorch.hpp"
+#include "model/checkpoint.hpp"
+#include "model/pytorch_weights.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
-#include "tools/lifters.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -49,8 +49,14 @@ Index count(const ParameterList& parameters) {
   return total;
 }
 
-std::vector<model::WeightEntry> table_of(const model::LifterConfig& config) {
-  return std::visit([](const auto& c) { return model::pytorch_table(c); }, config);
+// What of each network with released weights, in words: "a nor b".
+std::string listed_networks(const char* between,
+                            const std::function<std::string(const model::NetworkRule&)>& what) {
+  std::string text;
+  for (const model::NetworkRule* rule : model::networks()) {
+    if (rule->pytorch != nullptr) text += (text.empty() ? "" : between) + what(*rule);
+  }
+  return text;
 }
 
 // ---- Which of a file's tensors are the network's ----
@@ -104,7 +110,7 @@ class Source {
 struct Found {
   std::size_t dict;
   std::string prefix;
-  bool stcformer;
+  const model::NetworkRule* rule;
   std::string label;  // for --weights
 };
 
@@ -112,13 +118,13 @@ std::vector<Found> networks_in(const Source& source) {
   std::vector<Found> all;
   for (std::size_t d = 0; d < source.dicts().size(); ++d) {
     const auto& dict = source.dicts()[d];
-    for (const bool stcformer : {true, false}) {
-      const auto marker = stcformer ? model::kStcformerMarker : model::kMixsteMarker;
-      for (const std::string& prefix : model::network_prefixes(dict.names, marker)) {
+    for (const model::NetworkRule* rule : model::networks()) {
+      if (rule->pytorch == nullptr) continue;
+      for (const std::string& prefix : model::network_prefixes(dict.names, rule->pytorch->marker)) {
         const std::string_view dot = dict.path.empty() || prefix.empty() ? "" : ".";
         std::string label = fmt::format("{}{}{}", dict.path, dot, prefix);
         if (label.ends_with('.')) label.pop_back();
-        all.push_back({d, prefix, stcformer, label.empty() ? "." : label});
+        all.push_back({d, prefix, rule, label.empty() ? "." : label});
       }
     }
   }
@@ -153,10 +159,12 @@ bool is_average(const Found& found) {
       names.push_back(dict.path.empty() ? shown : data::printable(dict.path) + ": " + shown);
     }
   }
-  fail(
-      "{}: holds neither STCFormer nor MixSTE: no tensor is named '{}' or '{}', alone or after a "
-      "prefix; it has {}",
-      options.input, model::kStcformerMarker, model::kMixsteMarker, listed(names, 6));
+  fail("{}: holds neither {}: no tensor is named {}, alone or after a prefix; it has {}",
+       options.input,
+       listed_networks(" nor ", [](const auto& rule) { return std::string(rule.title); }),
+       listed_networks(" or ",
+                       [](const auto& rule) { return fmt::format("'{}'", rule.pytorch->marker); }),
+       listed(names, 6));
 }
 
 Found chosen(const Options& options, const std::vector<Found>& all) {
@@ -216,31 +224,19 @@ Weights read_weights(const Options& options, const Source& source, const Found& 
   return result;
 }
 
-model::LifterConfig config_of(const Options& options, const Found& found,
-                              const TensorFile& weights) {
-  if (found.stcformer) {
-    if (options.heads) fail("{}: STCFormer's heads follow from its weights", options.input);
-    return model::stcformer_config(weights, options.input);
-  }
-  return model::mixste_config(weights, options.heads.value_or(8), options.input);
-}
-
-// Windows of this many frames: what MixSTE's weights are for, what is chosen for STCFormer's.
-int frames_of(const Options& options, const model::LifterConfig& config) {
-  const auto* mixste = std::get_if<model::MixsteConfig>(&config);
-  if (mixste == nullptr) return options.frames.value_or(81);
-  const int frames = static_cast<int>(mixste->frames);
-  if (options.frames && *options.frames != frames) {
-    fail("{}: its windows have {} frames, so --frames {} cannot be", options.input, frames,
+// The sizes that the weights are for, and windows of as many frames as they are for, or as was
+// chosen.
+model::NetworkConfig config_of(const Options& options, const Found& found,
+                               const TensorFile& weights) {
+  model::NetworkConfig config = found.rule->pytorch->config(weights, options.heads, options.input);
+  config.rule = found.rule;
+  if (!found.rule->fixed_frames)
+    config.frames = options.frames.value_or(static_cast<int>(config.frames));
+  if (options.frames && *options.frames != config.frames) {
+    fail("{}: its windows have {} frames, so --frames {} cannot be", options.input, config.frames,
          *options.frames);
   }
-  return frames;
-}
-
-// From one frame of a window to the next, as the networks were released.
-int released_step(const model::LifterConfig& config, int frames) {
-  if (!std::holds_alternative<model::StcformerConfig>(config)) return 1;
-  return frames == 27 || frames == 81 ? 3 : frames == 243 ? 2 : 1;
+  return config;
 }
 
 // The weights of the released code become a lifter that knows every subject.
@@ -257,7 +253,7 @@ void import_weights(const Options& options, const Source& source,
     const auto other = std::ranges::find(read.passed_over, name, &PassedOver::name);
     return other == read.passed_over.end() ? name : fmt::format("{} (is {})", name, other->what);
   };
-  const model::LifterConfig config = [&] {
+  const model::NetworkConfig config = [&] {
     try {
       return config_of(options, found, weights);
     } catch (const Error& error) {
@@ -265,13 +261,9 @@ void import_weights(const Options& options, const Source& source,
       fail("{} (left out: {})", error.what(), listed(left_out, 5));
     }
   }();
-  const std::string_view name = model::lifter_name(config);
-  const auto table = table_of(config);
-  const auto sizes = std::visit(
-      [](const auto& c) {
-        return fmt::format("{} wide, {} blocks, {} heads", c.width, c.depth, c.heads);
-      },
-      config);
+  const std::string_view name = config.rule->name;
+  const auto table = config.rule->pytorch->table(config);
+  const std::string sizes = model::sizes_text(config);
   // Before memory is taken for what the file may only claim.
   model::WeightsReport report = model::check_weights(weights, table);
   std::ranges::transform(report.missing, report.missing.begin(), why);
@@ -291,10 +283,10 @@ void import_weights(const Options& options, const Source& source,
     fail("{}: {} tensors hold NaN or infinite numbers; convert a checkpoint from before that",
          options.input, report.not_finite.size());
   }
-  const int frames = frames_of(options, config);
-  LifterSet set{config, frames, options.step.value_or(released_step(config, frames)), {}};
-  set.lifters.push_back({"full", {}, model::LifterNetwork(config, DType::f32, 0)});
-  model::from_pytorch(weights, table, set.lifters[0].network.parameters());
+  const int step = options.step.value_or(config.rule->pytorch->step(config.frames));
+  const model::Network network = model::make_network(config, DType::f32, 0);
+  const model::NetworkSet set{config, step, {{"full", {}, network}}};
+  model::from_pytorch(weights, table, *network.parameters);
   TensorFile file;
   save(set, file);
   write_safetensors(options.output, file);
@@ -302,19 +294,22 @@ void import_weights(const Options& options, const Source& source,
   fmt::print(
       "wrote {}: {} tensors of {}, {} of {} parameters ({}), windows of {} frames, {} apart\n",
       shown(options.output), weights.tensors.size(), shown(options.input), name,
-      count(set.lifters[0].network.parameters()), sizes, set.frames, set.step);
+      count(*network.parameters), sizes, config.frames, step);
 }
 
-void export_weights(const Options& options, const LifterSet& set) {
-  const auto lifter = std::ranges::find(set.lifters, options.lifter, &Lifter::name);
-  if (lifter == set.lifters.end()) {
+void export_weights(const Options& options, const model::NetworkSet& set) {
+  const auto lifter =
+      std::ranges::find(set.members, options.lifter, &model::NetworkSet::Member::name);
+  if (lifter == set.members.end()) {
     fail("{}: has no lifter '{}'; 'posetape info' lists those that it has", options.input,
          options.lifter);
   }
-  const TensorFile file = model::to_pytorch(table_of(set.config), lifter->network.parameters());
+  const model::NetworkRule& rule = *set.config.rule;
+  const TensorFile file =
+      model::to_pytorch(rule.pytorch->table(set.config), *lifter->network.parameters);
   write_safetensors(options.output, file);
   fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", shown(options.output),
-             file.tensors.size(), model::lifter_name(set.config));
+             file.tensors.size(), rule.name);
 }
 
 void run(const Options& options) {
@@ -323,7 +318,9 @@ void run(const Options& options) {
   const auto& metadata = source.safetensors().metadata;
   if (const auto format = metadata.find("format");
       format != metadata.end() && format->second.starts_with("posetape")) {
-    return export_weights(options, load_lifters(source.safetensors(), options.input));
+    const model::NetworkSet set =
+        model::load_networks(source.safetensors(), options.input, model::Role::lifter);
+    return export_weights(options, set);
   }
   const std::vector<Found> networks = networks_in(source);
   if (networks.empty()) fail_for_want_of_weights(options, source);
@@ -334,8 +331,9 @@ void run(const Options& options) {
 
 void add_convert(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "convert",
-      "Weights of STCFormer or MixSTE from PyTorch to a lifter, and a lifter's to PyTorch's names");
+      "convert", "Weights of " + listed_networks(" or ", [](const auto& rule) {
+                   return std::string(rule.title);
+                 }) + " from PyTorch to a lifter, and a lifter's to PyTorch's names");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   add_input(*command, "input", options->input,
@@ -344,18 +342,15 @@ void add_convert(CLI::App& app) {
   add_output(*command, "-o,--output", options->output, "File to write (.safetensors)")->required();
   command
       ->add_option("--frames", options->frames,
-                   "Length of windows that STCFormer from PyTorch is for (default: 81); MixSTE's "
-                   "follows from its weights")
+                   "Length of windows, where the weights are for any (default: as released)")
       ->check(CLI::Range(1, 10000));
   command
       ->add_option("--step", options->step,
-                   "Frames from one frame of a window to the next (default: as released, which is "
-                   "3 for STCFormer of 27 or 81 frames, 2 of 243, else 1)")
+                   "Frames from one frame of a window to the next (default: as released)")
       ->check(CLI::Range(1, 1000));
   command
       ->add_option("--heads", options->heads,
-                   "Attention heads of MixSTE from PyTorch, which its weights do not tell "
-                   "(default: 8)")
+                   "Attention heads, where the weights do not tell (default: as released)")
       ->check(CLI::Range(1, 1000));
   command->add_option("--weights", options->weights,
                       "Which weights of a checkpoint that has several, by their name in it");

@@ -7,11 +7,11 @@
 #include <optional>
 
 #include "engine/replay.hpp"
+#include "model/checkpoint.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
-#include "tools/lifters.hpp"
 #include "tools/progress.hpp"
 #include "tools/window_options.hpp"
 
@@ -33,15 +33,16 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
-  const LifterSet set = load_lifters(read_checkpoint(options.checkpoint), options.checkpoint,
-                                     options.common.device, options.precision);
-  const auto [protocol, cut, flip] = options.windows.choose(set.frames, set.step);
+  const model::NetworkSet set =
+      model::load_networks(read_checkpoint(options.checkpoint), options.checkpoint,
+                           model::Role::lifter, options.precision, options.common.device);
+  const auto [protocol, cut, flip] = options.windows.choose(set.frames(), set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
-  std::map<const Lifter*, std::vector<int>> work;
+  std::map<const model::NetworkSet::Member*, std::vector<int>> work;
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
-    const Lifter& lifter =
-        options.in_sample ? set.lifters.front() : set.for_subject(dataset.sequences[i].subject());
+    const model::NetworkSet::Member& lifter =
+        options.in_sample ? set.members.front() : set.for_subject(dataset.sequences[i].subject());
     work[&lifter].push_back(static_cast<int>(i));
   }
   const bool keeps_last = data::keeps_last_windows(protocol, cut);
@@ -50,7 +51,7 @@ void run(const Options& options) {
   double done = 0;
   for (const auto& [lifter, sequences] : work) {
     Replay replay(options.common.device, [&, lifter = lifter](std::span<const Tensor> in, int) {
-      return lifter->network(in[0]);
+      return lifter->network.forward(in);
     });
     const PoseFunction network = [&](std::span<const Tensor> in) {
       return replay(in).to(Device::cpu);
@@ -60,7 +61,7 @@ void run(const Options& options) {
         dataset, sequences,
         {cut, options.batch, protocol.root, keeps_last ? &last_windows : nullptr},
         [&, average = flip](std::span<const data::Window> windows) {
-          const Tensor y = gather(dataset, windows, {}, set.frames, Field::screen_2d);
+          const Tensor y = gather(dataset, windows, {}, set.frames(), Field::screen_2d);
           return average ? flip_average(network, {{y}}) : network({{y}});
         },
         [&](std::size_t windows) {

@@ -15,8 +15,7 @@
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cuda/runtime.hpp"
-#include "model/lifter.hpp"
-#include "model/pose_denoiser.hpp"
+#include "model/network.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/training.hpp"
@@ -28,18 +27,25 @@ constexpr Index kJoints = 17;
 
 struct Options {
   Common common;
-  std::string model = "denoiser";
+  const model::NetworkRule* rule = model::networks_of(model::Role::denoiser)[0];
   Index batch = 4;
   Index frames = 81;
-  Index width = 256;
-  Index depth = 4;
-  Index heads = 8;
+  GivenSizes sizes{{"width", 256}, {"depth", 4}, {"heads", 8}};
   int steps = 5;
   DType precision = DType::f32;
   bool inference = false;
   int recompute = 0;
   std::string json;
   std::string trace;
+
+  // A size that the network doesn't have is not asked for.
+  model::NetworkConfig config() const {
+    GivenSizes known = sizes;
+    std::erase_if(known, [&](const auto& given) {
+      return std::ranges::find(rule->sizes, given.first, &model::Size::key) == rule->sizes.end();
+    });
+    return sized(*rule, frames, known);
+  }
 };
 
 Tensor random(const Shape& shape, std::uint64_t seed, Device device) {
@@ -52,36 +58,27 @@ Tensor random(const Shape& shape, std::uint64_t seed, Device device) {
 class Subject {
  public:
   explicit Subject(const Options& o) {
-    const Shape poses{o.batch, o.frames, kJoints, 3};
+    const Shape shape{o.batch, o.frames, kJoints, 3};
     const Device device = o.common.device;
-    const DType dtype = o.precision;
-    const Tensor y = random(poses.with(3, 2), o.common.seed, device);
-    const Tensor target = random(poses, o.common.seed + 1, device);
-    if (o.model == "denoiser") {
-      const auto network = std::make_shared<model::PoseDenoiser>(
-          model::PoseDenoiserConfig{o.width, o.depth, o.heads, 4, true}, dtype, o.common.seed,
-          device);
-      const std::vector<int> t(static_cast<std::size_t>(o.batch), 20);
-      const Tensor x = random(poses, o.common.seed + 2, device);
-      parameters_ = &network->parameters();
-      forward_ = [=] { return (*network)(x, y, t); };
-      loss_ = [=] { return joint_distance_loss((*network)(x, y, t), target); };
-    } else {
-      model::LifterConfig config = model::lifter_config(o.model);
-      model::set_frames(config, o.frames);
-      std::visit(
-          [&](auto& c) {
-            c.width = o.width;
-            c.depth = o.depth;
-            c.heads = o.heads;
-          },
-          config);
-      const auto network =
-          std::make_shared<model::LifterNetwork>(config, dtype, o.common.seed, device);
-      parameters_ = &network->parameters();
-      forward_ = [=] { return (*network)(y); };
-      loss_ = [=] { return network->loss({{y, target}}); };
+    const model::NetworkConfig config = o.config();
+    const model::Network network = model::make_network(config, o.precision, o.common.seed, device);
+    std::uint64_t seed = o.common.seed;
+    std::vector<Tensor> inputs;
+    for (const Index channels : model::input_channels(config.rule->role)) {
+      inputs.push_back(random(shape.with(3, channels), seed++, device));
     }
+    std::vector<Tensor> inputs_and_truth = inputs;
+    inputs_and_truth.push_back(random(shape, seed, device));
+    if (config.rule->draw != nullptr) {
+      for (const Tensor& drawn : config.rule->draw(config, /*rate=*/0, o.batch, o.precision,
+                                                   o.common.seed, /*step=*/20)) {
+        inputs.push_back(drawn.to(device));
+        inputs_and_truth.push_back(inputs.back());
+      }
+    }
+    parameters_ = network.parameters;
+    forward_ = [=] { return network.forward(inputs); };
+    loss_ = [=] { return network.loss(inputs_and_truth); };
     if (!o.inference) adam_.emplace(*parameters_);
     recompute_ = o.recompute;
   }
@@ -107,7 +104,7 @@ class Subject {
   std::size_t kept_bytes() const { return kept_bytes_; }
 
  private:
-  const ParameterList* parameters_ = nullptr;
+  std::shared_ptr<const ParameterList> parameters_;
   std::function<Tensor()> forward_, loss_;
   std::optional<Adam> adam_;
   int recompute_ = 0;
@@ -205,23 +202,22 @@ std::string json_text(const Options& o, const std::vector<Line>& all, const Limi
                       const Subject& subject, std::size_t peak) {
   using Json = nlohmann::ordered_json;
   Json j{{"format", "posetape profile 1"},
-         {"model", o.model},
+         {"model", o.rule->name},
          {"batch", o.batch},
-         {"frames", o.frames},
-         {"width", o.width},
-         {"depth", o.depth},
-         {"heads", o.heads},
-         {"training", !o.inference},
-         {"precision", name(o.precision)},
-         {"recompute", o.recompute},
-         {"device", posetape::name(o.common.device)},
-         {"threads", threads()},
-         {"isa", posetape::name(cpu_isa())},
-         {"limit_flops_per_second", limits.flops},
-         {"limit_bytes_per_second", limits.bytes},
-         {"parameter_bytes", subject.parameters().values().bytes()},
-         {"saved_bytes", subject.kept_bytes()},
-         {"peak_bytes", peak}};
+         {"frames", o.frames}};
+  const Settings sizes = size_settings(o.config());
+  for (const auto& [option, value] : sizes.items()) j[option.substr(2)] = value;
+  j.update({{"training", !o.inference},
+            {"precision", name(o.precision)},
+            {"recompute", o.recompute},
+            {"device", posetape::name(o.common.device)},
+            {"threads", threads()},
+            {"isa", posetape::name(cpu_isa())},
+            {"limit_flops_per_second", limits.flops},
+            {"limit_bytes_per_second", limits.bytes},
+            {"parameter_bytes", subject.parameters().values().bytes()},
+            {"saved_bytes", subject.kept_bytes()},
+            {"peak_bytes", peak}});
   for (const Line& line : all) {
     j["ops"].push_back(Json{{"op", line.name},
                             {"backward", line.backward},
@@ -270,9 +266,9 @@ void run(const Options& o) {
   const std::vector<Line> all = lines(profile.events(), o.steps);
   const std::size_t peak = arena.peak_bytes() - before;
 
-  fmt::print("{} {}, {}: {} sequences of {} frames, width {}, depth {}, {} heads; {}\n", o.model,
+  fmt::print("{} {}, {}: {} sequences of {} frames, {}; {}\n", o.rule->name,
              o.inference ? "inference" : "training step", name(o.precision), o.batch, o.frames,
-             o.width, o.depth, o.heads, machine(device));
+             model::sizes_text(o.config()), machine(device));
   fmt::print("limits measured here: {:.0f} GFLOP/s, {:.1f} GB/s\n\n", limits.flops / 1e9,
              limits.bytes / 1e9);
   print_table(all, limits);
@@ -310,17 +306,14 @@ void add_profile(CLI::App& app) {
   CLI::App* command = app.add_subcommand("profile", "Where the time and memory of a step go");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
-  command->add_option("--model", options->model, "Network")
-      ->check(CLI::IsMember({"denoiser", "stcformer", "mixste"}))
-      ->capture_default_str();
+  static const auto models = model::choices_of(model::networks());
+  add_choice(*command, "--model", options->rule, "Network", models);
   const auto size = [&](const char* flag, Index& value, const char* what) {
     command->add_option(flag, value, what)->check(CLI::Range(1, 100000))->capture_default_str();
   };
   size("--batch", options->batch, "Sequences a step");
   size("--frames", options->frames, "Frames of a sequence");
-  size("--width", options->width, "Channels");
-  size("--depth", options->depth, "Blocks");
-  size("--heads", options->heads, "Heads of each axis");
+  add_sizes(*command, model::networks(), options->sizes);
   command->add_option("--steps", options->steps, "Steps that are averaged")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();

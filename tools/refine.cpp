@@ -9,12 +9,12 @@
 #include "data/smoothing.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
+#include "model/checkpoint.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
-#include "tools/train_smoothnet.hpp"
 #include "tools/window_options.hpp"
 
 namespace posetape::tools {
@@ -88,15 +88,18 @@ struct Network {
 Network load(const Options& options) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   const Device device = options.common.device;
-  if (is_smoothnet(file)) {
+  if (model::holds(file, model::Role::smoother)) {
+    const model::Network network =
+        model::load_networks(file, options.checkpoint, model::Role::smoother, options.precision,
+                             device)
+            .members[0]
+            .network;
     if (options.control) {
-      fail("{}: SmoothNet has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
-           name(*options.control));
+      fail("{}: {} has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
+           network.config.rule->title, name(*options.control));
     }
-    const auto network = std::make_shared<model::Smoothnet>(
-        load_smoothnet(file, options.checkpoint, options.precision, device));
-    return {static_cast<int>(network->config().frames),
-            [network](std::span<const Tensor> in, int) { return (*network)(in[0]); }};
+    return {static_cast<int>(network.config.frames),
+            [network](std::span<const Tensor> in, int) { return network.forward(in); }};
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
       diffusion::Refiner::load(file, options.checkpoint, options.precision, device));

@@ -4,61 +4,104 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <memory>
-#include <optional>
 
-#include "engine/ops.hpp"
-#include "kernels/cpu/parallel.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
-#include "tools/input.hpp"
-#include "tools/lifters.hpp"
 #include "tools/training.hpp"
 
 namespace posetape::tools {
 namespace {
 
+using Members = std::vector<model::NetworkSet::Member>;
+
+const std::vector<const model::NetworkRule*>& lifters() {
+  static const auto all = model::networks_of(model::Role::lifter);
+  return all;
+}
+
 struct Options {
   Common common;
   TrainFlags flags;
-  std::string model = "stcformer";
-  std::optional<Index> width, depth, heads;  // the paper's, where not given
+  const model::NetworkRule* rule = lifters()[0];
+  GivenSizes sizes;
   int step = 1;
   double drop_path = 0;
   int folds = 5;
-
-  model::LifterConfig config() const {
-    model::LifterConfig result = model::lifter_config(model);
-    model::set_frames(result, flags.frames);
-    std::visit(
-        [&](auto& c) {
-          c.width = width.value_or(c.width);
-          c.depth = depth.value_or(c.depth);
-          c.heads = heads.value_or(c.heads);
-        },
-        result);
-    return result;
-  }
 };
 
-// What MixSTE's released code trains with, where the command line doesn't say otherwise.
-void mixste_defaults(const CLI::App& command, Options& options) {
+// What the network's released code trains with, where the command line doesn't say otherwise.
+void take_released(const CLI::App& command, Options& options) {
   TrainFlags& flags = options.flags;
-  const auto set = [&](const char* flag, auto& value, auto released) {
-    if (command.count(flag) == 0) value = released;
+  const model::Released& released = options.rule->released;
+  const auto set = [&](const char* flag, auto& value, auto its) {
+    if (command.count(flag) == 0) value = its;
   };
-  set("--lr", flags.lr, 4e-5);
-  set("--decay", flags.decay, 0.99);
-  set("--weight-decay", flags.weight_decay, 0.1);
-  set("--drop-path", options.drop_path, 0.1);
-  set("--batch", flags.batch, std::max(1, 1024 / flags.frames));
+  set("--lr", flags.lr, released.lr);
+  set("--decay", flags.decay, released.decay);
+  set("--weight-decay", flags.weight_decay, released.weight_decay);
+  set("--drop-path", options.drop_path, released.drop_rate);
+  if (released.batch_frames > 0) {
+    set("--batch", flags.batch, std::max(1, released.batch_frames / flags.frames));
+  }
+}
+
+// Of each network that has defaults of its own: "MixSTE's defaults are its own: --lr 4e-05, ...".
+std::string released_help() {
+  std::string help = "Network";
+  for (const model::NetworkRule* rule : lifters()) {
+    const model::Released& r = rule->released;
+    if (r.batch_frames == 0) continue;
+    help += fmt::format(
+        ". {}'s defaults are its own: --lr {}, --decay {}, --weight-decay {}, --drop-path {}, "
+        "--batch {} / frames",
+        rule->title, r.lr, r.decay, r.weight_decay, r.drop_rate, r.batch_frames);
+  }
+  return help;
+}
+
+// The networks of a training: the full one and `folds` more (0: none) that each hold out a part of
+// the training subjects, dealt out such that the folds hold about equally many frames. At most one
+// fold a subject.
+Members untrained(const model::NetworkConfig& config, int folds, const data::Dataset& dataset,
+                  const std::vector<int>& train, std::uint64_t seed) {
+  Members members;
+  const auto add = [&](std::string name, std::vector<std::string> held_out) {
+    members.push_back({std::move(name), std::move(held_out),
+                       model::make_network(config, DType::f32, seed + members.size())});
+  };
+  add("full", {});
+  std::map<std::string, std::int64_t> frames_of;
+  for (const int i : train) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    frames_of[std::string(s.subject())] += s.frames();
+  }
+  folds = std::min(folds, static_cast<int>(frames_of.size()));
+  if (folds < 2) return members;
+
+  // The largest subject first, each to the fold that has the fewest frames so far.
+  std::vector<std::pair<std::int64_t, std::string>> subjects;
+  for (const auto& [name, count] : frames_of) subjects.emplace_back(-count, name);
+  std::sort(subjects.begin(), subjects.end());
+  std::vector<std::int64_t> filled(static_cast<std::size_t>(folds));
+  std::vector<std::vector<std::string>> held_out(static_cast<std::size_t>(folds));
+  for (const auto& [count, name] : subjects) {
+    const auto least = std::min_element(filled.begin(), filled.end());
+    held_out[static_cast<std::size_t>(least - filled.begin())].push_back(name);
+    *least -= count;
+  }
+  for (std::vector<std::string>& subjects_of_fold : held_out) {
+    add(fmt::format("fold{}", members.size()), std::move(subjects_of_fold));
+  }
+  return members;
 }
 
 // The sequences of `all` whose subject the lifter may see.
 std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& all,
-                         const Lifter& lifter) {
+                         const model::NetworkSet::Member& lifter) {
   std::vector<int> result;
   for (const int i : all) {
     const auto subject = dataset.sequences[static_cast<std::size_t>(i)].subject();
@@ -70,35 +113,45 @@ std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& a
   return result;
 }
 
-// What the .last file holds beside the best weights of every lifter: which one is in training, for
-// how many epochs, its current weights, and its trainer's state.
-void save_state(const LifterSet& set, std::size_t index, const Tensor& weights,
-                const Trainer& trainer, int epochs, const TrainingFiles& files) {
-  TensorFile file;
-  save(set, file);
-  file.metadata["resume.lifter"] = std::to_string(index);
-  file.metadata["resume.epochs"] = std::to_string(epochs);
-  file.tensors.emplace_back("resume.weights", weights);
-  trainer.save(file);
-  files.save_last(std::move(file));
-}
-
 // The options that change a step's result, for --resume.
-Settings settings(const Options& options, const LifterSet& set, const data::Dataset& dataset,
-                  const Split& parts) {
+Settings settings(const Options& options, const model::NetworkSet& set,
+                  const TrainingRun& training) {
   const std::array fields{Field::truth, Field::screen_2d};
   // The model first, since defaults depend on it.
-  Settings all = options.flags.settings("lifter --model " + options.model, options.common.seed,
-                                        dataset, parts, fields);
+  Settings all =
+      options.flags.settings("lifter --model " + std::string(options.rule->name),
+                             options.common.seed, training.dataset(), training.parts(), fields);
   all.update({{"--step", set.step}, {"--drop-path", options.drop_path}});
-  std::visit(
-      [&](const auto& c) {
-        all.update({{"--width", c.width}, {"--depth", c.depth}, {"--heads", c.heads}});
-      },
-      set.config);
+  all.update(size_settings(set.config));
   // The full one is none; where there are fewer subjects than folds, each is one.
-  all["--folds"] = set.lifters.size() - 1;
+  all["--folds"] = set.members.size() - 1;
   return all;
+}
+
+// Which network of the set is in training in a .last file.
+std::size_t resumed_at(const TensorFile& last, const model::NetworkSet& set,
+                       const TrainFlags& flags) {
+  const auto number = last.metadata.find("resume.lifter");
+  if (number == last.metadata.end()) {
+    fail("{}: was started with something else; resume with the same options and data",
+         flags.last_path());
+  }
+  std::size_t index = 0;
+  const std::string& text = number->second;
+  std::from_chars(text.data(), text.data() + text.size(), index);
+  if (index >= set.members.size()) {
+    fail("{}: is at lifter {} of {}; start afresh without --resume", flags.last_path(), text,
+         set.members.size());
+  }
+  const auto epochs = last.metadata.find("resume.epochs");
+  if (index > 0 && epochs != last.metadata.end() &&
+      epochs->second != std::to_string(flags.epochs)) {
+    fmt::print(stderr,
+               "posetape: warning: {}: is at {}; the lifters before it keep the {} epochs that "
+               "they were trained for. To train all for {}, start afresh without --resume\n",
+               flags.last_path(), set.members[index].name, epochs->second, flags.epochs);
+  }
+  return index;
 }
 
 void run(const Options& options) {
@@ -106,98 +159,50 @@ void run(const Options& options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
-  const Device device = options.common.device;
-  TrainingFiles files(flags.paths());
-  const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
-  const Split parts = split(dataset, flags.validation_subjects, flags.input);
-
-  const model::LifterConfig config = options.config();
-  LifterSet set =
-      make_lifters(config, flags.frames, options.step, options.folds, dataset, parts.train, seed);
+  TrainingRun training(options.common, flags, /*refines=*/false);
+  model::NetworkSet set{sized(*options.rule, flags.frames, options.sizes), options.step, {}};
+  set.members =
+      untrained(set.config, options.folds, training.dataset(), training.parts().train, seed);
   std::vector<std::string> names;
-  for (const Lifter& lifter : set.lifters) names.push_back(lifter.name);
+  for (const auto& lifter : set.members) names.push_back(lifter.name);
+  const TensorFile* resumed = training.begin(settings(options, set, training), std::move(names));
   std::size_t first = 0;
-  const TensorFile* resumed =
-      files.begin(flags.resume, settings(options, set, dataset, parts), std::move(names));
   if (resumed != nullptr) {
-    TensorFile fresh;
-    save(set, fresh);
-    const std::map<std::string, std::string>& metadata = resumed->metadata;
-    const auto index = metadata.find("resume.lifter");
-    const auto started = metadata.find("config");
-    const bool known = index != metadata.end() && started != metadata.end();
-    if (!known || started->second != fresh.metadata["config"]) {
-      fail("{}: was started with {}; resume with the same options and data", flags.last_path(),
-           known ? started->second : "something else");
-    }
-    set = load_lifters(*resumed, flags.last_path());
-    const std::string& number = index->second;
-    std::from_chars(number.data(), number.data() + number.size(), first);
-    if (first >= set.lifters.size()) {
-      fail("{}: is at lifter {} of {}; start afresh without --resume", flags.last_path(), number,
-           set.lifters.size());
-    }
-    const auto epochs = metadata.find("resume.epochs");
-    if (first > 0 && epochs != metadata.end() && epochs->second != std::to_string(flags.epochs)) {
-      fmt::print(stderr,
-                 "posetape: warning: {}: is at {}; the lifters before it keep the {} epochs that "
-                 "they were trained for. To train all for {}, start afresh without --resume\n",
-                 flags.last_path(), set.lifters[first].name, epochs->second, flags.epochs);
-    }
+    set = resume_networks(*resumed, set, DType::f32, flags, Device::cpu);
+    first = resumed_at(*resumed, set, flags);
   }
-  flags.say(
-      "lifter: {}, {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
-      "on {}\n",
-      options.model, set.lifters[0].network.parameters().size(), flags.frames, threads(),
-      joined(parts.train_subjects), parts.train.size(), joined(parts.validation_subjects));
-  if (set.lifters.size() > 1) {
-    for (const Lifter& lifter : set.lifters) {
-      if (!lifter.held_out.empty()) {
-        flags.say("{} never sees {}\n", lifter.name, joined(lifter.held_out));
-      }
-    }
+  training.announce(fmt::format("lifter: {}, ", options.rule->name),
+                    *set.members[0].network.parameters);
+  for (const auto& lifter : set.members) {
+    if (lifter.held_out.empty()) continue;
+    flags.say("{} never sees {}\n", lifter.name, joined(lifter.held_out));
   }
 
-  for (std::size_t index = first; index < set.lifters.size(); ++index) {
-    Lifter& lifter = set.lifters[index];
-    model::LifterNetwork network(config, flags.precision, seed + index, device);
-    const std::vector<int> train = visible(dataset, parts.train, lifter);
-    EpochBatches batches(dataset, train, flags.frames, flags.batch, flags.flip, seed, options.step);
-    const int steps = batches.steps();
-    Trainer trainer(network.parameters(), flags.options(steps));
-    if (resumed != nullptr && index == first) {
-      copy(resumed->at("resume.weights"), network.parameters().masters());
-      network.parameters().masters_changed();
-      trainer.load(*resumed, flags.last_path());
+  for (std::size_t index = first; index < set.members.size(); ++index) {
+    const model::NetworkSet::Member& lifter = set.members[index];
+    const model::Network network =
+        model::make_network(set.config, flags.precision, seed + index, options.common.device);
+    const Tensor& masters = network.parameters->masters();
+    const TensorFile* from = index == first ? resumed : nullptr;
+    if (from != nullptr) {
+      copy(from->at("resume.weights"), masters);
+      network.parameters->masters_changed();
     }
-
-    Trainer::Hooks hooks;
-    hooks.batch = [&](int epoch, int step) {
-      const auto [windows, flips] = batches.at(epoch, step);
-      std::vector<Tensor> inputs{gather(dataset, windows, flips, flags.frames, Field::screen_2d),
-                                 gather(dataset, windows, flips, flags.frames, Field::truth)};
-      const auto number = static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
-                          static_cast<std::uint64_t>(step);
-      const auto count = static_cast<Index>(windows.size());
-      for (Tensor& drop : network.drops(options.drop_path, count, seed, number)) {
-        inputs.push_back(std::move(drop));
-      }
-      return Trainer::Batch{std::move(inputs)};
+    Learner learner = training.learner(lifter.name, network, options.drop_path);
+    learner.writes_best = false;
+    // The .last file has the best weights of every lifter, and of the one that is in training which
+    // it is, for how many epochs, its current weights and its trainer's state.
+    learner.save = [&](const Trainer& trainer, bool best) {
+      if (best) copy(masters, lifter.network.parameters->masters());
+      TensorFile file;
+      save(set, file);
+      file.metadata["resume.lifter"] = std::to_string(index);
+      file.metadata["resume.epochs"] = std::to_string(flags.epochs);
+      file.tensors.emplace_back("resume.weights", masters);
+      training.save(std::move(file), trainer, /*best=*/false);
     };
-    hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(in); };
-    Replay lift(device, [&](std::span<const Tensor> in, int) { return network(in[0]); });
-    hooks.validate = [&] {
-      const auto poses =
-          predict(dataset, parts.validation, disjoint(flags.frames, flags.batch, options.step),
-                  [&](std::span<const data::Window> w) {
-                    return lift({{gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
-                  });
-      return mpjpe_mm(dataset, parts.validation, poses);
-    };
-    run_training(trainer, lifter.name, steps, flags, files, hooks, [&](bool best) {
-      if (best) copy(network.parameters().masters(), lifter.network.parameters().masters());
-      save_state(set, index, network.parameters().masters(), trainer, flags.epochs, files);
-    });
+    training.train(learner, visible(training.dataset(), training.parts().train, lifter), from,
+                   options.step);
   }
   TensorFile file;
   save(set, file);
@@ -214,18 +219,9 @@ void add_train_lifter(CLI::App& train) {
   options->common.add_to(*command);
   options->flags.add_to(*command);
   add_recompute(*command, options->flags.recompute);
-  command
-      ->add_option("--model", options->model,
-                   "Network: stcformer or mixste. MixSTE's defaults are its own: --lr 4e-5, "
-                   "--decay 0.99, --weight-decay 0.1, --drop-path 0.1, --batch 1024 / frames")
-      ->check(CLI::IsMember({"stcformer", "mixste"}))
-      ->capture_default_str();
-  const auto size = [&](const char* flag, std::optional<Index>& value, const char* what) {
-    command->add_option(flag, value, what)->check(CLI::Range(1, 100000));
-  };
-  size("--width", options->width, "Channels (default: 256, MixSTE 512)");
-  size("--depth", options->depth, "Blocks (default: 6; MixSTE 8 of each axis)");
-  size("--heads", options->heads, "Heads of each axis (default: 8)");
+  static const auto models = model::choices_of(lifters());
+  add_choice(*command, "--model", options->rule, released_help(), models);
+  add_sizes(*command, lifters(), options->sizes);
   command
       ->add_option("--step", options->step,
                    "Frames from one frame of a window to the next: STCFormer's tds, which is 3 for "
@@ -233,9 +229,9 @@ void add_train_lifter(CLI::App& train) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command
-      ->add_option(
-          "--drop-path", options->drop_path,
-          "Probability to leave an update of MixSTE's last block out; less in earlier ones")
+      ->add_option("--drop-path", options->drop_path,
+                   "Probability to leave an update of the last block out, in networks that do so; "
+                   "less in earlier ones")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
   command
@@ -246,10 +242,14 @@ void add_train_lifter(CLI::App& train) {
       ->capture_default_str();
   command->footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
   command->callback([command, options] {
-    if (options->model != "mixste" && options->drop_path > 0) {
-      fail("--drop-path {}: only MixSTE drops updates; leave it out", options->drop_path);
+    if (options->rule->released.drop_rate == 0 && options->drop_path > 0) {
+      std::vector<std::string> drop;
+      for (const model::NetworkRule* rule : lifters()) {
+        if (rule->released.drop_rate > 0) drop.emplace_back(rule->title);
+      }
+      fail("--drop-path {}: only {} drops updates; leave it out", options->drop_path, joined(drop));
     }
-    if (options->model == "mixste") mixste_defaults(*command, *options);
+    take_released(*command, *options);
     run(*options);
   });
 }

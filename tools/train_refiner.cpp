@@ -116,14 +116,12 @@ void run(Options options) {
          options.inference_steps, config.steps, config.steps);
   }
 
-  TrainingFiles files(flags.paths());
-  const data::Dataset dataset = read_input(flags.input, flags.drop_invalid);
-  const Split parts = split(dataset, flags.validation_subjects, flags.input);
-  check_refinable(dataset, parts, flags.input);
-
+  TrainingRun training(options.common, flags, /*refines=*/true);
+  const data::Dataset& dataset = training.dataset();
+  const std::vector<int>& train = training.parts().train;
   std::optional<Refiner> refiner;
   const TensorFile* resumed =
-      files.begin(flags.resume, settings(options, dataset, parts), {"refiner"});
+      training.begin(settings(options, dataset, training.parts()), {"refiner"});
   if (resumed != nullptr) {
     refiner = Refiner::load(*resumed, flags.last_path(), flags.precision, device);
     if (diffusion::to_json(refiner->config()) != diffusion::to_json(config)) {
@@ -132,60 +130,37 @@ void run(Options options) {
     }
   } else {
     ConditionalNoise noise = ConditionalNoise::fit(
-        kErrorWidth, kConditionWidth, static_cast<Index>(parts.train.size()),
-        [&](Index i) { return noise_rows(dataset, parts.train[static_cast<std::size_t>(i)]); });
-    refiner.emplace(config, std::move(noise), fit_scale(dataset, parts.train, config.normalization),
+        kErrorWidth, kConditionWidth, static_cast<Index>(train.size()),
+        [&](Index i) { return noise_rows(dataset, train[static_cast<std::size_t>(i)]); });
+    refiner.emplace(config, std::move(noise), fit_scale(dataset, train, config.normalization),
                     flags.precision, seed, device);
   }
   if (draws_noise) warn_of_few_frames(refiner->noise());
-  EpochBatches batches(dataset, parts.train, flags.frames, flags.batch, flags.flip, seed);
-  const int steps = batches.steps();
-  Trainer trainer(refiner->parameters(), flags.options(steps));
-  if (resumed != nullptr) trainer.load(*resumed, flags.last_path());
+  training.announce("refiner: ", refiner->parameters());
+  flags.say("conditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
+            refiner->noise().rank(), refiner->noise().rho, refiner->noise().count);
 
-  flags.say(
-      "refiner: {} parameters, {} frames, {} threads; trains on {} ({} sequences), validates "
-      "on {}\nconditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
-      refiner->parameters().size(), flags.frames, threads(), joined(parts.train_subjects),
-      parts.train.size(), joined(parts.validation_subjects), refiner->noise().rank(),
-      refiner->noise().rho, refiner->noise().count);
-
-  Trainer::Hooks hooks;
-  hooks.batch = [&](int epoch, int step) {
-    const auto [windows, flips] = batches.at(epoch, step);
-    const auto field = [&](Field f) { return gather(dataset, windows, flips, flags.frames, f); };
-    const std::uint64_t number =
-        static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
-        static_cast<std::uint64_t>(step);
+  Learner learner{.label = "refiner", .parameters = &refiner->parameters()};
+  learner.batch = [&](const EpochBatches::Batch& windows, std::uint64_t step) {
     Refiner::Prepared prepared = refiner->prepare(
-        {field(Field::truth), field(Field::noisy), field(Field::screen_2d)}, seed, number);
+        {training.field(windows, Field::truth), training.field(windows, Field::noisy),
+         training.field(windows, Field::screen_2d)},
+        seed, step);
     return Trainer::Batch{std::move(prepared.inputs), prepared.moves};
   };
-  hooks.loss = [&](std::span<const Tensor> inputs, int moves) {
+  learner.loss = [&](std::span<const Tensor> inputs, int moves) {
     return refiner->loss(inputs, moves, seed);
   };
-  Replay refine(device, [&](std::span<const Tensor> in, int) {
+  learner.fields = {Field::noisy, Field::screen_2d};
+  learner.estimate = [&](std::span<const Tensor> in, int) {
     return refiner->refine(in[0], in[1], options.inference_steps);
-  });
-  hooks.validate = [&] {
-    const auto poses =
-        predict(dataset, parts.validation, disjoint(flags.frames, flags.batch),
-                [&](std::span<const data::Window> w) {
-                  return refine({{gather(dataset, w, {}, flags.frames, Field::noisy),
-                                  gather(dataset, w, {}, flags.frames, Field::screen_2d)}});
-                });
-    return mpjpe_mm(dataset, parts.validation, poses);
   };
-  const auto save_files = [&](bool best) {
+  learner.save = [&](const Trainer& trainer, bool best) {
     TensorFile file;
     refiner->save(file);
-    TensorFile last = file;
-    trainer.save(last);
-    files.save_last(std::move(last));
-    if (best) write_safetensors(flags.output, file);
+    training.save(std::move(file), trainer, best);
   };
-  restore_best(flags, trainer.state(), save_files);
-  run_training(trainer, "refiner", steps, flags, files, hooks, save_files);
+  training.train(learner, train, resumed);
   flags.say("wrote {}\n", flags.output);
 }
 

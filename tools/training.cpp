@@ -8,8 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "engine/atomic_file.hpp"
+#include "engine/replay.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/plot.hpp"
@@ -88,6 +91,20 @@ std::string plot_of_log(const std::string& path, const std::string& label) {
          curve(label + ": validation (mm)", epoch, validation, "epoch", style);
 }
 
+// Throws where a sequence of the split lacks what training to correct needs.
+void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path) {
+  for (const std::vector<int>& part : {parts.train, parts.validation}) {
+    for (const int i : part) {
+      const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+      if (!s.noisy_3d) {
+        fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
+             path, s.name);
+      }
+      if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
+    }
+  }
+}
+
 }  // namespace
 
 void TrainFlags::add_to(CLI::App& command) {
@@ -157,6 +174,65 @@ void add_recompute(CLI::App& command, int& level) {
                   "pass computes again, 1: in each MLP, 2: in whole blocks")
       ->check(CLI::Range(0, 2))
       ->capture_default_str();
+}
+
+void add_sizes(CLI::App& command, std::span<const model::NetworkRule* const> rules,
+               GivenSizes& given) {
+  std::vector<std::pair<const model::Size*, std::string>> options;  // with their defaults
+  for (const model::NetworkRule* rule : rules) {
+    for (const model::Size& size : rule->sizes) {
+      if (*size.help == '\0') continue;
+      auto known = std::ranges::find_if(
+          options, [&](const auto& o) { return std::string_view(o.first->key) == size.key; });
+      if (known == options.end()) known = options.insert(known, {&size, ""});
+      known->second +=
+          fmt::format("{}{}{}", known->second.empty() ? "" : ", ",
+                      rules.size() > 1 ? std::string(rule->name) + " " : "", size.value);
+    }
+  }
+  for (auto& [size, defaults] : options) {
+    std::optional<Index>& value = given[size->key];
+    if (value) defaults = std::to_string(*value);
+    command
+        .add_option("--" + std::string(size->key), value,
+                    fmt::format("{} (default: {})", size->help, defaults))
+        ->check(CLI::Range(size->least, size->most));
+  }
+}
+
+model::NetworkConfig sized(const model::NetworkRule& rule, Index frames, const GivenSizes& given) {
+  model::NetworkConfig config = model::released_config(rule);
+  config.frames = frames;
+  for (const auto& [key, value] : given) {
+    if (!value) continue;
+    const auto size = std::ranges::find(rule.sizes, key, &model::Size::key);
+    if (size == rule.sizes.end()) fail("--{}: {} has no such size; leave it out", key, rule.title);
+    config.sizes[static_cast<std::size_t>(size - rule.sizes.begin())] = *value;
+  }
+  if (frames < rule.frames.least) {
+    fail("--frames {}: {}, which need {} frames at least", frames, rule.frames.help,
+         rule.frames.least);
+  }
+  return config;
+}
+
+Settings size_settings(const model::NetworkConfig& config) {
+  Settings settings = Settings::object();
+  for (std::size_t i = 0; i < config.sizes.size(); ++i) {
+    const model::Size& size = config.rule->sizes[i];
+    if (*size.help != '\0') settings[std::string("--") + size.key] = config.sizes[i];
+  }
+  return settings;
+}
+
+model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSet& set, DType dtype,
+                                  const TrainFlags& flags, Device device) {
+  const auto started = last.metadata.find("config");
+  if (started == last.metadata.end() || started->second != model::config_text(set)) {
+    fail("{}: was started with {}; resume with the same options and data", flags.last_path(),
+         started == last.metadata.end() ? "something else" : started->second);
+  }
+  return model::load_networks(last, flags.last_path(), set.config.rule->role, dtype, device);
 }
 
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
@@ -240,26 +316,6 @@ Split split(const data::Dataset& dataset, const std::vector<std::string>& valida
   return result;
 }
 
-void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path) {
-  for (const std::vector<int>& part : {parts.train, parts.validation}) {
-    for (const int i : part) {
-      const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
-      if (!s.noisy_3d) {
-        fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-             path, s.name);
-      }
-      if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
-    }
-  }
-}
-
-void catch_interrupts() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
-  // Of a terminal that is closed; ignored already under nohup.
-  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
-}
-
 std::string block_of(std::string_view parameter) {
   std::size_t end = parameter.find('.');
   const std::string first(parameter.substr(0, end));
@@ -286,37 +342,129 @@ std::vector<std::pair<std::string, double>> gradient_norms(const ParameterList& 
   return norms;
 }
 
-void restore_best(const TrainFlags& flags, const TrainState& state,
-                  const std::function<void(bool best)>& save) {
-  if (state.best_epoch < 0) return;
-  if (state.step == 0 && state.best_epoch == state.epoch - 1) return save(true);
-  if (std::filesystem::exists(flags.output)) return;
-  fail(
-      "{}: is missing, and had the weights of the best epoch ({}); put it back, or start afresh "
-      "without --resume",
-      flags.output, state.best_epoch + 1);
+void catch_interrupts() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  // Of a terminal that is closed; ignored already under nohup.
+  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
-void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                  const TrainFlags& flags, TrainingFiles& files, Trainer::Hooks hooks,
-                  const std::function<void(bool best)>& save) {
-  const bool json = flags.log_format == LogFormat::json;
-  const double epoch_sequences = double{1} * steps_per_epoch * flags.batch;
-  Progress progress(label, "frames", flags.epochs * epoch_sequences * flags.frames, flags.quiet);
+TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool refines)
+    : common_(common),
+      flags_(flags),
+      files_(flags.paths()),
+      dataset_(read_input(flags.input, flags.drop_invalid)),
+      parts_(split(dataset_, flags.validation_subjects, flags.input)) {
+  if (refines) check_refinable(dataset_, parts_, flags.input);
+}
+
+const TensorFile* TrainingRun::begin(const Settings& settings, std::vector<std::string> labels) {
+  return files_.begin(flags_.resume, settings, std::move(labels));
+}
+
+void TrainingRun::announce(const std::string& what, const ParameterList& parameters) const {
+  flags_.say(
+      "{}{} parameters, {} frames, {} threads; trains on {} ({} sequences), validates on {}\n",
+      what, parameters.size(), flags_.frames, threads(), joined(parts_.train_subjects),
+      parts_.train.size(), joined(parts_.validation_subjects));
+}
+
+Tensor TrainingRun::field(const EpochBatches::Batch& windows, Field which) const {
+  return gather(dataset_, windows.windows, windows.flips, flags_.frames, which);
+}
+
+Learner TrainingRun::learner(std::string label, const model::Network& network,
+                             double drop_rate) const {
+  Learner result{.label = std::move(label), .parameters = network.parameters.get()};
+  const model::NetworkRule& rule = *network.config.rule;
+  for (const Index channels : model::input_channels(rule.role)) {
+    result.fields.push_back(channels == 2 ? Field::screen_2d : Field::noisy);
+  }
+  result.batch = [this, network, drop_rate, fields = result.fields](
+                     const EpochBatches::Batch& windows, std::uint64_t step) {
+    Trainer::Batch batch;
+    for (const Field which : fields) batch.inputs.push_back(field(windows, which));
+    batch.inputs.push_back(field(windows, Field::truth));
+    if (const auto draw = network.config.rule->draw; draw != nullptr) {
+      std::ranges::move(draw(network.config, drop_rate, static_cast<Index>(windows.windows.size()),
+                             network.parameters->values().dtype(), common_.seed, step),
+                        std::back_inserter(batch.inputs));
+    }
+    return batch;
+  };
+  result.loss = [network](std::span<const Tensor> in, int) { return network.loss(in); };
+  result.estimate = [network](std::span<const Tensor> in, int) { return network.forward(in); };
+  return result;
+}
+
+void TrainingRun::save(TensorFile file, const Trainer& trainer, bool best) const {
+  TensorFile last = file;
+  trainer.save(last);
+  files_.save_last(std::move(last));
+  if (best) write_safetensors(flags_.output, file);
+}
+
+void TrainingRun::train(const Learner& learner, const std::vector<int>& sequences,
+                        const TensorFile* resumed, int step) {
+  EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch, flags_.flip, common_.seed,
+                       step);
+  const int steps = batches.steps();
+  Trainer trainer(*learner.parameters, flags_.options(steps));
+  if (resumed != nullptr) trainer.load(*resumed, flags_.last_path());
+  Trainer::Hooks hooks;
+  hooks.batch = [&](int epoch, int at) {
+    const auto number = static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
+                        static_cast<std::uint64_t>(at);
+    return learner.batch(batches.at(epoch, at), number);
+  };
+  hooks.loss = learner.loss;
+  Replay estimate(common_.device, learner.estimate);
+  hooks.validate = [&] {
+    const auto poses =
+        predict(dataset_, parts_.validation, disjoint(flags_.frames, flags_.batch, step),
+                [&](std::span<const data::Window> windows) {
+                  std::vector<Tensor> inputs;
+                  for (const Field which : learner.fields)
+                    inputs.push_back(field({windows, {}}, which));
+                  return estimate(inputs);
+                });
+    return mpjpe_mm(dataset_, parts_.validation, poses);
+  };
+  const TrainState& state = trainer.state();
+  if (learner.writes_best && state.best_epoch >= 0) {
+    if (state.step == 0 && state.best_epoch == state.epoch - 1) {
+      learner.save(trainer, true);
+    } else if (!std::filesystem::exists(flags_.output)) {
+      fail(
+          "{}: is missing, and had the weights of the best epoch ({}); put it back, or start "
+          "afresh "
+          "without --resume",
+          flags_.output, state.best_epoch + 1);
+    }
+  }
+  run(trainer, learner, steps, std::move(hooks));
+}
+
+void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_epoch,
+                      Trainer::Hooks hooks) {
+  const bool json = flags_.log_format == LogFormat::json;
+  const double epoch_sequences = double{1} * steps_per_epoch * flags_.batch;
+  Progress progress(learner.label, "frames", flags_.epochs * epoch_sequences * flags_.frames,
+                    flags_.quiet);
   double smooth = 0;
   std::string validation;
   NormMeans norms;
   hooks.on_step = [&](const TrainState& state, double loss) {
     smooth = smooth == 0 ? loss : 0.98 * smooth + 0.02 * loss;
-    if (flags.gradient_norms) norms.add(gradient_norms(trainer.parameters()));
+    if (flags_.gradient_norms) norms.add(gradient_norms(trainer.parameters()));
     const double done = state.epoch + double{1} * state.step / steps_per_epoch;
-    progress.update(done * epoch_sequences * flags.frames,
-                    fmt::format("epoch {}/{}  loss {:.5f}{}", state.epoch + 1, flags.epochs, smooth,
-                                validation));
+    progress.update(done * epoch_sequences * flags_.frames,
+                    fmt::format("epoch {}/{}  loss {:.5f}{}", state.epoch + 1, flags_.epochs,
+                                smooth, validation));
   };
   hooks.on_epoch = [&](const EpochResult& r) {
     const double rate = epoch_sequences / r.seconds;
-    nlohmann::ordered_json entry{{"model", label},
+    nlohmann::ordered_json entry{{"model", learner.label},
                                  {"epoch", r.epoch + 1},
                                  {"lr", r.lr},
                                  {"loss", r.loss},
@@ -324,26 +472,27 @@ void run_training(Trainer& trainer, const std::string& label, int steps_per_epoc
                                  {"best", r.best},
                                  {"seconds", r.seconds},
                                  {"sequences_per_second", rate},
-                                 {"frames_per_second", rate * flags.frames}};
-    if (flags.gradient_norms) entry["gradient_norms"] = norms.take();
+                                 {"frames_per_second", rate * flags_.frames}};
+    if (flags_.gradient_norms) entry["gradient_norms"] = norms.take();
     // The log first: a process that is killed here does the epoch again, and the line goes. What
     // can't be logged is saved nevertheless.
-    const int log_error = files.add_to_log(entry);
-    save(r.best);
-    if (log_error != 0) fail_to_write(files.paths().log, log_error);
+    const int log_error = files_.add_to_log(entry);
+    learner.save(trainer, r.best);
+    if (log_error != 0) fail_to_write(files_.paths().log, log_error);
     validation = fmt::format("  validation {:.2f} mm", r.validation);
-    progress.line(json ? entry.dump()
-                       : fmt::format("{}  epoch {:>3}/{}  loss {:.5f}  validation {:.2f} mm{}  lr "
-                                     "{:.2e}  {:.0f} seq/s  {}",
-                                     label, r.epoch + 1, flags.epochs, r.loss, r.validation,
-                                     r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
+    progress.line(json
+                      ? entry.dump()
+                      : fmt::format("{}  epoch {:>3}/{}  loss {:.5f}  validation {:.2f} mm{}  lr "
+                                    "{:.2e}  {:.0f} seq/s  {}",
+                                    learner.label, r.epoch + 1, flags_.epochs, r.loss, r.validation,
+                                    r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
   };
   hooks.stop = [] { return stop_signal != 0; };
   const TrainOutcome outcome = trainer.run(hooks);
   if (outcome == TrainOutcome::interrupted) {
-    save(false);
+    learner.save(trainer, false);
     const std::string text =
-        fmt::format("{}  stopped in epoch {} after {} steps; continue with --resume", label,
+        fmt::format("{}  stopped in epoch {} after {} steps; continue with --resume", learner.label,
                     trainer.state().epoch + 1, trainer.state().step);
     if (json) {
       fmt::print(stderr, "posetape: {}\n", text);
@@ -351,11 +500,11 @@ void run_training(Trainer& trainer, const std::string& label, int steps_per_epoc
       progress.line(text);
     }
   }
-  if (flags.plot && !json) progress.line(plot_of_log(files.paths().log, label));
+  if (flags_.plot && !json) progress.line(plot_of_log(files_.paths().log, learner.label));
   if (outcome == TrainOutcome::interrupted) throw CLI::RuntimeError(exit_code(stop_signal));
   if (trainer.state().best_epoch < 0) {
     fail("{}: no epoch of {} had a finite validation; train again with a lower learning rate",
-         files.paths().last, label);
+         files_.paths().last, learner.label);
   }
 }
 

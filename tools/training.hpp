@@ -5,13 +5,17 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "data/dataset.hpp"
 #include "data/windows.hpp"
 #include "engine/trainer.hpp"
+#include "model/checkpoint.hpp"
 #include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/training_files.hpp"
@@ -77,6 +81,19 @@ struct TrainFlags {
   }
 };
 
+// Options for the sizes of these networks: what is given, before or on the command line, takes the
+// place of a network's own.
+using GivenSizes = std::map<std::string, std::optional<Index>>;
+void add_sizes(CLI::App& command, std::span<const model::NetworkRule* const> rules,
+               GivenSizes& given);
+model::NetworkConfig sized(const model::NetworkRule& rule, Index frames, const GivenSizes& given);
+// The sizes that have options, as they are compared by --resume.
+Settings size_settings(const model::NetworkConfig& config);
+
+// The networks of a .last file. Throws Error unless it was started with the configuration of `set`.
+model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSet& set, DType dtype,
+                                  const TrainFlags& flags, Device device);
+
 // The option --recompute, for networks that are made of blocks (model/layers.hpp).
 void add_recompute(CLI::App& command, int& level);
 
@@ -86,30 +103,70 @@ void add_recompute(CLI::App& command, int& level);
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
             const std::string& path);
 
-// Throws where a sequence of the split lacks noisy_3d or pose_3d, which training to correct needs.
-void check_refinable(const data::Dataset& dataset, const Split& parts, const std::string& path);
-
-// Ctrl-C (or SIGTERM, or a terminal that is closed) stops run_training() from now on; the second
-// one ends the process at once.
+// Ctrl-C (or SIGTERM, or a terminal that is closed) stops a training from now on; the second one
+// ends the process at once.
 void catch_interrupts();
 
-// Before a run goes on: the process before it may have been killed when it had written the .last
-// file and not yet the best one. Where the last epoch is the best, calls save(true) once more;
-// throws where another was, and its checkpoint is not there.
-void restore_best(const TrainFlags& flags, const TrainState& state,
-                  const std::function<void(bool best)>& save);
+// What train() needs of a network.
+struct Learner {
+  std::string label;  // in the log: "refiner", "fold2"
+  const ParameterList* parameters;
+  // A step's data, everything random drawn by its number; and its loss.
+  std::function<Trainer::Batch(const EpochBatches::Batch& windows, std::uint64_t step)> batch = {};
+  Replay::Function loss = {};
+  // From these fields of a batch of windows to their poses, for validation.
+  std::vector<Field> fields = {};
+  Replay::Function estimate = {};
+  // Called after each epoch; has to write the .last file before the best one.
+  std::function<void(const Trainer& trainer, bool best)> save = {};
+  // Whether save(best) writes the output: then it must be there when a training goes on.
+  bool writes_best = true;
+};
 
-// One run of a Trainer with its log and progress line, as the flags say. Adds hooks.on_step,
-// on_epoch and stop, and calls `save(best)` after each epoch, which has to write the .last file
-// before the best one. `label` is the model's: "refiner", "fold2". Interrupted, it calls
-// save(false), says how to go on, and throws CLI::RuntimeError with the exit code that shells know
-// of the signal: what follows a training needs a finished one. Throws Error where no epoch was
-// best, and, when the epoch is saved, where the log can't be written.
-//
-// The log has a JSON object a line and epoch (tools/README.md, "While it trains").
-void run_training(Trainer& trainer, const std::string& label, int steps_per_epoch,
-                  const TrainFlags& flags, TrainingFiles& files, Trainer::Hooks hooks,
-                  const std::function<void(bool best)>& save);
+// What the training commands have in common: the data and the files, from the start to the end of a
+// process that trains networks one after the other.
+class TrainingRun {
+ public:
+  // Reads the data. Throws where `refines` and a sequence lacks noisy_3d or pose_3d, which training
+  // to correct needs.
+  TrainingRun(const Common& common, const TrainFlags& flags, bool refines);
+
+  // As TrainingFiles::begin(), which returns what train() is to go on from.
+  const TensorFile* begin(const Settings& settings, std::vector<std::string> labels);
+  // "lifter: stcformer, 26048 parameters, ...": what is trained, on what.
+  void announce(const std::string& what, const ParameterList& parameters) const;
+  // Windows of the split's sequences or fewer, frames `step` apart, until the last epoch. From
+  // `resumed` on, where it is not null.
+  //
+  // A killed process may have written the .last file and not yet the best one: where the last epoch
+  // is the best it is saved once more, and where another was, its checkpoint must be there.
+  // Interrupted, it saves, says how to go on, and throws CLI::RuntimeError with the exit code that
+  // shells know of the signal: what follows a training needs a finished one. Throws Error where no
+  // epoch was best, and, when the epoch is saved, where the log can't be written.
+  //
+  // The log has a JSON object a line and epoch (tools/README.md, "While it trains").
+  void train(const Learner& learner, const std::vector<int>& sequences, const TensorFile* resumed,
+             int step = 1);
+  // What a Learner of this network does with a batch; `drop_rate` is that of its rule's draw().
+  Learner learner(std::string label, const model::Network& network, double drop_rate = 0) const;
+  // The .last file of a network that is trained alone, and the output where it is the best.
+  void save(TensorFile file, const Trainer& trainer, bool best) const;
+
+  Tensor field(const EpochBatches::Batch& windows, Field which) const;
+  std::uint64_t seed() const { return common_.seed; }
+  const data::Dataset& dataset() const { return dataset_; }
+  const Split& parts() const { return parts_; }
+  TrainingFiles& files() { return files_; }
+
+ private:
+  void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
+
+  const Common& common_;
+  const TrainFlags& flags_;
+  TrainingFiles files_;
+  data::Dataset dataset_;
+  Split parts_;
+};
 
 // The part of a network that a parameter belongs to: its name up to the first number, or else its
 // first part. "blocks.2" of "blocks.2.stc1.qkv.weight", "output" of "output.bias".

@@ -10,7 +10,7 @@
 #include "engine/taps.hpp"
 #include "engine/trainer.hpp"
 #include "kernels/cuda/runtime.hpp"
-#include "model/lifter.hpp"
+#include "model/network.hpp"
 #include "tests/cases/models.hpp"
 
 using namespace posetape;
@@ -87,16 +87,18 @@ void check_close(const std::vector<double>& got, const std::vector<double>& expe
 }
 
 // Of 20 steps.
-std::vector<double> lifter_losses(const model::LifterConfig& config, DType dtype, Device device) {
-  const model::LifterNetwork network(config, dtype, 5, device);
-  Trainer trainer(network.parameters(), {1, 20, 1e-3, 1, 0, 0.1});
+std::vector<double> lifter_losses(const model::NetworkConfig& config, DType dtype, Device device) {
+  const model::Network network = model::make_network(config, dtype, 5, device);
+  Trainer trainer(*network.parameters, {1, 20, 1e-3, 1, 0, 0.1});
   const DType type = accumulator_of(dtype);
   std::vector<double> losses;
   Trainer::Hooks hooks;
   hooks.batch = [&](int, int step) {
     const auto number = static_cast<std::uint64_t>(step);
     std::vector<Tensor> inputs{poses(2, 10 * number + 1, type), poses(3, 10 * number + 2, type)};
-    for (const Tensor& drop : network.drops(0.2, 2, 1, number)) inputs.push_back(drop);
+    if (const auto draw = config.rule->draw; draw != nullptr) {
+      for (const Tensor& drop : draw(config, 0.2, 2, dtype, 1, number)) inputs.push_back(drop);
+    }
     return Trainer::Batch{inputs};
   };
   hooks.loss = [&](std::span<const Tensor> in, int) { return network.loss(in); };
@@ -106,7 +108,7 @@ std::vector<double> lifter_losses(const model::LifterConfig& config, DType dtype
   return losses;
 }
 
-void check_lifter(const model::LifterConfig& config) {
+void check_lifter(const model::NetworkConfig& config) {
   const std::pair<DType, double> tolerances[] = {{DType::f32, 1e-5}, {DType::bf16, 2e-2}};
   for (const auto& [dtype, tolerance] : tolerances) {
     const auto cpu = lifter_losses(config, dtype, Device::cpu);
@@ -181,6 +183,6 @@ TEST_CASE("cuda: bf16 training follows the CPU's") {
 }
 
 TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
-  check_lifter(model::StcformerConfig{8, 2, 2, 2});
-  check_lifter(model::MixsteConfig{8, 2, 2, 2, 5});
+  check_lifter({&model::stcformer_network, 5, {8, 2, 2, 2}});
+  check_lifter({&model::mixste_network, 5, {8, 2, 2, 2}});
 }

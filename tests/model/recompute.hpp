@@ -7,7 +7,7 @@
 
 #include "engine/gradcheck.hpp"
 #include "engine/trainer.hpp"
-#include "model/lifter.hpp"
+#include "model/network.hpp"
 #include "model/pose_denoiser.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -58,16 +58,18 @@ inline Trained train_denoiser(DType dtype, Device device, int level) {
   });
 }
 
-inline Trained train_lifter(const model::LifterConfig& config, DType dtype, Device device,
+inline Trained train_lifter(const model::NetworkConfig& config, DType dtype, Device device,
                             int level) {
-  const model::LifterNetwork network(config, dtype, 1, device);
+  const model::Network network = model::make_network(config, dtype, 1, device);
   const auto batch = [&](int step) {
     std::vector<Tensor> in{noise({2, 9, 17, 2}, 2 * step), noise({2, 9, 17, 3}, 2 * step + 1)};
-    for (const Tensor& d : network.drops(0.3, 2, 1, static_cast<std::uint64_t>(step)))
+    const auto draw = config.rule->draw;
+    if (draw == nullptr) return in;
+    for (const Tensor& d : draw(config, 0.3, 2, dtype, 1, static_cast<std::uint64_t>(step)))
       in.push_back(d);
     return in;
   };
-  return train(network.parameters(), level, batch,
+  return train(*network.parameters, level, batch,
                [&](std::span<const Tensor> in, int) { return network.loss(in); });
 }
 
@@ -78,11 +80,11 @@ inline const std::vector<
         {"denoiser", train_denoiser},
         {"stcformer",
          [](DType dtype, Device device, int level) {
-           return train_lifter(model::StcformerConfig{16, 3, 2, 4}, dtype, device, level);
+           return train_lifter({&model::stcformer_network, 9, {16, 3, 2, 4}}, dtype, device, level);
          }},
         {"mixste",
          [](DType dtype, Device device, int level) {
-           return train_lifter(model::MixsteConfig{16, 3, 2, 2, 9}, dtype, device, level);
+           return train_lifter({&model::mixste_network, 9, {16, 3, 2, 2}}, dtype, device, level);
          }},
     };
 

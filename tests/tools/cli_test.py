@@ -1510,7 +1510,7 @@ class BadInput(unittest.TestCase):
             "mixste", "--epochs", 1, "--folds", 0, *LIFTER)
         content = (WORK / "claims.safetensors").read_bytes()
         size = int.from_bytes(content[:8], "little")
-        for claim, what in (({"width": 10**9}, "a size of 1000000000"), ({"depth": 99999}, "blocks"),
+        for claim, what in (({"width": 10**9}, "a size of 1000000000"), ({"depth": 9999}, "blocks"),
                             ({"width": 99999}, "99999 wide"), ({"heads": 0}, "a size of 0"),
                             ({"heads": 3}, "multiple of heads"), ({"step": -1}, "a size of -1"),
                             ({"frames": 81}, "this model needs [81, 1, 16]"),

@@ -1,0 +1,68 @@
+#include "model/network.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace posetape::model {
+
+std::span<const NetworkRule* const> networks() {
+  static constexpr std::array kRules{
+#define POSETAPE_NETWORK(net) &net##_network,
+#include "model/networks.def"
+#undef POSETAPE_NETWORK
+  };
+  return kRules;
+}
+
+std::vector<Index> input_channels(Role role) {
+  if (role == Role::lifter) return {2};
+  if (role == Role::smoother) return {3};
+  return {3, 2};
+}
+
+std::vector<const NetworkRule*> networks_of(Role role) {
+  std::vector<const NetworkRule*> rules;
+  std::ranges::copy_if(networks(), std::back_inserter(rules),
+                       [&](const NetworkRule* rule) { return rule->role == role; });
+  return rules;
+}
+
+std::vector<Choice<const NetworkRule*>> choices_of(std::span<const NetworkRule* const> rules) {
+  std::vector<Choice<const NetworkRule*>> choices;
+  for (const NetworkRule* rule : rules) choices.push_back({rule, rule->name, rule->title});
+  return choices;
+}
+
+NetworkConfig released_config(const NetworkRule& rule) {
+  NetworkConfig config{&rule, rule.frames.value, {}};
+  for (const Size& size : rule.sizes) config.sizes.push_back(size.value);
+  return config;
+}
+
+std::string sizes_text(const NetworkConfig& config) {
+  std::string text;
+  for (std::size_t i = 0; i < config.sizes.size(); ++i) {
+    const char* unit = config.rule->sizes[i].unit;
+    if (*unit == '\0') continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", config.sizes[i], unit);
+  }
+  return text;
+}
+
+void check_sizes(const NetworkConfig& config) {
+  const auto check = [](const Size& size, Index value) {
+    if (value >= size.least && value <= size.most) return;
+    fail("a size of {}: {} is from {} to {}", value, size.key, size.least, size.most);
+  };
+  for (std::size_t i = 0; i < config.sizes.size(); ++i) {
+    check(config.rule->sizes[i], config.sizes[i]);
+  }
+  check(config.rule->frames, config.frames);
+}
+
+Network make_network(const NetworkConfig& config, DType dtype, std::uint64_t seed, Device device) {
+  return config.rule->make(config, dtype, seed, device);
+}
+
+}  // namespace posetape::model
