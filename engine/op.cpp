@@ -32,7 +32,6 @@ const char* name(Op op) {
   static constexpr const char* kNames[] = {
 #define POSETAPE_OP(op) #op,
 #include "kernels/ops.def"
-#undef POSETAPE_OP
   };
   return static_cast<int>(op) < kOps ? kNames[static_cast<int>(op)] : entry_of(op).name;
 }
@@ -41,7 +40,6 @@ const Rule& rule(Op op) {
   static const Rule* const kRules[] = {
 #define POSETAPE_OP(op) &op##_rule,
 #include "kernels/ops.def"
-#undef POSETAPE_OP
   };
   return static_cast<int>(op) < kOps ? *kRules[static_cast<int>(op)] : *entry_of(op).rule;
 }

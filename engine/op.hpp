@@ -9,13 +9,11 @@ namespace posetape {
 enum class Op : std::uint16_t {
 #define POSETAPE_OP(op) op,
 #include "kernels/ops.def"
-#undef POSETAPE_OP
 };
 
 inline constexpr int kOps = 0
 #define POSETAPE_OP(op) +1
 #include "kernels/ops.def"
-#undef POSETAPE_OP
     ;
 
 const char* name(Op op);
@@ -44,6 +42,5 @@ const Rule& rule(Op op);
 
 #define POSETAPE_OP(op) extern const Rule op##_rule;
 #include "kernels/ops.def"
-#undef POSETAPE_OP
 
 }  // namespace posetape

@@ -1,5 +1,4 @@
-// How two operands are repeated over a common result (numpy's broadcasting), and the arguments of
-// elementwise functions of two tensors. Every such op derives its own names from these.
+// How two operands are repeated over a common result (numpy's broadcasting).
 #pragma once
 
 #include "kernels/scalar.hpp"
@@ -17,26 +16,6 @@ struct Broadcast {
   Index extents[kMaxAxes] = {};
   Index a[kMaxAxes] = {};
   Index b[kMaxAxes] = {};
-};
-
-// y = f(a, b)
-template <class T>
-struct BinaryForward {
-  const T* a;
-  const T* b;
-  T* y;
-  Broadcast broadcast;
-};
-
-// da = sum of dy df/da over the axes along which a is repeated; db likewise.
-template <class T>
-struct BinaryBackward {
-  const T* a;  // a and b are null where the slopes do not depend on them
-  const T* b;
-  const T* dy;
-  GradientOut<T> da;
-  GradientOut<T> db;
-  Broadcast broadcast;
 };
 
 }  // namespace posetape

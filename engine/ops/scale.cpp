@@ -1,6 +1,8 @@
 #include "engine/ops/scale.hpp"
 
-#include "engine/ops/unary.hpp"
+#include "engine/dispatch.hpp"
+#include "engine/operands.hpp"
+#include "engine/tape.hpp"
 #include "kernels/scale/scale.hpp"
 
 namespace posetape {
@@ -12,6 +14,10 @@ void backward_rule(const Node& node, Backward& backward) {
     launch(where, ScaleBackward<T>{dy.data<T>(), backward.gradient<T>(0), dy.size(),
                                    node.attributes.as<double>()});
   });
+}
+
+double flops(const Node& node) {
+  return 2 * static_cast<double>(node.outputs[0].shape.size());
 }
 
 }  // namespace
@@ -26,6 +32,6 @@ Tensor scale(const Tensor& x, double factor, double offset) {
   return y;
 }
 
-const Rule scale_rule{backward_rule, elementwise_flops<2>};
+const Rule scale_rule{backward_rule, flops};
 
 }  // namespace posetape

@@ -1,9 +1,4 @@
-// Loops over broadcast operands, and sums over the axes along which one is repeated. An elementwise
-// op of two tensors defines its argument structs and a struct F with static templates:
-//     A value(A a, A b)                 y = f(a, b)
-//     A da(A dy, A a, A b)              dy df/da
-//     A db(A dy, A a, A b)              dy df/db
-// or, with `kLinear` true, da(A dy) and db(A dy).
+// Loops over broadcast operands, and sums over the axes along which one is repeated.
 #pragma once
 
 #include <type_traits>
@@ -162,88 +157,6 @@ static void collapse(const Broadcast& s, const T* y, const F& put) {
         add_run<A>(sums, n, kept, [&](Index i) { return load(y[p.out + i]); });
       },
       put);
-}
-
-template <class F, class Args>
-static void binary_forward(const Args& g) {
-  using T = std::remove_reference_t<decltype(*g.y)>;
-  each_run(g.broadcast, [&](Place p, Index n, auto step_a, auto step_b) {
-    const T* a = g.a + p.a;
-    const T* b = g.b + p.b;
-    T* y = g.y + p.out;
-    if constexpr (step_a == 0) {
-      const auto same = load(*a);
-      for (Index i = 0; i < n; ++i) y[i] = store<T>(F::value(same, load(b[i])));
-    } else if constexpr (step_b == 0) {
-      const auto same = load(*b);
-      for (Index i = 0; i < n; ++i) y[i] = store<T>(F::value(load(a[i]), same));
-    } else {
-      for (Index i = 0; i < n; ++i) y[i] = store<T>(F::value(load(a[i]), load(b[i])));
-    }
-  });
-}
-
-template <class F, class Args>
-[[gnu::always_inline]] static inline auto da_at(const Args& g, Index out, Index a, Index b) {
-  if constexpr (F::kLinear) {
-    return F::da(load(g.dy[out]));
-  } else {
-    return F::da(load(g.dy[out]), load(g.a[a]), load(g.b[b]));
-  }
-}
-template <class F, class Args>
-[[gnu::always_inline]] static inline auto db_at(const Args& g, Index out, Index a, Index b) {
-  if constexpr (F::kLinear) {
-    return F::db(load(g.dy[out]));
-  } else {
-    return F::db(load(g.dy[out]), load(g.a[a]), load(g.b[b]));
-  }
-}
-
-template <class F, class Args>
-static void binary_backward(const Args& g) {
-  using T = std::remove_const_t<std::remove_reference_t<decltype(*g.dy)>>;
-  using A = Accumulator<T>;
-  const Broadcast& s = g.broadcast;
-  const Broadcast other = exchanged(s);
-  const bool each_a = g.da.wanted() && !a_is_repeated(s);
-  const bool each_b = g.db.wanted() && !a_is_repeated(other);
-  if (each_a || each_b) {
-    each_run(s, [&](Place p, Index n, auto step_a, auto step_b) {
-      if (each_a) {
-        for (Index i = 0; i < n; ++i) {
-          g.da.put(p.a + i, da_at<F>(g, p.out + i, p.a + i * step_a, p.b + i * step_b));
-        }
-      }
-      if (each_b) {
-        for (Index i = 0; i < n; ++i) {
-          g.db.put(p.b + i, db_at<F>(g, p.out + i, p.a + i * step_a, p.b + i * step_b));
-        }
-      }
-    });
-  }
-  const Index step_a = s.a[s.rank - 1];
-  const Index step_b = s.b[s.rank - 1];
-  if (g.da.wanted() && !each_a) {
-    reduce_repeated<A>(
-        s,
-        [&](LongSum<A>* sums, Place p, Index n) {
-          add_run<A>(sums, n, step_a != 0, [&](Index i) {
-            return da_at<F>(g, p.out + i, p.a + i * step_a, p.b + i * step_b);
-          });
-        },
-        [&](Index i, A sum) { g.da.put(i, sum); });
-  }
-  if (g.db.wanted() && !each_b) {
-    reduce_repeated<A>(
-        other,
-        [&](LongSum<A>* sums, Place p, Index n) {  // here p.a is a place of b, and p.b one of a
-          add_run<A>(sums, n, step_b != 0, [&](Index i) {
-            return db_at<F>(g, p.out + i, p.b + i * step_a, p.a + i * step_b);
-          });
-        },
-        [&](Index i, A sum) { g.db.put(i, sum); });
-  }
 }
 
 }  // namespace posetape

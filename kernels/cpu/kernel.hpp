@@ -24,15 +24,17 @@ void cpu_entry(const Args& args) {
 
 }  // namespace posetape
 
-// Instantiates one argument struct's entry: for f64, f32 and bf16, and in the library of
-// derivatives for the numbers of kernels/numbers.hpp.
+// Instantiates one argument struct's entry, with the template arguments that follow its type: for
+// f64, f32 and bf16, and in the library of derivatives for the numbers of kernels/numbers.hpp.
+#define POSETAPE_CPU_ENTRY(Args, ...) \
+  template void cpu_entry<kIsa>(const Args<__VA_ARGS__>& arguments)
 #ifdef POSETAPE_NUMBERS
-#define POSETAPE_CPU_KERNEL(Args)                             \
-  template void cpu_entry<kIsa>(const Args<Dual>& arguments); \
-  template void cpu_entry<kIsa>(const Args<Complex>& arguments)
+#define POSETAPE_CPU_KERNEL(Args, ...)                       \
+  POSETAPE_CPU_ENTRY(Args, Dual __VA_OPT__(, ) __VA_ARGS__); \
+  POSETAPE_CPU_ENTRY(Args, Complex __VA_OPT__(, ) __VA_ARGS__)
 #else
-#define POSETAPE_CPU_KERNEL(Args)                               \
-  template void cpu_entry<kIsa>(const Args<double>& arguments); \
-  template void cpu_entry<kIsa>(const Args<float>& arguments);  \
-  template void cpu_entry<kIsa>(const Args<bf16>& arguments)
+#define POSETAPE_CPU_KERNEL(Args, ...)                         \
+  POSETAPE_CPU_ENTRY(Args, double __VA_OPT__(, ) __VA_ARGS__); \
+  POSETAPE_CPU_ENTRY(Args, float __VA_OPT__(, ) __VA_ARGS__);  \
+  POSETAPE_CPU_ENTRY(Args, bf16 __VA_OPT__(, ) __VA_ARGS__)
 #endif

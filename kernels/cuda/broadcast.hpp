@@ -1,5 +1,4 @@
-// Elementwise functions of two broadcast tensors, and sums over the axes along which one is
-// repeated, by the same F as on the CPU (kernels/cpu/broadcast.hpp).
+// Loops over broadcast tensors, and sums over the axes along which one is repeated.
 #pragma once
 
 #include "kernels/broadcast.hpp"
@@ -102,54 +101,3 @@ static void reduce_repeated(const Broadcast& s, const Term& term, const Put& put
 }
 
 }  // namespace posetape::cuda
-
-namespace posetape {
-
-template <class F, class T, template <class> class Args>
-static void binary_forward(const Args<T>& g) {
-  cuda::each_place(g.broadcast, [a = g.a, b = g.b, y = g.y] __device__(cuda::Place p) {
-    y[p.out] = store<T>(F::value(load(a[p.a]), load(b[p.b])));
-  });
-}
-
-// The slopes at one place.
-template <class F, class T>
-__device__ inline Accumulator<T> da_at(const T* dy, const T* a, const T* b, cuda::Place p) {
-  if constexpr (F::kLinear) {
-    return F::da(load(dy[p.out]));
-  } else {
-    return F::da(load(dy[p.out]), load(a[p.a]), load(b[p.b]));
-  }
-}
-template <class F, class T>
-__device__ inline Accumulator<T> db_at(const T* dy, const T* a, const T* b, cuda::Place p) {
-  if constexpr (F::kLinear) {
-    return F::db(load(dy[p.out]));
-  } else {
-    return F::db(load(dy[p.out]), load(a[p.a]), load(b[p.b]));
-  }
-}
-
-template <class F, class T, template <class> class Args>
-static void binary_backward(const Args<T>& g) {
-  using A = Accumulator<T>;
-  const T* a = g.a;
-  const T* b = g.b;
-  const T* dy = g.dy;
-  if (g.da.wanted()) {
-    cuda::reduce_repeated<A>(
-        g.broadcast, [a, b, dy] __device__(cuda::Place p) { return da_at<F, T>(dy, a, b, p); },
-        [da = g.da] __device__(Index i, A sum) { da.put(i, sum); });
-  }
-  if (g.db.wanted()) {
-    // Here a place of b is p.a, and one of a is p.b.
-    cuda::reduce_repeated<A>(
-        cuda::exchanged(g.broadcast),
-        [a, b, dy] __device__(cuda::Place p) {
-          return db_at<F, T>(dy, a, b, cuda::Place{p.out, p.b, p.a});
-        },
-        [db = g.db] __device__(Index i, A sum) { db.put(i, sum); });
-  }
-}
-
-}  // namespace posetape

@@ -18,11 +18,14 @@ void cuda_entry(const Args& args);
 
 }  // namespace posetape
 
-// Defines one argument struct's entry for f64, f32 and bf16.
-#define POSETAPE_CUDA_KERNEL(Args)          \
-  POSETAPE_CUDA_ENTRY(#Args, Args<double>); \
-  POSETAPE_CUDA_ENTRY(#Args, Args<float>);  \
-  POSETAPE_CUDA_ENTRY(#Args, Args<bf16>)
+// Defines one argument struct's entry, with the template arguments that follow its type, for f64,
+// f32 and bf16.
+#define POSETAPE_CUDA_KERNEL(Args, ...)                         \
+  POSETAPE_CUDA_ENTRY(#Args __VA_OPT__("<" #__VA_ARGS__ ">"),   \
+                      Args<double __VA_OPT__(, ) __VA_ARGS__>); \
+  POSETAPE_CUDA_ENTRY(#Args __VA_OPT__("<" #__VA_ARGS__ ">"),   \
+                      Args<float __VA_OPT__(, ) __VA_ARGS__>);  \
+  POSETAPE_CUDA_ENTRY(#Args __VA_OPT__("<" #__VA_ARGS__ ">"), Args<bf16 __VA_OPT__(, ) __VA_ARGS__>)
 
 #define POSETAPE_CUDA_ENTRY(name, ...)       \
   template <>                                \

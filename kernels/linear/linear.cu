@@ -1,9 +1,9 @@
 #include "kernels/linear/linear.hpp"
 
-#include "kernels/activation.hpp"
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/map.hpp"
 #include "kernels/cuda/reduce.hpp"
+#include "kernels/elementwise/unary.hpp"
 
 namespace posetape {
 
@@ -36,9 +36,9 @@ static void run(const LinearForward<T>& a) {
   const bool needs_bias = a.b != nullptr && !has_bias;
   switch (a.activation) {
     case Activation::gelu:
-      return needs_bias ? add_bias_and_activate<Gelu>(a, z) : activate<Gelu>(a, z);
+      return needs_bias ? add_bias_and_activate<unary::gelu>(a, z) : activate<unary::gelu>(a, z);
     case Activation::silu:
-      return needs_bias ? add_bias_and_activate<Silu>(a, z) : activate<Silu>(a, z);
+      return needs_bias ? add_bias_and_activate<unary::silu>(a, z) : activate<unary::silu>(a, z);
     case Activation::none:
       if (needs_bias) add_bias(a, z);
   }
@@ -54,8 +54,8 @@ static void activation_backward(const LinearBackward<T>& a) {
 template <class T>
 static void run(const LinearBackward<T>& a) {
   const T* dz = a.activation == Activation::none ? a.dy : a.dz;
-  if (a.activation == Activation::gelu) activation_backward<Gelu>(a);
-  if (a.activation == Activation::silu) activation_backward<Silu>(a);
+  if (a.activation == Activation::gelu) activation_backward<unary::gelu>(a);
+  if (a.activation == Activation::silu) activation_backward<unary::silu>(a);
   if (a.dx.wanted()) cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
   bool has_db = !a.db.wanted();
   if (a.dw.wanted()) {

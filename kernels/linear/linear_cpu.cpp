@@ -1,8 +1,8 @@
 #include "kernels/linear/linear.hpp"
 
-#include "kernels/activation.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/elementwise/unary.hpp"
 
 namespace posetape {
 
@@ -47,9 +47,9 @@ template <class T>
 static void run(const LinearForward<T>& a) {
   switch (a.activation) {
     case Activation::gelu:
-      return multiply<Gelu>(a);
+      return multiply<unary::gelu>(a);
     case Activation::silu:
-      return multiply<Silu>(a);
+      return multiply<unary::silu>(a);
     case Activation::none:
       return multiply<Identity>(a);
   }
@@ -70,7 +70,8 @@ template <class T>
 static void run(const LinearBackward<T>& a) {
   const T* dz = a.dy;
   if (a.activation != Activation::none) {
-    a.activation == Activation::gelu ? activation_backward<Gelu>(a) : activation_backward<Silu>(a);
+    a.activation == Activation::gelu ? activation_backward<unary::gelu>(a)
+                                     : activation_backward<unary::silu>(a);
     dz = a.dz;
   }
   if (a.dx.wanted()) {

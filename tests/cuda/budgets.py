@@ -1,15 +1,16 @@
 """What every kernel takes of a multiprocessor, on every architecture, against a committed table:
 
-    python3 tests/cuda/budgets.py (--reports FILE... | --nvcc NVCC) [--write]
+    python3 tests/cuda/budgets.py --nvcc NVCC (--reports FILE... | --build BUILD) [--write]
 
-A build by nvcc has ptxas's reports (build/kernels/cuda/*.ptxas); elsewhere --nvcc compiles the
-kernels, which needs no GPU. --write writes the table anew. Exits with 1 where a kernel is not in
-the table, takes more registers, shared memory or stack than the table allows, or spills registers
-that the table does not know of; with 77 (skipped) without nvcc.
+A build by nvcc has ptxas's reports (build/kernels/cuda/*.ptxas); elsewhere the kernels are compiled,
+which needs no GPU, with the list of ops that any build has (build/kernels/ops.def). --write writes
+the table anew. Exits with 1 where a kernel is not in the table, takes more registers, shared memory
+or stack than the table allows, or spills registers that the table does not know of; with 77 (skipped)
+without nvcc.
 
-A line of the table is one kernel of one .cu file: the most of its instances. Registers are rounded
-up to 8, as they are given to a warp; they are those of one release of nvcc, and another release is
-held to stack and spills alone.
+A line of the table is one kernel of one .cu file, or of one function of elementwise.cu: the most of
+its instances. Registers are rounded up to 8, as they are given to a warp; they are those of one
+release of nvcc, and another release is held to stack and spills alone.
 """
 
 import argparse
@@ -36,6 +37,8 @@ SHARED = re.compile(r"(\d+) bytes smem")
 # Template arguments that are numbers and types of the engine: they stay in the name.
 PLAIN = re.compile(r"I((?:L[bilm]\d+E|NS_4bf16E|[dfil])+)E")
 ARGUMENT = re.compile(r"L[bilm](\d+)E|(NS_4bf16E)|([dfil])")
+# The function that a kernel of elementwise.cu computes.
+FUNCTION = re.compile(r"(?:5unary|6binary)(\d+)(\w+)")
 TYPES = {"d": "f64", "f": "f32", "i": "i32", "l": "i64"}
 
 
@@ -64,7 +67,9 @@ def read_report(source, text):
     key = stack = spilled = None
     for line in text.splitlines():
         if match := ENTRY.search(line):
-            key = source, short_name(match[1]), match[2]
+            function = source == "elementwise" and FUNCTION.search(match[1])
+            owner = function[2][: int(function[1])] if function else source
+            key = owner, short_name(match[1]), match[2]
         elif match := STACK.search(line):
             stack, spilled = int(match[1]), int(match[2]) + int(match[3])
         elif match := USED.search(line):
@@ -75,15 +80,15 @@ def read_report(source, text):
     return kernels
 
 
-def compile_kernels(nvcc):
+def compile_kernels(nvcc, build):
     """(source, report) of every kernel file."""
 
     def compile_one(path):
         with tempfile.TemporaryDirectory() as folder:
             gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
             run = subprocess.run(
-                [nvcc, *FLAGS, *gencode, "-DPOSETAPE_CUDA_KERNELS", "-I", ROOT, "-Xptxas", "-v"]
-                + ["-fatbin", path, "-o", os.path.join(folder, "kernels.fatbin")],
+                [nvcc, *FLAGS, *gencode, "-DPOSETAPE_CUDA_KERNELS", "-I", ROOT, "-I", build]
+                + ["-Xptxas", "-v", "-fatbin", path, "-o", os.path.join(folder, "kernels.fatbin")],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -131,7 +136,7 @@ def compare(kernels, allowed, release, table_release):
     """What is wrong, a line each."""
     for key, values in sorted(kernels.items()):
         source, kernel, arch = key
-        where = f"kernels/{source}/{source}.cu: {kernel} on sm_{arch}"
+        where = f"{source}.{kernel} on sm_{arch}"
         if key not in allowed:
             yield f"{where} is not in {TABLE.name}; add it with --write"
             continue
@@ -150,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description="resources of CUDA kernels against a table")
     parser.add_argument("--nvcc", help="the compiler, whose release is noted in the table")
     parser.add_argument("--reports", nargs="+", type=pathlib.Path, help="what ptxas has said")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="a build folder")
     parser.add_argument("--write", action="store_true", help="write the table anew")
     args = parser.parse_args()
     if not args.nvcc:
@@ -159,7 +165,7 @@ def main():
     if args.reports:
         reports = [(p.stem.removesuffix("_cuda"), p.read_text("utf-8")) for p in args.reports]
     else:
-        reports = compile_kernels(args.nvcc)
+        reports = compile_kernels(args.nvcc, args.build)
     kernels = {}
     for source, text in reports:
         kernels |= read_report(source, text)

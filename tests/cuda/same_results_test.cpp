@@ -78,4 +78,3 @@ void check(Op op) {
     check(Op::op);                                     \
   }
 #include "kernels/ops.def"
-#undef POSETAPE_OP

@@ -49,4 +49,3 @@ void check(Op op) {
     check(Op::op);                                                      \
   }
 #include "kernels/ops.def"
-#undef POSETAPE_OP

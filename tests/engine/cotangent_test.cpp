@@ -1,7 +1,7 @@
 // What a backward pass may be started with.
 #include <doctest/doctest.h>
 
-#include "engine/ops/mul.hpp"
+#include "engine/ops/elementwise.hpp"
 #include "engine/tape.hpp"
 
 using namespace posetape;

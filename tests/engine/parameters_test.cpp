@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "engine/ops/mul.hpp"
+#include "engine/ops/elementwise.hpp"
 #include "engine/rng.hpp"
 #include "engine/taps.hpp"
 

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "engine/adam.hpp"
-#include "engine/ops/mul.hpp"
+#include "engine/ops/elementwise.hpp"
 #include "engine/ops/sum.hpp"
 #include "engine/tape.hpp"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/arena.hpp"
-#include "engine/ops/mul.hpp"
+#include "engine/ops/elementwise.hpp"
 #include "engine/ops/sum.hpp"
 #include "engine/recompute.hpp"
 #include "engine/rng.hpp"

@@ -31,7 +31,7 @@ WHOLE = [
 ]
 REST = [
     "kernels/*/*_cpu.cpp",
-    "kernels/*/*_function.hpp",
+    "kernels/elementwise/*.hpp",
     "engine/*.cpp",
     "engine/ops/*.cpp",
     "engine/rng.hpp",
