@@ -1,5 +1,7 @@
 #include "data/bvh.hpp"
 
+#include <fmt/format.h>
+
 #include <Eigen/Geometry>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 #include "data/choice.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 

@@ -1,5 +1,7 @@
 #include "data/keypoints.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // The helper that throws the project's one exception type.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <utility>
 

@@ -1,5 +1,7 @@
 #include "engine/finite_watch.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>

@@ -55,7 +55,11 @@ class Shape {
   bool operator==(const Shape&) const = default;
 
   // "[2, 27, 17, 3]"
-  std::string text() const { return fmt::format("[{}]", fmt::join(dims(), ", ")); }
+  std::string text() const {
+    std::string list;
+    for (const Index d : dims()) list += (list.empty() ? "" : ", ") + std::to_string(d);
+    return "[" + list + "]";
+  }
 
  private:
   std::array<Index, kMaxRank> dims_{};

@@ -1,5 +1,7 @@
 #include "engine/taps.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cmath>

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <compare>
-#include <complex>
 #include <limits>
 #include <type_traits>
 
@@ -51,8 +50,6 @@ struct Complex {
   requires std::is_arithmetic_v<N>
   constexpr Complex(N v) : value(static_cast<double>(v)) {}  // NOLINT: numbers mix as in f64
   constexpr Complex(double v, double s) : value(v), step(s) {}
-  Complex(std::complex<double> z) : value(z.real()), step(z.imag()) {}  // NOLINT
-  operator std::complex<double>() const { return {value, step}; }       // NOLINT
 
   friend Complex operator-(Complex a) { return {-a.value, -a.step}; }
   friend Complex operator+(Complex a, Complex b) { return {a.value + b.value, a.step + b.step}; }

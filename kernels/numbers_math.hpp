@@ -9,19 +9,26 @@
 
 namespace posetape {
 
+static inline std::complex<double> wide(Complex x) {
+  return {x.value, x.step};
+}
+static inline Complex narrow(std::complex<double> z) {
+  return {z.real(), z.imag()};
+}
+
 static inline Dual exp_(Dual x) {
   const double e = std::exp(x.value);
   return {e, e * x.slope};
 }
 static inline Complex exp_(Complex x) {
-  return std::exp(std::complex<double>(x));
+  return narrow(std::exp(wide(x)));
 }
 
 static inline Dual log_(Dual x) {
   return {std::log(x.value), x.slope / x.value};
 }
 static inline Complex log_(Complex x) {
-  return std::log(std::complex<double>(x));
+  return narrow(std::log(wide(x)));
 }
 
 static inline Dual sqrt_(Dual x) {
@@ -29,7 +36,7 @@ static inline Dual sqrt_(Dual x) {
   return {root, x.slope / (2 * root)};
 }
 static inline Complex sqrt_(Complex x) {
-  return std::sqrt(std::complex<double>(x));
+  return narrow(std::sqrt(wide(x)));
 }
 
 static inline Dual tanh_(Dual x) {
@@ -37,7 +44,7 @@ static inline Dual tanh_(Dual x) {
   return {std::tanh(x.value), x.slope / (c * c)};
 }
 static inline Complex tanh_(Complex x) {
-  return std::tanh(std::complex<double>(x));
+  return narrow(std::tanh(wide(x)));
 }
 
 static inline Normal<Dual> normal_(Dual x) {

@@ -1,5 +1,7 @@
 #include "engine/ops/sum.hpp"
 
+#include <fmt/format.h>
+
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
 #include "engine/ops/broadcast.hpp"

@@ -1,5 +1,7 @@
 #include "engine/ops/transpose.hpp"
 
+#include <fmt/format.h>
+
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
 #include "engine/tape.hpp"

@@ -1,10 +1,12 @@
 // From an argument struct to its kernels: launch(Cpu{}, Args{...}) and launch(Cuda{}, Args{...}).
 //
 // Every kernels/<op>/<op>_cpu.cpp is compiled once for each instruction set (meson option `isa`),
-// and `launch(Cpu{}, ...)` calls the best one that the machine has. Within a binary and a
-// machine the choice is fixed, so results are reproducible; the environment variable POSETAPE_ISA
-// (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
+// several of them together, and `launch(Cpu{}, ...)` calls the best one that the machine has. Within
+// a binary and a machine the choice is fixed, so results are reproducible; the environment variable
+// POSETAPE_ISA (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
 #pragma once
+
+#include <type_traits>
 
 #include "kernels/numbers.hpp"
 
@@ -27,13 +29,21 @@ void cpu_entry(const Args& args);
 template <class Args>
 void cuda_entry(const Args& args);
 
+// Whether Args is a product of bf16, which argument structs say by a `kProduct`: that is all in
+// which avx512_bf16 is ahead of avx512, so nothing else is built for it.
+template <class Args, class T>
+inline constexpr bool kProductOfBf16 = std::is_same_v<T, bf16>&& requires {
+  Args::kProduct;
+};
+
 template <template <class...> class Args, class T, class... S>
 void launch(Cpu, const Args<T, S...>& args) {
   if constexpr (carries_derivative<T>) return cpu_entry<Isa::numbers>(args);
   switch (cpu_isa()) {
 #ifdef POSETAPE_HAVE_AVX512_BF16
     case Isa::avx512_bf16:
-      return cpu_entry<Isa::avx512_bf16>(args);
+      if constexpr (kProductOfBf16<Args<T, S...>, T>) return cpu_entry<Isa::avx512_bf16>(args);
+      [[fallthrough]];
 #endif
 #ifdef POSETAPE_HAVE_AVX512
     case Isa::avx512:

@@ -10,8 +10,10 @@
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/math.hpp"
-#include "kernels/numbers_math.hpp"
 #include "kernels/scalar.hpp"
+#ifdef POSETAPE_NUMBERS
+#include "kernels/numbers_math.hpp"
+#endif
 
 namespace posetape {
 
@@ -25,13 +27,16 @@ void cpu_entry(const Args& args) {
 }  // namespace posetape
 
 // Instantiates one argument struct's entry, with the template arguments that follow its type: for
-// f64, f32 and bf16, and in the library of derivatives for the numbers of kernels/numbers.hpp.
+// f64, f32 and bf16; in the library of derivatives for the numbers of kernels/numbers.hpp; and in
+// that of avx512_bf16 for bf16 alone (kernels/cpu/dispatch.hpp).
 #define POSETAPE_CPU_ENTRY(Args, ...) \
   template void cpu_entry<kIsa>(const Args<__VA_ARGS__>& arguments)
 #ifdef POSETAPE_NUMBERS
 #define POSETAPE_CPU_KERNEL(Args, ...)                       \
   POSETAPE_CPU_ENTRY(Args, Dual __VA_OPT__(, ) __VA_ARGS__); \
   POSETAPE_CPU_ENTRY(Args, Complex __VA_OPT__(, ) __VA_ARGS__)
+#elif defined(__AVX512BF16__)
+#define POSETAPE_CPU_KERNEL(Args, ...) POSETAPE_CPU_ENTRY(Args, bf16 __VA_OPT__(, ) __VA_ARGS__)
 #else
 #define POSETAPE_CPU_KERNEL(Args, ...)                         \
   POSETAPE_CPU_ENTRY(Args, double __VA_OPT__(, ) __VA_ARGS__); \

@@ -11,6 +11,7 @@ enum class Activation { none, gelu, silu };
 
 template <class T>
 struct LinearForward {
+  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
   const T* x;  // [rows, in]
   const T* w;  // [out, in]
   const T* b;  // [out] or null
@@ -24,6 +25,7 @@ struct LinearForward {
 
 template <class T>
 struct LinearBackward {
+  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
   const T* x;
   const T* w;
   const T* z;  // null without activation

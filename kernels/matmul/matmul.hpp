@@ -22,6 +22,7 @@ struct MatmulSizes {
 
 template <class T>
 struct MatmulForward {
+  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
   const T* a;  // [batch, m, k]
   const T* b;  // [batch, k, n], or [k, n] where shared
   T* c;        // [batch, m, n]
@@ -31,6 +32,7 @@ struct MatmulForward {
 
 template <class T>
 struct MatmulBackward {
+  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
   const T* a;
   const T* b;
   const T* dc;
