@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> add_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Binary(add));
   return joined(binary_cases(add, normal(), normal()),
                 {
@@ -23,5 +24,20 @@ std::vector<Case> add_cases() {
                      [](std::span<const Tensor> in) { return std::vector{add(in[0], in[0])}; }},
                 });
 }
+
+}  // namespace
+
+const Facts add_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_binary(check, add, [](double a, double b) { return a + b; });
+        },
+    .calls = [] { return binary_calls(add); },
+    .refused = {[] {
+      add(zeros({2, 3}), zeros({4}));
+    }},
+    .ulp = {{-1, 0.5, 0.5}, {0, 2.3, 0.5}, {1, 2.5, 0.5}, {2, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -3,8 +3,9 @@
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> blend_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -68,5 +69,55 @@ std::vector<Case> blend_cases() {
   put_as("two_calls", inputs({2, 3}, 166), two_calls);
   return list;
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape :
+       {Shape{1}, Shape{0, 3}, Shape{2, 0}, Shape{3, 17}, Shape{2, 3, 5, 3}, Shape{2, 9001}}) {
+    const Shape batch{shape[0]};
+    check(
+        shape.text(),
+        {random_normal(batch, 1), random_normal(shape, 2), random_normal(batch, 3),
+         random_normal(shape, 4)},
+        [](std::span<const Tensor> in) { return blend(in[0], in[1], in[2], in[3]); },
+        [&](const std::vector<Doubles>& in) {
+          Doubles y(in[1].size());
+          for (std::size_t i = 0; i < y.size(); ++i) {
+            const std::size_t b = i / static_cast<std::size_t>(shape.inner(0));
+            y[i] = in[0][b] * in[1][i] + in[2][b] * in[3][i];
+          }
+          return y;
+        });
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {
+      {"",
+       [] {
+         return std::vector{random_normal({kBatch}, 1), random_normal(kPoses, 2),
+                            random_normal({kBatch}, 3), random_normal(kPoses, 4)};
+       },
+       [](std::span<const Tensor> in) { return std::vector{blend(in[0], in[1], in[2], in[3])}; }}};
+}
+
+}  // namespace
+
+const Facts blend_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  blend(zeros({2}), zeros({2, 3}), zeros({2}), zeros({2, 4}));
+                },
+                [] {
+                  blend(zeros({3}), zeros({2, 3}), zeros({2}), zeros({2, 3}));
+                }},
+    .ulp = {{-1, 2.7, 0.5},
+            {0, 12.0, 0.5},
+            {1, 0.5, 0.5},
+            {2, 20.0, 0.5},
+            {3, 0.5, 0.5},
+            {4, 0.0, 0.0}},
+};
 
 }  // namespace posetape

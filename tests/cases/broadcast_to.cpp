@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> broadcast_to_cases() {
+std::vector<Case> cases() {
   const auto to = [](const Shape& shape) {
     return [shape](std::span<const Tensor> in) { return std::vector{broadcast_to(in[0], shape)}; };
   };
@@ -52,5 +53,43 @@ std::vector<Case> broadcast_to_cases() {
        }},
   };
 }
+
+void values(const CheckValues& check) {
+  for (const auto& [from, to] : repetitions()) {
+    const Shape small = from;
+    const Shape large = to;
+    check(
+        large.text(), {random_normal(small, 1)},
+        [&](std::span<const Tensor> in) { return broadcast_to(in[0], large); },
+        [&](const std::vector<Doubles>& in) {
+          Doubles y(static_cast<std::size_t>(large.size()));
+          each_index(large, [&](const std::vector<Index>& i, std::size_t n) {
+            y[n] = in[0][place_in(small, i)];
+          });
+          return y;
+        });
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             return std::vector{random_normal({kBatch, 1, 1, kWidth}, 1)};
+           },
+           [](std::span<const Tensor> in) { return std::vector{broadcast_to(in[0], kTokens)}; }}};
+}
+
+}  // namespace
+
+const Facts broadcast_to_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  broadcast_to(zeros({2, 3}), {3});
+                },
+                [] { broadcast_to(zeros({2}), {3}); }},
+    .ulp = {{-1, 0.0, 0.0}, {0, 5.0, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

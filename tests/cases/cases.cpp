@@ -1,22 +1,24 @@
 #include "tests/cases/cases.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <limits>
 
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
 
-std::vector<Case> cases(Op op) {
-  switch (op) {
-#define POSETAPE_OP(op) \
-  case Op::op:          \
-    return op##_cases();
+const Facts& facts(Op op) {
+  static const Facts* const kFacts[] = {
+#define POSETAPE_OP(op) &op##_facts,
 #include "kernels/ops.def"
-#undef POSETAPE_OP
-  }
-  return {};
+  };
+  return *kFacts[static_cast<int>(op)];
+}
+
+std::vector<Case> cases(Op op) {
+  return facts(op).cases();
 }
 
 std::vector<bool> differentiated(const Case& c) {
@@ -252,6 +254,170 @@ std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
                   two_calls(op),
                   options_of(two_calls)});
   return list;
+}
+
+void each_index(const Shape& shape,
+                const std::function<void(const std::vector<Index>&, std::size_t)>& f) {
+  std::vector<Index> index(static_cast<std::size_t>(shape.rank()), 0);
+  for (Index n = 0; n < shape.size(); ++n) {
+    Index rest = n;
+    for (int i = shape.rank() - 1; i >= 0; --i) {
+      index[static_cast<std::size_t>(i)] = rest % shape[i];
+      rest /= shape[i];
+    }
+    f(index, static_cast<std::size_t>(n));
+  }
+}
+
+std::size_t place_in(const Shape& operand, const std::vector<Index>& index) {
+  Index at = 0;
+  for (int i = 0; i < operand.rank(); ++i) {
+    const Index k = index[index.size() - static_cast<std::size_t>(operand.rank() - i)];
+    at = at * operand[i] + (operand[i] == 1 ? 0 : k);
+  }
+  return static_cast<std::size_t>(at);
+}
+
+double logistic(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+double normal_cdf(double x) {
+  return 0.5 * std::erfc(-x / std::sqrt(2.0));
+}
+
+Tensor of_shape(const Shape& shape, const Tensor& t) {
+  if (t.shape() != shape) fail("shape {}, {} expected", t.shape().text(), shape.text());
+  return t;
+}
+
+Tensor with_nan(const Tensor& t, Index at) {
+  Tensor copied = t.clone();
+  copied.data<double>()[at] = std::numeric_limits<double>::quiet_NaN();
+  return copied;
+}
+
+void check_unary(const CheckValues& check, const Unary& op, double (*reference)(double),
+                 const Fill& fill) {
+  const auto f = [&](std::span<const Tensor> in) { return op(in[0]); };
+  const auto plain = [&](const std::vector<Doubles>& in) {
+    Doubles y;
+    for (const double x : in[0]) y.push_back(reference(x));
+    return y;
+  };
+  for (const Shape& shape :
+       {Shape{}, Shape{1}, Shape{0}, Shape{3, 0}, Shape{17}, Shape{3, 33}, Shape{5, 4001}}) {
+    const Tensor x = fill(shape, 1);
+    check(shape.text(), {x}, f, plain);
+    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, plain);
+  }
+}
+
+void check_binary(const CheckValues& check, const Binary& op, double (*reference)(double, double)) {
+  const std::pair<Shape, Shape> shapes[] = {
+      {{}, {}},
+      {{1}, {}},
+      {{0}, {1}},
+      {{0, 3}, {3}},
+      {{3, 1}, {3, 0}},
+      {{17}, {17}},
+      {{3, 33}, {33}},
+      {{33}, {2, 3, 33}},
+      {{4, 5}, {}},
+      {{1, 1}, {4, 5}},
+      {{4, 5}, {4, 1}},
+      {{2, 3, 4}, {2, 1, 4}},
+      {{4, 1}, {1, 5}},
+      {{2, 1, 3, 1}, {4, 1, 5}},
+      {{2, 3, 4}, {1, 3, 1}},
+      {{3, 5000}, {5000}},
+      {{2, 2, 2, 2, 2, 3}, {2, 1, 2, 1, 3}},
+  };
+  for (const auto& [shape_a, shape_b] : shapes) {
+    const Shape result = broadcast("test", shape_a, shape_b);
+    const Tensor a = random_normal(shape_a, 1);
+    const Tensor b = random_uniform(shape_b, 2, 0.5, 2);
+    const auto f = [&](std::span<const Tensor> in) { return of_shape(result, op(in[0], in[1])); };
+    const auto plain = [&, &from_a = shape_a, &from_b = shape_b](const std::vector<Doubles>& in) {
+      Doubles y(static_cast<std::size_t>(result.size()));
+      each_index(result, [&](const std::vector<Index>& i, std::size_t n) {
+        y[n] = reference(in[0][place_in(from_a, i)], in[1][place_in(from_b, i)]);
+      });
+      return y;
+    };
+    const std::string label = shape_a.text() + shape_b.text();
+    check(label, {a, b}, f, plain);
+    if (a.size() > 0) check(label, {with_nan(a, a.size() - 1), b}, f, plain);
+    if (b.size() > 0) check(label, {a, with_nan(b, 0)}, f, plain);
+  }
+}
+
+void check_loss(const CheckValues& check, const Shape& shape, const Binary& op,
+                const std::function<Doubles(const std::vector<Doubles>&)>& reference) {
+  const std::vector<Tensor> inputs{random_normal(shape, 1), random_normal(shape, 2)};
+  const auto f = [&](std::span<const Tensor> in) { return op(in[0], in[1]); };
+  check(shape.text(), inputs, f, reference);
+  if (shape.size() == 0) return;
+  check("nan", {with_nan(inputs[0], shape.size() - 1), inputs[1]}, f, reference);
+}
+
+const std::vector<std::pair<Shape, Shape>>& repetitions() {
+  static const std::vector<std::pair<Shape, Shape>> all{
+      {{}, {}},
+      {{}, {17}},
+      {{5}, {3, 5}},
+      {{3, 1}, {3, 33}},
+      {{1}, {0}},
+      {{3, 1}, {3, 0}},
+      {{2, 1, 3}, {2, 4, 3}},
+      {{2, 1, 3, 1}, {2, 4, 3, 5}},
+      {{1, 3, 1}, {4, 3, 500}},
+      {{1, 2}, {4000, 2}},
+  };
+  return all;
+}
+
+const std::vector<std::pair<std::vector<Shape>, int>>& joined_parts() {
+  static const std::vector<std::pair<std::vector<Shape>, int>> all{
+      {{{3}, {17}}, 0},
+      {{{0}, {2}}, 0},
+      {{{2, 3}}, 1},
+      {{{0, 3}, {0, 2}}, 1},
+      {{{2, 3}, {1, 3}}, 0},
+      {{{3, 2}, {3, 0}, {3, 33}}, 1},
+      {{{2, 3, 4}, {2, 1, 4}}, 1},
+      {{{2, 5000}, {2, 4097}}, -1},
+  };
+  return all;
+}
+
+Tensor zeros(const Shape& shape) {
+  return Tensor::zeros(shape, DType::f32);
+}
+
+Tensor indices(const Shape& shape) {
+  return Tensor::zeros(shape, DType::i32);
+}
+
+std::vector<ModelCall> unary_calls(const Unary& op) {
+  return {{"", [] { return std::vector{random_uniform(kTokens, 1, 0.5, 2)}; }, elementwise(op)}};
+}
+
+std::vector<ModelCall> binary_calls(const Binary& op) {
+  const auto with = [](const Shape& b) {
+    return [b] {
+      return std::vector{random_uniform(kTokens, 1, 0.5, 2), random_uniform(b, 2, 0.5, 2)};
+    };
+  };
+  return {{"", with(kTokens), elementwise(op)}, {"broadcast", with({kWidth}), elementwise(op)}};
+}
+
+std::vector<ModelCall> loss_calls(const Binary& op) {
+  return {{"",
+           [] {
+             return std::vector{random_normal(kPoses, 1), random_normal(kPoses, 2)};
+           },
+           elementwise(op)}};
 }
 
 }  // namespace posetape

@@ -1,7 +1,9 @@
-// Every op's gradient-check cases. The list is generated: an op without `<op>_cases` does not link.
+// What the tests and benchmarks know of each op: tests/cases/<op>.cpp has it all, as `<op>_facts`.
+// The list is generated: an op without them does not link.
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/gradcheck.hpp"
@@ -9,10 +11,44 @@
 
 namespace posetape {
 
-#define POSETAPE_OP(op) std::vector<Case> op##_cases();
-#include "kernels/ops.def"
-#undef POSETAPE_OP
+using Doubles = std::vector<double>;
 
+// Compares a call with a plain formula or loop in f64, which goes from the inputs' values to the
+// output's. The inputs are f64, i32 or undefined; they are rounded to each type in turn, so that
+// only the op's own rounding shows.
+using CheckValues =
+    std::function<void(const std::string& label, const std::vector<Tensor>& inputs,
+                       const std::function<Tensor(std::span<const Tensor>)>& f,
+                       const std::function<Doubles(const std::vector<Doubles>&)>& reference)>;
+
+// A call at a model's shapes; its inputs are made when its turn comes.
+struct ModelCall {
+  std::string name;  // beside the op's, where it has more than one
+  std::function<std::vector<Tensor>()> inputs;
+  TensorFunction f;
+};
+
+// The worst errors in ULP that are expected over all cases of an op: of the gradient of an input,
+// or
+// (-1) of the values. See tests/cases/precision.hpp.
+struct Ulp {
+  int input;
+  double f32;
+  double bf16;
+};
+
+struct Facts {
+  std::vector<Case> (*cases)();  // on which its gradient is checked
+  void (*values)(const CheckValues& check);
+  std::vector<ModelCall> (*calls)();
+  std::vector<std::function<void()>> refused = {};  // calls whose shapes or types it refuses
+  std::vector<Ulp> ulp;
+};
+
+#define POSETAPE_OP(op) extern const Facts op##_facts;
+#include "kernels/ops.def"
+
+const Facts& facts(Op op);
 std::vector<Case> cases(Op op);
 
 // The inputs of a case that need a gradient.
@@ -69,5 +105,45 @@ std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& compo
                               double step = 0.02);
 std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
                                const Binary& composite = {}, double step = 0.05);
+
+// For references. A walk over all indices of a shape, with their number in row-major order.
+void each_index(const Shape& shape,
+                const std::function<void(const std::vector<Index>&, std::size_t)>& f);
+// The place of a result's index in an operand that broadcasts to it.
+std::size_t place_in(const Shape& operand, const std::vector<Index>& index);
+double logistic(double x);
+double normal_cdf(double x);
+
+// t, or an Error where its shape is another.
+Tensor of_shape(const Shape& shape, const Tensor& t);
+// A copy with one element that is not a number.
+Tensor with_nan(const Tensor& t, Index at);
+
+// The values of an elementwise function of one tensor, of two, and of a loss, NaN among them.
+void check_unary(const CheckValues& check, const Unary& op, double (*reference)(double),
+                 const Fill& x = normal(2));
+void check_binary(const CheckValues& check, const Binary& op, double (*reference)(double, double));
+void check_loss(const CheckValues& check, const Shape& shape, const Binary& op,
+                const std::function<Doubles(const std::vector<Doubles>&)>& reference);
+
+// Shapes, and to what they are broadcast.
+const std::vector<std::pair<Shape, Shape>>& repetitions();
+// Shapes, and the axis along which they are joined.
+const std::vector<std::pair<std::vector<Shape>, int>>& joined_parts();
+
+// For calls that are refused, f32 and i32.
+Tensor zeros(const Shape& shape);
+Tensor indices(const Shape& shape);
+
+// A training step on 4 windows of 81 frames.
+inline constexpr Index kBatch = 4;
+inline constexpr Index kFrames = 81;
+inline constexpr Index kJoints = 17;
+inline constexpr Index kWidth = 256;
+inline const Shape kTokens{kBatch, kFrames, kJoints, kWidth};
+inline const Shape kPoses{kBatch, kFrames, kJoints, 3};
+std::vector<ModelCall> unary_calls(const Unary& op);
+std::vector<ModelCall> binary_calls(const Binary& op);
+std::vector<ModelCall> loss_calls(const Binary& op);
 
 }  // namespace posetape

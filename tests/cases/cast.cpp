@@ -6,7 +6,9 @@ namespace posetape {
 // A rounded value has no derivative to compare with, so the cases stay in f64 (or convert to it,
 // where a test gives them another type). The gradient through narrower types is in the engine
 // tests.
-std::vector<Case> cast_cases() {
+namespace {
+
+std::vector<Case> cases() {
   const auto f = [](std::span<const Tensor> in) { return std::vector{cast(in[0], DType::f64)}; };
   return {
       {"scalar", {random_normal({}, 1)}, f},
@@ -36,5 +38,32 @@ std::vector<Case> cast_cases() {
        }},
   };
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape : {Shape{}, Shape{0}, Shape{2, 3, 4}}) {
+    check(
+        shape.text(), {random_normal(shape, 1)},
+        [](std::span<const Tensor> in) { return cast(cast(in[0], DType::f64), in[0].dtype()); },
+        [](const std::vector<Doubles>& in) { return in[0]; });
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"", [] { return std::vector{random_normal(kTokens, 1)}; },
+           [](std::span<const Tensor> in) {
+             return std::vector{
+                 cast(in[0], in[0].dtype() == DType::f32 ? DType::bf16 : DType::f32)};
+           }}};
+}
+
+}  // namespace
+
+const Facts cast_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] { cast(zeros({2}), DType::i32); }},
+    .ulp = {{-1, 0.0, 0.0}, {0, 0.1, 0.2}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> concat_cases() {
+std::vector<Case> cases() {
   const auto along = [](int axis) {
     return [axis](std::span<const Tensor> in) { return std::vector{concat(in, axis)}; };
   };
@@ -65,5 +66,59 @@ std::vector<Case> concat_cases() {
   }
   return list;
 }
+
+void values(const CheckValues& check) {
+  for (const auto& [shapes, axis] : joined_parts()) {
+    const std::vector<Shape> parts = shapes;
+    const int along = axis < 0 ? axis + parts[0].rank() : axis;
+    std::vector<Tensor> inputs;
+    Index total = 0;
+    for (const Shape& s : parts) {
+      inputs.push_back(random_normal(s, 10 + inputs.size()));
+      total += s[along];
+    }
+    const Shape whole = parts[0].with(along, total);
+    const auto reference = [&](const std::vector<Doubles>& in) {
+      Doubles y(static_cast<std::size_t>(whole.size()));
+      each_index(whole, [&](std::vector<Index> i, std::size_t n) {
+        std::size_t part = 0;
+        Index& k = i[static_cast<std::size_t>(along)];
+        while (k >= parts[part][along]) k -= parts[part++][along];
+        y[n] = in[part][place_in(parts[part], i)];
+      });
+      return y;
+    };
+    check(
+        whole.text(), inputs,
+        [&](std::span<const Tensor> in) { return concat(in, along - whole.rank()); }, reference);
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             return std::vector{random_normal(kPoses, 1), random_normal(kPoses.with(3, 2), 2)};
+           },
+           [](std::span<const Tensor> in) {
+             return std::vector{concat({in[0], in[1]}, -1)};
+           }}};
+}
+
+}  // namespace
+
+const Facts concat_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] { concat(std::span<const Tensor>(), 0); },
+                [] {
+                  concat({zeros({2, 3}), zeros({3, 3})}, 1);
+                },
+                [] {
+                  concat({zeros({2}), zeros({2, 2})}, 0);
+                },
+                [] { concat({zeros({2})}, 1); }},
+    .ulp = {{-1, 0.0, 0.0}, {0, 0.8, 0.6}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
+};
 
 }  // namespace posetape

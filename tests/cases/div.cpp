@@ -3,8 +3,9 @@
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> div_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Binary(div));
   const TensorFunction composite = elementwise(Binary(div_composite));
   // Denominators well away from the pole at 0.
@@ -30,5 +31,20 @@ std::vector<Case> div_cases() {
            zero_gradient({0}, "x / x is constant")},
       });
 }
+
+}  // namespace
+
+const Facts div_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_binary(check, div, [](double a, double b) { return a / b; });
+        },
+    .calls = [] { return binary_calls(div); },
+    .refused = {[] {
+      div(zeros({2, 3}), zeros({3, 2}));
+    }},
+    .ulp = {{-1, 0.5, 0.5}, {0, 30.0, 0.5}, {1, 8.5, 0.5}, {2, 0.9, 0.3}},
+};
 
 }  // namespace posetape

@@ -1,9 +1,12 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> exp_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Unary(exp));
   return joined(unary_cases(exp, normal()),
                 {
@@ -13,5 +16,17 @@ std::vector<Case> exp_cases() {
                     {"near_zero", {random_normal({6}, 31, 1e-6)}, f},
                 });
 }
+
+}  // namespace
+
+const Facts exp_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(check, exp, [](double x) { return std::exp(x); });
+        },
+    .calls = [] { return unary_calls(exp); },
+    .ulp = {{-1, 1.2, 0.5}, {0, 1.3, 1.2}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> gather_cases() {
+std::vector<Case> cases() {
   const auto f = [](std::span<const Tensor> in) { return std::vector{gather(in[0], in[1])}; };
   const auto indices = [](const Shape& shape, Index rows) {
     Tensor t = Tensor::empty(shape, DType::i32);
@@ -59,5 +60,58 @@ std::vector<Case> gather_cases() {
        }},
   };
 }
+
+void values(const CheckValues& check) {
+  const auto indices = [](const Shape& shape, int rows) {
+    Tensor t = Tensor::empty(shape, DType::i32);
+    for (Index i = 0; i < t.size(); ++i) {
+      t.data<std::int32_t>()[i] = static_cast<std::int32_t>((i * 5 + 1) % rows);
+    }
+    return t;
+  };
+  for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{2, 3}, Shape{2000}}) {
+    for (const Index width : {0, 1, 17}) {
+      check(
+          shape.text(), {random_normal({4, width}, 1), indices(shape, 4)},
+          [](std::span<const Tensor> in) { return gather(in[0], in[1]); },
+          [&](const std::vector<Doubles>& in) {
+            Doubles y;
+            for (const double i : in[1]) {
+              const auto row = in[0].begin() + static_cast<Index>(i) * width;
+              y.insert(y.end(), row, row + width);
+            }
+            return y;
+          });
+    }
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             std::vector<std::int32_t> index(kBatch * kFrames * kJoints);
+             for (std::size_t i = 0; i < index.size(); ++i) {
+               index[i] = static_cast<std::int32_t>(i % 5);
+             }
+             const auto count = static_cast<Index>(index.size());
+             return std::vector{
+                 random_normal({5, kWidth}, 1),
+                 Tensor::of<std::int32_t>({count}, std::span<const std::int32_t>(index))};
+           },
+           [](std::span<const Tensor> in) { return std::vector{gather(in[0], in[1])}; }}};
+}
+
+}  // namespace
+
+const Facts gather_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] { gather(zeros({2}), indices({1})); },
+                [] {
+                  gather(zeros({0, 2}), indices({1}));
+                }},
+    .ulp = {{-1, 0.0, 0.0}, {0, 4.3, 0.5}, {2, 0.0, 0.0}},
+};
 
 }  // namespace posetape

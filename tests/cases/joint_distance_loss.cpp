@@ -1,10 +1,13 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> joint_distance_loss_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -72,5 +75,35 @@ std::vector<Case> joint_distance_loss_cases() {
        at_the_kink});
   return list;
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape : {Shape{3}, Shape{0, 3}, Shape{1, 1}, Shape{4, 17, 3}, Shape{5000, 3}}) {
+    check_loss(check, shape, joint_distance_loss, [&](const std::vector<Doubles>& in) {
+      const auto width = static_cast<std::size_t>(shape.back());
+      const std::size_t rows = in[0].size() / width;
+      double total = 0;
+      for (std::size_t r = 0; r < rows; ++r) {
+        double squares = 0;
+        for (std::size_t i = r * width; i < (r + 1) * width; ++i) {
+          squares += std::pow(in[0][i] - in[1][i], 2);
+        }
+        total += std::sqrt(squares);
+      }
+      return Doubles{total / static_cast<double>(rows)};
+    });
+  }
+}
+
+}  // namespace
+
+const Facts joint_distance_loss_facts{
+    .cases = cases,
+    .values = values,
+    .calls = [] { return loss_calls(joint_distance_loss); },
+    .refused = {[] {
+      joint_distance_loss(zeros({2, 3}), zeros({3}));
+    }},
+    .ulp = {{-1, 0.8, 2.1}, {0, 2.8, 0.5}, {1, 2.8, 0.5}, {2, 0.8, 0.4}},
+};
 
 }  // namespace posetape

@@ -3,8 +3,9 @@
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> linear_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -144,5 +145,68 @@ std::vector<Case> linear_cases() {
   mark_cancelling(list, std::vector<std::string>{"gelu_saturated"});
   return list;
 }
+
+void values(const CheckValues& check) {
+  const auto activated = [](Activation activation, double z) {
+    return activation == Activation::gelu   ? z * normal_cdf(z)
+           : activation == Activation::silu ? z * logistic(z)
+                                            : z;
+  };
+  for (const Activation activation : {Activation::none, Activation::gelu, Activation::silu}) {
+    for (const bool with_bias : {false, true}) {
+      for (const Index rows : {0, 1, 17, 200}) {
+        const Index in_width = 33;
+        const Index out_width = 17;
+        check(
+            "",
+            {random_normal({rows, in_width}, 1), random_normal({out_width, in_width}, 2, 0.2),
+             with_bias ? random_normal({out_width}, 3) : Tensor()},
+            [&](std::span<const Tensor> in) { return linear(in[0], in[1], in[2], activation); },
+            [&](const std::vector<Doubles>& in) {
+              Doubles y;
+              for (Index r = 0; r < rows; ++r) {
+                for (Index o = 0; o < out_width; ++o) {
+                  double z = with_bias ? in[2][static_cast<std::size_t>(o)] : 0;
+                  for (Index i = 0; i < in_width; ++i) {
+                    z += in[0][static_cast<std::size_t>(r * in_width + i)] *
+                         in[1][static_cast<std::size_t>(o * in_width + i)];
+                  }
+                  y.push_back(activated(activation, z));
+                }
+              }
+              return y;
+            });
+      }
+    }
+  }
+}
+
+std::vector<ModelCall> calls() {
+  const auto call = [](std::string name, Index in, Index out, Activation activation) {
+    return ModelCall{std::move(name),
+                     [=] {
+                       return std::vector{random_normal(kTokens.with(3, in), 1),
+                                          random_normal({out, in}, 2), random_normal({out}, 3)};
+                     },
+                     [=](std::span<const Tensor> x) {
+                       return std::vector{linear(x[0], x[1], x[2], activation)};
+                     }};
+  };
+  return {call("input", 5, kWidth, Activation::none),
+          call("qkv", kWidth, 3 * kWidth, Activation::none),
+          call("proj", kWidth, kWidth, Activation::none),
+          call("fc1", kWidth, 4 * kWidth, Activation::gelu),
+          call("fc2", 4 * kWidth, kWidth, Activation::none),
+          call("output", kWidth, 3, Activation::none)};
+}
+
+}  // namespace
+
+const Facts linear_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .ulp = {{-1, 18.1, 2.3}, {0, 16.7, 1.8}, {1, 17.6, 2.5}, {2, 15.0, 2.4}, {3, 0.5, 0.2}},
+};
 
 }  // namespace posetape

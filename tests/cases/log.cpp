@@ -1,9 +1,12 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> log_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Unary(log));
   // Away from 0, where the slope has no bound.
   return joined(unary_cases(log, uniform(1.0, 3.0)),
@@ -14,5 +17,18 @@ std::vector<Case> log_cases() {
                     {"near_one", {random_normal({6}, 31, 1e-6, 1)}, f},
                 });
 }
+
+}  // namespace
+
+const Facts log_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(
+              check, log, [](double x) { return std::log(x); }, uniform(0.01, 9));
+        },
+    .calls = [] { return unary_calls(log); },
+    .ulp = {{-1, 0.5, 1.3}, {0, 1.4, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> matmul_cases() {
+std::vector<Case> cases() {
   const auto with = [](bool transpose_a, bool transpose_b) {
     return [=](std::span<const Tensor> in) {
       return std::vector{matmul(in[0], in[1], {transpose_a, transpose_b})};
@@ -94,5 +95,102 @@ std::vector<Case> matmul_cases() {
   }
   return list;
 }
+
+void values(const CheckValues& check) {
+  struct Product {
+    Shape a, b;
+    bool transpose_a = false, transpose_b = false;
+  };
+  const Product all[] = {
+      {{2, 3}, {3, 4}},
+      {{1, 1}, {1, 1}},
+      {{0, 3}, {3, 4}},
+      {{2, 0}, {0, 4}},
+      {{17, 33}, {33, 5}},
+      {{3, 2, 4}, {3, 4, 5}},
+      {{3, 2, 4}, {4, 5}},
+      {{2, 2, 3, 4}, {2, 2, 4, 5}},
+      {{0, 2, 3}, {0, 3, 4}},
+      {{3, 4, 2}, {3, 4, 5}, true, false},
+      {{3, 2, 4}, {3, 5, 4}, false, true},
+      {{2, 4, 3}, {2, 5, 4}, true, true},
+      {{3, 2, 4}, {5, 4}, false, true},
+      {{4, 3}, {5, 4}, true, true},
+      // Tiles, blocks and strips that are cut off, and sums that are split.
+      {{12, 32}, {32, 32}},
+      {{13, 31}, {33, 31}, false, true},
+      {{97, 513}, {513, 67}},
+      {{513, 98}, {67, 513}, true, true},
+      {{49, 1030}, {1030, 7}},
+      {{2050, 35}, {2050, 33}, true, false},
+      {{3, 4100}, {2, 4100}, false, true},
+  };
+  for (const Product& p : all) {
+    const Shape& a = p.a;
+    const Shape& b = p.b;
+    const Index m = p.transpose_a ? a[-1] : a[-2];
+    const Index k = p.transpose_a ? a[-2] : a[-1];
+    const Index n = p.transpose_b ? b[-2] : b[-1];
+    const Index batch = a.outer(a.rank() - 2);
+    const auto f = [&](std::span<const Tensor> in) {
+      return of_shape(a.with(-2, m).with(-1, n),
+                      matmul(in[0], in[1], {p.transpose_a, p.transpose_b}));
+    };
+    const auto reference = [&](const std::vector<Doubles>& in) {
+      Doubles c;
+      for (Index i = 0; i < batch; ++i) {
+        const double* pa = in[0].data() + i * m * k;
+        const double* pb = in[1].data() + (b.rank() == 2 ? 0 : i * k * n);
+        for (Index r = 0; r < m; ++r) {
+          for (Index s = 0; s < n; ++s) {
+            double dot = 0;
+            for (Index t = 0; t < k; ++t) {
+              dot += (p.transpose_a ? pa[t * m + r] : pa[r * k + t]) *
+                     (p.transpose_b ? pb[s * k + t] : pb[t * n + s]);
+            }
+            c.push_back(dot);
+          }
+        }
+      }
+      return c;
+    };
+    const std::string label = a.text() + b.text();
+    const double spread = k > 100 ? 0.1 : 1;  // long sums of the order of 1
+    const Tensor x = random_normal(a, 1, spread);
+    const Tensor y = random_normal(b, 2, spread);
+    check(label, {x, y}, f, reference);
+    if (x.size() > 0) check("nan", {with_nan(x, 0), y}, f, reference);
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             return std::vector{random_normal({kBatch * kFrames * kJoints, kWidth}, 1),
+                                random_normal({kWidth, kWidth}, 2)};
+           },
+           [](std::span<const Tensor> in) { return std::vector{matmul(in[0], in[1])}; }}};
+}
+
+}  // namespace
+
+const Facts matmul_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  matmul(zeros({2, 3}), zeros({2, 3}));
+                },
+                [] {
+                  matmul(zeros({3}), zeros({3, 2}));
+                },
+                [] {
+                  matmul(zeros({2, 2, 3}), zeros({3, 3, 2}));
+                },
+                [] {
+                  matmul(zeros({2, 3, 2}), zeros({3, 2}), {.transpose_a = true});
+                }},
+    .ulp = {{-1, 18.1, 0.5}, {0, 192.8, 0.8}, {1, 9.8, 0.5}, {2, 1.0, 0.4}},
+};
 
 }  // namespace posetape

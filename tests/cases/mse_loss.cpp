@@ -1,10 +1,13 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> mse_loss_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -60,5 +63,25 @@ std::vector<Case> mse_loss_cases() {
                   zero_gradient({0}, "a mean of zeros, at its minimum everywhere")});
   return list;
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape : {Shape{3}, Shape{0, 3}, Shape{1, 1}, Shape{4, 17, 3}, Shape{5000, 3}}) {
+    check_loss(check, shape, mse_loss, [](const std::vector<Doubles>& in) {
+      double total = 0;
+      for (std::size_t i = 0; i < in[0].size(); ++i) total += std::pow(in[0][i] - in[1][i], 2);
+      return Doubles{total / static_cast<double>(in[0].size())};
+    });
+  }
+}
+
+}  // namespace
+
+const Facts mse_loss_facts{
+    .cases = cases,
+    .values = values,
+    .calls = [] { return loss_calls(mse_loss); },
+    .refused = {[] { mse_loss(zeros({2}), zeros({3})); }},
+    .ulp = {{-1, 4.1, 3.9}, {0, 1.8, 0.5}, {1, 1.8, 0.5}, {2, 0.4, 0.4}},
+};
 
 }  // namespace posetape

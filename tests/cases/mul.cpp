@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> mul_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Binary(mul));
   return joined(
       binary_cases(mul, normal(), normal()),
@@ -31,5 +32,18 @@ std::vector<Case> mul_cases() {
            [](std::span<const Tensor> in) { return std::vector{mul(in[0], in[0])}; }},
       });
 }
+
+}  // namespace
+
+const Facts mul_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_binary(check, mul, [](double a, double b) { return a * b; });
+        },
+    .calls = [] { return binary_calls(mul); },
+    .refused = {[] { mul(zeros({2}), zeros({0})); }},
+    .ulp = {{-1, 0.9, 1.0}, {0, 4.2, 0.7}, {1, 4.5, 0.7}, {2, 0.5, 0.4}},
+};
 
 }  // namespace posetape

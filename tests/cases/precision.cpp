@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <map>
 
@@ -25,19 +24,6 @@ constexpr double kTooLarge = 16;
 // Kernels may return 0 below the smallest normal number, 2^-126 (kernels/math.hpp), so a
 // product with such a factor has no digits up to some 100 times that.
 constexpr double kSmallest = 0x1p-119;
-
-struct Committed {
-  const char* op;
-  int input;
-  double f32;
-  double bf16;
-};
-constexpr Committed kCommitted[] = {
-#define POSETAPE_PRECISION(op, input, f32, bf16) {#op, input, f32, bf16},
-#include "tests/cases/precision.def"
-#undef POSETAPE_PRECISION
-    {"", 0, 0, 0},
-};
 
 double ulp(DType dtype, double x) {
   const int digits = dtype == DType::bf16 ? 8 : 24;
@@ -104,10 +90,8 @@ std::vector<Loss> measure_precision(const std::vector<Case>& all, Device device)
 }
 
 double expected_ulp(Op op, int input, DType dtype) {
-  for (const Committed& c : kCommitted) {
-    if (std::strcmp(c.op, name(op)) == 0 && c.input == input) {
-      return dtype == DType::bf16 ? c.bf16 : c.f32;
-    }
+  for (const Ulp& known : facts(op).ulp) {
+    if (known.input == input) return dtype == DType::bf16 ? known.bf16 : known.f32;
   }
   return -1;
 }
@@ -133,11 +117,10 @@ std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& all, bool 
     row.verdict = worse || better ? Verdict::disagree : Verdict::agree;
     row.passed = row.verdict == Verdict::agree;
     if (!row.passed) {
-      row.note =
-          expected < 0
-              ? fmt::format("{:.1f} ULP, and tests/cases/precision.def has no figure", loss.ulp)
-              : fmt::format("{:.1f} ULP, {:.1f} expected by tests/cases/precision.def", loss.ulp,
-                            expected);
+      row.note = expected < 0 ? fmt::format("{:.1f} ULP, and tests/cases/{}.cpp has no figure",
+                                            loss.ulp, name(op))
+                              : fmt::format("{:.1f} ULP, {:.1f} expected by tests/cases/{}.cpp",
+                                            loss.ulp, expected, name(op));
     }
     rows.push_back(std::move(row));
   }
@@ -145,18 +128,18 @@ std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& all, bool 
 }
 
 std::string precision_lines(const std::vector<SuiteRow>& rows) {
-  std::map<std::pair<std::string, int>, std::array<double, 2>> figures;
-  std::vector<std::pair<std::string, int>> order;
+  std::map<std::string, std::map<int, std::array<double, 2>>> figures;
   for (const SuiteRow& row : rows) {
-    if (row.check != "ulp") continue;
-    const std::pair key{row.op, row.input};
-    if (!figures.contains(key)) order.push_back(key);
-    figures[key][row.dtype == "bf16"] = row.error;
+    if (row.check == "ulp") figures[row.op][row.input][row.dtype == "bf16"] = row.error;
   }
   std::string text;
-  for (const auto& key : order) {
-    text += fmt::format("POSETAPE_PRECISION({}, {}, {:.1f}, {:.1f})\n", key.first, key.second,
-                        figures[key][0], figures[key][1]);
+  for (const auto& [op, inputs] : figures) {
+    std::string list;
+    for (const auto& [input, ulp] : inputs) {
+      list +=
+          fmt::format("{}{{{}, {:.1f}, {:.1f}}}", list.empty() ? "" : ", ", input, ulp[0], ulp[1]);
+    }
+    text += fmt::format("{}.cpp:     .ulp = {{{}}},\n", op, list);
   }
   return text;
 }

@@ -24,7 +24,7 @@ struct Loss {
 // On the CPU, or with kernels of another device.
 std::vector<Loss> measure_precision(const std::vector<Case>& cases, Device device = Device::cpu);
 
-// The figure that precision.def commits for it; negative where it has none.
+// The figure that the op's facts commit for it; negative where they have none.
 double expected_ulp(Op op, int input, DType dtype);
 
 // As rows with check "ulp": one for each quantity and type. Disagrees where the error is clearly
@@ -33,7 +33,7 @@ double expected_ulp(Op op, int input, DType dtype);
 std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& cases, bool all_cases,
                                       Device device = Device::cpu);
 
-// The lines of precision.def for these rows, to be pasted.
+// The `.ulp` of each op for these rows, to be pasted into tests/cases/<op>.cpp.
 std::string precision_lines(const std::vector<SuiteRow>& rows);
 
 }  // namespace posetape

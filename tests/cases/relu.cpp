@@ -13,9 +13,7 @@ Fill both_sides(double low, double high) {
   };
 }
 
-}  // namespace
-
-std::vector<Case> relu_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Unary(relu));
   // Here differences can't tell. The composite is the product with an input of zeros and ones.
   GradcheckOptions at_the_kink = with_composite(elementwise(Binary(mul)), constant_inputs({1}));
@@ -42,5 +40,17 @@ std::vector<Case> relu_cases() {
                      /*cancels=*/true},  // to both sides of 0
                 });
 }
+
+}  // namespace
+
+const Facts relu_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(check, relu, [](double x) { return x < 0 ? 0 : x; });
+        },
+    .calls = [] { return unary_calls(relu); },
+    .ulp = {{-1, 0.3, 0.4}, {0, 0.5, 0.2}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

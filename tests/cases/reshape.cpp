@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> reshape_cases() {
+std::vector<Case> cases() {
   const auto to = [](const Shape& shape) {
     return [shape](std::span<const Tensor> in) { return std::vector{reshape(in[0], shape)}; };
   };
@@ -42,5 +43,33 @@ std::vector<Case> reshape_cases() {
        }},
   };
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape : {Shape{}, Shape{0}, Shape{2, 3, 4}}) {
+    check(
+        shape.text(), {random_normal(shape, 1)},
+        [](std::span<const Tensor> in) { return reshape(in[0], {in[0].size()}); },
+        [](const std::vector<Doubles>& in) { return in[0]; });
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"", [] { return std::vector{random_normal(kTokens, 1)}; },
+           [](std::span<const Tensor> in) {
+             return std::vector{reshape(in[0], {kBatch * kFrames * kJoints, kWidth})};
+           }}};
+}
+
+}  // namespace
+
+const Facts reshape_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+      reshape(zeros({2, 3}), {5});
+    }},
+    .ulp = {{-1, 0.5, 0.5}, {0, 0.5, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -3,8 +3,9 @@
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> scale_cases() {
+std::vector<Case> cases() {
   const auto by = [](double factor, double offset) -> Unary {
     return [=](const Tensor& x) { return scale(x, factor, offset); };
   };
@@ -33,5 +34,19 @@ std::vector<Case> scale_cases() {
                   zero_gradient({0}, "0 x is constant")});
   return list;
 }
+
+}  // namespace
+
+const Facts scale_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(
+              check, [](const Tensor& x) { return scale(x, -1.5, 0.25); },
+              [](double x) { return -1.5 * x + 0.25; });
+        },
+    .calls = [] { return unary_calls([](const Tensor& x) { return scale(x, 0.5, 1); }); },
+    .ulp = {{-1, 1.5, 0.9}, {0, 1.0, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> slice_cases() {
+std::vector<Case> cases() {
   const auto of = [](int axis, Index begin, Index end) {
     return [=](std::span<const Tensor> in) { return std::vector{slice(in[0], axis, begin, end)}; };
   };
@@ -55,5 +56,53 @@ std::vector<Case> slice_cases() {
   }
   return list;
 }
+
+void values(const CheckValues& check) {
+  // Each part sliced out of the whole is what went in.
+  for (const auto& [shapes, axis] : joined_parts()) {
+    const std::vector<Shape> parts = shapes;
+    const int along = axis < 0 ? axis + parts[0].rank() : axis;
+    std::vector<Tensor> inputs;
+    for (const Shape& s : parts) inputs.push_back(random_normal(s, 10 + inputs.size()));
+    Index begin = 0;
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      check(
+          parts[p].text(), inputs,
+          [&](std::span<const Tensor> in) {
+            return slice(concat(in, along), along, begin, begin + parts[p][along]);
+          },
+          [&](const std::vector<Doubles>& in) { return in[p]; });
+      begin += parts[p][along];
+    }
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"", [] { return std::vector{random_normal(kTokens.with(3, 3 * kWidth), 1)}; },
+           [](std::span<const Tensor> in) {
+             return std::vector{slice(in[0], -1, 2 * kWidth, 3 * kWidth)};
+           }}};
+}
+
+}  // namespace
+
+const Facts slice_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  slice(zeros({2, 3}), 2, 0, 1);
+                },
+                [] {
+                  slice(zeros({2, 3}), 1, 0, 4);
+                },
+                [] {
+                  slice(zeros({2, 3}), 1, 2, 1);
+                },
+                [] {
+                  slice(zeros({2, 3}), 1, -1, 1);
+                }},
+    .ulp = {{-1, 0.4, 0.3}, {0, 0.5, 0.4}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -1,10 +1,13 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> softmax_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -57,5 +60,37 @@ std::vector<Case> softmax_cases() {
           {"empty_columns", {random_normal({3, 0}, 38), random_normal({2}, 39)}, beside_last(f)},
       });
 }
+
+void values(const CheckValues& check) {
+  for (const Shape& shape : {Shape{1}, Shape{17}, Shape{0, 4}, Shape{4, 0}, Shape{3, 33},
+                             Shape{2, 3, 2, 5}, Shape{900, 3}}) {
+    const auto f = [](std::span<const Tensor> in) { return softmax(in[0]); };
+    const auto reference = [&](const std::vector<Doubles>& in) {
+      Doubles y(in[0].size());
+      const auto width = static_cast<std::size_t>(shape.back());
+      for (std::size_t r = 0; r + 1 <= y.size() / std::max<std::size_t>(width, 1); ++r) {
+        double total = 0;
+        for (std::size_t i = 0; i < width; ++i) total += std::exp(in[0][r * width + i]);
+        for (std::size_t i = 0; i < width; ++i) {
+          y[r * width + i] = std::exp(in[0][r * width + i]) / total;
+        }
+      }
+      return y;
+    };
+    const Tensor x = random_normal(shape, 1, 3);
+    check(shape.text(), {x}, f, reference);
+    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, reference);
+  }
+}
+
+}  // namespace
+
+const Facts softmax_facts{
+    .cases = cases,
+    .values = values,
+    .calls = [] { return unary_calls(softmax); },
+    .refused = {[] { softmax(zeros({})); }},
+    .ulp = {{-1, 3.8, 0.5}, {0, 19.3, 4.4}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

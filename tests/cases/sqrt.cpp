@@ -1,10 +1,13 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> sqrt_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Unary(sqrt));
   const TensorFunction composite = elementwise(Unary(sqrt_composite));
   // Away from 0, where the slope has no bound.
@@ -19,5 +22,18 @@ std::vector<Case> sqrt_cases() {
            with_composite(composite, steps_from(5e-8))},
       });
 }
+
+}  // namespace
+
+const Facts sqrt_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(
+              check, sqrt, [](double x) { return std::sqrt(x); }, uniform(0.01, 9));
+        },
+    .calls = [] { return unary_calls(sqrt); },
+    .ulp = {{-1, 1.0, 0.5}, {0, 1.7, 1.3}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

@@ -1,10 +1,13 @@
+#include <array>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> structure_embedding_cases() {
+std::vector<Case> cases() {
   std::vector<Case> list;
   const auto put_as = [&](std::string name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
@@ -115,5 +118,106 @@ std::vector<Case> structure_embedding_cases() {
   put("in_training", training);
   return list;
 }
+
+void values(const CheckValues& check) {
+  struct Grid {
+    Index b, n, j, d, p, w;
+  };
+  const Grid all[] = {{1, 1, 1, 1, 0, 0}, {0, 3, 4, 2, 0, 0},   {2, 0, 4, 2, 0, 0},
+                      {2, 3, 4, 5, 0, 0}, {1, 5, 17, 33, 0, 0}, {2, 4, 17, 16, 5, 4},
+                      {1, 2, 3, 7, 2, 9}, {3, 1, 5, 34, 5, 17}};
+  for (const Grid& g : all) {
+    const bool parts = g.p > 0;
+    Tensor part;
+    if (parts) {
+      part = Tensor::empty({g.j}, DType::i32);
+      for (Index j = 0; j < g.j; ++j) {
+        part.data<std::int32_t>()[j] = static_cast<std::int32_t>((j * 3 + 1) % g.p);
+      }
+    }
+    const double factor = 0.3;
+    const auto reference = [=](const std::vector<Doubles>& in) {
+      Doubles y;
+      const auto at = [](Index i) { return static_cast<std::size_t>(i); };
+      for (Index b = 0; b < g.b; ++b) {
+        for (Index n = 0; n < g.n; ++n) {
+          for (Index j = 0; j < g.j; ++j) {
+            for (Index c = 0; c < g.d; ++c) {
+              double out = in[2][at(c)];
+              for (Index dn = -1; dn <= 1; ++dn) {
+                for (Index dj = -1; dj <= 1; ++dj) {
+                  const Index m = n + dn;
+                  const Index k = j + dj;
+                  if (m < 0 || m >= g.n || k < 0 || k >= g.j) continue;
+                  out += in[1][at(c * 9 + (dn + 1) * 3 + dj + 1)] *
+                         in[0][at(((b * g.n + m) * g.j + k) * 3 * g.d + 2 * g.d + c)];
+                }
+              }
+              if (parts && c < g.d / 2) {
+                out += factor * in[3][at(static_cast<Index>(in[4][at(j)]) * g.w + c % g.w)];
+              }
+              y.push_back(out);
+            }
+          }
+        }
+      }
+      return y;
+    };
+    const std::vector<Tensor> inputs{random_normal({g.b, g.n, g.j, 3 * g.d}, 1),
+                                     random_normal({g.d, 3, 3}, 2), random_normal({g.d}, 3),
+                                     parts ? random_normal({g.p, g.w}, 4) : Tensor(), part};
+    const auto f = [=](std::span<const Tensor> in) {
+      return structure_embedding(in[0], in[1], in[2], in[3], in[4], factor);
+    };
+    check(inputs[0].shape().text(), inputs, f, reference);
+    if (inputs[0].size() == 0) continue;
+    std::vector<Tensor> bad = inputs;  // in q: never read
+    bad[0] = with_nan(inputs[0], 0);
+    check("nan_in_q", bad, f, reference);
+    bad[0] = with_nan(inputs[0], inputs[0].size() - 1);
+    check("nan_in_v", bad, f, reference);
+    bad[0] = inputs[0];
+    bad[1] = with_nan(inputs[1], 0);  // a corner tap: no effect on the first row and column
+    check("nan_in_weight", bad, f, reference);
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             std::array<std::int32_t, kJoints> part{};
+             for (std::size_t j = 0; j < part.size(); ++j) part[j] = static_cast<int>(j % 5);
+             return std::vector{random_normal(kTokens.with(3, 3 * kWidth), 1),
+                                random_normal({kWidth, 3, 3}, 2), random_normal({kWidth}, 3),
+                                random_normal({5, kWidth / 16}, 4),
+                                Tensor::of<std::int32_t>({kJoints}, part)};
+           },
+           [](std::span<const Tensor> in) {
+             return std::vector{structure_embedding(in[0], in[1], in[2], in[3], in[4])};
+           }}};
+}
+
+}  // namespace
+
+const Facts structure_embedding_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {
+        [] {
+          structure_embedding(zeros({1, 2, 3, 7}), zeros({2, 3, 3}), zeros({2}));
+        },
+        [] {
+          structure_embedding(zeros({1, 2, 3, 6}), zeros({3, 3, 3}), zeros({2}));
+        },
+        [] {
+          structure_embedding(zeros({1, 2, 3, 6}), zeros({2, 3, 3}), zeros({2}), zeros({2, 2}));
+        },
+        [] {
+          structure_embedding(zeros({1, 2, 3, 6}), zeros({2, 3, 3}), zeros({2}), zeros({0, 2}),
+                              indices({3}));
+        }},
+    .ulp = {{-1, 4.1, 0.6}, {0, 5.8, 0.7}, {1, 9.2, 0.6}, {2, 10.9, 0.6}, {3, 3.1, 0.5}},
+};
 
 }  // namespace posetape

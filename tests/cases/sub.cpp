@@ -2,8 +2,9 @@
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> sub_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Binary(sub));
   return joined(binary_cases(sub, normal(), normal()),
                 {
@@ -22,5 +23,18 @@ std::vector<Case> sub_cases() {
                      zero_gradient({0}, "x - x is constant")},
                 });
 }
+
+}  // namespace
+
+const Facts sub_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_binary(check, sub, [](double a, double b) { return a - b; });
+        },
+    .calls = [] { return binary_calls(sub); },
+    .refused = {[] { sub(zeros({2}), zeros({3})); }},
+    .ulp = {{-1, 0.5, 0.5}, {0, 2.3, 0.5}, {1, 2.5, 0.5}, {2, 0.0, 0.0}},
+};
 
 }  // namespace posetape

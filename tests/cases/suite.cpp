@@ -1,5 +1,7 @@
 #include "tests/cases/suite.hpp"
 
+#include <fmt/format.h>
+
 #include "engine/error.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/models.hpp"

@@ -1,10 +1,13 @@
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> tanh_cases() {
+std::vector<Case> cases() {
   const TensorFunction f = elementwise(Unary(tanh));
   const TensorFunction composite = elementwise(Unary(tanh_composite));
   GradcheckOptions no_differences;
@@ -30,5 +33,17 @@ std::vector<Case> tanh_cases() {
            zero_gradient({0}, "below the smallest number")},
       });
 }
+
+}  // namespace
+
+const Facts tanh_facts{
+    .cases = cases,
+    .values =
+        [](const CheckValues& check) {
+          check_unary(check, tanh, [](double x) { return std::tanh(x); });
+        },
+    .calls = [] { return unary_calls(tanh); },
+    .ulp = {{-1, 1.5, 0.7}, {0, 3.4, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

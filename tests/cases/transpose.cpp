@@ -1,11 +1,14 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
+namespace {
 
-std::vector<Case> transpose_cases() {
+std::vector<Case> cases() {
   const auto by = [](std::vector<int> axes) {
     return [axes](std::span<const Tensor> in) { return std::vector{transpose(in[0], axes)}; };
   };
@@ -60,5 +63,73 @@ std::vector<Case> transpose_cases() {
   }
   return list;
 }
+
+void values(const CheckValues& check) {
+  const std::pair<Shape, std::vector<int>> all[] = {
+      {{}, {}},
+      {{5}, {0}},
+      {{3, 5}, {1, 0}},
+      {{33, 65}, {1, 0}},
+      {{0, 3}, {1, 0}},
+      {{3, 0}, {1, 0}},
+      {{2, 3, 4}, {2, 0, 1}},
+      {{2, 3, 4}, {0, 1, 2}},
+      {{2, 3, 4}, {1, 0, 2}},
+      {{2, 3, 4, 5}, {0, -2, 1, 3}},
+      {{2, 3, 4, 5}, {3, 2, 1, 0}},
+      {{1, 7, 1, 40}, {3, 2, 1, 0}},
+      {{2, 3, 2, 3, 2, 3}, {5, 1, 3, 0, 4, 2}},
+      {{200, 70, 3}, {2, 1, 0}},
+  };
+  for (const auto& [shape, axes] : all) {
+    const Shape from = shape;
+    const std::vector<int> order = axes;
+    check(
+        from.text(), {random_normal(from, 1)},
+        [&](std::span<const Tensor> in) { return transpose(in[0], order); },
+        [&](const std::vector<Doubles>& in) {
+          Shape to = from;
+          for (int i = 0; i < from.rank(); ++i) {
+            const int axis = order[static_cast<std::size_t>(i)];
+            to = to.with(i, from[axis]);
+          }
+          Doubles y(in[0].size());
+          each_index(to, [&](const std::vector<Index>& i, std::size_t n) {
+            std::vector<Index> source(i.size());
+            for (std::size_t k = 0; k < i.size(); ++k) {
+              const int axis = order[k] < 0 ? order[k] + from.rank() : order[k];
+              source[static_cast<std::size_t>(axis)] = i[k];
+            }
+            y[n] = in[0][place_in(from, source)];
+          });
+          return y;
+        });
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"", [] { return std::vector{random_normal(kTokens, 1)}; },
+           [](std::span<const Tensor> in) {
+             return std::vector{transpose(in[0], {0, 2, 1, 3})};
+           }}};
+}
+
+}  // namespace
+
+const Facts transpose_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  transpose(zeros({2, 3}), {0});
+                },
+                [] {
+                  transpose(zeros({2, 3}), {0, 0});
+                },
+                [] {
+                  transpose(zeros({2, 3}), {0, 2});
+                }},
+    .ulp = {{-1, 0.4, 0.4}, {0, 0.4, 0.5}, {1, 0.0, 0.0}},
+};
 
 }  // namespace posetape

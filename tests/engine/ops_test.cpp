@@ -22,7 +22,7 @@ TEST_CASE("every op passes every check of the suite") {
                   row.note, " (", rerun_command(row, 1), ")");
   }
   CHECK(ops.size() > std::size_t{kOps});  // and the networks
-  CHECK_MESSAGE(precise, "if the change is meant, these lines belong into precision.def:\n",
+  CHECK_MESSAGE(precise, "if the change is meant, these lines belong into tests/cases:\n",
                 precision_lines(rows));
 }
 
