@@ -28,4 +28,8 @@ FileKind file_kind(const std::string& path);
 void expect_kind(const std::string& path, std::initializer_list<FileKind> expected,
                  const std::string& what);
 
+// What a file is, and what to do, where it is something that is taken for weights: "a gzip archive;
+// unpack it first". "" where nothing is known, also of a file that can't be read.
+std::string foreign_kind(const std::string& path);
+
 }  // namespace posetape::data

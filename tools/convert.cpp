@@ -11,7 +11,6 @@
 #include <span>
 
 #include "data/file_kind.hpp"
-#include "data/foreign_file.hpp"
 #include "data/printable.hpp"
 #include "data/torch_file.hpp"
 #include "model/checkpoint.hpp"
