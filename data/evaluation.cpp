@@ -254,4 +254,26 @@ Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
   return result;
 }
 
+JointErrors joint_distances(const Sequence& sequence, const PoseArray& estimate, int frame) {
+  const Pose truth = relative_truth(*sequence.pose_3d, frame);
+  Pose difference = rooted_estimate(estimate.frame(frame), RootRule::as_estimated);
+  for (std::size_t i = 0; i < difference.size(); ++i) difference[i] -= truth[i];
+  return joint_errors(difference);
+}
+
+double mpjpe(const Dataset& dataset, std::span<const int> sequences,
+             std::span<const PoseArray> estimates) {
+  double sum = 0;
+  double count = 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+    if (!s.pose_3d) fail("sequence {} has no pose_3d, which validation needs", s.name);
+    for (int f = 0; f < s.frames(); ++f) {
+      for (const double distance : joint_distances(s, estimates[i], f)) sum += distance;
+      count += kJoints;
+    }
+  }
+  return count > 0 ? 1000 * sum / count : 0;
+}
+
 }  // namespace posetape::data

@@ -94,6 +94,15 @@ Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
                     std::optional<PoseArray> Sequence::*estimate, const Protocol& protocol = {},
                     int frames = 0);
 
+// |y_j - x_j| of each joint in one frame of a sequence, metres. As everywhere the truth is made
+// relative to the root; the estimate is taken to be so.
+JointErrors joint_distances(const Sequence& sequence, const PoseArray& estimate, int frame);
+
+// MPJPE of estimates, each of sequences[i], over all their frames alike, mm: what chooses the best
+// epoch of a training. 0 where there is no frame. Throws Error where a sequence lacks the truth.
+double mpjpe(const Dataset& dataset, std::span<const int> sequences,
+             std::span<const PoseArray> estimates);
+
 // A figure with its central 95 % interval; NaN where there is no interval.
 struct Interval {
   double median = 0;

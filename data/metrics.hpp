@@ -21,7 +21,7 @@ using JointErrors = std::array<double, kJoints>;  // mm
 // e_j = 1000 (y_j - x_j), mm.
 Pose error_vectors(const Pose& estimate, const Pose& truth);
 
-// |e_j| of every joint. Their mean is the pose's MPJPE = 1/J sum_j |e_j|.
+// |e_j| of every joint, in the unit of e. Their mean is the pose's MPJPE = 1/J sum_j |e_j|.
 JointErrors joint_errors(const Pose& error);
 
 // 1/J sum_j |v_j|. Of e it is the MPJPE. Of e(f) - e(f-1) it is the velocity error (MPJVE,

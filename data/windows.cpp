@@ -88,6 +88,13 @@ std::vector<int> test_sequences(const Dataset& dataset) {
   return select(dataset, [&](const Sequence& sequence) { return dataset.is_test(sequence); });
 }
 
+std::int64_t count_frames(const Dataset& dataset, std::span<const int> sequences) {
+  std::int64_t frames = 0;
+  for (const int i : sequences)
+    frames += dataset.sequences.at(static_cast<std::size_t>(i)).frames();
+  return frames;
+}
+
 std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
                                  const WindowCut& cut) {
   if (cut.step < 1) fail("windows with frames {} apart; they must be 1 apart at least", cut.step);

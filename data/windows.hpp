@@ -33,6 +33,7 @@ int frame_at(const Window& window, int k, int total);
 std::vector<int> all_sequences(const Dataset& dataset);
 std::vector<int> train_sequences(const Dataset& dataset);  // !is_test
 std::vector<int> test_sequences(const Dataset& dataset);   // is_test
+std::int64_t count_frames(const Dataset& dataset, std::span<const int> sequences);
 
 enum class WindowRule {
   // Windows start every `stride` frames. The last one of a sequence is shifted back to end with it
@@ -51,6 +52,10 @@ struct WindowCut {
   int stride = 27;
   int step = 1;
 };
+// Windows that have no frame in common but for the last one's.
+constexpr WindowCut disjoint(int frames, int step = 1) {
+  return {.frames = frames, .stride = frames, .step = step};
+}
 // In the order of `sequences`. Throws Error unless step >= 1 and 1 <= stride <= frames.
 std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
                                  const WindowCut& cut);
@@ -60,7 +65,7 @@ inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const 
 }
 inline std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,
                                         int frames) {
-  return make_windows(dataset, sequences, frames, frames);
+  return make_windows(dataset, sequences, disjoint(frames));
 }
 
 // The windows in the random order of one epoch: a function of (seed, epoch) and nothing else.

@@ -13,9 +13,8 @@
 
 #include "data/protocol.hpp"
 #include "data/text_table.hpp"
-#include "diffusion/refiner.hpp"
+#include "diffusion/sequences.hpp"
 #include "engine/taps.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
@@ -233,11 +232,10 @@ class Passes {
   // Denoising, `batch` windows at a time.
   void refine(Taps& taps, Collected& all) const {
     const auto batch = static_cast<std::size_t>(options_.batch);
+    diffusion::Inference refine = diffusion::refining(refiner_, options_.steps);
     for (std::size_t i = 0; i < windows_.size(); i += batch) {
       const auto part = windows_.subspan(i, std::min(batch, windows_.size() - i));
-      const Tensor refined =
-          refiner_.refine(field(part, Field::noisy).to(device_),
-                          field(part, Field::screen_2d).to(device_), options_.steps);
+      const Tensor refined = refine.batch(subject_.dataset, part, refiner_.config().frames);
       collect(taps, part, all);
       all.add(kRefined, refined.shape(), refined.to_doubles(), part);
     }
@@ -254,8 +252,8 @@ class Passes {
     }
     const std::uint64_t seed = options_.common.seed;
     Refiner::Prepared prepared =
-        refiner_.prepare({field(windows_, Field::truth), field(windows_, Field::noisy),
-                          field(windows_, Field::screen_2d)},
+        refiner_.prepare({field(windows_, data::Field::truth), field(windows_, data::Field::noisy),
+                          field(windows_, data::Field::screen_2d)},
                          seed, 0);
     for (Tensor& x : prepared.inputs) x = x.to(device_);
     Tape tape;
@@ -274,8 +272,8 @@ class Passes {
   static constexpr const char* kRefined = "/refined";  // no tap has this name
 
  private:
-  Tensor field(std::span<const data::Window> windows, Field f) const {
-    return gather(subject_.dataset, windows, {}, refiner_.config().frames, f);
+  Tensor field(std::span<const data::Window> windows, data::Field f) const {
+    return data::gather(subject_.dataset, windows, {}, refiner_.config().frames, f);
   }
 
   static void collect(Taps& taps, std::span<const data::Window> windows, Collected& all) {

@@ -4,11 +4,9 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
-#include "engine/replay.hpp"
+#include "diffusion/sequences.hpp"
 #include "model/checkpoint.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
@@ -24,7 +22,6 @@ struct Options {
   std::string checkpoint;
   std::string input;
   std::string output;
-  int batch = 32;
   WindowOptions windows;
   bool in_sample = false;
   bool drop_invalid = false;
@@ -36,7 +33,7 @@ void run(const Options& options) {
   const model::NetworkSet set =
       model::load_networks(read_checkpoint(options.checkpoint), options.checkpoint,
                            model::Role::lifter, options.precision, options.common.device);
-  const auto [protocol, cut, flip] = options.windows.choose(set.frames(), set.step);
+  auto [protocol, inference] = options.windows.choose(set.frames(), set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
 
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
@@ -45,29 +42,16 @@ void run(const Options& options) {
         options.in_sample ? set.members.front() : set.for_subject(dataset.sequences[i].subject());
     work[&lifter].push_back(static_cast<int>(i));
   }
-  const bool keeps_last = data::keeps_last_windows(protocol, cut);
-  const FrameCount count = count_frames(dataset, cut);
-  Progress progress("lift", "frames", count.frames, options.quiet);
+  const auto frames = data::count_frames(dataset, data::all_sequences(dataset));
+  Progress progress("lift", "frames", static_cast<double>(frames), options.quiet);
   double done = 0;
+  inference.on_frames = [&](double part) { progress.update(done += part); };
   for (const auto& [lifter, sequences] : work) {
-    Replay replay(options.common.device, [&, lifter = lifter](std::span<const Tensor> in, int) {
-      return lifter->network.forward(in);
-    });
-    const PoseFunction network = [&](std::span<const Tensor> in) {
-      return replay(in).to(Device::cpu);
-    };
-    std::vector<std::optional<data::PoseArray>> last_windows(sequences.size());
-    auto poses = predict(
-        dataset, sequences,
-        {cut, options.batch, protocol.root, keeps_last ? &last_windows : nullptr},
-        [&, average = flip](std::span<const data::Window> windows) {
-          const Tensor y = gather(dataset, windows, {}, set.frames(), Field::screen_2d);
-          return average ? flip_average(network, {{y}}) : network({{y}});
-        },
-        [&](std::size_t windows) {
-          progress.update(done += count.a_window * static_cast<double>(windows));
-        });
-    check_finite(dataset, sequences, poses, options.checkpoint);
+    diffusion::Inference lift(
+        {data::Field::screen_2d}, options.common.device,
+        [&network = lifter->network](std::span<const Tensor> in) { return network.forward(in); });
+    auto [poses, last_windows] = lift(dataset, sequences, inference);
+    diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
       s.noisy_3d = std::move(poses[i]);
@@ -75,7 +59,7 @@ void run(const Options& options) {
     }
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
-  nlohmann::ordered_json made = data::making(protocol, cut, flip);
+  nlohmann::ordered_json made = data::making(protocol, inference.windows, inference.flip_average);
   if (options.precision != DType::f32) made["precision"] = name(options.precision);
   data::set_making(dataset, "noisy_3d", made);
   data::write_dataset(options.output, dataset);
@@ -93,9 +77,6 @@ void add_lift(CLI::App& app) {
   add_input(*command, "input", options->input, "Dataset (.npz)")->required();
   add_output(*command, "-o,--output", options->output, "Dataset to write, with noisy_3d")
       ->required();
-  command->add_option("--batch", options->batch, "Windows at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   options->windows.add_to(*command);
   command->add_flag("--in-sample", options->in_sample,
                     "Lift everything with the full lifter, training sequences too");

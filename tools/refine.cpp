@@ -7,10 +7,8 @@
 #include <optional>
 
 #include "data/smoothing.hpp"
-#include "diffusion/refiner.hpp"
-#include "engine/replay.hpp"
+#include "diffusion/sequences.hpp"
 #include "model/checkpoint.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
@@ -38,7 +36,6 @@ struct Options {
   std::string output;
   int steps = 2;
   int frames = 0;
-  int batch = 32;
   std::optional<Control> control;
   int window = 13;
   int degree = 2;
@@ -79,15 +76,16 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
   return made;
 }
 
-// What a checkpoint does with windows of its length: (noisy poses, 2D poses) -> poses.
+// What a checkpoint does with windows of its length.
 struct Network {
   int frames = 0;
-  Replay::Function refine;
+  diffusion::Inference refine;
 };
 
 Network load(const Options& options) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   const Device device = options.common.device;
+  using data::Field;
   if (model::holds(file, model::Role::smoother)) {
     const model::Network network =
         model::load_networks(file, options.checkpoint, model::Role::smoother, options.precision,
@@ -99,20 +97,23 @@ Network load(const Options& options) {
            network.config.rule->title, name(*options.control));
     }
     return {static_cast<int>(network.config.frames),
-            [network](std::span<const Tensor> in, int) { return network.forward(in); }};
+            {{Field::noisy}, device, [network](std::span<const Tensor> in) {
+               return network.forward(in);
+             }}};
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
       diffusion::Refiner::load(file, options.checkpoint, options.precision, device));
-  return {refiner->config().frames, [refiner, control = options.control, steps = options.steps](
-                                        std::span<const Tensor> in, int) {
-            if (control == Control::bias) return refiner->bias_correction(in[0]);
-            if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
-            return refiner->refine(in[0], in[1], steps);
-          }};
+  const auto refine = [refiner, control = options.control,
+                       steps = options.steps](std::span<const Tensor> in) {
+    if (control == Control::bias) return refiner->bias_correction(in[0]);
+    if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
+    return refiner->refine(in[0], in[1], steps);
+  };
+  return {refiner->config().frames, {{Field::noisy, Field::screen_2d}, device, refine}};
 }
 
 nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
-  const Network network = load(options);
+  Network network = load(options);
   const int frames = network.frames;
   if (options.frames != 0 && options.frames != frames) {
     fail(
@@ -120,36 +121,21 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
         "refiner",
         options.frames, options.checkpoint, frames);
   }
-  const auto [protocol, cut, flip] = options.windows.choose(frames);
+  auto [protocol, inference] = options.windows.choose(frames);
+  // A refined root is zero under every protocol.
+  protocol.root = inference.root = data::RootRule::zero;
   const std::vector<int> all = data::all_sequences(dataset);
-  const FrameCount count = count_frames(dataset, cut);
-  Progress progress("refine", "frames", count.frames, options.quiet);
-  Replay replay(options.common.device, network.refine);
-  const PoseFunction refine = [&](std::span<const Tensor> in) {
-    return replay(in).to(Device::cpu);
-  };
+  Progress progress("refine", "frames", static_cast<double>(data::count_frames(dataset, all)),
+                    options.quiet);
   double done = 0;
-  std::vector<std::optional<data::PoseArray>> last_windows(all.size());
-  auto poses = predict(
-      dataset, all,
-      {cut, options.batch, data::RootRule::zero,
-       data::keeps_last_windows(protocol, cut) ? &last_windows : nullptr},
-      [&, average = flip](std::span<const data::Window> windows) {
-        const Tensor noisy = gather(dataset, windows, {}, frames, Field::noisy);
-        const Tensor y = gather(dataset, windows, {}, frames, Field::screen_2d);
-        return average ? flip_average(refine, {{noisy, y}}) : refine({{noisy, y}});
-      },
-      [&](std::size_t windows) {
-        progress.update(done += count.a_window * static_cast<double>(windows));
-      });
-  check_finite(dataset, all, poses, options.checkpoint);
+  inference.on_frames = [&](double part) { progress.update(done += part); };
+  auto [poses, last_windows] = network.refine(dataset, all, inference);
+  diffusion::check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
-  data::Protocol made = protocol;
-  made.root = data::RootRule::zero;  // a refined root is zero under every protocol
-  nlohmann::ordered_json json = data::making(made, cut, flip);
+  nlohmann::ordered_json json = data::making(protocol, inference.windows, inference.flip_average);
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
@@ -158,9 +144,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
 void run(const Options& options) {
   options.common.apply();
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
-  std::int64_t frames = 0;
   for (const data::Sequence& s : dataset.sequences) {
-    frames += s.frames();
     if (!s.noisy_3d) {
       fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
            options.input, s.name);
@@ -171,7 +155,8 @@ void run(const Options& options) {
   data::set_making(dataset, "refined_3d", made);
   data::write_dataset(options.output, dataset);
   if (options.quiet) return;
-  fmt::print("refined {} frames of {} sequences; wrote {}\n", frames, dataset.sequences.size(),
+  fmt::print("refined {} frames of {} sequences; wrote {}\n",
+             data::count_frames(dataset, data::all_sequences(dataset)), dataset.sequences.size(),
              shown(options.output));
 }
 
@@ -194,9 +179,6 @@ void add_refine(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
       ->check(CLI::PositiveNumber);
-  command->add_option("--batch", options->batch, "Windows at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   add_choice(*command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
   command->add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")

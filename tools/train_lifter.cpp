@@ -16,6 +16,7 @@
 namespace posetape::tools {
 namespace {
 
+using data::Field;
 using Members = std::vector<model::NetworkSet::Member>;
 
 const std::vector<const model::NetworkRule*>& lifters() {

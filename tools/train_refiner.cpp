@@ -8,18 +8,20 @@
 #include <memory>
 #include <optional>
 
-#include "diffusion/refiner.hpp"
+#include "diffusion/sequences.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
-#include "tools/noise_rows.hpp"
 #include "tools/training.hpp"
 
 namespace posetape::tools {
 namespace {
 
+using data::Field;
 using diffusion::ConditionalNoise;
+using diffusion::kConditionWidth;
+using diffusion::kErrorWidth;
+using diffusion::noise_rows;
 using diffusion::NoiseSequence;
 using diffusion::Refiner;
 using diffusion::RefinerConfig;
@@ -141,7 +143,7 @@ void run(Options options) {
             refiner->noise().rank(), refiner->noise().rho, refiner->noise().count);
 
   Learner learner{.label = "refiner", .parameters = &refiner->parameters()};
-  learner.batch = [&](const EpochBatches::Batch& windows, std::uint64_t step) {
+  learner.batch = [&](const data::EpochBatches::Batch& windows, std::uint64_t step) {
     Refiner::Prepared prepared = refiner->prepare(
         {training.field(windows, Field::truth), training.field(windows, Field::noisy),
          training.field(windows, Field::screen_2d)},
@@ -152,7 +154,7 @@ void run(Options options) {
     return refiner->loss(inputs, moves, seed);
   };
   learner.fields = {Field::noisy, Field::screen_2d};
-  learner.estimate = [&](std::span<const Tensor> in, int) {
+  learner.estimate = [&](std::span<const Tensor> in) {
     return refiner->refine(in[0], in[1], options.inference_steps);
   };
   learner.save = [&](const Trainer& trainer, bool best) {

@@ -14,6 +14,8 @@ const model::NetworkRule& rule() {
   return *model::networks_of(model::Role::smoother)[0];
 }
 
+using data::Field;
+
 struct Options {
   Common common;
   TrainFlags flags;

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
-#include "engine/replay.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
@@ -256,7 +256,7 @@ TrainingFiles::Paths TrainFlags::paths() const {
 
 Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
                               const data::Dataset& dataset, const Split& parts,
-                              std::span<const Field> fields) const {
+                              std::span<const data::Field> fields) const {
   std::vector<int> seen = parts.train;
   std::ranges::copy(parts.validation, std::back_inserter(seen));
   std::ranges::sort(seen);
@@ -369,7 +369,7 @@ void TrainingRun::announce(const std::string& what, const ParameterList& paramet
       parts_.train.size(), joined(parts_.validation_subjects));
 }
 
-Tensor TrainingRun::field(const EpochBatches::Batch& windows, Field which) const {
+Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field which) const {
   return gather(dataset_, windows.windows, windows.flips, flags_.frames, which);
 }
 
@@ -378,13 +378,13 @@ Learner TrainingRun::learner(std::string label, const model::Network& network,
   Learner result{.label = std::move(label), .parameters = network.parameters.get()};
   const model::NetworkRule& rule = *network.config.rule;
   for (const Index channels : model::input_channels(rule.role)) {
-    result.fields.push_back(channels == 2 ? Field::screen_2d : Field::noisy);
+    result.fields.push_back(channels == 2 ? data::Field::screen_2d : data::Field::noisy);
   }
   result.batch = [this, network, drop_rate, fields = result.fields](
-                     const EpochBatches::Batch& windows, std::uint64_t step) {
+                     const data::EpochBatches::Batch& windows, std::uint64_t step) {
     Trainer::Batch batch;
-    for (const Field which : fields) batch.inputs.push_back(field(windows, which));
-    batch.inputs.push_back(field(windows, Field::truth));
+    for (const data::Field which : fields) batch.inputs.push_back(field(windows, which));
+    batch.inputs.push_back(field(windows, data::Field::truth));
     if (const auto draw = network.config.rule->draw; draw != nullptr) {
       std::ranges::move(draw(network.config, drop_rate, static_cast<Index>(windows.windows.size()),
                              network.parameters->values().dtype(), common_.seed, step),
@@ -393,7 +393,7 @@ Learner TrainingRun::learner(std::string label, const model::Network& network,
     return batch;
   };
   result.loss = [network](std::span<const Tensor> in, int) { return network.loss(in); };
-  result.estimate = [network](std::span<const Tensor> in, int) { return network.forward(in); };
+  result.estimate = [network](std::span<const Tensor> in) { return network.forward(in); };
   return result;
 }
 
@@ -406,8 +406,8 @@ void TrainingRun::save(TensorFile file, const Trainer& trainer, bool best) const
 
 void TrainingRun::train(const Learner& learner, const std::vector<int>& sequences,
                         const TensorFile* resumed, int step) {
-  EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch, flags_.flip, common_.seed,
-                       step);
+  data::EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch, flags_.flip,
+                             common_.seed, step);
   const int steps = batches.steps();
   Trainer trainer(*learner.parameters, flags_.options(steps));
   if (resumed != nullptr) trainer.load(*resumed, flags_.last_path());
@@ -418,17 +418,12 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
     return learner.batch(batches.at(epoch, at), number);
   };
   hooks.loss = learner.loss;
-  Replay estimate(common_.device, learner.estimate);
+  diffusion::Inference estimate(learner.fields, common_.device, learner.estimate);
   hooks.validate = [&] {
-    const auto poses =
-        predict(dataset_, parts_.validation, disjoint(flags_.frames, flags_.batch, step),
-                [&](std::span<const data::Window> windows) {
-                  std::vector<Tensor> inputs;
-                  for (const Field which : learner.fields)
-                    inputs.push_back(field({windows, {}}, which));
-                  return estimate(inputs);
-                });
-    return mpjpe_mm(dataset_, parts_.validation, poses);
+    const auto result =
+        estimate(dataset_, parts_.validation,
+                 {.windows = data::disjoint(flags_.frames, step), .batch = flags_.batch});
+    return data::mpjpe(dataset_, parts_.validation, result.poses);
   };
   const TrainState& state = trainer.state();
   if (learner.writes_best && state.best_epoch >= 0) {

@@ -12,11 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
-#include "data/windows.hpp"
+#include "diffusion/sequences.hpp"
 #include "engine/trainer.hpp"
 #include "model/checkpoint.hpp"
-#include "tools/batches.hpp"
 #include "tools/commands.hpp"
 #include "tools/training_files.hpp"
 
@@ -73,7 +71,7 @@ struct TrainFlags {
   // epochs, patience, what is shown, and recompute, threads and device, with which a run may go on
   // elsewhere.
   Settings settings(const std::string& kind, std::uint64_t seed, const data::Dataset& dataset,
-                    const Split& parts, std::span<const Field> fields) const;
+                    const Split& parts, std::span<const data::Field> fields) const;
   // Prints a line for people: none with --quiet, and none among JSON lines.
   template <class... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) const {
@@ -112,11 +110,12 @@ struct Learner {
   std::string label;  // in the log: "refiner", "fold2"
   const ParameterList* parameters;
   // A step's data, everything random drawn by its number; and its loss.
-  std::function<Trainer::Batch(const EpochBatches::Batch& windows, std::uint64_t step)> batch = {};
+  std::function<Trainer::Batch(const data::EpochBatches::Batch& windows, std::uint64_t step)>
+      batch = {};
   Replay::Function loss = {};
   // From these fields of a batch of windows to their poses, for validation.
-  std::vector<Field> fields = {};
-  Replay::Function estimate = {};
+  std::vector<data::Field> fields = {};
+  diffusion::Inference::Function estimate = {};
   // Called after each epoch; has to write the .last file before the best one.
   std::function<void(const Trainer& trainer, bool best)> save = {};
   // Whether save(best) writes the output: then it must be there when a training goes on.
@@ -152,7 +151,7 @@ class TrainingRun {
   // The .last file of a network that is trained alone, and the output where it is the best.
   void save(TensorFile file, const Trainer& trainer, bool best) const;
 
-  Tensor field(const EpochBatches::Batch& windows, Field which) const;
+  Tensor field(const data::EpochBatches::Batch& windows, data::Field which) const;
   std::uint64_t seed() const { return common_.seed; }
   const data::Dataset& dataset() const { return dataset_; }
   const Split& parts() const { return parts_; }

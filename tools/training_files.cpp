@@ -70,7 +70,7 @@ std::string text_of(const std::string& path) {
 }  // namespace
 
 std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> sequences,
-                          std::span<const Field> fields) {
+                          std::span<const data::Field> fields) {
   std::uint32_t sum = 0;
   for (const int i : sequences) {
     const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
@@ -78,16 +78,16 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
     const auto add = [&](const data::PoseArray& poses) {
       sum = crc32(std::as_bytes(std::span(poses.values)), sum);
     };
-    for (const Field field : fields) {
+    for (const data::Field field : fields) {
       switch (field) {
-        case Field::screen_2d:
+        case data::Field::screen_2d:
           sum = crc32(std::as_bytes(std::span(s.image_size)), sum);
           add(s.pose_2d);
           break;
-        case Field::truth:
+        case data::Field::truth:
           if (s.pose_3d) add(*s.pose_3d);
           break;
-        case Field::noisy:
+        case data::Field::noisy:
           if (s.noisy_3d) add(*s.noisy_3d);
           break;
       }

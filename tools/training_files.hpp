@@ -9,9 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
+#include "data/batches.hpp"
 #include "engine/safetensors.hpp"
-#include "tools/batches.hpp"
 #include "tools/file_lock.hpp"
 
 namespace posetape::tools {
@@ -19,7 +18,7 @@ namespace posetape::tools {
 // Checksum of what a training reads of these sequences: their names and frames, and the fields it
 // uses, for the 2D poses with the image size.
 std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> sequences,
-                          std::span<const Field> fields);
+                          std::span<const data::Field> fields);
 
 // Options of a training that change the result of a step or the choice of the best epoch, by their
 // names ("--lr"), and "data", the fingerprint. true and false stand for "--flip" and "--no-flip".

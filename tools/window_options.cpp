@@ -22,6 +22,9 @@ void WindowOptions::add_to(CLI::App& command) {
   command.add_flag_function(
       "--flip-average,!--no-flip-average", [this](std::int64_t count) { flip_average = count > 0; },
       "Average with the result for the mirror image (default: the protocol's)");
+  command.add_option("--batch", batch, "Windows at a time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
 }
 
 WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {
@@ -41,9 +44,13 @@ WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {
   if (stride && *stride > frames) {
     fail("--stride {}: windows have {} frames; it must not exceed that", *stride, frames);
   }
+  const data::WindowCut cut{chosen.windows, frames, centre ? 1 : stride.value_or(frames), apart};
   return {chosen,
-          {chosen.windows, frames, centre ? 1 : stride.value_or(frames), apart},
-          flip_average.value_or(chosen.flip_average)};
+          {.windows = cut,
+           .flip_average = flip_average.value_or(chosen.flip_average),
+           .root = chosen.root,
+           .batch = batch,
+           .last_windows = data::keeps_last_windows(chosen, cut)}};
 }
 
 }  // namespace posetape::tools

@@ -1,11 +1,12 @@
-// The options of `lift` and `refine` that say how sequences become windows.
+// The options of `lift` and `refine` that say how sequences become windows and go through a
+// network.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
-#include "data/protocol.hpp"
+#include "diffusion/sequences.hpp"
 
 namespace posetape::tools {
 
@@ -14,6 +15,7 @@ struct WindowOptions {
   std::optional<int> stride;
   std::optional<int> step;
   std::optional<bool> flip_average;
+  int batch = 32;
 
   void add_to(CLI::App& command);
 
@@ -21,8 +23,7 @@ struct WindowOptions {
   // otherwise. Throws Error for what its windows can't be.
   struct Choice {
     data::Protocol protocol;
-    data::WindowCut windows;
-    bool flip_average = false;
+    diffusion::Inference::Options inference;
   };
   Choice choose(int frames, int own_step = 1) const;
 };

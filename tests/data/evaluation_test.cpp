@@ -82,6 +82,26 @@ TEST_CASE("MPJPE is the mean over 17 joints, the root among them, in millimetres
   CHECK(scores.mpjve < 1e-3);
 }
 
+TEST_CASE("the MPJPE of a validation is over all frames alike, as every frame's in an evaluation") {
+  Dataset dataset = exact({{"S1/Walk/0", 4}, {"S1/Eat/0", 1}, {"S2/Walk/0", 9}});
+  disturb(dataset.sequences[0], 5, [](int f) { return 0.017 * f; });
+  disturb(dataset.sequences[1], 2, [](int) { return 0.34; });
+  const std::vector<int> some{1, 0};
+  const std::vector<PoseArray> estimates{*dataset.sequences[1].noisy_3d,
+                                         *dataset.sequences[0].noisy_3d};
+  const Evaluation scores = evaluate(dataset, some, &Sequence::noisy_3d);
+  double sum = 0;
+  for (const double mm : scores.poses) sum += mm;
+  CHECK(mpjpe(dataset, some, estimates) == Approx(sum / 5).epsilon(1e-12));
+  CHECK(mpjpe(dataset, some, estimates) == Approx((20 + 0 + 1 + 2 + 3) / 5.0).epsilon(1e-4));
+  const JointErrors distances = joint_distances(dataset.sequences[0], estimates[1], 3);
+  CHECK(distances[5] == Approx(0.051).epsilon(1e-4));
+  CHECK(distances[6] < 1e-6);
+  CHECK(mpjpe(dataset, {}, {}) == 0);
+  dataset.sequences[0].pose_3d.reset();
+  CHECK_MESSAGE_PARTS(mpjpe(dataset, some, estimates), "S1/Walk/0", "no pose_3d", "validation");
+}
+
 TEST_CASE("velocity and acceleration errors are per frame") {
   // An error of 1.7 f^2 mm at one of 17 joints: velocity errors of 0.1, 0.3, 0.5, ... and
   // acceleration errors of 0.2.

@@ -1,7 +1,8 @@
 """Rules that the compiler does not know: python3 tests/lint/lint.py ROOT [--nm NM --archives LIB...]
 
-  includes   who may include whom: tools -> tests/cases -> diffusion, data -> model -> engine
-             -> kernels, and nothing back
+  includes   who may include whom: tools -> tests/cases -> diffusion -> data, model -> engine
+             -> kernels, and nothing back; what programs outside link, and the examples of such
+             programs, nothing of tools
   cuda       kernels go through kernels/cuda/port.hpp, which two compilers understand
   threads    no threads but the pool of kernels/cpu/parallel.hpp
   symbols    nothing in a kernel library of one instruction set that the linker could pick for
@@ -22,9 +23,11 @@ LAYERS = {
     "kernels": [],
     "engine": ["kernels"],
     "model": ["engine", "kernels"],
-    "diffusion": ["model", "engine", "kernels"],
-    "data": ["model", "engine", "kernels"],
+    "data": ["engine", "kernels"],
+    "diffusion": ["data", "model", "engine", "kernels"],
     "tests/cases": ["diffusion", "model", "engine", "kernels"],
+    "tools/library": ["diffusion", "data", "model", "engine", "kernels"],
+    "tools/examples": ["diffusion", "data", "model", "engine", "kernels"],
     "tools": ["tests/cases", "diffusion", "data", "model", "engine", "kernels"],
     "tests": ["bench", "tools", "tests/cases", "diffusion", "data", "model", "engine", "kernels"],
     "bench": ["tests", "tools", "tests/cases", "diffusion", "data", "model", "engine", "kernels"],
@@ -50,7 +53,7 @@ OPENMP_THREADS = re.compile(r"^\s*#\s*pragma\s+omp\s+(?!simd\b|declare\s+(simd|r
 
 def layer(path):
     """The layer of a path below the root, None where it is in none: the first that fits, so that
-    tests/cases stands before tests."""
+    a part of a folder stands before the folder."""
     return next((name for name in LAYERS if path.startswith(name + "/")), None)
 
 
@@ -80,6 +83,8 @@ def check_includes(path, lines):
                     f"{path}:{number}: kernels include <{name}>; kernels are raw mathematics on "
                     "the standard library and CUDA, so move this use to the engine"
                 )
+            if name.startswith("CLI/") and folder != "tools":
+                yield f"{path}:{number}: only commands include CLI11; pass in what they parsed"
             continue
         target = layer(name)
         if target is None:

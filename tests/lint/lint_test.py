@@ -24,6 +24,9 @@ class Includes(unittest.TestCase):
             ("engine/tensor.cpp", "kernels/fill/fill.hpp"),
             ("diffusion/a.cpp", "model/b.hpp"),
             ("data/a.cpp", "engine/error.hpp"),
+            ("diffusion/schedule.cpp", "data/npz.hpp"),
+            ("tools/library/posetape.cpp", "tools/library/posetape.h"),
+            ("tools/examples/refine.cpp", "diffusion/refiner.hpp"),
             ("tools/main.cpp", "data/npz.hpp"),
             ("tests/data/a.cpp", "diffusion/a.hpp"),
             ("tests/cases/a.cpp", "diffusion/a.hpp"),
@@ -41,7 +44,9 @@ class Includes(unittest.TestCase):
             ("engine/tensor.cpp", "model/stc.hpp"),
             ("model/stc.cpp", "diffusion/schedule.hpp"),
             ("data/npz.cpp", "diffusion/schedule.hpp"),
-            ("diffusion/schedule.cpp", "data/npz.hpp"),
+            ("data/npz.cpp", "model/stc.hpp"),
+            ("tools/library/posetape.cpp", "tools/progress.hpp"),
+            ("tools/examples/refine.cpp", "tools/library/posetape.h"),
             ("diffusion/schedule.cpp", "tools/progress.hpp"),
             ("tools/main.cpp", "tests/data/files.hpp"),
             ("tests/cases/suite.cpp", "tools/progress.hpp"),
@@ -54,6 +59,11 @@ class Includes(unittest.TestCase):
         ]:
             found = self.check(path, "// first", f'#  include "{name}"')
             self.assertEqual(found, [f"{path}:2"], name)
+
+    def test_the_command_line_s_library(self):
+        for path in ["tools/library/posetape.cpp", "data/npz.cpp"]:
+            self.assertEqual(self.check(path, "#include <CLI/CLI.hpp>"), [f"{path}:1"])
+        self.assertEqual(self.check("tools/lift.cpp", "#include <CLI/CLI.hpp>"), [])
 
     def test_libraries_of_kernels(self):
         for name in ["vector", "cstdint", "sched.h", "cuda_runtime.h"]:

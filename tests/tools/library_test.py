@@ -144,6 +144,7 @@ class CInterface(unittest.TestCase):
         gap = self.noisy.copy()
         gap[11:37, 3, 1] = np.nan
         self.refused("noisy_3d: joint 3 (RFoot) is NaN or infinite in frames 11 to 36", noisy=gap)
+        self.refused("refiner.safetensors: its result is", noisy=np.full_like(self.noisy, 3e38))
         self.refused("0 frames", frames=0)
         self.refused("image of 0 x 5 pixels", size=[0, 5])
         self.refused("-1 steps", options=Options(-1))

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/windows.hpp"
+#include "diffusion/sequences.hpp"
 #include "engine/random_fill.hpp"
-#include "tools/noise_rows.hpp"
 #include "tools/report/coding.hpp"
 #include "tools/report/noise.hpp"
 
@@ -83,8 +83,8 @@ TEST_CASE("the noise's figures are those of the errors' own distribution") {
   constexpr double kRho = 0.8;
   const data::Dataset poses = dataset(40, 250, kMean, kDeviation, kRho);
   const diffusion::ConditionalNoise noise = diffusion::ConditionalNoise::fit(
-      kErrorWidth, kConditionWidth, 40,
-      [&](Index i) { return noise_rows(poses, static_cast<int>(i)); });
+      diffusion::kErrorWidth, diffusion::kConditionWidth, 40,
+      [&](Index i) { return diffusion::noise_rows(poses, static_cast<int>(i)); });
   const std::vector<int> all = data::all_sequences(poses);
   const nlohmann::ordered_json json =
       report::noise_json(noise, diffusion::NoiseKind::independent, poses, all, 1);

@@ -7,18 +7,16 @@
 
 #include "data/file_kind.hpp"
 #include "data/gaps.hpp"
-#include "diffusion/refiner.hpp"
+#include "diffusion/sequences.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "tools/batches.hpp"
 
 struct posetape_refiner {
   posetape::diffusion::Refiner refiner;
+  std::string path;
 };
 
-namespace posetape::tools {
+namespace posetape {
 namespace {
-
-constexpr int kBatch = 32;  // windows at a time, as `posetape refine` has
 
 thread_local std::string last_error;
 
@@ -69,29 +67,25 @@ data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy
   return dataset;
 }
 
-data::PoseArray refined(const diffusion::Refiner& refiner, const data::Dataset& dataset,
+data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& dataset,
                         const posetape_refine_options& options) {
-  const int frames = refiner.config().frames;
+  const int frames = refiner.refiner.config().frames;
   const int stride = options.stride == 0 ? frames : options.stride;
   const int steps = options.steps == 0 ? 2 : options.steps;
   if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
-  const PoseFunction refine = [&](std::span<const Tensor> in) {
-    return refiner.refine(in[0], in[1], steps);
-  };
-  const WindowFunction on_windows = [&](std::span<const data::Window> windows) {
-    const std::vector<Tensor> in{gather(dataset, windows, {}, frames, Field::noisy),
-                                 gather(dataset, windows, {}, frames, Field::screen_2d)};
-    return options.flip_average != 0 ? flip_average(refine, in) : refine(in);
-  };
   const std::vector<int> all{0};
-  return predict(dataset, all, {{.frames = frames, .stride = stride}, kBatch}, on_windows).at(0);
+  diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
+  auto result = refine(dataset, all,
+                       {.windows = {.frames = frames, .stride = stride},
+                        .flip_average = options.flip_average != 0});
+  diffusion::check_finite(dataset, all, result.poses, refiner.path);
+  return std::move(result.poses[0]);
 }
 
 }  // namespace
-}  // namespace posetape::tools
+}  // namespace posetape
 
 using namespace posetape;
-using namespace posetape::tools;
 
 int posetape_api_version(void) {
   return POSETAPE_API_VERSION;
@@ -120,7 +114,7 @@ posetape_refiner* posetape_refiner_load(const char* path) {
       [&] {
         if (path == nullptr) fail("posetape_refiner_load: path is NULL");
         data::expect_kind(path, {data::FileKind::safetensors}, "a refiner (.safetensors)");
-        return new posetape_refiner{diffusion::Refiner::load(read_safetensors(path), path)};
+        return new posetape_refiner{diffusion::Refiner::load(read_safetensors(path), path), path};
       },
       static_cast<posetape_refiner*>(nullptr));
 }
@@ -141,8 +135,8 @@ int posetape_refine(const posetape_refiner* refiner, int64_t frames, const float
         if (refiner == nullptr) fail("posetape_refine: refiner is NULL");
         if (refined_3d == nullptr) fail("posetape_refine: refined_3d is NULL");
         const data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height);
-        const data::PoseArray result = refined(
-            refiner->refiner, dataset, options == nullptr ? posetape_refine_options{} : *options);
+        const data::PoseArray result =
+            refined(*refiner, dataset, options == nullptr ? posetape_refine_options{} : *options);
         std::ranges::copy(result.values, refined_3d);
         return 0;
       },

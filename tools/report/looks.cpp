@@ -8,11 +8,12 @@
 #include <cstdio>
 #include <utility>
 
+#include "data/evaluation.hpp"
 #include "data/npz.hpp"
 #include "data/windows.hpp"
+#include "diffusion/sequences.hpp"
 #include "engine/error.hpp"
 #include "engine/taps.hpp"
-#include "tools/batches.hpp"
 #include "tools/report/coding.hpp"
 
 namespace posetape::tools::report {
@@ -25,22 +26,6 @@ constexpr std::size_t kShown = 9;  // frames of a window whose attention is kept
 constexpr int kAttentionSteps = 4;
 constexpr std::int64_t kLargest = 64;  // cells of a side of a map
 
-// Sum over the joints of the distance to the truth.
-double error(const data::Sequence& s, const data::PoseArray& poses, int frame) {
-  const float* estimate = poses.frame(frame);
-  const float* truth = s.pose_3d->frame(frame);
-  double sum = 0;
-  for (std::size_t i = 0; i < kPose; i += 3) {
-    double square = 0;
-    for (std::size_t c = 0; c < 3; ++c) {
-      const double d = double{estimate[i + c]} - (double{truth[i + c]} - truth[c]);
-      square += d * d;
-    }
-    sum += std::sqrt(square);
-  }
-  return sum;
-}
-
 // The window where refining changed the error most.
 data::Window chosen_window(const data::Dataset& dataset, int index, int frames) {
   const std::vector<data::Window> windows = data::make_windows(dataset, std::array{index}, frames);
@@ -48,8 +33,10 @@ data::Window chosen_window(const data::Dataset& dataset, int index, int frames) 
   if (!s.pose_3d || !s.noisy_3d || !s.refined_3d) return windows[windows.size() / 2];
   const auto changed = [&](const data::Window& w) {
     double sum = 0;
-    for (int k = 0; k < w.length; ++k) {
-      sum += error(s, *s.refined_3d, w.start + k) - error(s, *s.noisy_3d, w.start + k);
+    for (int f = w.start; f < w.end(); ++f) {
+      const data::JointErrors before = data::joint_distances(s, *s.noisy_3d, f);
+      const data::JointErrors after = data::joint_distances(s, *s.refined_3d, f);
+      for (std::size_t j = 0; j < after.size(); ++j) sum += after[j] - before[j];
     }
     return std::fabs(sum);
   };
@@ -195,10 +182,7 @@ Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, in
              int steps, bool attention) {
   const int frames = refiner.config().frames;
   const data::Window window = chosen_window(dataset, sequence, frames);
-  const std::array one{window};
-  const Device device = refiner.parameters().device();
-  const Tensor noisy = gather(dataset, one, {}, frames, Field::noisy).to(device);
-  const Tensor y = gather(dataset, one, {}, frames, Field::screen_2d).to(device);
+  diffusion::Inference refine = diffusion::refining(refiner, steps);
   Look look{
       &dataset.sequences[static_cast<std::size_t>(sequence)], window.start, window.length, {}};
   std::vector<std::string> path{"step.*.t", "step.*.x_k", "step.*.x_hat"};
@@ -211,12 +195,12 @@ Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, in
   }
   {
     const Taps taps(path);
-    refiner.refine(noisy, y, steps);
+    refine.batch(dataset, std::array{window}, frames);
     keep(taps, look.arrays);
   }
   if (attention) {
     const Taps taps(space, {.whole_attention = true});
-    refiner.refine(noisy, y, steps);
+    refine.batch(dataset, std::array{window}, frames);
     keep(taps, look.arrays);
   }
   return look;

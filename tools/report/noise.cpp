@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "tools/noise_rows.hpp"
+#include "diffusion/sequences.hpp"
 #include "tools/report/coding.hpp"
 
 namespace posetape::tools::report {
@@ -20,7 +20,7 @@ using Vector3 = Eigen::Vector3d;
 using Matrix3 = Eigen::Matrix3d;
 
 constexpr std::size_t kJoints = data::kJoints;
-constexpr std::size_t kWidth = static_cast<std::size_t>(kErrorWidth);
+constexpr std::size_t kWidth = static_cast<std::size_t>(diffusion::kErrorWidth);
 constexpr double kMm = 1000;
 constexpr double kBinMm = 10;
 constexpr std::size_t kBins = 61;  // to 600 mm, and beyond
@@ -75,7 +75,7 @@ class Measured {
   // The means mu(b) of the sequence's frames.
   std::vector<double> add(const diffusion::NoiseSequence& rows, std::uint64_t number) {
     const auto frames = static_cast<Index>(rows.a.size() / kWidth);
-    const Tensor b = Tensor::of({1, frames, kConditionWidth}, rows.b, DType::f64);
+    const Tensor b = Tensor::of({1, frames, diffusion::kConditionWidth}, rows.b, DType::f64);
     std::vector<double> mean = noise_.mean(b).to_doubles();
     const std::vector<double> drawn = noise_.sample(b, kind_, seed_, number).to_doubles();
     std::vector<double> residual(rows.a.size());
@@ -171,7 +171,7 @@ Json example(const std::string& name, std::size_t frame, const diffusion::NoiseS
   std::vector<double> base;
   std::vector<double> expected;
   for (std::size_t i = 0; i < kWidth; ++i) {
-    const double noisy = rows.b[frame * kConditionWidth + 2 * kJoints + i];
+    const double noisy = rows.b[frame * diffusion::kConditionWidth + 2 * kJoints + i];
     base.push_back(noisy);
     truth.push_back(noisy - rows.a[frame * kWidth + i]);
     expected.push_back(noisy - mean[frame * kWidth + i]);
@@ -214,7 +214,7 @@ Json noise_json(const diffusion::ConditionalNoise& noise, diffusion::NoiseKind k
   Measured measured(noise, kind, seed);
   const std::size_t every = (known.size() + kExamples - 1) / kExamples;
   for (std::size_t i = 0; i < known.size(); ++i) {
-    const diffusion::NoiseSequence rows = noise_rows(dataset, known[i]);
+    const diffusion::NoiseSequence rows = diffusion::noise_rows(dataset, known[i]);
     const std::vector<double> mean = measured.add(rows, i);
     if (i % every != 0) continue;
     const std::size_t middle = rows.a.size() / kWidth / 2;

@@ -1,0 +1,124 @@
+#include "diffusion/sequences.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "data/skeleton.hpp"
+
+namespace posetape::diffusion {
+namespace {
+
+Tensor mirrored(const Tensor& poses) {
+  const Tensor out = poses.clone();
+  data::mirror(out.values<float>(), static_cast<int>(out.shape().back()));
+  return out;
+}
+
+Tensor average(const Tensor& a, const Tensor& b) {
+  const Tensor out = Tensor::empty(a.shape(), a.dtype());
+  const auto mean = [](float x, float y) { return 0.5f * (x + y); };
+  std::ranges::transform(a.values<float>(), b.values<float>(), out.data<float>(), mean);
+  return out;
+}
+
+}  // namespace
+
+Inference::Inference(std::vector<data::Field> inputs, Device device, Function f)
+    : inputs_(std::move(inputs)),
+      network_(device,
+               [f = std::move(f)](std::span<const Tensor> in, int /*variant*/) { return f(in); }) {}
+
+Tensor Inference::batch(const data::Dataset& dataset, std::span<const data::Window> windows,
+                        int frames, bool flip_average) {
+  std::vector<Tensor> in;
+  for (const data::Field field : inputs_) {
+    in.push_back(data::gather(dataset, windows, {}, frames, field));
+  }
+  const Tensor plain = network_(in).to(Device::cpu);
+  if (!flip_average) return plain;
+  std::ranges::transform(in, in.begin(), mirrored);
+  return average(plain, mirrored(network_(in).to(Device::cpu)));
+}
+
+Inference::Result Inference::operator()(const data::Dataset& dataset,
+                                        std::span<const int> sequences, const Options& options) {
+  if (options.batch < 1) fail("inference: {} windows at a time; take one or more", options.batch);
+  const int frames = options.windows.frames;
+  const std::vector<data::Window> windows = data::make_windows(dataset, sequences, options.windows);
+  const auto total = static_cast<double>(data::count_frames(dataset, sequences));
+  Result result;
+  result.last_windows.resize(sequences.size());
+  data::WindowMerger merger(dataset, data::merge_of(options.windows));
+  constexpr std::size_t kPose = 3 * data::kJoints;
+  const std::size_t each = static_cast<std::size_t>(frames) * kPose;
+  const auto size = static_cast<std::size_t>(options.batch);
+  for (std::size_t begin = 0; begin < windows.size(); begin += size) {
+    const auto part = std::span(windows).subspan(begin, std::min(size, windows.size() - begin));
+    const Tensor out = batch(dataset, part, frames, options.flip_average);
+    const std::span<float> values = out.values<float>();
+    for (std::size_t i = 0; i < values.size() && options.root == data::RootRule::zero; i += kPose) {
+      values[i] = values[i + 1] = values[i + 2] = 0;
+    }
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const auto window = values.subspan(i * each, each);
+      merger.add(part[i], window);
+      const bool shared_or_padded = part[i].first_valid != 0 || part[i].length != frames;
+      if (!options.last_windows || !shared_or_padded) continue;
+      const auto place = std::ranges::find(sequences, part[i].sequence) - sequences.begin();
+      result.last_windows[static_cast<std::size_t>(place)] =
+          data::PoseArray{3, {window.begin(), window.end()}};
+    }
+    if (options.on_frames) {
+      options.on_frames(total * static_cast<double>(part.size()) /
+                        static_cast<double>(windows.size()));
+    }
+  }
+  for (const int s : sequences) result.poses.push_back(merger.take(s));
+  return result;
+}
+
+Inference refining(const Refiner& refiner, int steps) {
+  return {{data::Field::noisy, data::Field::screen_2d},
+          refiner.parameters().device(),
+          [&refiner, steps](std::span<const Tensor> in) {
+            return refiner.refine(in[0], in[1], steps);
+          }};
+}
+
+void check_finite(const data::Dataset& dataset, std::span<const int> sequences,
+                  std::span<const data::PoseArray> poses, const std::string& checkpoint) {
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<float>& values = poses[i].values;
+    const auto bad = std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
+    if (bad == values.end()) continue;
+    const auto joint = (bad - values.begin()) / poses[i].channels;
+    fail(
+        "{}: its result is {} in sequence {}, frame {}, joint {}: its weights are too large, or "
+        "that sequence's poses; use another checkpoint, or leave the sequence out",
+        checkpoint, *bad, dataset.sequences[static_cast<std::size_t>(sequences[i])].name,
+        joint / data::kJoints, joint % data::kJoints);
+  }
+}
+
+NoiseSequence noise_rows(const data::Dataset& dataset, int sequence) {
+  const int frames = dataset.sequences.at(static_cast<std::size_t>(sequence)).frames();
+  const data::Window whole{sequence, 0, frames, 0};
+  std::vector<float> truth(static_cast<std::size_t>(frames * kErrorWidth));
+  std::vector<float> noisy(truth.size());
+  std::vector<float> y(static_cast<std::size_t>(frames * 2 * data::kJoints));
+  data::gather_truth(dataset, whole, false, truth);
+  data::gather_noisy(dataset, whole, false, noisy);
+  data::gather_2d(dataset, whole, false, y);
+  NoiseSequence rows;
+  for (std::size_t i = 0; i < noisy.size(); ++i) rows.a.push_back(double{noisy[i]} - truth[i]);
+  for (int f = 0; f < frames; ++f) {
+    const float* screen = y.data() + f * 2 * data::kJoints;
+    const float* estimate = noisy.data() + f * kErrorWidth;
+    rows.b.insert(rows.b.end(), screen, screen + 2 * data::kJoints);
+    rows.b.insert(rows.b.end(), estimate, estimate + kErrorWidth);
+  }
+  return rows;
+}
+
+}  // namespace posetape::diffusion

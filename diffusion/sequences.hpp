@@ -1,0 +1,77 @@
+// A network at work on whole sequences: cut into windows, taken to the network's device a batch at
+// a time, averaged over overlaps and mirror images, and put together again. What `posetape lift`
+// and `refine`, the C interface, the validation of a training and reports do.
+//
+//   const Refiner refiner = Refiner::load(read_safetensors("refiner.safetensors"), "refiner");
+//   const data::Dataset dataset = data::read_dataset("lifted.npz");
+//   const auto result = refining(refiner, 2)(dataset, data::all_sequences(dataset),
+//                                            {.windows = data::disjoint(refiner.config().frames)});
+//   result.poses[0]  // of the first sequence
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batches.hpp"
+#include "data/protocol.hpp"
+#include "diffusion/refiner.hpp"
+#include "engine/replay.hpp"
+
+namespace posetape::diffusion {
+
+class Inference {
+ public:
+  // A network on a batch of windows: its fields, f32 [B, N, 17, C] (data/batches.hpp), to poses f32
+  // [B, N, 17, 3], all on the network's device. On a GPU it is recorded (engine/replay.hpp).
+  using Function = std::function<Tensor(std::span<const Tensor>)>;
+
+  // `inputs` are the fields that f takes, in its order. What f refers to has to live as long.
+  Inference(std::vector<data::Field> inputs, Device device, Function f);
+
+  struct Options {
+    data::WindowCut windows;                     // of the network's N; overlaps: data::merge_of()
+    bool flip_average = false;                   // with the mirror image's result, mirrored back
+    data::RootRule root = data::RootRule::zero;  // exactly zero, or as the network gives it
+    int batch = 32;                              // windows at a time
+    bool last_windows = false;                   // as data::keeps_last_windows() says
+    // Called after each batch with the frames that it stands for, all together the sequences'.
+    std::function<void(double frames)> on_frames = {};
+  };
+  // Of each of the sequences, in their order.
+  struct Result {
+    std::vector<data::PoseArray> poses;  // metres
+    // Its last window as the network gave it, where `last_windows` asks for it and that window has
+    // frames that the one before has, or padding.
+    std::vector<std::optional<data::PoseArray>> last_windows;
+  };
+  // Throws Error where a sequence lacks a field, for windows that can't be and batches of none.
+  Result operator()(const data::Dataset& dataset, std::span<const int> sequences,
+                    const Options& options);
+
+  // The same of one batch of windows: [B, N, 17, 3] on the host, the root as the network gives it.
+  Tensor batch(const data::Dataset& dataset, std::span<const data::Window> windows, int frames,
+               bool flip_average = false);
+
+ private:
+  std::vector<data::Field> inputs_;
+  Replay network_;
+};
+
+// The refiner's K = `steps` denoising steps. The refiner has to live as long.
+Inference refining(const Refiner& refiner, int steps);
+
+// Throws Error, naming the first sequence and frame, where a number of what `checkpoint` made of
+// the sequences is NaN or infinite.
+void check_finite(const data::Dataset& dataset, std::span<const int> sequences,
+                  std::span<const data::PoseArray> poses, const std::string& checkpoint);
+
+// A sequence's frames as the conditional noise sees them: its errors noisy_3d - pose_3d [51], and
+// [y; x_noisy] [85].
+inline constexpr Index kErrorWidth = 3 * data::kJoints;
+inline constexpr Index kConditionWidth = 5 * data::kJoints;
+NoiseSequence noise_rows(const data::Dataset& dataset, int sequence);
+
+}  // namespace posetape::diffusion

@@ -1,0 +1,224 @@
+// Networks at work on sequences: what they are given, and what becomes of their answers.
+#include "diffusion/sequences.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tests/data/files.hpp"
+#include "tests/data/poses.hpp"
+
+using namespace posetape;
+using namespace posetape::diffusion;
+using data::Field;
+
+namespace {
+
+// Sequences S0, S1, ... of these lengths.
+data::Dataset dataset_of(const std::vector<int>& frames) {
+  data::Dataset dataset;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    dataset.sequences.push_back(
+        test::random_sequence(fmt::format("S{}/Walk/0", i), frames[i], 10 * i));
+  }
+  return dataset;
+}
+
+// A network that answers with the estimate it is given, moved at one joint.
+Inference moving(int joint, float x, float y) {
+  return {{Field::noisy}, Device::cpu, [=](std::span<const Tensor> in) {
+            const Tensor out = in[0].clone();
+            const std::span<float> values = out.values<float>();
+            for (std::size_t at = 3 * static_cast<std::size_t>(joint); at < values.size();
+                 at += 3 * data::kJoints) {
+              values[at] += x;
+              values[at + 1] += y;
+            }
+            return out;
+          }};
+}
+
+Inference unchanged() {
+  return moving(0, 0, 0);
+}
+
+Refiner small_refiner(int frames) {
+  RefinerConfig config;
+  config.network = {8, 1, 2, 2, true};
+  config.frames = frames;
+  ConditionalNoise noise;
+  noise.mu_a = Tensor::zeros({51}, DType::f64);
+  noise.mu_b = Tensor::zeros({85}, DType::f64);
+  noise.gain = Tensor::zeros({51, 85}, DType::f64);
+  noise.factor = Tensor::full({51, 1}, 0.01, DType::f64);
+  noise.sigma = Tensor::zeros({51, 51}, DType::f64);
+  noise.eigenvalues = Tensor::zeros({51}, DType::f64);
+  return {
+      config, noise, {std::vector<double>(51, 0.0), std::vector<double>(51, 0.1)}, DType::f32, 1};
+}
+
+}  // namespace
+
+TEST_CASE("a network is given the fields that it asks for, in its order and in batches") {
+  const data::Dataset dataset = dataset_of({11, 4});
+  const std::vector<int> both{1, 0};
+  const data::WindowCut cut{.frames = 5, .stride = 3};
+  const auto windows = data::make_windows(dataset, both, cut);
+  REQUIRE(windows.size() == 4);
+  std::size_t next = 0;
+  Inference network({Field::truth, Field::screen_2d, Field::noisy}, Device::cpu,
+                    [&](std::span<const Tensor> in) {
+                      const std::size_t count = std::min<std::size_t>(3, windows.size() - next);
+                      const auto part = std::span(windows).subspan(next, count);
+                      next += count;
+                      const std::vector<Field> order{Field::truth, Field::screen_2d, Field::noisy};
+                      REQUIRE(in.size() == order.size());
+                      for (std::size_t i = 0; i < order.size(); ++i) {
+                        const Tensor expected = data::gather(dataset, part, {}, 5, order[i]);
+                        CHECK(in[i].shape() == expected.shape());
+                        CHECK(std::ranges::equal(in[i].values<float>(), expected.values<float>()));
+                      }
+                      return in[2].clone();
+                    });
+  std::vector<double> progress;
+  network(dataset, both,
+          {.windows = cut, .batch = 3, .on_frames = [&](double f) { progress.push_back(f); }});
+  CHECK(next == 4);
+  CHECK(progress == std::vector<double>{15 * 3 / 4.0, 15 / 4.0});
+}
+
+TEST_CASE("a network that changes nothing gives back every frame, for any windows and batch") {
+  const data::Dataset dataset = dataset_of({11, 4, 20});
+  const std::vector<int> some{2, 0};
+  for (const data::WindowCut& cut :
+       {data::disjoint(5), data::disjoint(5, 2), data::WindowCut{.frames = 5, .stride = 2},
+        data::WindowCut{data::WindowRule::centre_frame, 5, 1, 3}}) {
+    for (const int batch : {1, 3, 100}) {
+      Inference network = unchanged();
+      const auto result = network(dataset, some, {.windows = cut, .batch = batch});
+      REQUIRE(result.poses.size() == 2);
+      REQUIRE(result.last_windows.size() == 2);
+      for (std::size_t i = 0; i < 2; ++i) {
+        const auto& s = dataset.sequences[static_cast<std::size_t>(some[i])];
+        CHECK(result.poses[i].channels == 3);
+        CHECK(result.poses[i].values == s.noisy_3d->values);
+        CHECK(!result.last_windows[i]);
+      }
+    }
+  }
+}
+
+TEST_CASE("the root is zero, or as the network gives it") {
+  const data::Dataset dataset = dataset_of({7});
+  const std::vector<int> all{0};
+  Inference network = moving(0, 0.5f, 0.25f);
+  const auto zero = network(dataset, all, {.windows = data::disjoint(5)});
+  CHECK(zero.poses[0].values == dataset.sequences[0].noisy_3d->values);
+  const auto given =
+      network(dataset, all, {.windows = data::disjoint(5), .root = data::RootRule::as_estimated});
+  for (int f = 0; f < 7; ++f) {
+    const float* pose = given.poses[0].frame(f);
+    CHECK(pose[0] == 0.5f);
+    CHECK(pose[1] == 0.25f);
+    CHECK(pose[2] == 0);
+    CHECK(std::equal(pose + 3, pose + 51, zero.poses[0].frame(f) + 3));
+  }
+}
+
+TEST_CASE("averaged with the mirror image, both sides move alike") {
+  const data::Dataset dataset = dataset_of({9});
+  const data::PoseArray& noisy = *dataset.sequences[0].noisy_3d;
+  Inference upwards = moving(1, 0, 0.5f);  // the right hip, whose other side is joint 4
+  Inference sideways = moving(3, 0.5f, 0);
+  const std::vector<int> all{0};
+  const Inference::Options mirrored{.windows = data::disjoint(4), .flip_average = true};
+  const auto up = upwards(dataset, all, mirrored);
+  const auto aside = sideways(dataset, all, mirrored);
+  for (int f = 0; f < 9; ++f) {
+    for (int j = 0; j < data::kJoints; ++j) {
+      const float* from = noisy.frame(f) + 3 * j;
+      const float* to = up.poses[0].frame(f) + 3 * j;
+      const float half = j == 1 || j == 4 ? 0.25f : 0;
+      CHECK(to[0] == doctest::Approx(from[0]));
+      CHECK(to[1] == doctest::Approx(from[1] + half));
+      CHECK(to[2] == doctest::Approx(from[2]));
+      const float outwards = j == 3 ? 0.25f : j == 6 ? -0.25f : 0;
+      CHECK(aside.poses[0].frame(f)[3 * j] == doctest::Approx(from[0] + outwards));
+    }
+  }
+}
+
+TEST_CASE("the last window is kept whole where it shares frames or is padded") {
+  const data::Dataset dataset = dataset_of({10, 12, 3});
+  const std::vector<int> order{2, 0, 1};
+  Inference network = unchanged();
+  const auto result =
+      network(dataset, order, {.windows = data::disjoint(5), .batch = 2, .last_windows = true});
+  REQUIRE(result.last_windows.size() == 3);
+  CHECK(!result.last_windows[1]);
+  const auto last = [&](std::size_t i) { return *result.last_windows[i]; };
+  REQUIRE(result.last_windows[0]);
+  REQUIRE(result.last_windows[2]);
+  for (int k = 0; k < 5; ++k) {
+    const float* padded = dataset.sequences[2].noisy_3d->frame(std::min(k, 2));
+    const float* shared = dataset.sequences[1].noisy_3d->frame(7 + k);
+    CHECK(std::equal(padded, padded + 51, last(0).frame(k)));
+    CHECK(std::equal(shared, shared + 51, last(2).frame(k)));
+  }
+  CHECK(last(0).frames() == 5);
+  CHECK(last(0).channels == 3);
+}
+
+TEST_CASE("a refiner refines sequences as it refines their windows") {
+  const data::Dataset dataset = dataset_of({10});
+  const Refiner refiner = small_refiner(5);
+  Inference refine = refining(refiner, 3);
+  const std::vector<int> all{0};
+  const auto windows = data::make_windows(dataset, all, 5);
+  const Tensor expected =
+      refiner.refine(data::gather(dataset, windows, {}, 5, Field::noisy),
+                     data::gather(dataset, windows, {}, 5, Field::screen_2d), 3);
+  const auto result = refine(dataset, all, {.windows = data::disjoint(5)});
+  CHECK(std::ranges::equal(result.poses[0].values, expected.values<float>()));
+  CHECK(std::ranges::equal(refine.batch(dataset, windows, 5).values<float>(),
+                           expected.values<float>()));
+}
+
+TEST_CASE("a sequence without a field is named, and so is a result that is not finite") {
+  data::Dataset dataset = dataset_of({6, 6});
+  const std::vector<int> all{0, 1};
+  std::vector<data::PoseArray> poses{*dataset.sequences[0].noisy_3d,
+                                     *dataset.sequences[1].noisy_3d};
+  check_finite(dataset, all, poses, "a.safetensors");
+  poses[1].frame(4)[3 * 7 + 2] = std::numeric_limits<float>::infinity();
+  poses[1].frame(5)[0] = std::nanf("");
+  CHECK_MESSAGE_PARTS(check_finite(dataset, all, poses, "a.safetensors"),
+                      "a.safetensors: its result is inf in sequence S1/Walk/0, frame 4, joint 7");
+  dataset.sequences[1].noisy_3d.reset();
+  Inference network = unchanged();
+  CHECK_MESSAGE_PARTS(network(dataset, all, {.windows = data::disjoint(3)}),
+                      "sequence 'S1/Walk/0' has no 'noisy_3d'", "posetape lift");
+  CHECK_MESSAGE_PARTS(network(dataset, all, {.windows = data::disjoint(3), .batch = 0}),
+                      "0 windows at a time");
+}
+
+TEST_CASE("rows of the conditional noise: errors, and what they depend on") {
+  const data::Dataset dataset = dataset_of({3, 5});
+  const NoiseSequence rows = noise_rows(dataset, 1);
+  REQUIRE(rows.a.size() == 5 * 51);
+  REQUIRE(rows.b.size() == 5 * 85);
+  const data::Sequence& s = dataset.sequences[1];
+  for (int f = 0; f < 5; ++f) {
+    const float* truth = s.pose_3d->frame(f);
+    const float* noisy = s.noisy_3d->frame(f);
+    for (int i = 0; i < 51; ++i) {
+      const auto at = static_cast<std::size_t>(f * 51 + i);
+      CHECK(rows.a[at] == double{noisy[i]} - (truth[i] - truth[i % 3]));
+      CHECK(rows.b[static_cast<std::size_t>(f * 85 + 34 + i)] == noisy[i]);
+    }
+    CHECK(rows.b[static_cast<std::size_t>(f * 85)] == s.pose_2d.frame(f)[0] / 1000 * 2 - 1);
+  }
+}
