@@ -1,7 +1,8 @@
 """What `meson install` leaves behind serves programs outside: install_test.py BUILD SOURCE MESON CXX...
 
 Looks at what is built for it after tools/demo.sh. Installs into a temporary folder, compiles every header
-by itself alone with pkg-config's flags and all warnings, then the spirals example, which runs.
+by itself alone with pkg-config's flags and all warnings, then the examples spirals and refine, which run:
+the one learns, the other refines to what the command does.
 """
 
 import os
@@ -64,14 +65,30 @@ def main():
         run("cc", "-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags,
             folder / "header.c")
 
-        # The commands that the example names.
-        program = folder / "spirals"
-        run(*cxx, "-std=c++20", *WARNINGS, Path(source) / "tools/examples/spirals.cpp", *flags,
-            *libraries, "-o", program)
+        # The commands that the examples name.
         where = next(flag[2:] for flag in libraries if flag.startswith("-L"))
         environment = {**os.environ, "LD_LIBRARY_PATH": where}
-        assert "of 400 points on the right side" in run(program, env=environment)
-        assert re.match(r"\d+\.\d+", run(header.parent.parent / "bin" / "posetape", "--version"))
+
+        def example(name, *arguments):
+            run(*cxx, "-std=c++20", *WARNINGS, Path(source) / f"tools/examples/{name}.cpp", *flags,
+                *libraries, "-o", folder / name)
+            return run(folder / name, *arguments, cwd=folder, env=environment)
+
+        def posetape(*arguments):
+            return run(header.parent.parent / "bin" / "posetape", *arguments, cwd=folder)
+
+        assert "of 400 points on the right side" in example("spirals")
+        assert re.match(r"\d+\.\d+", posetape("--version"))
+        size = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8 --epochs 1".split()
+        posetape("prepare", "synthetic", "-o", "data.npz", "--people", 4, "--takes", 1, "--seconds", 1)
+        posetape("train", "lifter", "data.npz", "-o", "lifter.safetensors", "--folds", 0, *size)
+        posetape("lift", "lifter.safetensors", "data.npz", "-o", "lifted.npz")
+        posetape("train", "refiner", "lifted.npz", "-o", "refiner.safetensors", *size)
+        posetape("refine", "refiner.safetensors", "lifted.npz", "-o", "by_command.npz")
+        example("refine", "refiner.safetensors", "lifted.npz", "by_program.npz")
+        tables = [posetape("export", f"by_{name}.npz", "-o", "-", "--field", "refined_3d")
+                  for name in ("command", "program")]
+        assert len(tables[0]) > 1000 and tables[0] == tables[1]
         print(f"{len(headers)} headers, flags {cflags}, libraries {libraries}")
 
 
