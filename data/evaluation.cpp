@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/error.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace posetape::data {
 namespace {

@@ -9,7 +9,7 @@
 #include "data/choice.hpp"
 #include "engine/error.hpp"
 #include "engine/rng.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace posetape::data {
 namespace {

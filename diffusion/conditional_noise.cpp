@@ -9,7 +9,7 @@
 #include "engine/ops.hpp"
 #include "engine/random_fill.hpp"
 #include "kernels/ar1/ar1.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace posetape::diffusion {
 namespace {

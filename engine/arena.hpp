@@ -9,7 +9,7 @@
 
 #include "engine/dtype.hpp"
 #include "engine/storage.hpp"
-#include "kernels/runtime.hpp"
+#include "kernels/base/runtime.hpp"
 
 namespace posetape {
 

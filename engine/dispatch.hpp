@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/tensor.hpp"
-#include "kernels/cpu/dispatch.hpp"
+#include "kernels/base/dispatch.hpp"
 
 namespace posetape {
 

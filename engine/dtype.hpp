@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/numbers.hpp"
-#include "kernels/scalar.hpp"
+#include "kernels/base/numbers.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "kernels/error.hpp"
+#include "kernels/base/error.hpp"
 
 namespace posetape {
 

@@ -1,5 +1,5 @@
 // Derivatives along a direction, without differences and without a tape: the same ops run on
-// numbers that carry a derivative (kernels/numbers.hpp).
+// numbers that carry a derivative (kernels/base/numbers.hpp).
 #pragma once
 
 #include <functional>

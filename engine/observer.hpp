@@ -20,7 +20,7 @@
 
 #include "engine/op.hpp"
 #include "engine/tensor.hpp"
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

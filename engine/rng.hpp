@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/philox.hpp"
+#include "kernels/base/philox.hpp"
 
 namespace posetape {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "engine/error.hpp"
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -1,7 +1,7 @@
 // How two operands are repeated over a common result (numpy's broadcasting).
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

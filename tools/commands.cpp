@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "kernels/cuda/runtime.hpp"
 
 namespace posetape::tools {

@@ -12,8 +12,8 @@
 
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
-#include "kernels/cpu/dispatch.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/dispatch.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tests/cases/suite.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"

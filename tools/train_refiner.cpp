@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "diffusion/sequences.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tools/commands.hpp"
 #include "tools/input.hpp"
 #include "tools/training.hpp"

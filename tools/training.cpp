@@ -12,7 +12,7 @@
 
 #include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
 #include "tools/plot.hpp"

@@ -17,7 +17,7 @@
 
 #include "bench/training_step.hpp"
 #include "diffusion/refiner.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace {
 

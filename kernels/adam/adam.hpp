@@ -4,7 +4,7 @@
 // with the decoupled weight decay w of AdamW (Loshchilov and Hutter, arXiv 1711.05101); 0 for Adam.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -4,7 +4,7 @@
 // so that every frame is N(0, I) where the w are independent N(0, I).
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -7,7 +7,7 @@
 // Only the log-sum-exp of each row is kept; no N x N array is ever stored.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

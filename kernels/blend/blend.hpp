@@ -3,7 +3,7 @@
 //     dx = p d,  dy = q d,  dp[b] = sum of x d over sample b,  dq[b] = sum of y d over sample b
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -2,7 +2,7 @@
 // converted back: dx = dy in type T.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

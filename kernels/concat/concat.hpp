@@ -4,7 +4,7 @@
 // Called once for each input.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -17,9 +17,9 @@
 #ifdef POSETAPE_HAVE_ONEDNN
 #include "kernels/cpu/onednn.hpp"
 #endif
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
+#include "kernels/base/scalar.hpp"
 #include "kernels/cpu/vector.hpp"
-#include "kernels/scalar.hpp"
 
 namespace posetape {
 

@@ -7,12 +7,12 @@
 // function compiled for AVX-512 could be the copy that the linker keeps for every machine.
 #pragma once
 
-#include "kernels/cpu/dispatch.hpp"
-#include "kernels/cpu/parallel.hpp"
-#include "kernels/math.hpp"
-#include "kernels/scalar.hpp"
+#include "kernels/base/dispatch.hpp"
+#include "kernels/base/math.hpp"
+#include "kernels/base/parallel.hpp"
+#include "kernels/base/scalar.hpp"
 #ifdef POSETAPE_NUMBERS
-#include "kernels/numbers_math.hpp"
+#include "kernels/base/numbers_math.hpp"
 #endif
 
 namespace posetape {
@@ -27,8 +27,8 @@ void cpu_entry(const Args& args) {
 }  // namespace posetape
 
 // Instantiates one argument struct's entry, with the template arguments that follow its type: for
-// f64, f32 and bf16; in the library of derivatives for the numbers of kernels/numbers.hpp; and in
-// that of avx512_bf16 for bf16 alone (kernels/cpu/dispatch.hpp).
+// f64, f32 and bf16; in the library of derivatives for the numbers of kernels/base/numbers.hpp; and
+// in that of avx512_bf16 for bf16 alone (kernels/base/dispatch.hpp).
 #define POSETAPE_CPU_ENTRY(Args, ...) \
   template void cpu_entry<kIsa>(const Args<__VA_ARGS__>& arguments)
 #ifdef POSETAPE_NUMBERS

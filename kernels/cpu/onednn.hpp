@@ -5,7 +5,7 @@
 
 #include <compare>
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape::onednn {
 

@@ -1,4 +1,4 @@
-#include "kernels/runtime.hpp"
+#include "kernels/base/runtime.hpp"
 
 #include <cstring>
 #include <new>

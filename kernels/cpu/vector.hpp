@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "kernels/numbers.hpp"
-#include "kernels/scalar.hpp"
+#include "kernels/base/numbers.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -1,7 +1,7 @@
 // Two bfloat16 in one 32-bit register.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

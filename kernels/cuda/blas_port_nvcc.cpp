@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "kernels/error.hpp"
+#include "kernels/base/error.hpp"
 
 namespace posetape::cuda {
 

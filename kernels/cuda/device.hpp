@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <memory>
 
+#include "kernels/base/scalar.hpp"
 #include "kernels/cuda/port.hpp"
 #include "kernels/cuda/runtime.hpp"
-#include "kernels/scalar.hpp"
 
 namespace posetape::cuda {
 

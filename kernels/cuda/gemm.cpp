@@ -7,9 +7,9 @@
 #include <string>
 #include <type_traits>
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/handles.hpp"
-#include "kernels/error.hpp"
 
 namespace posetape::cuda {
 namespace {

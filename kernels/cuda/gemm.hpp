@@ -3,7 +3,7 @@
 // the same from run to run on one kind of GPU: parts of a sum are added in a fixed order.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape::cuda {
 

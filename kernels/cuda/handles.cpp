@@ -1,8 +1,8 @@
 #include "kernels/cuda/handles.hpp"
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/runtime.hpp"
-#include "kernels/error.hpp"
 
 namespace posetape::cuda {
 namespace {

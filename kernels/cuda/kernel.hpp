@@ -6,10 +6,10 @@
 // Kernels are deterministic: sums have a fixed order, and nothing is added atomically.
 #pragma once
 
+#include "kernels/base/math.hpp"
+#include "kernels/base/scalar.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/port.hpp"
-#include "kernels/math.hpp"
-#include "kernels/scalar.hpp"
 
 namespace posetape {
 

@@ -9,8 +9,8 @@
 #include <tuple>
 #include <utility>
 
+#include "kernels/base/scalar.hpp"
 #include "kernels/cuda/bf16x2.hpp"
-#include "kernels/scalar.hpp"
 
 namespace posetape::cuda {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/philox.hpp"
+#include "kernels/base/philox.hpp"
 
 #ifndef POSETAPE_CUDA_EMULATED
 #include <curand_kernel.h>

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/cuda/handles.hpp"
-#include "kernels/error.hpp"
 
 namespace posetape::cuda {
 namespace {

@@ -1,6 +1,6 @@
-// The functions of cuda_runtime (kernels/runtime.hpp), and the device itself. No type of CUDA's
-// own, so that this header serves a build without CUDA as well, where open() says that there is
-// none.
+// The functions of cuda_runtime (kernels/base/runtime.hpp), and the device itself. No type of
+// CUDA's own, so that this header serves a build without CUDA as well, where open() says that there
+// is none.
 //
 // There is one device and one stream.
 #pragma once
@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <string>
 
-#include "kernels/runtime.hpp"
+#include "kernels/base/runtime.hpp"
 
 namespace posetape::cuda {
 

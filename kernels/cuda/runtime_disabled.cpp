@@ -1,7 +1,7 @@
 // kernels/cuda/runtime.hpp in a build without CUDA.
 #include "kernels/cuda/runtime.hpp"
 
-#include "kernels/error.hpp"
+#include "kernels/base/error.hpp"
 
 namespace posetape {
 namespace {

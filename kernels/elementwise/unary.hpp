@@ -4,10 +4,10 @@
 //     kFlops                   operations for an element's value
 // The CPU's kernels are built for each instruction set, and once more on numbers that carry
 // derivatives; therefore the functions are templates, and elementary functions are those of
-// kernels/math.hpp.
+// kernels/base/math.hpp.
 #pragma once
 
-#include "kernels/math.hpp"
+#include "kernels/base/math.hpp"
 
 namespace posetape {
 
@@ -36,7 +36,7 @@ struct relu {
   static constexpr int kFlops = 1;
   template <class A>
   POSETAPE_FUNCTION static A value(A x) {
-    // Numbers that carry a derivative (kernels/numbers.hpp) have at 0 the slope below.
+    // Numbers that carry a derivative (kernels/base/numbers.hpp) have at 0 the slope below.
     if constexpr (requires { x.value; }) {
       if (x == A(0)) return A(x.value);
     }

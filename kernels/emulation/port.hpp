@@ -1,6 +1,7 @@
 // The g++ side of kernels/cuda/port.hpp, which says what is what. Include that one.
 #pragma once
 
+#include "kernels/base/scalar.hpp"
 #include "kernels/cuda/bf16x2.hpp"
 #include "kernels/emulation/atomics.hpp"
 #include "kernels/emulation/intrinsics.hpp"
@@ -8,7 +9,6 @@
 #include "kernels/emulation/math.hpp"
 #include "kernels/emulation/runtime_api.hpp"
 #include "kernels/emulation/vector_types.hpp"
-#include "kernels/scalar.hpp"
 
 #define __global__
 #define __device__

@@ -1,7 +1,7 @@
 // Matrix products as cuBLASLt defines them (for the emulation's own files).
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape::emulation {
 

@@ -1,7 +1,7 @@
 // Filling, converting and accumulating memory: what the engine needs beside the ops.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -2,7 +2,7 @@
 //     dtable[v] = sum of dy[i] with index[i] = v
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -4,7 +4,7 @@
 //     dx_i = d / n u_i,  dy_i = -dx_i
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -11,7 +11,7 @@
 // ds_out, and one whose sum overflows gives NaN.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

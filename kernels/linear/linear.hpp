@@ -3,7 +3,7 @@
 //     dx = dz W,  dW = dz^T x,  db = sum of dz over the rows
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 
@@ -11,12 +11,12 @@ enum class Activation { none, gelu, silu };
 
 template <class T>
 struct LinearForward {
-  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
-  const T* x;  // [rows, in]
-  const T* w;  // [out, in]
-  const T* b;  // [out] or null
-  T* z;        // [rows, out] before the activation; null where it is not kept
-  T* y;        // [rows, out]
+  static constexpr bool kProduct = true;  // see kernels/base/dispatch.hpp
+  const T* x;                             // [rows, in]
+  const T* w;                             // [out, in]
+  const T* b;                             // [out] or null
+  T* z;  // [rows, out] before the activation; null where it is not kept
+  T* y;  // [rows, out]
   Index rows;
   Index in;
   Index out;
@@ -25,7 +25,7 @@ struct LinearForward {
 
 template <class T>
 struct LinearBackward {
-  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
+  static constexpr bool kProduct = true;  // see kernels/base/dispatch.hpp
   const T* x;
   const T* w;
   const T* z;  // null without activation

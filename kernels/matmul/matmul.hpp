@@ -3,7 +3,7 @@
 // and for stored transposes the same, transposed.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 
@@ -22,17 +22,17 @@ struct MatmulSizes {
 
 template <class T>
 struct MatmulForward {
-  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
-  const T* a;  // [batch, m, k]
-  const T* b;  // [batch, k, n], or [k, n] where shared
-  T* c;        // [batch, m, n]
+  static constexpr bool kProduct = true;  // see kernels/base/dispatch.hpp
+  const T* a;                             // [batch, m, k]
+  const T* b;                             // [batch, k, n], or [k, n] where shared
+  T* c;                                   // [batch, m, n]
   MatmulSizes sizes;
   MatmulFlags flags;
 };
 
 template <class T>
 struct MatmulBackward {
-  static constexpr bool kProduct = true;  // see kernels/cpu/dispatch.hpp
+  static constexpr bool kProduct = true;  // see kernels/base/dispatch.hpp
   const T* a;
   const T* b;
   const T* dc;

@@ -2,7 +2,7 @@
 //     dx_i = 2 d / n (x_i - y_i),  dy_i = -dx_i
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

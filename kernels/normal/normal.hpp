@@ -1,10 +1,10 @@
 // x[i] = independent standard normal numbers: element i is number i % 4 of the Philox block i / 4
-// of (seed, subsequence), by Box and Muller from two words each (kernels/philox.hpp).
+// of (seed, subsequence), by Box and Muller from two words each (kernels/base/philox.hpp).
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -1,7 +1,7 @@
 #include "kernels/normal/normal.hpp"
 
+#include "kernels/base/philox.hpp"
 #include "kernels/cpu/kernel.hpp"
-#include "kernels/philox.hpp"
 
 namespace posetape {
 

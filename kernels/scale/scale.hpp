@@ -1,7 +1,7 @@
 // y = factor x + offset. dx = factor dy.
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -2,7 +2,7 @@
 //     y[r, i] = x[r, offset + i],   dx[r, offset + i] = dy[r, i], 0 elsewhere
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

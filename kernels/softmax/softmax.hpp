@@ -2,7 +2,7 @@
 //     dx = y (dy - sum of y dy)
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -12,7 +12,7 @@
 //     dtable[p, w]      = scale times the sum of d[b, n, j, c] with part[j] = p, c mod W = w
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

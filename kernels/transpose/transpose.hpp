@@ -2,7 +2,7 @@
 // memory: element (i0, i1, ...) of the row-major result is src[i0 steps[0] + i1 steps[1] + ...].
 #pragma once
 
-#include "kernels/scalar.hpp"
+#include "kernels/base/scalar.hpp"
 
 namespace posetape {
 

@@ -6,7 +6,7 @@
 namespace posetape {
 namespace {
 
-// Rows that one chunk of a reduction takes (kernels/cpu/parallel.hpp): more need a second level.
+// Rows that one chunk of a reduction takes (kernels/base/parallel.hpp): more need a second level.
 constexpr Index kFewRows = 128;
 // Lanes of the widest vectors: a width that is no multiple has a tail.
 constexpr Index kLanes = 16;

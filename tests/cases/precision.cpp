@@ -21,7 +21,7 @@ constexpr double kDeviceFactor = 3;
 constexpr double kDeviceSlack = 2;
 // A figure that is this many times too large hides the next change.
 constexpr double kTooLarge = 16;
-// Kernels may return 0 below the smallest normal number, 2^-126 (kernels/math.hpp), so a
+// Kernels may return 0 below the smallest normal number, 2^-126 (kernels/base/math.hpp), so a
 // product with such a factor has no digits up to some 100 times that.
 constexpr double kSmallest = 0x1p-119;
 

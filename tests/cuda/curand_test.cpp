@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "kernels/philox.hpp"
+#include "kernels/base/philox.hpp"
 
 using namespace posetape;
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/device.hpp"
 #include "kernels/emulation/control.hpp"
-#include "kernels/error.hpp"
 #include "tests/cuda/device_array.hpp"
 
 using namespace posetape;

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/emulation/control.hpp"
-#include "kernels/error.hpp"
 #include "tests/cuda/device_array.hpp"
 
 using namespace posetape;

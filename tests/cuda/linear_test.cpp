@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "kernels/cpu/dispatch.hpp"
+#include "kernels/base/dispatch.hpp"
 #include "tests/cuda/device_array.hpp"
 
 using namespace posetape;

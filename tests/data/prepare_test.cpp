@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace posetape::data {
 namespace {

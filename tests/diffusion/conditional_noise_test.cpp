@@ -13,7 +13,7 @@
 
 #include "engine/gradcheck.hpp"
 #include "engine/random_fill.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tests/diffusion/reference.hpp"
 
 using namespace posetape;

@@ -13,7 +13,7 @@
 #include "engine/gradcheck.hpp"
 #include "engine/random_fill.hpp"
 #include "engine/taps.hpp"
-#include "kernels/philox.hpp"
+#include "kernels/base/philox.hpp"
 #include "tests/diffusion/reference.hpp"
 
 using namespace posetape;

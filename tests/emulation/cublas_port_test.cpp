@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "kernels/base/error.hpp"
 #include "kernels/cuda/blas_port.hpp"
-#include "kernels/error.hpp"
 
 namespace posetape::cuda {
 namespace {

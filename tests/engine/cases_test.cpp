@@ -9,7 +9,7 @@
 
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tests/cases/cases.hpp"
 
 using namespace posetape;

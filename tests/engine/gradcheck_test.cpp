@@ -12,7 +12,7 @@
 #include "engine/dispatch.hpp"
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
-#include "kernels/numbers_math.hpp"
+#include "kernels/base/numbers_math.hpp"
 
 using namespace posetape;
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 using namespace posetape;
 

@@ -10,7 +10,7 @@
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "engine/tape.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tests/cases/cases.hpp"
 
 using namespace posetape;

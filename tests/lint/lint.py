@@ -1,10 +1,10 @@
 """Rules that the compiler does not know: python3 tests/lint/lint.py ROOT [--nm NM --archives LIB...]
 
   includes   who may include whom: tools -> tests/cases -> diffusion -> data, model -> engine
-             -> kernels, and nothing back; what programs outside link, and the examples of such
-             programs, nothing of tools
+             -> kernels, and nothing back; kernels/base on itself, kernels/cpu by kernels alone;
+             what programs outside link, and the examples of such programs, nothing of tools
   cuda       kernels go through kernels/cuda/port.hpp, which two compilers understand
-  threads    no threads but the pool of kernels/cpu/parallel.hpp
+  threads    no threads but the pool of kernels/base/parallel.hpp
   symbols    nothing in a kernel library of one instruction set that the linker could pick for
              machines without it
 
@@ -98,6 +98,16 @@ def check_includes(path, lines):
                 f'{path}:{number}: {folder} includes "{name}", but may include {allowed}; move '
                 "what is needed down, or pass it in from above"
             )
+        elif folder != "kernels" and name.startswith("kernels/cpu/"):
+            yield (
+                f'{path}:{number}: {folder} includes "{name}", which is the kernels\' own; what '
+                "others may use of them is kernels/base and their arguments"
+            )
+        elif path.startswith("kernels/base/") and not name.startswith("kernels/base/"):
+            yield (
+                f'{path}:{number}: kernels/base includes "{name}", but stands on nothing else; move '
+                "what is needed there"
+            )
 
 
 # What g++ cannot compile, or the emulation cannot see, and what stands for it in the port.
@@ -127,7 +137,7 @@ def check_threads(path, lines):
         if OPENMP_THREADS.search(line):
             yield (
                 f"{path}:{number}: OpenMP by hand; use parallel_for (and set_threads, threads) of "
-                "kernels/cpu/parallel.hpp, which nests, keeps to --threads and works under the "
+                "kernels/base/parallel.hpp, which nests, keeps to --threads and works under the "
                 "thread sanitizer"
             )
 

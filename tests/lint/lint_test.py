@@ -22,6 +22,9 @@ class Includes(unittest.TestCase):
     def test_downwards_is_allowed(self):
         for path, name in [
             ("engine/tensor.cpp", "kernels/fill/fill.hpp"),
+            ("data/windows.cpp", "kernels/base/parallel.hpp"),
+            ("kernels/fill/fill_cpu.cpp", "kernels/cpu/kernel.hpp"),
+            ("kernels/base/numbers.hpp", "kernels/base/scalar.hpp"),
             ("diffusion/a.cpp", "model/b.hpp"),
             ("data/a.cpp", "engine/error.hpp"),
             ("diffusion/schedule.cpp", "data/npz.hpp"),
@@ -41,6 +44,9 @@ class Includes(unittest.TestCase):
     def test_upwards_and_sideways_are_not(self):
         for path, name in [
             ("kernels/fill/fill.hpp", "engine/tensor.hpp"),
+            ("kernels/base/numbers.hpp", "kernels/unary.hpp"),
+            ("engine/tensor.cpp", "kernels/cpu/vector.hpp"),
+            ("tests/engine/a.cpp", "kernels/cpu/vector.hpp"),
             ("engine/tensor.cpp", "model/stc.hpp"),
             ("model/stc.cpp", "diffusion/schedule.hpp"),
             ("data/npz.cpp", "diffusion/schedule.hpp"),

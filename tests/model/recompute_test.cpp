@@ -1,6 +1,6 @@
 #include "tests/model/recompute.hpp"
 
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 using namespace posetape;
 

@@ -7,7 +7,7 @@
 
 #include "engine/gradcheck.hpp"
 #include "engine/parameters.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 namespace posetape::test {
 

@@ -6,14 +6,14 @@
 #include "engine/dispatch.hpp"
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
-#include "kernels/numbers_math.hpp"
+#include "kernels/base/numbers_math.hpp"
 
 using namespace posetape;
 
 namespace {
 
 // Joint j hangs on joint j - 1. The code is a template, so that the numbers which carry derivatives
-// (kernels/numbers.hpp) go through it too: they are how its gradient is checked.
+// (kernels/base/numbers.hpp) go through it too: they are how its gradient is checked.
 template <class T>
 void lengths(const T* joints, Index rows, Index count, T* out) {
   for (Index r = 0; r < rows; ++r, joints += 3 * count) {

@@ -17,7 +17,7 @@ def main():
     open_ = [path.relative_to(root).as_posix()
              for folder in ("engine", "model", "data", "diffusion")
              for path in (root / folder).rglob("*.hpp")]
-    open_ += ["kernels/cpu/parallel.hpp", "kernels/numbers_math.hpp"]
+    open_ += ["kernels/base/parallel.hpp", "kernels/base/numbers_math.hpp"]
     while open_:
         name = open_.pop()
         if name in found or not (root / name).is_file():

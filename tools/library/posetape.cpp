@@ -8,7 +8,7 @@
 #include "data/file_kind.hpp"
 #include "data/gaps.hpp"
 #include "diffusion/sequences.hpp"
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 struct posetape_refiner {
   posetape::diffusion::Refiner refiner;
@@ -75,9 +75,9 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
   if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
-  auto result = refine(dataset, all,
-                       {.windows = {.frames = frames, .stride = stride},
-                        .flip_average = options.flip_average != 0});
+  auto result = refine(
+      dataset, all,
+      {.windows = {.frames = frames, .stride = stride}, .flip_average = options.flip_average != 0});
   diffusion::check_finite(dataset, all, result.poses, refiner.path);
   return std::move(result.poses[0]);
 }

@@ -1,4 +1,4 @@
-#include "kernels/cpu/parallel.hpp"
+#include "kernels/base/parallel.hpp"
 
 #include <sched.h>
 

@@ -1,11 +1,11 @@
-// The elementary functions of kernels/math.hpp for numbers that carry derivatives.
+// The elementary functions of kernels/base/math.hpp for numbers that carry derivatives.
 #pragma once
 
 #include <cmath>
 #include <complex>
 
-#include "kernels/math.hpp"
-#include "kernels/numbers.hpp"
+#include "kernels/base/math.hpp"
+#include "kernels/base/numbers.hpp"
 
 namespace posetape {
 

@@ -1,14 +1,14 @@
 // From an argument struct to its kernels: launch(Cpu{}, Args{...}) and launch(Cuda{}, Args{...}).
 //
 // Every kernels/<op>/<op>_cpu.cpp is compiled once for each instruction set (meson option `isa`),
-// several of them together, and `launch(Cpu{}, ...)` calls the best one that the machine has. Within
-// a binary and a machine the choice is fixed, so results are reproducible; the environment variable
-// POSETAPE_ISA (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
+// several of them together, and `launch(Cpu{}, ...)` calls the best one that the machine has.
+// Within a binary and a machine the choice is fixed, so results are reproducible; the environment
+// variable POSETAPE_ISA (baseline, avx2, avx512, avx512_bf16) lowers it for tests.
 #pragma once
 
 #include <type_traits>
 
-#include "kernels/numbers.hpp"
+#include "kernels/base/numbers.hpp"
 
 namespace posetape {
 

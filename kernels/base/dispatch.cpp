@@ -1,4 +1,4 @@
-#include "kernels/cpu/dispatch.hpp"
+#include "kernels/base/dispatch.hpp"
 
 #include <algorithm>
 #include <cstdlib>
