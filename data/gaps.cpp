@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "data/skeleton.hpp"
+#include "engine/tensor.hpp"
 
 namespace posetape::data {
 
@@ -47,7 +48,7 @@ void bridge(PoseArray& poses, const Gap& gap) {
 
 std::vector<Gap> fill_gaps(PoseArray& poses, int longest, GapCount& count) {
   // Most files have none, and one pass over the numbers says so.
-  if (std::ranges::all_of(poses.values, [](float v) { return std::isfinite(v); })) return {};
+  if (!first_not_finite(poses.values)) return {};
   const std::vector<Gap> gaps = find_gaps(poses);
   std::vector<Gap> too_long;
   std::ranges::copy_if(gaps, std::back_inserter(too_long), [&](const Gap& gap) {

@@ -1,7 +1,6 @@
 #include "data/h36m.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "data/motion.hpp"
 #include "data/videopose.hpp"
 #include "engine/error.hpp"
+#include "engine/tensor.hpp"
 
 namespace posetape::data {
 namespace {
@@ -40,7 +40,7 @@ Motion motion_of(const PositionsClip& clip, const std::string& path) {
          where, kSourceJoints, shape_text(shape));
   }
   const std::vector<float> values = clip.positions.as<float>();
-  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) {
+  if (first_not_finite(values)) {
     fail("{}: has NaN or infinite coordinates; repair or remove the clip", where);
   }
   Motion motion{clip.subject, clip.action, kFps, {}};

@@ -1,7 +1,6 @@
 #include "diffusion/sequences.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "data/skeleton.hpp"
@@ -89,14 +88,13 @@ Inference refining(const Refiner& refiner, int steps) {
 void check_finite(const data::Dataset& dataset, std::span<const int> sequences,
                   std::span<const data::PoseArray> poses, const std::string& checkpoint) {
   for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const std::vector<float>& values = poses[i].values;
-    const auto bad = std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
-    if (bad == values.end()) continue;
-    const auto joint = (bad - values.begin()) / poses[i].channels;
+    const auto bad = first_not_finite(poses[i].values);
+    if (!bad) continue;
+    const Index joint = bad->index / poses[i].channels;
     fail(
         "{}: its result is {} in sequence {}, frame {}, joint {}: its weights are too large, or "
         "that sequence's poses; use another checkpoint, or leave the sequence out",
-        checkpoint, *bad, dataset.sequences[static_cast<std::size_t>(sequences[i])].name,
+        checkpoint, bad->value, dataset.sequences[static_cast<std::size_t>(sequences[i])].name,
         joint / data::kJoints, joint % data::kJoints);
   }
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -362,13 +361,12 @@ const Tensor& TensorFile::at(std::string_view name) const {
 void TensorFile::check_finite(const std::string& path) const {
   for (const auto& [name, tensor] : tensors) {
     if (name.starts_with("trainer.")) continue;
-    const std::vector<double> values = tensor.to_doubles();
-    const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
-    if (bad == values.end()) continue;
+    const auto bad = first_not_finite(tensor);
+    if (!bad) continue;
     fail(
         "{}: tensor '{}' holds {} (element {} of {}): its training diverged; use another "
         "checkpoint, or train again with a lower learning rate",
-        path, name, *bad, bad - values.begin(), values.size());
+        path, name, bad->value, bad->index, tensor.size());
   }
 }
 

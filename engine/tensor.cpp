@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "engine/dispatch.hpp"
@@ -30,6 +32,13 @@ void check_pair(const char* what, const Tensor& src, const Tensor& dst) {
   if (src.size() != dst.size()) {
     fail("{}: {} into {}: sizes differ", what, src.shape().text(), dst.shape().text());
   }
+}
+
+template <class T>
+std::optional<NotFinite> find_not_finite(std::span<const T> values) {
+  const auto bad = std::ranges::find_if(values, [](T x) { return !std::isfinite(x); });
+  if (bad == values.end()) return std::nullopt;
+  return NotFinite{bad - values.begin(), double{*bad}};
 }
 
 [[noreturn]] void fail_types(const char* what, const Tensor& src, const Tensor& dst,
@@ -249,6 +258,14 @@ void fill(const Tensor& dst, double value) {
   dispatch(dst, [&]<class T>(auto where) {
     launch(where, Fill<T>{dst.data<T>(), static_cast<Accumulator<T>>(value), dst.size()});
   });
+}
+
+std::optional<NotFinite> first_not_finite(const Tensor& tensor) {
+  return find_not_finite<double>(tensor.to_doubles());
+}
+
+std::optional<NotFinite> first_not_finite(std::span<const float> values) {
+  return find_not_finite(values);
 }
 
 }  // namespace posetape

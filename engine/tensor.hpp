@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -135,5 +136,14 @@ void synchronize(Device device);
 void copy(const Tensor& src, const Tensor& dst);
 void accumulate(const Tensor& src, const Tensor& dst);
 void fill(const Tensor& dst, double value);
+
+// The first element that is NaN or infinite; nothing where there is none. A tensor may lie on any
+// device.
+struct NotFinite {
+  Index index = 0;
+  double value = 0;
+};
+std::optional<NotFinite> first_not_finite(const Tensor& tensor);
+std::optional<NotFinite> first_not_finite(std::span<const float> values);
 
 }  // namespace posetape

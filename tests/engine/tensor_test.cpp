@@ -1,6 +1,7 @@
 // Tensors, the arena behind them, and broadcasting of shapes.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -224,4 +225,17 @@ TEST_CASE("the arena without reuse hands out fresh memory, and poison is NaN") {
   CHECK(std::isnan(d));
   CHECK(std::isnan(f));
   CHECK(std::isnan(static_cast<float>(h)));
+}
+
+TEST_CASE("the first element that is not finite") {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    CHECK(!first_not_finite(Tensor::full({2, 3}, 1e30, dtype)));
+    const std::vector<double> values{1, 2, -kInfinity, kNaN};
+    const auto bad = first_not_finite(Tensor::of({4}, std::span(values), dtype));
+    REQUIRE(bad.has_value());
+    CHECK(bad->index == 2);
+    CHECK(bad->value == -kInfinity);
+  }
+  CHECK(first_not_finite(std::array{0.0F, static_cast<float>(kNaN)})->index == 1);
+  CHECK(!first_not_finite(std::span<const float>()));
 }
