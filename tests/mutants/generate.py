@@ -23,6 +23,7 @@ WHOLE = [
     "diffusion/*.cpp",
     "engine/trainer.cpp",
     "engine/tape.cpp",
+    "engine/recompute.cpp",
     "engine/adam.cpp",
     "data/metrics.cpp",
     "data/bootstrap.cpp",
