@@ -12,18 +12,14 @@
 namespace posetape {
 namespace {
 
-// The values of a floating-point tensor on the host; empty for others.
-std::vector<double> numbers(const Tensor& t) {
-  const bool real = t.defined() && (t.dtype() == DType::f64 || t.dtype() == DType::f32 ||
-                                    t.dtype() == DType::bf16);
-  return real ? t.to_doubles() : std::vector<double>();
+// Whether it has numbers that can be other than finite.
+bool is_real(const Tensor& t) {
+  return t.defined() &&
+         (t.dtype() == DType::f64 || t.dtype() == DType::f32 || t.dtype() == DType::bf16);
 }
 
-// The first element that is not finite.
-std::optional<std::size_t> first_bad(const std::vector<double>& values) {
-  const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
-  if (bad == values.end()) return std::nullopt;
-  return static_cast<std::size_t>(bad - values.begin());
+std::optional<NotFinite> first_bad(const Tensor& t) {
+  return is_real(t) ? first_not_finite(t) : std::nullopt;
 }
 
 std::string number(double x) {
@@ -31,9 +27,9 @@ std::string number(double x) {
 }
 
 // "[1, 0]" of element 3 of [2, 3].
-std::string place(const Shape& shape, std::size_t element) {
+std::string place(const Shape& shape, Index element) {
   std::vector<Index> at(static_cast<std::size_t>(shape.rank()));
-  auto rest = static_cast<Index>(element);
+  Index rest = element;
   for (int i = shape.rank(); i-- > 0; rest /= shape[i])
     at[static_cast<std::size_t>(i)] = rest % shape[i];
   return fmt::format("[{}]", fmt::join(at, ", "));
@@ -44,10 +40,13 @@ std::string kind(DType dtype, const Shape& shape) {
 }
 
 // What a tensor beside the bad one holds: its element in the same place, or what lies between.
-std::string beside(const Tensor& t, const Shape& shape, std::size_t element) {
-  const std::vector<double> values = numbers(t);
+std::string beside(const Tensor& t, const Shape& shape, Index element) {
+  if (!is_real(t)) return "";
+  const std::vector<double> values = t.to_doubles();
   if (values.empty()) return "";
-  if (t.shape() == shape) return fmt::format(", {} there", number(values[element]));
+  if (t.shape() == shape) {
+    return fmt::format(", {} there", number(values[static_cast<std::size_t>(element)]));
+  }
   const auto [low, high] = std::ranges::minmax(values);
   return fmt::format(", {} to {}", number(low), number(high));
 }
@@ -78,24 +77,22 @@ void FiniteWatch::after_forward(const Node& node, Tensors inputs, Tensors output
   const std::string op = form(node) + in;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (scopes_.contains(node.inputs[i].id)) continue;  // of an op, whose outputs were finite
-    const std::vector<double> values = numbers(inputs[i]);
-    const auto bad = first_bad(values);
+    const auto bad = first_bad(inputs[i]);
     if (!bad) continue;
     found_ = fmt::format("{}, forward: {} is {} at {}", op, text("input", i, node.inputs[i]),
-                         number(values[*bad]), place(inputs[i].shape(), *bad));
+                         number(bad->value), place(inputs[i].shape(), bad->index));
     return;
   }
   for (std::size_t o = 0; o < outputs.size(); ++o) {
-    const std::vector<double> values = numbers(outputs[o]);
-    const auto bad = first_bad(values);
+    const auto bad = first_bad(outputs[o]);
     scopes_.emplace(node.outputs[o].id, in);
     if (!bad) continue;
     found_ = fmt::format("{}, forward: {} is {} at {}", op, text("output", o, node.outputs[o]),
-                         number(values[*bad]), place(outputs[o].shape(), *bad));
+                         number(bad->value), place(outputs[o].shape(), bad->index));
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i].defined()) continue;
-      found_ +=
-          "; " + text("input", i, node.inputs[i]) + beside(inputs[i], outputs[o].shape(), *bad);
+      found_ += "; " + text("input", i, node.inputs[i]) +
+                beside(inputs[i], outputs[o].shape(), bad->index);
     }
     return;
   }
@@ -109,21 +106,20 @@ void FiniteWatch::after_rule(const Node& node, const Backward& backward) {
   in_rule_ = false;
   for (std::size_t i = 0; found_.empty() && i < node.inputs.size(); ++i) {
     const Tensor& gradient = backward.so_far(static_cast<int>(i));
-    const std::vector<double> values = numbers(gradient);
-    const auto bad = first_bad(values);
+    const auto bad = first_bad(gradient);
     if (!bad) continue;
     found_ = fmt::format("{}{}, backward: the gradient of {} is {} at {}", form(node),
                          scopes_[node.outputs[0].id], text("input", i, node.inputs[i]),
-                         number(values[*bad]), place(gradient.shape(), *bad));
+                         number(bad->value), place(gradient.shape(), bad->index));
     const Tensor& cotangent = backward.cotangent();
     if (cotangent.defined()) {
       found_ += "; cotangent " + kind(cotangent.dtype(), cotangent.shape()) +
-                beside(cotangent, gradient.shape(), *bad);
+                beside(cotangent, gradient.shape(), bad->index);
     }
     for (const Tensor& saved : node.saved) {
       if (!saved.defined()) continue;
-      found_ +=
-          "; saved " + kind(saved.dtype(), saved.shape()) + beside(saved, gradient.shape(), *bad);
+      found_ += "; saved " + kind(saved.dtype(), saved.shape()) +
+                beside(saved, gradient.shape(), bad->index);
     }
   }
 }

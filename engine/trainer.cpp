@@ -63,11 +63,10 @@ void Trainer::diverged(double loss, const std::string& found) {
 // Throws where a checkpoint of now would be of no use.
 void Trainer::check_weights() const {
   const auto check = [&](const std::string& name, const Tensor& t) {
-    const std::vector<double> values = t.to_doubles();
-    const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
-    if (bad == values.end()) return;
+    const auto bad = first_not_finite(t);
+    if (!bad) return;
     fail("training diverged: {} holds {} in epoch {}; lower the learning rate (now {:g})", name,
-         *bad, state_.epoch + 1, lr());
+         bad->value, state_.epoch + 1, lr());
   };
   for (const ParameterList::Entry& e : parameters_->entries()) check(e.name, e.master);
   check("Adam's first moment", adam_.m);
