@@ -55,6 +55,12 @@ data::Dataset read_input(const std::string& path, bool drop_invalid) {
   return dataset;
 }
 
+void check_estimate(const data::Sequence& sequence, const std::string& path) {
+  if (sequence.noisy_3d) return;
+  fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator", path,
+       sequence.name);
+}
+
 TensorFile read_checkpoint(const std::string& path) {
   data::expect_kind(path, {data::FileKind::safetensors}, "a network's checkpoint (.safetensors)");
   return read_safetensors(path);

@@ -17,6 +17,9 @@ void add_drop_invalid(CLI::App& command, bool& drop_invalid);
 // out, and how many is said.
 data::Dataset read_input(const std::string& path, bool drop_invalid);
 
+// Throws where a sequence of the dataset at `path` has no estimate to start from.
+void check_estimate(const data::Sequence& sequence, const std::string& path);
+
 // Reads a network's file, and says what it is where it is of another kind.
 TensorFile read_checkpoint(const std::string& path);
 

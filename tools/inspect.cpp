@@ -90,10 +90,7 @@ Subject choose(const Options& options, int window_frames) {
   subject.dataset.metadata = dataset.metadata;
   subject.dataset.sequences = {std::move(find_sequence(dataset, options))};
   data::Sequence& sequence = subject.sequence();
-  if (!sequence.noisy_3d) {
-    fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-         options.input, sequence.name);
-  }
+  check_estimate(sequence, options.input);
   const std::vector<int> all{0};
   subject.windows = data::make_windows(subject.dataset, all, window_frames);
   if (!options.window) return subject;

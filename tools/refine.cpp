@@ -144,12 +144,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
 void run(const Options& options) {
   options.common.apply();
   data::Dataset dataset = read_input(options.input, options.drop_invalid);
-  for (const data::Sequence& s : dataset.sequences) {
-    if (!s.noisy_3d) {
-      fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-           options.input, s.name);
-    }
-  }
+  for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
   const nlohmann::ordered_json made =
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
   data::set_making(dataset, "refined_3d", made);

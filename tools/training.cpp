@@ -96,10 +96,7 @@ void check_refinable(const data::Dataset& dataset, const Split& parts, const std
   for (const std::vector<int>& part : {parts.train, parts.validation}) {
     for (const int i : part) {
       const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
-      if (!s.noisy_3d) {
-        fail("{}: sequence {} has no noisy_3d; make it with `posetape lift` or your own estimator",
-             path, s.name);
-      }
+      check_estimate(s, path);
       if (!s.pose_3d) fail("{}: sequence {} has no pose_3d, which training needs", path, s.name);
     }
   }

@@ -152,10 +152,8 @@ class TrainingRun {
   void save(TensorFile file, const Trainer& trainer, bool best) const;
 
   Tensor field(const data::EpochBatches::Batch& windows, data::Field which) const;
-  std::uint64_t seed() const { return common_.seed; }
   const data::Dataset& dataset() const { return dataset_; }
   const Split& parts() const { return parts_; }
-  TrainingFiles& files() { return files_; }
 
  private:
   void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
