@@ -195,7 +195,7 @@ class SequenceReader {
 std::optional<std::string> bridge_gaps(Sequence& sequence, const SequenceReader& reader,
                                        ReadReport& report) {
   std::vector<ReadReport::Bridged> bridged;
-  const auto settle = [&](const char* name, PoseArray& poses,
+  const auto bridge = [&](const char* name, PoseArray& poses,
                           const char* why) -> std::optional<std::string> {
     const int longest = why == nullptr ? longest_gap(sequence.fps) : 0;
     GapCount count;
@@ -208,16 +208,16 @@ std::optional<std::string> bridge_gaps(Sequence& sequence, const SequenceReader&
                            : fmt::format("at most {} frames ({} s) are interpolated, so repair it",
                                          longest, kLongestGapSeconds));
   };
-  if (auto wrong = settle("pose_2d", sequence.pose_2d, nullptr)) return wrong;
+  if (auto wrong = bridge("pose_2d", sequence.pose_2d, nullptr)) return wrong;
   for (const Field& field : kFields) {
     auto& array = sequence.*field.member;
     if (!array) continue;
-    if (auto wrong = settle(field.name, *array, field.gaps)) return wrong;
+    if (auto wrong = bridge(field.name, *array, field.gaps)) return wrong;
   }
   for (const auto& [name, member] : kWindowFields) {
     auto& array = sequence.*member;
     if (!array) continue;
-    if (auto wrong = settle(name, *array, "it is not interpolated, so make it again")) return wrong;
+    if (auto wrong = bridge(name, *array, "it is not interpolated, so make it again")) return wrong;
   }
   report.bridged.insert(report.bridged.end(), bridged.begin(), bridged.end());
   return std::nullopt;
@@ -344,7 +344,7 @@ Dataset read_dataset(const std::string& path, const ReadOptions& options, ReadRe
   dataset.test_subjects = split_lines(read_text(file, kTestSubjects, path));
   dataset.metadata = read_text(file, kMetadata, path);
   const auto root_estimated = [&](const char* field) {
-    const auto how = made(dataset, field);
+    const auto how = provenance(dataset, field);
     return how.is_object() && how.value("root", nlohmann::ordered_json()) == kRootAsEstimated;
   };
   ReadReport own;

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "data/camera.hpp"
-#include "data/choice.hpp"
 #include "data/motion.hpp"
+#include "data/selection.hpp"
 #include "data/videopose.hpp"
 #include "engine/error.hpp"
 #include "engine/tensor.hpp"
@@ -135,9 +135,9 @@ Dataset prepare_h36m(const std::string& positions, const std::string& keypoints,
     }
   }
   if (present.empty()) fail("{}: has no subject of Human3.6M, such as S1", positions);
-  const auto subjects = choose(present, options.subjects, "subject");
+  const auto subjects = select(present, options.subjects, "subject");
   Dataset dataset;
-  dataset.test_subjects = choose_tests(subjects, options.test_subjects, {"S9", "S11"});
+  dataset.test_subjects = select_test_subjects(subjects, options.test_subjects, {"S9", "S11"});
 
   std::set<ClipName> used;
   double distance = 0;

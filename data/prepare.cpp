@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "data/choice.hpp"
+#include "data/selection.hpp"
 #include "engine/error.hpp"
 #include "engine/rng.hpp"
 #include "kernels/base/parallel.hpp"
@@ -115,8 +115,8 @@ Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, Hi
     fail("{}: expected a folder for each subject with <subject>.asf and .amc files, found none",
          directory.string());
   }
-  const auto subjects = choose(present, options.subjects, "subject");
-  const auto tests = choose_tests(subjects, options.test_subjects, {"127", "131", "17"});
+  const auto subjects = select(present, options.subjects, "subject");
+  const auto tests = select_test_subjects(subjects, options.test_subjects, {"127", "131", "17"});
 
   struct Trial {
     std::size_t skeleton;
@@ -152,8 +152,8 @@ Dataset prepare_bvh(const fs::path& directory, const PrepareOptions& options,
   std::vector<std::string> present = subjects_in(directory, ".bvh");
   const bool flat = present.empty();
   if (flat) present = {fs::canonical(directory).filename().string()};
-  const auto subjects = choose(present, options.subjects, "subject");
-  const auto tests = choose_tests(subjects, options.test_subjects, {});
+  const auto subjects = select(present, options.subjects, "subject");
+  const auto tests = select_test_subjects(subjects, options.test_subjects, {});
 
   struct Trial {
     std::string subject;
@@ -194,10 +194,10 @@ Dataset prepare_synthetic(const PrepareOptions& options, SyntheticOptions motion
   std::vector<Motion> motions = synthetic_motions(motion);
   std::vector<std::string> present;
   for (int s = 1; s <= motion.subjects; ++s) present.push_back(fmt::format("P{}", s));
-  const auto subjects = choose(present, options.subjects, "subject");
+  const auto subjects = select(present, options.subjects, "subject");
   const std::vector<std::string> last(present.end() - std::min<std::ptrdiff_t>(2, motion.subjects),
                                       present.end());
-  const auto tests = choose_tests(subjects, options.test_subjects, last);
+  const auto tests = select_test_subjects(subjects, options.test_subjects, last);
   std::erase_if(motions, [&](const Motion& m) { return !contains(subjects, m.subject); });
 
   Dataset dataset;

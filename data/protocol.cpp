@@ -62,7 +62,7 @@ bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut) {
   return protocol.counting == Counting::each_window && merge_of(cut) == Merge::owned;
 }
 
-Json making(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
+Json provenance(const Protocol& protocol, const WindowCut& cut, bool flip_average) {
   return {{"protocol", name(protocol.name)},
           {"window_frames", cut.frames},
           {"windows", windows_text(cut)},
@@ -95,13 +95,13 @@ std::string choices_text(const Json& choices) {
   return text;
 }
 
-void set_making(Dataset& dataset, const char* field, const Json& making) {
+void set_provenance(Dataset& dataset, const char* field, const Json& provenance) {
   Json json = metadata_object(dataset.metadata);
-  json[field] = making;
+  json[field] = provenance;
   dataset.metadata = json.dump();
 }
 
-Json made(const Dataset& dataset, const char* field) {
+Json provenance(const Dataset& dataset, const char* field) {
   const Json json = metadata_object(dataset.metadata);
   const auto found = json.find(field);
   return found != json.end() && found->is_object() ? *found : Json();

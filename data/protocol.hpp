@@ -66,7 +66,8 @@ bool keeps_last_windows(const Protocol& protocol, const WindowCut& cut);
 
 // What is stored and printed, as pairs of a choice and its value. `frames` is the window's T, which
 // only Counting::each_window needs.
-nlohmann::ordered_json making(const Protocol& protocol, const WindowCut& cut, bool flip_average);
+nlohmann::ordered_json provenance(const Protocol& protocol, const WindowCut& cut,
+                                  bool flip_average);
 nlohmann::ordered_json scoring(const Protocol& protocol, int frames);
 
 // "choice: value; ..." of such pairs.
@@ -74,8 +75,8 @@ std::string choices_text(const nlohmann::ordered_json& choices);
 
 // How the poses in `field` ("noisy_3d", "refined_3d") were made, kept in Dataset::metadata under
 // that name. Null where the file doesn't say.
-void set_making(Dataset& dataset, const char* field, const nlohmann::ordered_json& making);
-nlohmann::ordered_json made(const Dataset& dataset, const char* field);
+void set_provenance(Dataset& dataset, const char* field, const nlohmann::ordered_json& provenance);
+nlohmann::ordered_json provenance(const Dataset& dataset, const char* field);
 
 // Adds to the metadata how many joints of each sequence were interpolated while it was read, under
 // "interpolated_joints", where `prepare keypoints` has its own.

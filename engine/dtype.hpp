@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/choices.hpp"
 #include "kernels/base/numbers.hpp"
 #include "kernels/base/scalar.hpp"
 
@@ -14,8 +15,17 @@ namespace posetape {
 enum class DType : std::uint8_t { f64, f32, bf16, i32, dual, complex };
 enum class Device : std::uint8_t { cpu, cuda };
 
-constexpr const char* name(Device device) {
-  return device == Device::cpu ? "cpu" : "cuda";
+constexpr auto choices(DType) {
+  using enum DType;
+  return make_choices<DType>("type", {{f64, "f64"},
+                                      {f32, "f32"},
+                                      {bf16, "bf16"},
+                                      {i32, "i32"},
+                                      {dual, "dual"},
+                                      {complex, "complex"}});
+}
+constexpr auto choices(Device) {
+  return make_choices<Device>("device", {{Device::cpu, "cpu"}, {Device::cuda, "cuda"}});
 }
 
 constexpr std::size_t size_of(DType dtype) {
@@ -29,23 +39,6 @@ constexpr std::size_t size_of(DType dtype) {
       return 16;
     default:
       return 4;
-  }
-}
-
-constexpr const char* name(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return "f64";
-    case DType::f32:
-      return "f32";
-    case DType::bf16:
-      return "bf16";
-    case DType::dual:
-      return "dual";
-    case DType::complex:
-      return "complex";
-    default:
-      return "i32";
   }
 }
 

@@ -80,19 +80,6 @@ void check_repeatable(const Tensors& first, const Tensors& second) {
 
 }  // namespace
 
-const char* name(Oracle oracle) {
-  constexpr const char* kNames[] = {
-      "differences",     "adjoint",         "complex-step",    "composite",
-      "structure/alone", "structure/added", "structure/twice", "structure/destination",
-      "structure/pure",  "structure/same",  "structure/ties",  "structure/sizes"};
-  return kNames[static_cast<int>(oracle)];
-}
-
-const char* name(Verdict verdict) {
-  constexpr const char* kNames[] = {"agree", "disagree", "unresolved", "vacuous", "skipped"};
-  return kNames[static_cast<int>(verdict)];
-}
-
 TensorFunction used_twice(const TensorFunction& f) {
   return [f](std::span<const Tensor> in) {
     Tensors outputs = f(in);

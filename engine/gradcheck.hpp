@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/choices.hpp"
 #include "engine/interception.hpp"
 #include "engine/jvp.hpp"
 #include "engine/tensor.hpp"
@@ -47,9 +48,29 @@ enum class Verdict : std::uint8_t {
   skipped,     // the check could not run; the note says why
 };
 
-// "differences", "complex-step", ...; the claims and trials are "structure/alone", ...
-const char* name(Oracle oracle);
-const char* name(Verdict verdict);
+constexpr auto choices(Oracle) {
+  using enum Oracle;
+  return make_choices<Oracle>("oracle", {{differences, "differences"},
+                                         {adjoint, "adjoint"},
+                                         {complex_step, "complex-step"},
+                                         {composite, "composite"},
+                                         {alone, "structure/alone"},
+                                         {added, "structure/added"},
+                                         {twice, "structure/twice"},
+                                         {destination, "structure/destination"},
+                                         {pure, "structure/pure"},
+                                         {same, "structure/same"},
+                                         {ties, "structure/ties"},
+                                         {sizes, "structure/sizes"}});
+}
+constexpr auto choices(Verdict) {
+  using enum Verdict;
+  return make_choices<Verdict>("verdict", {{agree, "agree"},
+                                           {disagree, "disagree"},
+                                           {unresolved, "unresolved"},
+                                           {vacuous, "vacuous"},
+                                           {skipped, "skipped"}});
+}
 
 struct GradcheckOptions {
   std::uint64_t seed = 1;

@@ -1,7 +1,5 @@
 #include "engine/recompute.hpp"
 
-#include <algorithm>
-
 #include "engine/observer.hpp"
 
 namespace posetape {
@@ -15,7 +13,7 @@ struct Unnamed : Observer {
 }  // namespace
 
 bool Segments::open(std::vector<Node>& nodes, int level) {
-  if (level > level_ || open_ || again_) return false;
+  if (level > level_ || open_ || recomputation_) return false;
   if (!all_.empty()) {
     Segment& last = all_.back();
     for (std::size_t i = last.first; i < last.last; ++i) nodes[i].saved.clear();
@@ -32,24 +30,31 @@ void Segments::close(const std::vector<Node>& nodes, std::function<void()> funct
 }
 
 void Segments::read(const Node& node) {
-  if (!open_ && !again_) return;
-  for (const Value& v : node.inputs) (again_ ? again_->versions : versions_) += v.version;
+  if (!open_ && !recomputation_) return;
+  std::uint64_t& versions = recomputation_ ? recomputation_->versions : versions_;
+  for (const Value& v : node.inputs) versions += v.version;
 }
 
 bool Segments::skip() {
-  if (!again_) return false;
-  again_->skipped = again_->next + 1 == again_->last;
-  return again_->skipped;
+  if (!recomputation_) return false;
+  recomputation_->skipped = recomputation_->next + 1 == recomputation_->last;
+  return recomputation_->skipped;
 }
 
-Node& Segments::again(std::vector<Node>& nodes, const Node& second) {
-  const bool more = again_->next < again_->last;
-  if (!more || nodes[again_->next].op != second.op) {
+Node& Segments::recorded(std::vector<Node>& nodes, const Node& second) {
+  const bool more = recomputation_->next < recomputation_->last;
+  if (!more || nodes[recomputation_->next].op != second.op) {
     fail("recompute: the function ran {} where it {} the first time; it must do the same each time",
-         name(second.op), more ? fmt::format("ran {}", name(nodes[again_->next].op)) : "had ended");
+         name(second.op),
+         more ? fmt::format("ran {}", name(nodes[recomputation_->next].op)) : "had ended");
   }
-  Node& node = nodes[again_->next++];
-  for (std::size_t i = 0; i < std::min(node.inputs.size(), second.inputs.size()); ++i) {
+  Node& node = nodes[recomputation_->next++];
+  if (node.inputs.size() != second.inputs.size()) {
+    fail(
+        "recompute: {} has {} inputs where it had {} the first time; it must do the same each time",
+        name(node.op), second.inputs.size(), node.inputs.size());
+  }
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const Value& input = node.inputs[i];
     if (input.version == second.inputs[i].version) continue;
     fail(
@@ -60,20 +65,20 @@ Node& Segments::again(std::vector<Node>& nodes, const Node& second) {
   return node;
 }
 
-void Segments::run(Tape& tape, const Segment& segment) {
+void Segments::recompute(Tape& tape, const Segment& segment) {
   // What is made again is forgotten afterwards, also where the function throws.
   struct Restore {
     Tape* tape;
     std::unordered_map<std::uint64_t, Tape::Known> slots;
     ~Restore() {
       tape->slots_ = std::move(slots);
-      tape->segments_.again_.reset();
+      tape->segments_.recomputation_.reset();
     }
   } const restore{&tape, tape.slots_};
   const Recording on(tape);
   std::optional<Unnamed> unnamed;
   if (Observer::innermost() != nullptr) unnamed.emplace();
-  std::optional<Again>& at = tape.segments_.again_;
+  std::optional<Recomputation>& at = tape.segments_.recomputation_;
   at = {segment.first, segment.last};
   segment.function();
   if (at->next != at->last) {
@@ -97,7 +102,7 @@ void Segments::Rewind::at(std::size_t node, bool runs_rule) {
   if (!runs_rule || left_ == 0 || node >= all[left_ - 1].last) return;
   Segment& segment = all[left_ - 1];
   if (segment.emptied && !made_) {
-    run(*tape_, segment);
+    recompute(*tape_, segment);
     made_ = true;
   }
   if (release_) segment.function = nullptr;  // and so of its inputs

@@ -30,10 +30,10 @@ class Segments {
 
   // While a segment runs again: whether the next op ends it, so that its result may be skipped;
   // whether it was; and the node that comes again as `second`. Throws where that is another one.
-  bool running() const { return again_.has_value(); }
+  bool recomputing() const { return recomputation_.has_value(); }
   bool skip();
-  bool skipped() const { return again_ && again_->skipped; }
-  Node& again(std::vector<Node>& nodes, const Node& second);
+  bool skipped() const { return recomputation_ && recomputation_->skipped; }
+  Node& recorded(std::vector<Node>& nodes, const Node& second);
 
   // Follows a backward pass from the last node to the first. Where it releases, segments let go of
   // their inputs once they have run.
@@ -61,19 +61,19 @@ class Segments {
     bool emptied = false;  // its nodes have let go of what they saved
   };
   // The segment whose function runs again, and how far it is.
-  struct Again {
+  struct Recomputation {
     std::size_t next, last;
     bool skipped = false;
     std::uint64_t versions = 0;
   };
-  static void run(Tape& tape, const Segment& segment);
+  static void recompute(Tape& tape, const Segment& segment);
 
   int level_;
   std::vector<Segment> all_;  // in the order of their nodes, apart from each other
   bool open_ = false;
   std::size_t first_ = 0;  // of the open one
   std::uint64_t versions_ = 0;
-  std::optional<Again> again_;
+  std::optional<Recomputation> recomputation_;
 };
 
 }  // namespace posetape

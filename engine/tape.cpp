@@ -317,9 +317,9 @@ Gradients Tape::collect(Slots& slots, std::span<const Tape* const> hidden) const
 }
 
 // A recorded node runs again, and gives back what it saved.
-void Tape::refill(const Node& second, std::span<const Tensor> outputs,
-                  std::span<const Tensor> saved) {
-  Node& node = segments_.again(nodes_, second);
+void Tape::restore_saved(const Node& second, std::span<const Tensor> outputs,
+                         std::span<const Tensor> saved) {
+  Node& node = segments_.recorded(nodes_, second);
   node.saved.assign(saved.begin(), saved.end());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].defined()) continue;
@@ -447,7 +447,7 @@ void record(Op op, std::span<const Tensor> inputs, std::span<const Tensor> outpu
 void Tape::append(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved) {
   const bool tracked = std::ranges::any_of(node.inputs, [](const Value& v) { return v.slot >= 0; });
   if (!tracked) return segments_.read(node);
-  if (segments_.running()) return refill(node, outputs, saved);
+  if (segments_.recomputing()) return restore_saved(node, outputs, saved);
   for (const Tensor& t : outputs) {
     node.outputs.push_back(value_of(t, static_cast<int>(slots_.size())));
     if (!t.defined()) continue;

@@ -195,7 +195,8 @@ class Tape {
   int checked_slot(Op op, std::size_t input, const Tensor& tensor) const;
   bool sees(const Tensor& tensor) const;
   void append(Node&& node, std::span<const Tensor> outputs, std::span<const Tensor> saved);
-  void refill(const Node& second, std::span<const Tensor> outputs, std::span<const Tensor> saved);
+  void restore_saved(const Node& second, std::span<const Tensor> outputs,
+                     std::span<const Tensor> saved);
   // Of a backward pass: its beginning, each node, its end.
   void check_loss(const Tensor& loss) const;
   std::vector<const Tape*> hidden_from(const Tensor& cotangent) const;

@@ -11,8 +11,7 @@ void Common::add_to(CLI::App& command) {
   command.add_option("--seed", seed, "Seed of everything random")->capture_default_str();
   command.add_option("--threads", threads, "Threads; results do not depend on it (default: all)")
       ->check(CLI::PositiveNumber);
-  constexpr static Choice<Device> kDevices[] = {{Device::cpu, "cpu"}, {Device::cuda, "cuda"}};
-  add_choice(command, "--device", device, "Where to compute", kDevices);
+  add_choice(command, "--device", device, "Where to compute");
 }
 
 void add_precision(CLI::App& command, DType& precision, const std::string& help) {

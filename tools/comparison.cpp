@@ -33,12 +33,12 @@ data::Comparison compare_dataset(const data::Dataset& dataset, std::span<const i
                                  const ScoringOptions& options) {
   const data::Protocol protocol = data::protocol_of(options.protocol);
   data::Comparison comparison;
-  comparison.base_made = data::made(dataset, "noisy_3d");
+  comparison.base_made = data::provenance(dataset, "noisy_3d");
   const int frames = window_frames(options.frames, comparison.base_made);
   comparison.scoring = data::scoring(protocol, frames);
   comparison.base = data::evaluate(dataset, sequences, &data::Sequence::noisy_3d, protocol, frames);
   if (is_refined(dataset, sequences)) {
-    comparison.refined_made = data::made(dataset, "refined_3d");
+    comparison.refined_made = data::provenance(dataset, "refined_3d");
     comparison.refined =
         data::evaluate(dataset, sequences, &data::Sequence::refined_3d, protocol, frames);
   }

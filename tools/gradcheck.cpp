@@ -109,12 +109,21 @@ void write(const std::string& path, const std::string& text, bool quiet) {
   if (!quiet) fmt::print("wrote {}\n", shown(path));
 }
 
+// A name that is unknown is wrong usage.
+Names known_cases(const SuiteOptions& suite) {
+  try {
+    return list_cases(suite);
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what());
+  }
+}
+
 void gradcheck_command(const Options& options) {
   options.common.apply();
   if (options.mutants && options.common.device != Device::cpu) {
     fail("gradcheck: --mutants plants errors on the CPU alone; leave --device out");
   }
-  const Names names = list_cases(options.suite);
+  const Names names = known_cases(options.suite);
   if (options.list) {
     for (const auto& [op, name] : names) fmt::print("{}/{}\n", op, name);
     return;

@@ -331,7 +331,7 @@ void write(const Options& options, const Refiner& refiner, Subject& subject, con
   arrays.push_back(
       {"schedule.alpha_bar",
        data::npy_view<double>({static_cast<std::int64_t>(alpha_bar.size())}, alpha_bar)});
-  data::set_making(subject.dataset, "inspect", description(options, refiner, subject));
+  data::set_provenance(subject.dataset, "inspect", description(options, refiner, subject));
   data::WriteOptions write_options;
   write_options.also = arrays;
   data::write_dataset(options.output, subject.dataset, write_options);

@@ -59,9 +59,10 @@ void run(const Options& options) {
     }
     progress.line(fmt::format("{}: lifted {} sequences", lifter->name, sequences.size()));
   }
-  nlohmann::ordered_json made = data::making(protocol, inference.windows, inference.flip_average);
+  nlohmann::ordered_json made =
+      data::provenance(protocol, inference.windows, inference.flip_average);
   if (options.precision != DType::f32) made["precision"] = name(options.precision);
-  data::set_making(dataset, "noisy_3d", made);
+  data::set_provenance(dataset, "noisy_3d", made);
   data::write_dataset(options.output, dataset);
   progress.line(fmt::format("wrote {}", shown(options.output)));
 }

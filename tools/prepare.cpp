@@ -62,7 +62,7 @@ void write(const Options& options, const data::Dataset& dataset) {
              fmt::join(dataset.test_subjects, ", "));
 }
 
-void settle(Options& options) {
+void apply_common(Options& options) {
   options.common.apply();
   options.prepare.seed = options.common.seed;
   if (!options.test_subjects.empty()) options.prepare.test_subjects = options.test_subjects;
@@ -175,7 +175,7 @@ void add_prepare(CLI::App& app) {
   add_hip(*from_cmu, cmu->hip);
   from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
   from_cmu->callback([cmu] {
-    settle(*cmu);
+    apply_common(*cmu);
     write(*cmu, data::prepare_cmu(cmu->directory, cmu->prepare, cmu->hip));
   });
 
@@ -199,7 +199,7 @@ void add_prepare(CLI::App& app) {
   add_hip(*from_bvh, bvh->motion.hip);
   from_bvh->footer("Example: posetape prepare bvh lafan1/ -o data.npz --test-subjects subject5");
   from_bvh->callback([bvh] {
-    settle(*bvh);
+    apply_common(*bvh);
     write(*bvh, data::prepare_bvh(bvh->directory, bvh->prepare, bvh->motion));
   });
 
@@ -217,7 +217,7 @@ void add_prepare(CLI::App& app) {
       ->capture_default_str();
   synthetic->footer("Example: posetape prepare synthetic -o data.npz --people 8");
   synthetic->callback([generated] {
-    settle(*generated);
+    apply_common(*generated);
     write(*generated, data::prepare_synthetic(generated->prepare, generated->motion));
   });
 }

@@ -135,7 +135,8 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
-  nlohmann::ordered_json json = data::making(protocol, inference.windows, inference.flip_average);
+  nlohmann::ordered_json json =
+      data::provenance(protocol, inference.windows, inference.flip_average);
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
@@ -147,7 +148,7 @@ void run(const Options& options) {
   for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
   const nlohmann::ordered_json made =
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
-  data::set_making(dataset, "refined_3d", made);
+  data::set_provenance(dataset, "refined_3d", made);
   data::write_dataset(options.output, dataset);
   if (options.quiet) return;
   fmt::print("refined {} frames of {} sequences; wrote {}\n",

@@ -29,7 +29,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) adam_update(AdamUpdate<
 }
 
 template <class T>
-static void run(const AdamUpdate<T>& a) {
+static void compute(const AdamUpdate<T>& a) {
   POSETAPE_RUN(adam_update<T>, cuda::blocks_for(a.size, cuda::kThreads), cuda::kThreads, 0, a);
 }
 POSETAPE_CUDA_KERNEL(AdamUpdate);

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const AdamUpdate<T>& a) {
+static void compute(const AdamUpdate<T>& a) {
   using A = Accumulator<T>;
   if (!(a.rates[3] - a.rates[3] == 0)) return;  // not finite
   const auto beta1 = static_cast<A>(a.beta1);

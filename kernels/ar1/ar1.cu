@@ -6,7 +6,7 @@ namespace posetape {
 
 // A thread walks along the frames of one channel; neighbours have neighbouring channels.
 template <class T>
-static void run(const Ar1<T>& a) {
+static void compute(const Ar1<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.windows * a.width, [a] __device__(Index i) {
     T* x = a.x + i / a.width * a.frames * a.width + i % a.width;

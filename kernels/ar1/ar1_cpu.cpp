@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const Ar1<T>& a) {
+static void compute(const Ar1<T>& a) {
   using A = Accumulator<T>;
   const auto keep = static_cast<A>(a.keep);
   const auto fresh = static_cast<A>(a.fresh);

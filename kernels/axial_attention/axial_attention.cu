@@ -637,7 +637,7 @@ static void each_axis(const AttentionShape& shape, bool packed, const F& f) {
 }
 
 template <class T>
-static void run(const AxialAttentionForward<T>& a) {
+static void compute(const AxialAttentionForward<T>& a) {
   const AttentionShape& shape = a.shape;
   const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
   each_axis(shape, packed, [&](const Sequences& s, auto channels) {
@@ -647,7 +647,7 @@ static void run(const AxialAttentionForward<T>& a) {
 POSETAPE_CUDA_KERNEL(AxialAttentionForward);
 
 template <class T>
-static void run(const AxialAttentionBackward<T>& a) {
+static void compute(const AxialAttentionBackward<T>& a) {
   const AttentionShape& shape = a.shape;
   const bool packed =
       cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});

@@ -190,7 +190,7 @@ static void transpose(const A* x, Index width, A* out) {
 }
 
 template <class T>
-static void run(const AxialAttentionForward<T>& a) {
+static void compute(const AxialAttentionForward<T>& a) {
   using A = Accumulator<T>;
   using V = Wide<A>;
   constexpr Index kBlock = kQueries<A>;
@@ -271,7 +271,7 @@ static void run(const AxialAttentionForward<T>& a) {
 POSETAPE_CPU_KERNEL(AxialAttentionForward);
 
 template <class T>
-static void run(const AxialAttentionBackward<T>& a) {
+static void compute(const AxialAttentionBackward<T>& a) {
   using A = Accumulator<T>;
   using V = Wide<A>;
   constexpr Index kBlock = kQueries<A>;

@@ -6,7 +6,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const BlendForward<T>& a) {
+static void compute(const BlendForward<T>& a) {
   cuda::for_each(a.batch * a.size, [a] __device__(Index i) {
     const Index b = i / a.size;
     a.out[i] = store<T>(load(a.p[b]) * load(a.x[i]) + load(a.q[b]) * load(a.y[i]));
@@ -35,7 +35,7 @@ static void products(const BlendBackward<T>& a, const T* x, GradientOut<T> into)
 }
 
 template <class T>
-static void run(const BlendBackward<T>& a) {
+static void compute(const BlendBackward<T>& a) {
   if (a.dx.wanted()) scaled(a, a.p, a.dx);
   if (a.dy.wanted()) scaled(a, a.q, a.dy);
   if (a.dp.wanted()) products(a, a.x, a.dp);

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const BlendForward<T>& a) {
+static void compute(const BlendForward<T>& a) {
   parallel_rows(a.batch, a.size, [&](Index b, Index begin, Index end) {
     const auto p = load(a.p[b]);
     const auto q = load(a.q[b]);
@@ -46,7 +46,7 @@ static void products(const BlendBackward<T>& a, const T* x, GradientOut<T> into)
 }
 
 template <class T>
-static void run(const BlendBackward<T>& a) {
+static void compute(const BlendBackward<T>& a) {
   if (a.dx.wanted()) scaled(a, a.p, a.dx);
   if (a.dy.wanted()) scaled(a, a.q, a.dy);
   if (a.dp.wanted()) products(a, a.x, a.dp);

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T, class S>
-static void run(const CastBackward<T, S>& a) {
+static void compute(const CastBackward<T, S>& a) {
   cuda::for_each(a.size, [dy = a.dy, dx = a.dx] __device__(Index i) {
     dx.put(i, static_cast<Accumulator<T>>(load(dy[i])));
   });

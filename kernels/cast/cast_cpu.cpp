@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T, class S>
-static void run(const CastBackward<T, S>& a) {
+static void compute(const CastBackward<T, S>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       a.dx.put(i, static_cast<Accumulator<T>>(load(a.dy[i])));

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const ConcatForward<T>& a) {
+static void compute(const ConcatForward<T>& a) {
   cuda::for_each(a.rows * a.width, [a] __device__(Index i) {
     a.y[i / a.width * a.y_width + a.offset + i % a.width] = a.x[i];
   });
@@ -13,7 +13,7 @@ static void run(const ConcatForward<T>& a) {
 POSETAPE_CUDA_KERNEL(ConcatForward);
 
 template <class T>
-static void run(const ConcatBackward<T>& a) {
+static void compute(const ConcatBackward<T>& a) {
   cuda::for_each(a.rows * a.width, [a] __device__(Index i) {
     a.dx.put(i, load(a.dy[i / a.width * a.y_width + a.offset + i % a.width]));
   });

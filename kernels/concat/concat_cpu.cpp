@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const ConcatForward<T>& a) {
+static void compute(const ConcatForward<T>& a) {
   parallel_rows(a.rows, a.width, [&](Index r, Index begin, Index end) {
     const T* x = a.x + r * a.width;
     T* y = a.y + r * a.y_width + a.offset;
@@ -15,7 +15,7 @@ static void run(const ConcatForward<T>& a) {
 POSETAPE_CPU_KERNEL(ConcatForward);
 
 template <class T>
-static void run(const ConcatBackward<T>& a) {
+static void compute(const ConcatBackward<T>& a) {
   parallel_rows(a.rows, a.width, [&](Index r, Index begin, Index end) {
     const T* dy = a.dy + r * a.y_width + a.offset;
     for (Index i = begin; i < end; ++i) a.dx.put(r * a.width + i, load(dy[i]));

@@ -1,5 +1,5 @@
 // What a <op>_cpu.cpp includes. It defines, for each argument struct,
-//     template <class T> static void run(const Args<T>& args);
+//     template <class T> static void compute(const Args<T>& args);
 // and closes with POSETAPE_CPU_KERNEL(Args), which makes it callable by launch().
 //
 // The file is compiled once for each instruction set into one binary. So everything here and in
@@ -21,7 +21,7 @@ inline constexpr Isa kIsa = Isa::POSETAPE_ISA;
 
 template <Isa isa, class Args>
 void cpu_entry(const Args& args) {
-  run(args);
+  compute(args);
 }
 
 }  // namespace posetape

@@ -1,5 +1,5 @@
 // What a <op>.cu includes. It defines, for each argument struct,
-//     template <class T> static void run(const Args<T>& args);
+//     template <class T> static void compute(const Args<T>& args);
 // which launches static __global__ functions by POSETAPE_RUN, and closes with
 // POSETAPE_CUDA_KERNEL(Args), which makes it callable by launch(Cuda{}, ...).
 //
@@ -31,6 +31,6 @@ void cuda_entry(const Args& args);
   template <>                                \
   void cuda_entry(const __VA_ARGS__& args) { \
     const cuda::Entry entry(name);           \
-    run(args);                               \
+    compute(args);                           \
   }                                          \
   static_assert(true)

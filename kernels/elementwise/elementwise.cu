@@ -5,20 +5,20 @@
 namespace posetape {
 
 template <class T, class F>
-static void run(const UnaryForward<T, F>& a) {
+static void compute(const UnaryForward<T, F>& a) {
   cuda::for_each(a.size,
                  [x = a.x, y = a.y] __device__(Index i) { y[i] = store<T>(F::value(load(x[i]))); });
 }
 
 template <class T, class F>
-static void run(const UnaryBackward<T, F>& a) {
+static void compute(const UnaryBackward<T, F>& a) {
   cuda::for_each(a.size, [x = a.x, y = a.y, dy = a.dy, dx = a.dx] __device__(Index i) {
     dx.put(i, load(dy[i]) * F::slope(load(x[i]), load(y[i])));
   });
 }
 
 template <class T, class F>
-static void run(const BinaryForward<T, F>& g) {
+static void compute(const BinaryForward<T, F>& g) {
   cuda::each_place(g.broadcast, [a = g.a, b = g.b, y = g.y] __device__(cuda::Place p) {
     y[p.out] = store<T>(F::value(load(a[p.a]), load(b[p.b])));
   });
@@ -43,7 +43,7 @@ __device__ inline Accumulator<T> db_at(const T* dy, const T* a, const T* b, cuda
 }
 
 template <class T, class F>
-static void run(const BinaryBackward<T, F>& g) {
+static void compute(const BinaryBackward<T, F>& g) {
   using A = Accumulator<T>;
   const T* a = g.a;
   const T* b = g.b;

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T, class F>
-static void run(const UnaryForward<T, F>& a) {
+static void compute(const UnaryForward<T, F>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       a.y[i] = store<T>(F::value(load(a.x[i])));
@@ -14,7 +14,7 @@ static void run(const UnaryForward<T, F>& a) {
 }
 
 template <class T, class F>
-static void run(const UnaryBackward<T, F>& a) {
+static void compute(const UnaryBackward<T, F>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     const auto slope = [&](Index i) {
       return load(a.dy[i]) * F::slope(load(a.x[i]), load(a.y[i]));
@@ -30,7 +30,7 @@ static void run(const UnaryBackward<T, F>& a) {
 }
 
 template <class T, class F>
-static void run(const BinaryForward<T, F>& g) {
+static void compute(const BinaryForward<T, F>& g) {
   each_run(g.broadcast, [&](Place p, Index n, auto step_a, auto step_b) {
     const T* a = g.a + p.a;
     const T* b = g.b + p.b;
@@ -67,7 +67,7 @@ template <class T, class F>
 }
 
 template <class T, class F>
-static void run(const BinaryBackward<T, F>& g) {
+static void compute(const BinaryBackward<T, F>& g) {
   using A = Accumulator<T>;
   const Broadcast& s = g.broadcast;
   const Broadcast other = exchanged(s);

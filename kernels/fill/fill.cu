@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const Fill<T>& a) {
+static void compute(const Fill<T>& a) {
   // As wide as the pointer, so that the lambda has no padding.
   cuda::for_each(a.size, [x = a.x, value = static_cast<double>(a.value)] __device__(Index i) {
     x[i] = store<T>(static_cast<Accumulator<T>>(value));
@@ -14,14 +14,14 @@ static void run(const Fill<T>& a) {
 POSETAPE_CUDA_KERNEL(Fill);
 
 template <class T>
-static void run(const Accumulate<T>& a) {
+static void compute(const Accumulate<T>& a) {
   cuda::for_each(
       a.size, [x = a.x, y = a.y] __device__(Index i) { y[i] = store<T>(load(y[i]) + load(x[i])); });
 }
 POSETAPE_CUDA_KERNEL(Accumulate);
 
 template <class T, class S>
-static void run(const Convert<T, S>& a) {
+static void compute(const Convert<T, S>& a) {
   cuda::for_each(a.size, [x = a.x, y = a.y] __device__(Index i) {
     y[i] = store<T>(static_cast<Accumulator<T>>(load(x[i])));
   });

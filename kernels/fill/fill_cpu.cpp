@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const Fill<T>& a) {
+static void compute(const Fill<T>& a) {
   const T value = store<T>(a.value);
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) a.x[i] = value;
@@ -14,7 +14,7 @@ static void run(const Fill<T>& a) {
 POSETAPE_CPU_KERNEL(Fill);
 
 template <class T>
-static void run(const Accumulate<T>& a) {
+static void compute(const Accumulate<T>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) a.y[i] = store<T>(load(a.y[i]) + load(a.x[i]));
   });
@@ -22,7 +22,7 @@ static void run(const Accumulate<T>& a) {
 POSETAPE_CPU_KERNEL(Accumulate);
 
 template <class T, class S>
-static void run(const Convert<T, S>& a) {
+static void compute(const Convert<T, S>& a) {
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       a.y[i] = store<T>(static_cast<Accumulator<T>>(load(a.x[i])));

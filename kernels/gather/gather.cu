@@ -7,7 +7,7 @@ namespace posetape {
 
 // The host cannot look at indices that lie on the device: one that is out of range gives NaN.
 template <class T>
-static void run(const GatherForward<T>& a) {
+static void compute(const GatherForward<T>& a) {
   cuda::for_each(a.count * a.width, [a] __device__(Index i) {
     const Index row = a.index[i / a.width];
     const bool inside = row >= 0 && row < a.rows;
@@ -19,7 +19,7 @@ POSETAPE_CUDA_KERNEL(GatherForward);
 // Each element of the table goes through all indices, in chunks: rows x count reads of an index
 // that neighbours share, for tables of some hundred rows.
 template <class T>
-static void run(const GatherBackward<T>& a) {
+static void compute(const GatherBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::sum_columns<A>(
       a.count, a.rows * a.width,

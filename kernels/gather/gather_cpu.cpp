@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const GatherForward<T>& a) {
+static void compute(const GatherForward<T>& a) {
   parallel_rows(a.count, a.width, [&](Index r, Index begin, Index end) {
     const T* row = a.table + a.index[r] * a.width;
     T* y = a.y + r * a.width;
@@ -17,7 +17,7 @@ POSETAPE_CPU_KERNEL(GatherForward);
 // The uses are sorted by row first, in order within a row, so that each row's sum is one thread's
 // and is added up in the same order whoever does it.
 template <class T>
-static void run(const GatherBackward<T>& a) {
+static void compute(const GatherBackward<T>& a) {
   using A = Accumulator<T>;
   Scratch<Index> begins(a.rows + 1);  // uses of row v: begins[v] ... begins[v + 1] - 1 of `uses`
   Scratch<Index> uses(a.count);

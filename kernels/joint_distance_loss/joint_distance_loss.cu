@@ -16,7 +16,7 @@ __device__ inline Accumulator<T> distance(const T* x, const T* y, Index width) {
 }
 
 template <class T>
-static void run(const JointDistanceLossForward<T>& a) {
+static void compute(const JointDistanceLossForward<T>& a) {
   using A = Accumulator<T>;
   cuda::sum_rows<A>(
       1, a.rows,
@@ -30,7 +30,7 @@ static void run(const JointDistanceLossForward<T>& a) {
 POSETAPE_CUDA_KERNEL(JointDistanceLossForward);
 
 template <class T>
-static void run(const JointDistanceLossBackward<T>& a) {
+static void compute(const JointDistanceLossBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.rows, [a] __device__(Index r) {
     const T* x = a.x + r * a.width;

@@ -15,7 +15,7 @@ static inline Accumulator<T> distance(const T* x, const T* y, Index width) {
 }
 
 template <class T>
-static void run(const JointDistanceLossForward<T>& a) {
+static void compute(const JointDistanceLossForward<T>& a) {
   using A = Accumulator<T>;
   reduce_rows<LongSum<A>>(
       a.rows, 1,
@@ -30,7 +30,7 @@ static void run(const JointDistanceLossForward<T>& a) {
 POSETAPE_CPU_KERNEL(JointDistanceLossForward);
 
 template <class T>
-static void run(const JointDistanceLossBackward<T>& a) {
+static void compute(const JointDistanceLossBackward<T>& a) {
   using A = Accumulator<T>;
   const A slope = *a.dloss / static_cast<A>(a.rows);
   parallel_for(a.rows, 2048, [&](Index begin, Index end) {

@@ -92,7 +92,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) layer_norm_forward(Laye
 }
 
 template <class T>
-static void run(const LayerNormForward<T>& a) {
+static void compute(const LayerNormForward<T>& a) {
   const bool packs =
       cuda::packed<T>({a.x, a.residual, a.shift, a.gamma, a.beta, a.s, a.y}, {a.width});
   cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
@@ -244,7 +244,7 @@ static void backward(const LayerNormBackward<T>& a, cuda::RowTeam<n, 0>, const F
 }
 
 template <class T>
-static void run(const LayerNormBackward<T>& a) {
+static void compute(const LayerNormBackward<T>& a) {
   const bool packs = cuda::packed<T>({a.s, a.gamma, a.dy, a.ds_out, a.ds.data}, {a.width});
   const auto finish = [dgamma = a.dgamma, dbeta = a.dbeta, width = a.width] __device__(
                           Index i, Accumulator<T> sum) {
@@ -257,7 +257,7 @@ static void run(const LayerNormBackward<T>& a) {
 POSETAPE_CUDA_KERNEL(LayerNormBackward);
 
 template <class T>
-static void run(const LayerNormShiftBackward<T>& a) {
+static void compute(const LayerNormShiftBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::sum_columns<A>(
       a.rows_per_shift, a.groups * a.width,

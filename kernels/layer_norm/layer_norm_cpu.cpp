@@ -64,7 +64,7 @@ static void add_up(const LayerNormForward<T>& a, Index row) {
 }
 
 template <class T>
-static void run(const LayerNormForward<T>& a) {
+static void compute(const LayerNormForward<T>& a) {
   using A = Accumulator<T>;
   using Long = LongSum<A>;
   const auto width = static_cast<Long>(a.width);
@@ -112,7 +112,7 @@ static void run(const LayerNormForward<T>& a) {
 POSETAPE_CPU_KERNEL(LayerNormForward);
 
 template <class T>
-static void run(const LayerNormBackward<T>& a) {
+static void compute(const LayerNormBackward<T>& a) {
   using A = Accumulator<T>;
   using Long = LongSum<A>;
   const Index width = a.width;
@@ -177,7 +177,7 @@ static void run(const LayerNormBackward<T>& a) {
 POSETAPE_CPU_KERNEL(LayerNormBackward);
 
 template <class T>
-static void run(const LayerNormShiftBackward<T>& a) {
+static void compute(const LayerNormShiftBackward<T>& a) {
   using A = Accumulator<T>;
   for (Index group = 0; group < a.groups; ++group) {
     const T* ds = a.ds + group * a.rows_per_shift * a.width;

@@ -29,7 +29,7 @@ static void add_bias_and_activate(const LinearForward<T>& a, T* z) {
 }
 
 template <class T>
-static void run(const LinearForward<T>& a) {
+static void compute(const LinearForward<T>& a) {
   T* z = a.z != nullptr ? a.z : a.y;
   const bool has_bias = cuda::gemm<T>(
       {a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, true}, {z, Into::write}, 1, a.b});
@@ -52,7 +52,7 @@ static void activation_backward(const LinearBackward<T>& a) {
 }
 
 template <class T>
-static void run(const LinearBackward<T>& a) {
+static void compute(const LinearBackward<T>& a) {
   const T* dz = a.activation == Activation::none ? a.dy : a.dz;
   if (a.activation == Activation::gelu) activation_backward<unary::gelu>(a);
   if (a.activation == Activation::silu) activation_backward<unary::silu>(a);

@@ -44,7 +44,7 @@ static void multiply(const LinearForward<T>& a) {
 }
 
 template <class T>
-static void run(const LinearForward<T>& a) {
+static void compute(const LinearForward<T>& a) {
   switch (a.activation) {
     case Activation::gelu:
       return multiply<unary::gelu>(a);
@@ -67,7 +67,7 @@ static void activation_backward(const LinearBackward<T>& a) {
 }
 
 template <class T>
-static void run(const LinearBackward<T>& a) {
+static void compute(const LinearBackward<T>& a) {
   const T* dz = a.dy;
   if (a.activation != Activation::none) {
     a.activation == Activation::gelu ? activation_backward<unary::gelu>(a)

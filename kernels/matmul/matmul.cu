@@ -18,7 +18,7 @@ static MatmulSizes merged(MatmulSizes s) {
 }
 
 template <class T>
-static void run(const MatmulForward<T>& g) {
+static void compute(const MatmulForward<T>& g) {
   const MatmulSizes s = merged(g.sizes);
   cuda::gemm<T>({s.m,
                  s.n,
@@ -31,7 +31,7 @@ static void run(const MatmulForward<T>& g) {
 POSETAPE_CUDA_KERNEL(MatmulForward);
 
 template <class T>
-static void run(const MatmulBackward<T>& g) {
+static void compute(const MatmulBackward<T>& g) {
   const MatmulSizes s = merged(g.sizes);
   const bool ta = g.flags.transpose_a;
   const bool tb = g.flags.transpose_b;

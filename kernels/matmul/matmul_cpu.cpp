@@ -17,7 +17,7 @@ static inline MatmulSizes merged(MatmulSizes s) {
 }
 
 template <class T>
-static void run(const MatmulForward<T>& g) {
+static void compute(const MatmulForward<T>& g) {
   const auto [batch, m, n, k, shared] = merged(g.sizes);
   batched_gemm<T>(batch, m, n, k, matrix(g.a, m, k, g.flags.transpose_a), m * k,
                   matrix(g.b, k, n, g.flags.transpose_b), k * n, g.c, n, m * n, Into::write);
@@ -25,7 +25,7 @@ static void run(const MatmulForward<T>& g) {
 POSETAPE_CPU_KERNEL(MatmulForward);
 
 template <class T>
-static void run(const MatmulBackward<T>& g) {
+static void compute(const MatmulBackward<T>& g) {
   const auto [batch, m, n, k, shared] = merged(g.sizes);
   const bool ta = g.flags.transpose_a;
   const bool tb = g.flags.transpose_b;

@@ -6,7 +6,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const MseLossForward<T>& a) {
+static void compute(const MseLossForward<T>& a) {
   using A = Accumulator<T>;
   cuda::sum_rows<A>(
       1, a.size,
@@ -21,7 +21,7 @@ static void run(const MseLossForward<T>& a) {
 POSETAPE_CUDA_KERNEL(MseLossForward);
 
 template <class T>
-static void run(const MseLossBackward<T>& a) {
+static void compute(const MseLossBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.size, [a] __device__(Index i) {
     const A g = A(2) * *a.dloss / static_cast<A>(a.size) * (load(a.x[i]) - load(a.y[i]));

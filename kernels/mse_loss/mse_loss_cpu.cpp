@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const MseLossForward<T>& a) {
+static void compute(const MseLossForward<T>& a) {
   using A = Accumulator<T>;
   reduce_rows<LongSum<A>>(
       a.size, 1,
@@ -21,7 +21,7 @@ static void run(const MseLossForward<T>& a) {
 POSETAPE_CPU_KERNEL(MseLossForward);
 
 template <class T>
-static void run(const MseLossBackward<T>& a) {
+static void compute(const MseLossBackward<T>& a) {
   using A = Accumulator<T>;
   const A slope = A(2) * *a.dloss / static_cast<A>(a.size);
   parallel_rows(1, a.size, [&](Index, Index begin, Index end) {

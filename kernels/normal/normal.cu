@@ -6,7 +6,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const NormalFill<T>& a) {
+static void compute(const NormalFill<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each((a.size + 3) / 4, [a] __device__(Index block) {
     const std::uint64_t sub =

@@ -6,7 +6,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const NormalFill<T>& a) {
+static void compute(const NormalFill<T>& a) {
   using A = Accumulator<T>;
   const std::uint64_t sub =
       a.subsequence + (a.step != nullptr ? static_cast<std::uint64_t>(*a.step) : 0);

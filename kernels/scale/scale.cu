@@ -6,7 +6,7 @@ namespace posetape {
 
 // Factor and offset are passed as f64: arguments have no padding.
 template <class T>
-static void run(const ScaleForward<T>& a) {
+static void compute(const ScaleForward<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.size,
                  [x = a.x, y = a.y, factor = a.factor, offset = a.offset] __device__(Index i) {
@@ -16,7 +16,7 @@ static void run(const ScaleForward<T>& a) {
 POSETAPE_CUDA_KERNEL(ScaleForward);
 
 template <class T>
-static void run(const ScaleBackward<T>& a) {
+static void compute(const ScaleBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.size, [dy = a.dy, dx = a.dx, factor = a.factor] __device__(Index i) {
     dx.put(i, static_cast<A>(factor) * load(dy[i]));

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const ScaleForward<T>& a) {
+static void compute(const ScaleForward<T>& a) {
   using A = Accumulator<T>;
   const A factor = static_cast<A>(a.factor);
   const A offset = static_cast<A>(a.offset);
@@ -16,7 +16,7 @@ static void run(const ScaleForward<T>& a) {
 POSETAPE_CPU_KERNEL(ScaleForward);
 
 template <class T>
-static void run(const ScaleBackward<T>& a) {
+static void compute(const ScaleBackward<T>& a) {
   const auto factor = static_cast<Accumulator<T>>(a.factor);
   parallel_elements(a.size, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) a.dx.put(i, factor * load(a.dy[i]));

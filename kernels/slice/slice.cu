@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const SliceForward<T>& a) {
+static void compute(const SliceForward<T>& a) {
   cuda::for_each(a.rows * a.width, [a] __device__(Index i) {
     a.y[i] = a.x[i / a.width * a.x_width + a.offset + i % a.width];
   });
@@ -13,7 +13,7 @@ static void run(const SliceForward<T>& a) {
 POSETAPE_CUDA_KERNEL(SliceForward);
 
 template <class T>
-static void run(const SliceBackward<T>& a) {
+static void compute(const SliceBackward<T>& a) {
   if (a.dx.into == Into::add) {
     cuda::for_each(a.rows * a.width, [a] __device__(Index i) {
       a.dx.put(i / a.width * a.x_width + a.offset + i % a.width, load(a.dy[i]));

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const SliceForward<T>& a) {
+static void compute(const SliceForward<T>& a) {
   parallel_rows(a.rows, a.width, [&](Index r, Index begin, Index end) {
     const T* x = a.x + r * a.x_width + a.offset;
     T* y = a.y + r * a.width;
@@ -15,7 +15,7 @@ static void run(const SliceForward<T>& a) {
 POSETAPE_CPU_KERNEL(SliceForward);
 
 template <class T>
-static void run(const SliceBackward<T>& a) {
+static void compute(const SliceBackward<T>& a) {
   if (a.dx.into == Into::write) {
     parallel_rows(a.rows, a.x_width, [&](Index r, Index begin, Index end) {
       const Index before = std::min(end, a.offset);

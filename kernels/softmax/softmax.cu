@@ -44,7 +44,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) softmax_forward(Softmax
 }
 
 template <class T>
-static void run(const SoftmaxForward<T>& a) {
+static void compute(const SoftmaxForward<T>& a) {
   const bool packs = cuda::packed<T>({a.x, a.y}, {a.width});
   cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
@@ -86,7 +86,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) softmax_backward(Softma
 }
 
 template <class T>
-static void run(const SoftmaxBackward<T>& a) {
+static void compute(const SoftmaxBackward<T>& a) {
   const bool packs = cuda::packed<T>({a.y, a.dy, a.dx.data}, {a.width});
   cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
     using Team = decltype(team);

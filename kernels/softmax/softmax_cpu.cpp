@@ -9,7 +9,7 @@ static inline Index rows_worth_a_thread(Index width) {
 }
 
 template <class T>
-static void run(const SoftmaxForward<T>& a) {
+static void compute(const SoftmaxForward<T>& a) {
   using A = Accumulator<T>;
   parallel_for(a.rows, rows_worth_a_thread(a.width), [&](Index begin, Index end) {
     // Unrounded exponentials, which bf16's y has no room for.
@@ -29,7 +29,7 @@ static void run(const SoftmaxForward<T>& a) {
 POSETAPE_CPU_KERNEL(SoftmaxForward);
 
 template <class T>
-static void run(const SoftmaxBackward<T>& a) {
+static void compute(const SoftmaxBackward<T>& a) {
   using A = Accumulator<T>;
   parallel_for(a.rows, rows_worth_a_thread(a.width), [&](Index begin, Index end) {
     for (Index r = begin; r < end; ++r) {

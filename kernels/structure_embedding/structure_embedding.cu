@@ -106,7 +106,7 @@ static dim3 rows_by_channels(Index rows, Index width) {
 }
 
 template <class T>
-static void run(const StructureEmbeddingForward<T>& a) {
+static void compute(const StructureEmbeddingForward<T>& a) {
   POSETAPE_RUN(structure_embedding_forward<T>, rows_by_channels(a.batch * a.frames, a.width),
                kChannels, 0, a);
 }
@@ -212,7 +212,7 @@ static __global__ void __launch_bounds__(kChannels, 1)
 }
 
 template <class T>
-static void run(const StructureEmbeddingBackward<T>& a) {
+static void compute(const StructureEmbeddingBackward<T>& a) {
   const bool parameters = a.dweight.wanted() || a.dbias.wanted() || a.dtable.wanted();
   ParameterSums s{};
   s.rows = a.batch * a.frames;

@@ -78,7 +78,7 @@ static void correlate_weights(const Grid<T>& g, Index row, Index j, const T* d, 
 }
 
 template <class T>
-static void run(const StructureEmbeddingForward<T>& a) {
+static void compute(const StructureEmbeddingForward<T>& a) {
   using A = Accumulator<T>;
   const Index width = a.width;
   const Index half = width / 2;
@@ -187,7 +187,7 @@ static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
 }
 
 template <class T>
-static void run(const StructureEmbeddingBackward<T>& a) {
+static void compute(const StructureEmbeddingBackward<T>& a) {
   if (a.dqkv.wanted()) values_backward(a);
   if (a.dweight.wanted() || a.dbias.wanted() || a.dtable.wanted()) parameters_backward(a);
 }

@@ -5,7 +5,7 @@
 namespace posetape {
 
 template <class T>
-static void run(const SumForward<T>& g) {
+static void compute(const SumForward<T>& g) {
   using A = Accumulator<T>;
   cuda::reduce_repeated<A>(
       g.broadcast, [x = g.x] __device__(cuda::Place p) { return load(x[p.out]); },
@@ -14,7 +14,7 @@ static void run(const SumForward<T>& g) {
 POSETAPE_CUDA_KERNEL(SumForward);
 
 template <class T>
-static void run(const SumBackward<T>& g) {
+static void compute(const SumBackward<T>& g) {
   cuda::each_place(g.broadcast, [dy = g.dy, dx = g.dx] __device__(cuda::Place p) {
     dx.put(p.out, load(dy[p.a]));
   });

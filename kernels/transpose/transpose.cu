@@ -101,13 +101,13 @@ static void permute(const Permuted& p, const T* source, const Put& put) {
 }
 
 template <class T>
-static void run(const TransposeForward<T>& a) {
+static void compute(const TransposeForward<T>& a) {
   permute(a.permuted, a.x, [y = a.y] __device__(Index to, T value) { y[to] = value; });
 }
 POSETAPE_CUDA_KERNEL(TransposeForward);
 
 template <class T>
-static void run(const TransposeBackward<T>& a) {
+static void compute(const TransposeBackward<T>& a) {
   permute(a.permuted, a.dy, [dx = a.dx] __device__(Index to, T value) { dx.put(to, load(value)); });
 }
 POSETAPE_CUDA_KERNEL(TransposeBackward);

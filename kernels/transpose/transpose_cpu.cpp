@@ -59,7 +59,7 @@ static void permute(const Permuted& p, const F& f) {
 }
 
 template <class T>
-static void run(const TransposeForward<T>& a) {
+static void compute(const TransposeForward<T>& a) {
   permute(a.permuted, [&](Index to, Index from, Index n, Index step) {
     const T* x = a.x + from;
     T* y = a.y + to;
@@ -73,7 +73,7 @@ static void run(const TransposeForward<T>& a) {
 POSETAPE_CPU_KERNEL(TransposeForward);
 
 template <class T>
-static void run(const TransposeBackward<T>& a) {
+static void compute(const TransposeBackward<T>& a) {
   permute(a.permuted, [&](Index to, Index from, Index n, Index step) {
     const T* dy = a.dy + from;
     if (step == 1) {

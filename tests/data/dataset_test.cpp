@@ -331,7 +331,8 @@ TEST_CASE("a root that a network has estimated may be anywhere") {
     Dataset dataset;
     dataset.sequences.push_back(random_sequence("S9/Walk/1", 7, 1));
     dataset.sequences[0].noisy_3d = random_poses(7, 3, 4, 1);  // metres off
-    set_making(dataset, "noisy_3d", making(protocol_of(parse<ProtocolName>(name)), {}, false));
+    set_provenance(dataset, "noisy_3d",
+                   provenance(protocol_of(parse<ProtocolName>(name)), {}, false));
     write_dataset(path, dataset);
     return read_dataset(path).sequences.size();
   };

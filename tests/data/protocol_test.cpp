@@ -21,7 +21,7 @@ TEST_CASE("protocols are known by name, and an unknown name gets the list") {
 
 TEST_CASE("how poses were made is kept beside what the file says of itself") {
   const auto making_of = [](const char* name, const WindowCut& cut, bool flip) {
-    return making(protocol_of(parse<ProtocolName>(name)), cut, flip);
+    return provenance(protocol_of(parse<ProtocolName>(name)), cut, flip);
   };
   const auto ours = making_of("sequence", {.frames = 27, .stride = 9}, true);
   const auto centre =
@@ -29,11 +29,11 @@ TEST_CASE("how poses were made is kept beside what the file says of itself") {
                 {.rule = WindowRule::centre_frame, .frames = 81, .stride = 1, .step = 3}, false);
   Dataset dataset;
   dataset.metadata = R"({"command":"prepare cmu"})";
-  CHECK(made(dataset, "noisy_3d").is_null());
-  set_making(dataset, "noisy_3d", centre);
-  set_making(dataset, "refined_3d", ours);
-  CHECK(made(dataset, "noisy_3d") == centre);
-  CHECK(made(dataset, "refined_3d") == ours);
+  CHECK(provenance(dataset, "noisy_3d").is_null());
+  set_provenance(dataset, "noisy_3d", centre);
+  set_provenance(dataset, "refined_3d", ours);
+  CHECK(provenance(dataset, "noisy_3d") == centre);
+  CHECK(provenance(dataset, "refined_3d") == ours);
   CHECK(nlohmann::json::parse(dataset.metadata)["command"] == "prepare cmu");
   CHECK(has_parts(choices_text(ours),
                   {"protocol: sequence", "27 frames every 9", "averaged", "padding: last frame",
@@ -42,8 +42,8 @@ TEST_CASE("how poses were made is kept beside what the file says of itself") {
                                          "padding: first and last", "flip_average: no"}));
   // Other people's metadata may be any text.
   dataset.metadata = "filmed on Monday";
-  CHECK(made(dataset, "noisy_3d").is_null());
-  set_making(dataset, "noisy_3d", ours);
-  CHECK(made(dataset, "noisy_3d") == ours);
+  CHECK(provenance(dataset, "noisy_3d").is_null());
+  set_provenance(dataset, "noisy_3d", ours);
+  CHECK(provenance(dataset, "noisy_3d") == ours);
   CHECK(nlohmann::json::parse(dataset.metadata)["source"] == "filmed on Monday");
 }

@@ -223,9 +223,9 @@ TEST_CASE("taps see each value once, and the gradients of those that the forward
 
 TEST_CASE("a function that does something else the second time is an error") {
   const Tensor x = random_normal({5}, 1, 0.1);
-  const auto check = [&](const char* message, auto second) {
+  const auto check = [&](const char* message, auto second, auto first) {
     int calls = 0;
-    const auto changing = [&](const Tensor& in) { return ++calls == 1 ? f(in) : second(in); };
+    const auto changing = [&](const Tensor& in) { return ++calls == 1 ? first(in) : second(in); };
     Tape tape(1);
     tape.watch(x);
     Tensor loss;
@@ -239,11 +239,18 @@ TEST_CASE("a function that does something else the second time is an error") {
     const Recording on(tape);
     CHECK(tape.backward(sum(x)).of(x).to_doubles() == std::vector<double>(5, 1.0));
   };
-  check("the function ran exp where it ran mul the first time",
-        [](const Tensor& in) { return exp(exp(in)); });
-  check("the function ran 2 ops, 1 the second time", [](const Tensor& in) { return mul(in, in); });
-  check("the function ran exp where it had ended the first time",
-        [](const Tensor& in) { return exp(f(in)); });
+  check(
+      "the function ran exp where it ran mul the first time",
+      [](const Tensor& in) { return exp(exp(in)); }, f);
+  check(
+      "the function ran 2 ops, 1 the second time", [](const Tensor& in) { return mul(in, in); }, f);
+  check(
+      "the function ran exp where it had ended the first time",
+      [](const Tensor& in) { return exp(f(in)); }, f);
+  const auto two = [](const Tensor& in) { return concat({in, in}, 0); };
+  const auto three = [](const Tensor& in) { return concat({in, in, in}, 0); };
+  check("concat has 3 inputs where it had 2 the first time", three, two);
+  check("concat has 2 inputs where it had 3 the first time", two, three);
 }
 
 // ---- Where segments begin and end ----

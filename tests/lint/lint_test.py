@@ -133,7 +133,7 @@ class Symbols(unittest.TestCase):
         listing = """
 fill.cpp.o:
 0000000000000000 W void posetape::cpu_entry<(posetape::Isa)2, posetape::Fill<float> >(posetape::Fill<float> const&)
-0000000000000000 t posetape::run(posetape::Fill<float> const&)
+0000000000000000 t posetape::compute(posetape::Fill<float> const&)
                  w __gmon_start__
                  U posetape::threads()
 0000000000000000 V DW.ref.__gxx_personality_v0

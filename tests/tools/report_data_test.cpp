@@ -7,7 +7,7 @@
 #include "data/windows.hpp"
 #include "diffusion/sequences.hpp"
 #include "engine/random_fill.hpp"
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 #include "tools/report/noise.hpp"
 
 using namespace posetape;
@@ -57,11 +57,11 @@ data::Dataset dataset(int sequences, int frames, double mean, double deviation, 
 }  // namespace
 
 TEST_CASE("base64 of zigzag varints of differences") {
-  using report::coded;
+  using report::encoded;
   // 1, -1 in units of 0.5; then +1 and +64: zigzag 2, 1; 2, 128 = 0x80 0x01.
   const std::vector<float> values{0.5f, -0.5f, 1.0f, 31.5f};
-  CHECK(coded(values, 2, 0.5) == "AgECgAE=");
-  CHECK(coded({}, 2, 0.5).empty());
+  CHECK(encoded(values, 2, 0.5) == "AgECgAE=");
+  CHECK(encoded({}, 2, 0.5).empty());
 }
 
 TEST_CASE("bytes from the least to the most") {

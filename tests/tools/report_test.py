@@ -149,7 +149,7 @@ def data_of(page):
 
 
 def decoded(text, width, unit):
-    """What tools/report/coding.hpp says, a second time."""
+    """What tools/report/encoding.hpp says, a second time."""
     values, last, number, shift = [], [0] * width, 0, 0
     for byte in base64.b64decode(text):
         number |= (byte & 127) << shift

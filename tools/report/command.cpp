@@ -16,8 +16,8 @@
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
 #include "tools/input.hpp"
-#include "tools/report/coding.hpp"
-#include "tools/report/looks.hpp"
+#include "tools/report/encoding.hpp"
+#include "tools/report/inspection.hpp"
 #include "tools/report/noise.hpp"
 #include "tools/report/page.hpp"
 #include "tools/report/poses.hpp"
@@ -86,11 +86,11 @@ Inputs read_inputs(const Options& options) {
   return inputs;
 }
 
-void add_look(const report::Look& look, Json& page) {
-  if (Json path = report::path_json(look); !path.is_null()) {
+void add_inspection(const report::Inspection& inspection, Json& page) {
+  if (Json path = report::path_json(inspection); !path.is_null()) {
     page["diffusion"]["paths"].push_back(std::move(path));
   }
-  if (Json attention = report::attention_json(look); !attention.is_null()) {
+  if (Json attention = report::attention_json(inspection); !attention.is_null()) {
     page["attention"].push_back(std::move(attention));
   }
 }
@@ -105,7 +105,8 @@ void add_looks(const Options& options, const Inputs& inputs, const std::vector<i
   bool first = true;
   for (const int i : shown) {
     if (!inputs.dataset->sequences[static_cast<std::size_t>(i)].noisy_3d) continue;
-    add_look(report::look_at(*inputs.refiner, *inputs.dataset, i, options.steps, first), page);
+    add_inspection(
+        report::inspect_window(*inputs.refiner, *inputs.dataset, i, options.steps, first), page);
     first = false;
   }
 }
@@ -148,7 +149,7 @@ void add_inspection(const Options& options, const Inputs& inputs, Json& page) {
   if (!page.contains("diffusion")) {
     page["diffusion"]["alpha_bar"] = report::rounded_list(report::inspected_schedule(path));
   }
-  add_look(report::read_inspection(path, dataset), page);
+  add_inspection(report::read_inspection(path, dataset), page);
   if (!page["diffusion"].contains("paths")) page.erase("diffusion");
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "diffusion/sequences.hpp"
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 
 namespace posetape::tools::report {
 namespace {

@@ -17,7 +17,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// A list of whole arrays of `width` numbers, as tools/report/coding.hpp writes them: base64 of
+// A list of whole arrays of `width` numbers, as tools/report/encoding.hpp writes them: base64 of
 // zigzag varints of the differences from one array to the next, in multiples of `unit`.
 function decode(text, width, unit) {
   const bytes = atob(text);
@@ -37,7 +37,7 @@ function decode(text, width, unit) {
   return Float32Array.from(values);
 }
 
-// Values that tools/report/coding.hpp has written in bytes.
+// Values that tools/report/encoding.hpp has written in bytes.
 function decodeBytes({bytes, low, high}) {
   return Float32Array.from(atob(bytes), (c) => low + c.charCodeAt(0) / 255 * (high - low));
 }

@@ -7,7 +7,7 @@
 #include "data/printable.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 
 namespace posetape::tools::report {
 namespace {
@@ -26,7 +26,7 @@ std::string coded_pose(data::PoseArray poses) {
     float* frame = poses.frame(f);
     for (int i = 3 * data::kJoints - 1; i >= 0; --i) frame[i] -= frame[i % 3];
   }
-  return coded(poses.values, 3 * data::kJoints, kPoseUnit);
+  return encoded(poses.values, 3 * data::kJoints, kPoseUnit);
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ Json poses_json(const data::Dataset& dataset, std::span<const int> shown,
                {"frames", s.frames()},
                {"fps", s.fps},
                {"image_size", s.image_size},
-               {"pose_2d", coded(s.pose_2d.values, 2 * data::kJoints, kPixelUnit)}};
+               {"pose_2d", encoded(s.pose_2d.values, 2 * data::kJoints, kPixelUnit)}};
     if (s.pose_3d) entry["truth"] = coded_pose(*s.pose_3d);
     if (s.noisy_3d) entry["base"] = coded_pose(*s.noisy_3d);
     if (s.refined_3d) entry["refined"] = coded_pose(*s.refined_3d);

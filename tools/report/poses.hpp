@@ -27,7 +27,7 @@ std::vector<int> shown_sequences(const data::Dataset& dataset, std::span<const i
                                  const std::optional<data::Comparison>& comparison,
                                  const PoseOptions& options);
 
-// Their poses as coding.hpp codes them, relative to the hip, with their MPJPE where it is known.
+// Their poses as encoding.hpp codes them, relative to the hip, with their MPJPE where it is known.
 nlohmann::ordered_json poses_json(const data::Dataset& dataset, std::span<const int> shown,
                                   const std::optional<data::Comparison>& comparison);
 

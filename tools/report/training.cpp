@@ -8,7 +8,7 @@
 
 #include "data/printable.hpp"
 #include "engine/error.hpp"
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 
 namespace posetape::tools::report {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/choice.hpp"
+#include "data/selection.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-std::vector<std::string> choose(const std::vector<std::string>& present,
+std::vector<std::string> select(const std::vector<std::string>& present,
                                 const std::vector<std::string>& chosen, std::string_view what) {
   for (const std::string& name : chosen) {
     if (!contains(present, name)) {
@@ -27,12 +27,12 @@ std::vector<std::string> choose(const std::vector<std::string>& present,
   return kept;
 }
 
-std::vector<std::string> choose_tests(const std::vector<std::string>& present,
-                                      const std::optional<std::vector<std::string>>& chosen,
-                                      const std::vector<std::string>& defaults) {
+std::vector<std::string> select_test_subjects(const std::vector<std::string>& present,
+                                              const std::optional<std::vector<std::string>>& chosen,
+                                              const std::vector<std::string>& defaults) {
   if (chosen) {
     if (chosen->empty()) return {};
-    return choose(present, *chosen, "test subject");
+    return select(present, *chosen, "test subject");
   }
   std::vector<std::string> tests;
   std::ranges::copy_if(defaults, std::back_inserter(tests),

@@ -16,7 +16,7 @@ inline constexpr double kPixelUnit = 0.25;
 // Arrays of `width` values, one after the other (e.g. frames of 51 coordinates), as base64 of
 // zigzag varints (7 bits a byte, the lowest first) of the differences from one array to the next,
 // in multiples of `unit`. Poses change little from frame to frame, so most values take one byte.
-std::string coded(std::span<const float> values, std::size_t width, double unit);
+std::string encoded(std::span<const float> values, std::size_t width, double unit);
 
 // Values as bytes in base64, 0 for the least and 255 for the most of them: {"low", "high",
 // "bytes"}.

@@ -1,4 +1,4 @@
-#include "tools/report/looks.hpp"
+#include "tools/report/inspection.hpp"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "diffusion/sequences.hpp"
 #include "engine/error.hpp"
 #include "engine/taps.hpp"
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 
 namespace posetape::tools::report {
 namespace {
@@ -60,25 +60,25 @@ void keep(const Taps& taps, std::map<std::string, Array>& arrays) {
   }
 }
 
-const Array* find(const Look& look, const std::string& name) {
-  const auto found = look.arrays.find(name);
-  return found == look.arrays.end() ? nullptr : &found->second;
+const Array* find(const Inspection& inspection, const std::string& name) {
+  const auto found = inspection.arrays.find(name);
+  return found == inspection.arrays.end() ? nullptr : &found->second;
 }
 
 // The first F poses of a tapped array, which may have padding behind them.
-std::string coded_poses(const Look& look, const Array& array) {
+std::string encoded_poses(const Inspection& inspection, const Array& array) {
   const std::size_t count =
-      std::min(array.values.size(), static_cast<std::size_t>(look.frames) * kPose);
+      std::min(array.values.size(), static_cast<std::size_t>(inspection.frames) * kPose);
   const std::vector<float> values(array.values.begin(),
                                   array.values.begin() + static_cast<std::ptrdiff_t>(count));
-  return coded(values, kPose, kPoseUnit);
+  return encoded(values, kPose, kPoseUnit);
 }
 
-// Frame f of the look, the best that is known: the truth, else what refining made of it.
-void append_pose(const Look& look, int f, std::vector<float>& poses) {
-  const data::Sequence& s = *look.sequence;
+// Frame f of the inspection, the best that is known: the truth, else what refining made of it.
+void append_pose(const Inspection& inspection, int f, std::vector<float>& poses) {
+  const data::Sequence& s = *inspection.sequence;
   const auto& source = s.pose_3d ? s.pose_3d : s.refined_3d ? s.refined_3d : s.noisy_3d;
-  const float* pose = source->frame(look.first_frame + f);
+  const float* pose = source->frame(inspection.first_frame + f);
   for (std::size_t i = 0; i < kPose; ++i) poses.push_back(pose[i] - pose[i % 3]);
 }
 
@@ -178,12 +178,12 @@ Json map_json(const Name& name, const Array& array, std::span<const int> shown) 
 
 }  // namespace
 
-Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, int sequence,
-             int steps, bool attention) {
+Inspection inspect_window(const diffusion::Refiner& refiner, const data::Dataset& dataset,
+                          int sequence, int steps, bool attention) {
   const int frames = refiner.config().frames;
   const data::Window window = chosen_window(dataset, sequence, frames);
   diffusion::Inference refine = diffusion::refining(refiner, steps);
-  Look look{
+  Inspection inspection{
       &dataset.sequences[static_cast<std::size_t>(sequence)], window.start, window.length, {}};
   std::vector<std::string> path{"step.*.t", "step.*.x_k", "step.*.x_hat"};
   std::vector<std::string> space;
@@ -196,24 +196,24 @@ Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, in
   {
     const Taps taps(path);
     refine.batch(dataset, std::array{window}, frames);
-    keep(taps, look.arrays);
+    keep(taps, inspection.arrays);
   }
   if (attention) {
     const Taps taps(space, {.whole_attention = true});
     refine.batch(dataset, std::array{window}, frames);
-    keep(taps, look.arrays);
+    keep(taps, inspection.arrays);
   }
-  return look;
+  return inspection;
 }
 
 bool is_inspection(const std::string& path) {
   return data::NpzReader(path).has("schedule.alpha_bar");
 }
 
-Look read_inspection(const std::string& path, const data::Dataset& dataset) {
+Inspection read_inspection(const std::string& path, const data::Dataset& dataset) {
   const data::NpzReader file(path);
   const data::Sequence& sequence = dataset.sequences.front();
-  Look look{&sequence, 0, sequence.frames(), {}};
+  Inspection inspection{&sequence, 0, sequence.frames(), {}};
   const std::size_t timesteps = inspected_schedule(path).size();
   for (const std::string& name : file.names()) {
     if (!name.starts_with("step.")) continue;
@@ -231,21 +231,21 @@ Look read_inspection(const std::string& path, const data::Dataset& dataset) {
              file.where(name), t, timesteps - 1);
       }
     } else if (name.ends_with(".x_k") || name.ends_with(".x_hat")) {
-      expect(array.shape == std::vector<std::int64_t>{look.frames, data::kJoints, 3},
-             fmt::format("({}, {}, 3)", look.frames, data::kJoints));
+      expect(array.shape == std::vector<std::int64_t>{inspection.frames, data::kJoints, 3},
+             fmt::format("({}, {}, 3)", inspection.frames, data::kJoints));
     } else if (name.ends_with(".space.attention")) {
-      expect(
-          is_map(array.shape) && array.shape.back() == data::kJoints &&
-              (array.shape.size() == 3 || array.shape[0] == look.frames),
-          fmt::format("(heads, {0}, {0}) or ({1}, heads, {0}, {0})", data::kJoints, look.frames));
+      expect(is_map(array.shape) && array.shape.back() == data::kJoints &&
+                 (array.shape.size() == 3 || array.shape[0] == inspection.frames),
+             fmt::format("(heads, {0}, {0}) or ({1}, heads, {0}, {0})", data::kJoints,
+                         inspection.frames));
     } else if (name.ends_with(".time.attention")) {
       expect(is_map(array.shape), "(heads, frames, frames), or more of them");
     } else {
       continue;
     }
-    look.arrays[name] = {array.shape, array.as<double>()};
+    inspection.arrays[name] = {array.shape, array.as<double>()};
   }
-  return look;
+  return inspection;
 }
 
 std::vector<double> inspected_schedule(const std::string& path) {
@@ -259,57 +259,57 @@ std::vector<double> inspected_schedule(const std::string& path) {
   return schedule;
 }
 
-Json path_json(const Look& look) {
-  const data::Sequence& s = *look.sequence;
+Json path_json(const Inspection& inspection) {
+  const data::Sequence& s = *inspection.sequence;
   Json states = Json::array();
   for (int k = 1;; ++k) {
-    const Array* t = find(look, fmt::format("step.{}.t", k));
-    const Array* x = find(look, fmt::format("step.{}.x_k", k));
-    const Array* x0 = find(look, fmt::format("step.{}.x_hat", k));
+    const Array* t = find(inspection, fmt::format("step.{}.t", k));
+    const Array* x = find(inspection, fmt::format("step.{}.x_k", k));
+    const Array* x0 = find(inspection, fmt::format("step.{}.x_hat", k));
     if (t == nullptr || x == nullptr || x0 == nullptr) break;
     states.push_back({{"t", std::lround(t->values.at(0))},
-                      {"x", coded_poses(look, *x)},
-                      {"x0", coded_poses(look, *x0)}});
+                      {"x", encoded_poses(inspection, *x)},
+                      {"x0", encoded_poses(inspection, *x0)}});
   }
   if (states.empty()) return nullptr;
   Json json{{"name", s.name},
-            {"first_frame", look.first_frame},
-            {"frames", look.frames},
+            {"first_frame", inspection.first_frame},
+            {"frames", inspection.frames},
             {"fps", s.fps},
             {"states", states}};
   if (s.pose_3d) {
     std::vector<float> truth;
-    for (int f = 0; f < look.frames; ++f) append_pose(look, f, truth);
-    json["truth"] = coded(truth, kPose, kPoseUnit);
+    for (int f = 0; f < inspection.frames; ++f) append_pose(inspection, f, truth);
+    json["truth"] = encoded(truth, kPose, kPoseUnit);
   }
   return json;
 }
 
-Json attention_json(const Look& look) {
+Json attention_json(const Inspection& inspection) {
   std::vector<int> shown;
-  const std::size_t count = std::min(kShown, static_cast<std::size_t>(look.frames));
+  const std::size_t count = std::min(kShown, static_cast<std::size_t>(inspection.frames));
   for (std::size_t i = 0; i < count; ++i) {
     shown.push_back(
-        static_cast<int>((2 * i + 1) * static_cast<std::size_t>(look.frames) / (2 * count)));
+        static_cast<int>((2 * i + 1) * static_cast<std::size_t>(inspection.frames) / (2 * count)));
   }
   Json maps = Json::array();
-  for (const auto& [text, array] : look.arrays) {
+  for (const auto& [text, array] : inspection.arrays) {
     Name name;
     if (!parse(text, name)) continue;
     Json map = map_json(name, array, shown);
-    const Array* t = find(look, fmt::format("step.{}.t", name.step));
+    const Array* t = find(inspection, fmt::format("step.{}.t", name.step));
     if (t != nullptr) map["t"] = std::lround(t->values.at(0));
     maps.push_back(std::move(map));
   }
   if (maps.empty()) return nullptr;
   std::vector<float> poses;
-  append_pose(look, look.frames / 2, poses);
-  for (const int f : shown) append_pose(look, f, poses);
-  return {{"name", look.sequence->name},
-          {"first_frame", look.first_frame},
-          {"frames", look.frames},
+  append_pose(inspection, inspection.frames / 2, poses);
+  for (const int f : shown) append_pose(inspection, f, poses);
+  return {{"name", inspection.sequence->name},
+          {"first_frame", inspection.first_frame},
+          {"frames", inspection.frames},
           {"shown", shown},
-          {"poses", coded(poses, kPose, kPoseUnit)},
+          {"poses", encoded(poses, kPose, kPoseUnit)},
           {"maps", std::move(maps)}};
 }
 

@@ -1,4 +1,4 @@
-#include "tools/report/coding.hpp"
+#include "tools/report/encoding.hpp"
 
 #include <fmt/format.h>
 
@@ -36,7 +36,7 @@ void append_varint(std::string& bytes, std::uint32_t value) {
 
 }  // namespace
 
-std::string coded(std::span<const float> values, std::size_t width, double unit) {
+std::string encoded(std::span<const float> values, std::size_t width, double unit) {
   constexpr double kLimit = 1 << 29;  // so that differences stay within 31 bits
   std::vector<std::int32_t> last(width, 0);
   std::string bytes;

@@ -19,7 +19,7 @@ struct Array {
 };
 
 // Frames of one sequence as a refiner sees them: the tensors that were tapped while it worked.
-struct Look {
+struct Inspection {
   const data::Sequence* sequence = nullptr;
   int first_frame = 0;
   int frames = 0;
@@ -29,24 +29,25 @@ struct Look {
 // A look by running the refiner with K = `steps` on one window of a sequence, the one where
 // refining changed the error most (the middle one where that is not known). With `attention`, who
 // looks at whom: in space frame by frame, in time on average.
-Look look_at(const diffusion::Refiner& refiner, const data::Dataset& dataset, int sequence,
-             int steps, bool attention);
+Inspection inspect_window(const diffusion::Refiner& refiner, const data::Dataset& dataset,
+                          int sequence, int steps, bool attention);
 
 // A look from a file of `posetape inspect`, which holds the dataset of its one sequence, too.
 // Throws Error, with the array, where a shape or a number cannot be.
 bool is_inspection(const std::string& path);
-Look read_inspection(const std::string& path, const data::Dataset& dataset);
+Inspection read_inspection(const std::string& path, const data::Dataset& dataset);
 std::vector<double> inspected_schedule(const std::string& path);
 
 // The sequence's "name", "first_frame", "frames", "fps", "truth" where it is known and "states",
-// one for each step: t, and x (x_k) and x0 (the estimate of the truth) as coding.hpp codes poses.
-nlohmann::ordered_json path_json(const Look& look);
+// one for each step: t, and x (x_k) and x0 (the estimate of the truth) as encoding.hpp writes
+// poses.
+nlohmann::ordered_json path_json(const Inspection& inspection);
 
 // "name", "shown" (frames of the window), "poses" (of the middle, then of those frames), and
 // "maps": {step, t, block, axis, heads, size, pool, max, mean} for each attention, probabilities as
 // bytes (255: max) in base64, [heads][size][size]; rows are queries. In space, where it was tapped
 // frame by frame, "each" has [shown][heads][size][size]. In time, windows of more than 64 frames
 // are summed up to `pool` frames a cell. Null where the look has no attention.
-nlohmann::ordered_json attention_json(const Look& look);
+nlohmann::ordered_json attention_json(const Inspection& inspection);
 
 }  // namespace posetape::tools::report
