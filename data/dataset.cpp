@@ -22,6 +22,7 @@ namespace {
 
 constexpr const char* kTestSubjects = "test_subjects";
 constexpr const char* kMetadata = "metadata";
+constexpr const char* kConfidence = "confidence";
 
 // An optional field, and what is known about its coordinates. `gaps` says why a gap is not bridged,
 // and what to do; nothing where short ones are.
@@ -112,6 +113,7 @@ class SequenceReader {
     for (const auto& [field, member] : kWindowFields) {
       if (has(field)) sequence.*member = pose(field, 3);
     }
+    sequence.confidence = confidence(sequence.pose_2d);
     sequence.image_size = image_size();
     if (has("fps")) sequence.fps = fps();
     return sequence;
@@ -125,13 +127,44 @@ class SequenceReader {
   std::string key(const char* field) const { return fmt::format("{}/{}", name_, field); }
   bool has(const char* field) const { return file_.has(key(field)); }
 
-  PoseArray pose(const char* field, int channels) const {
-    const NpyArray array = file_.read(key(field));
-    const auto& shape = array.shape;
+  NpyArray floats(const char* field) const {
+    NpyArray array = file_.read(key(field));
     if (array.type != NpyType::f4 && array.type != NpyType::f8) {
       fail("{}: expected float32 or float64, found {}; convert it with .astype('float32')",
            where(field), type_name(array.type));
     }
+    return array;
+  }
+
+  // Nothing where nothing is known and no joint is missing.
+  std::optional<std::vector<float>> confidence(const PoseArray& pose_2d) const {
+    std::vector<float> values(pose_2d.values.size() / 2, 1);
+    bool known = has(kConfidence);
+    if (known) {
+      const NpyArray array = floats(kConfidence);
+      if (array.shape != std::vector<std::int64_t>{pose_2d.frames(), kJoints}) {
+        fail("{}: expected shape ({}, {}), found {}; store one number for each joint of pose_2d",
+             where(kConfidence), pose_2d.frames(), kJoints, shape_text(array.shape));
+      }
+      values = array.as<float>();
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!(values[i] >= 0 && values[i] <= 1)) {
+        fail("{}: expected numbers from 0 to 1, found {} in frame {}, joint {}; scale them",
+             where(kConfidence), values[i], i / kJoints, i % kJoints);
+      }
+      if (std::isfinite(pose_2d.values[2 * i]) && std::isfinite(pose_2d.values[2 * i + 1]))
+        continue;
+      values[i] = 0;
+      known = true;
+    }
+    if (!known) return std::nullopt;
+    return values;
+  }
+
+  PoseArray pose(const char* field, int channels) const {
+    const NpyArray array = floats(field);
+    const auto& shape = array.shape;
     if (shape.size() != 3 || shape[1] != kJoints || shape[2] != channels) {
       fail("{}: expected shape (frames, {}, {}), found {}; {}", where(field), kJoints, channels,
            shape_text(shape), shape_hint(shape, channels));
@@ -149,7 +182,8 @@ class SequenceReader {
     if (shape.size() == 4) return "store every person or camera as a sequence of its own";
     if (shape.size() != 3) return "put frames first, then joints, then coordinates";
     if (shape[1] != kJoints) return "choose the 17 joints of Human3.6M in their order";
-    if (channels == 2 && shape[2] == 3) return "drop the third column (a confidence?)";
+    if (channels == 2 && shape[2] == 3)
+      return "a third column of confidences is an array of its own, 'confidence'";
     return fmt::format("store {} coordinates a joint", channels);
   }
 
@@ -310,6 +344,11 @@ void check_sequence(const std::string& path, const Sequence& sequence) {
     }
   };
   check("pose_2d", sequence.pose_2d, 2);
+  if (sequence.confidence &&
+      sequence.confidence->size() != std::size_t(kJoints) * std::size_t(sequence.frames())) {
+    fail("{}: '{}/{}' has {} values for {} frames of {} joints; fill the sequence first", path,
+         sequence.name, kConfidence, sequence.confidence->size(), sequence.frames(), kJoints);
+  }
   for (const Field& field : kFields) {
     if (sequence.*field.member) check(field.name, *(sequence.*field.member), 3);
   }
@@ -382,6 +421,9 @@ void write_dataset(const std::string& path, const Dataset& dataset, const WriteO
     }
     for (const auto& [name, member] : kWindowFields) {
       if (sequence.*member) add(name, pose_view(*(sequence.*member)));
+    }
+    if (sequence.confidence) {
+      add(kConfidence, npy_view<float>({sequence.frames(), kJoints}, *sequence.confidence));
     }
     add("image_size", npy_view<std::int32_t>({2}, sequence.image_size));
     add("fps", npy_view<float>({}, std::span(&sequence.fps, 1)));

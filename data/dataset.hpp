@@ -42,6 +42,9 @@ struct Sequence {
   // protocols that count windows whole (data/protocol.hpp), absent elsewhere.
   std::optional<PoseArray> noisy_3d_last_window;
   std::optional<PoseArray> refined_3d_last_window;
+  // How sure the detector was of each joint of pose_2d, [F][17] in [0, 1]; 0: not seen, so that its
+  // coordinates are interpolated or guessed. Absent where nothing is known.
+  std::optional<std::vector<float>> confidence;
   std::array<std::int32_t, 2> image_size{0, 0};  // width, height in pixels
   float fps = 50;
 
@@ -87,13 +90,15 @@ struct ReadReport {
 //
 //   pose_2d                           (F, 17, 2)  float32 or float64, needed
 //   pose_3d, noisy_3d, refined_3d     (F, 17, 3)  float32 or float64
+//   confidence                        (F, 17)     float32 or float64 in [0, 1]
 //   image_size                        (2,)        integers, needed
 //   fps                               ()          any number, 50 where it is absent
 //
 //   noisy_3d_last_window, refined_3d_last_window   (T, 17, 3)  float32 or float64
 //
 // Arrays with other names are ignored. Joints of pose_2d and noisy_3d that are NaN or infinite for
-// at most half a second are interpolated over time, and counted in the report.
+// at most half a second are interpolated over time, and counted in the report; the confidence of
+// such a joint of pose_2d is 0.
 //
 // Throws Error with the file, the sequence, the array, what was expected, what was found and a
 // hint: whatever NpzReader refuses, a missing or misshapen array, no sequence, no frame, lengths

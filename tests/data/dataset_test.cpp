@@ -163,7 +163,7 @@ TEST_CASE("a misshapen array is refused with file, sequence, array, shapes and a
   CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 16, 2}).read(), path,
                       walk + "pose_2d'", "found (5, 16, 2)", "17 joints");
   CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 17, 3}).read(), path,
-                      "found (5, 17, 3)", "drop the third column");
+                      "found (5, 17, 3)", "an array of its own, 'confidence'");
   CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/noisy_3d", {5, 17, 2}).read(), path,
                       walk + "noisy_3d'", "expected shape (frames, 17, 3), found (5, 17, 2)",
                       "3 coordinates");
@@ -259,6 +259,40 @@ TEST_CASE("joints that an estimator missed for half a second are interpolated an
     CHECK_MESSAGE_PARTS(builder.read(), path, "S2/Sit/1/pose_2d",
                         "joint 2 (RKnee) is NaN or infinite in frames 10 to 34 (25 frames)",
                         "at most 24 frames (0.5 s)", "--drop-invalid");
+  }
+}
+
+TEST_CASE("confidence comes back, and is 0 for joints that were not seen") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  FileBuilder builder(path);
+  CHECK(!builder.read().sequences[0].confidence);
+  builder.fill("S1/Walk/0/confidence", {5, 17}, 0.5);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> poses(5 * 17 * 2, 3);
+  poses[2 * (17 + 4) + 1] = nan;
+  builder.values<float>("S1/Walk/0/pose_2d", {5, 17, 2}, poses);
+  std::vector<float> expected(5 * 17, 0.5F);
+  expected[17 + 4] = 0;
+  const Dataset dataset = builder.read();
+  CHECK(dataset.sequences[0].confidence == expected);
+  write_dataset(path, dataset);
+  CHECK(read_dataset(path).sequences[0].confidence == expected);
+  // What is not known of the others is 1.
+  for (float& c : expected) c = c > 0 ? 1 : 0;
+  CHECK(builder.remove("S1/Walk/0/confidence").read().sequences[0].confidence == expected);
+}
+
+TEST_CASE("confidences that cannot be are refused") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  const auto read = [&](const Shape& shape, float value) {
+    FileBuilder(path).fill("S1/Walk/0/confidence", shape, value).read();
+  };
+  CHECK_MESSAGE_PARTS(read({4, 17}, 1), path, "array 'S1/Walk/0/confidence'",
+                      "expected shape (5, 17), found (4, 17)");
+  for (const float value : {-0.1F, 1.5F, 90.0F, std::numeric_limits<float>::quiet_NaN()}) {
+    CHECK_MESSAGE_PARTS(read({5, 17}, value), path, "from 0 to 1, found ", "frame 0, joint 0");
   }
 }
 
