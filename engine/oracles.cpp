@@ -351,7 +351,7 @@ double Oracles::scale_of(const Probe& p) const {
   return scale;
 }
 
-std::vector<Oracles::Measured> Oracles::differences(const std::vector<Probe>& probes) {
+std::vector<Measured> Oracles::differences(const std::vector<Probe>& probes) {
   std::vector<Measured> all;
   double scale = 0;  // as the differences see it
   for (const Probe& p : probes) {
@@ -400,7 +400,7 @@ double Oracles::rounding_along(Oracle oracle, const Probe& p, double numeric) co
   return worst <= most_rounding_ * p.length ? worst : 0;
 }
 
-Oracles::Measured Oracles::exact(Oracle oracle, const Probe& p) const {
+Measured Oracles::exact(Oracle oracle, const Probe& p) const {
   const Tensors derivative = derivative_along(oracle, p.direction);
   Measured m{analytic(p), weighted(derivative, plain_.cotangents), 0};
   for (std::size_t i = 0; i < p.direction.size(); ++i) {
@@ -425,7 +425,7 @@ bool Oracles::excused_by_kink(const Probe& p, const Measured& m) const {
 }
 
 // Elements on a kink are left out of the directions, so that these still tell of the others.
-std::vector<Oracles::Measured> Oracles::exact(Oracle oracle, std::vector<Probe>& probes) {
+std::vector<Measured> Oracles::exact(Oracle oracle, std::vector<Probe>& probes) {
   const auto differs = [&](const Probe& p, const Measured& m) {
     const double scale = std::max(scale_of(p), std::fabs(m.numeric) / p.length);
     return std::fabs(m.analytic - m.numeric) >
@@ -458,82 +458,104 @@ std::vector<Oracles::Measured> Oracles::exact(Oracle oracle, std::vector<Probe>&
   return all;
 }
 
+namespace {
+
+// One probe's measurement beside what is allowed. A gradient of zero (`zero`) has nothing to be
+// relative to: it has to vanish beside 1, and the oracle has nothing to add.
+struct Comparison {
+  Comparison(const Measured& m, double most, bool exact, bool zero)
+      : numeric(zero ? 0 : m.numeric),
+        difference(std::fabs(m.analytic - numeric)),
+        trust(zero ? 0 : m.trust),
+        allowed(most),
+        broken(!std::isfinite(m.analytic) || (exact && !std::isfinite(numeric))),
+        unsure(!broken && ((!zero && m.kink) || trust > kUnresolved * allowed)),
+        differs(broken || (!unsure && !(difference <= allowed + trust))) {}
+
+  Verdict verdict() const {
+    if (differs) return Verdict::disagree;
+    return unsure ? Verdict::unresolved : Verdict::agree;
+  }
+  // Worse verdicts first, then the one that exceeds what is allowed by most.
+  std::pair<int, double> rank() const {
+    const double excess = broken ? kInfinity : difference / (allowed + trust);
+    return {differs ? 2 : unsure ? 1 : 0, std::isnan(excess) ? 0 : excess};
+  }
+
+  double numeric, difference, trust, allowed;
+  bool broken, unsure, differs;
+};
+
+std::string unresolved_note(bool exact, bool kinks_alone, double step) {
+  if (!exact) {
+    return fmt::format(
+        "a kink, a pole or the end of the domain is near: try a smaller options.step than {:g}, or "
+        "declare options.kink",
+        step);
+  }
+  if (kinks_alone) return "on a kink, between the slopes of its two sides: declare options.kink";
+  return "rounding hides it, for the gradient's terms cancel: where it is zero by the mathematics, "
+         "declare options.zero";
+}
+
+}  // namespace
+
 // The verdict over all probes. A gradient below the noise cannot be told from rounding in the
 // function's values.
-Finding Oracles::judge(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
-                       std::vector<Measured> all, double scale) {
+Finding Oracles::verdict(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
+                         const std::vector<Measured>& all, double scale) const {
   const bool exact = oracle != Oracle::differences;
-  const double tolerance = exact ? options_.exact_tolerance : options_.tolerance;
   const bool zero = contains(options_.zero, i);
-  const auto judged = [&] {
-    Finding finding;
-    finding.input = static_cast<int>(i);
-    finding.oracle = oracle;
-    finding.scale = scale;
-    finding.verdict = Verdict::agree;
-    std::pair<int, double> worst{-1, 0};
-    double least_trust = kInfinity;
-    bool kinks_alone = true;
-    for (std::size_t k = 0; k < all.size(); ++k) {
-      const Measured& m = all[k];
-      const double length = probes[k].length;
-      // A gradient of zero has nothing to be relative to: it has to vanish beside 1, and the oracle
-      // has nothing to add.
-      const double numeric = zero ? 0 : m.numeric;
-      const double difference = std::fabs(m.analytic - numeric);
-      const double allowed = (zero ? kZero : tolerance * scale) * length;
-      const double trust = zero ? 0 : m.trust;
-      least_trust = std::min(least_trust, trust / length);
-      const bool broken = !std::isfinite(m.analytic) || (exact && !std::isfinite(numeric));
-      const bool unsure = !broken && ((!zero && m.kink) || trust > kUnresolved * allowed);
-      const bool differs = broken || (!unsure && !(difference <= allowed + trust));
-      if (unsure && exact && !m.kink) kinks_alone = false;
-      if (!unsure && !differs) ++finding.confirmed;
-      // Worse verdicts first, then the one that exceeds what is allowed by most.
-      const double excess = broken ? kInfinity : difference / (allowed + trust);
-      const std::pair<int, double> rank{differs  ? 2
-                                        : unsure ? 1
-                                                 : 0,
-                                        std::isnan(excess) ? 0 : excess};
-      if (rank <= worst) continue;
-      worst = rank;
-      const double unit = scale > 0 && std::isfinite(scale) && !zero ? scale * length : length;
-      finding.verdict = differs ? Verdict::disagree : unsure ? Verdict::unresolved : Verdict::agree;
-      finding.error = difference == 0 ? 0 : difference / unit;
-      finding.trust = trust / unit;
-      finding.where = probes[k].where;
-      finding.analytic = m.analytic;
-      finding.numeric = m.numeric;
-    }
-    const bool stands_out =
-        scale > (exact ? kRoundingFactor : kVacuous) * noise_ || std::isnan(scale);
-    if (!zero &&
-        (!stands_out || (finding.verdict == Verdict::agree && !(scale > kVacuous * least_trust)))) {
-      finding.verdict = Verdict::vacuous;
-    }
-    finding.passed = finding.verdict == Verdict::agree ||
-                     (finding.verdict == Verdict::unresolved && options_.kink && kinks_alone);
-    if (finding.verdict == Verdict::unresolved) {
-      finding.note =
-          !exact ? fmt::format(
-                       "a kink, a pole or the end of the domain is near: try a smaller "
-                       "options.step than {:g}, or declare options.kink",
-                       options_.step)
-          : kinks_alone ? "on a kink, between the slopes of its two sides: declare options.kink"
-                        : "rounding hides it, for the gradient's terms cancel: where it is zero by "
-                          "the mathematics, declare options.zero";
-    } else if (finding.verdict == Verdict::vacuous) {
-      finding.note =
-          "no gradient stands out from rounding: where it is zero by the mathematics, declare "
-          "options.zero";
-    } else if (worst.second == kInfinity) {
-      finding.note = "a derivative is not finite";
-    }
-    return finding;
-  };
-  const Finding finding = judged();
-  if (finding.verdict != Verdict::disagree || zero || !std::isfinite(scale)) return finding;
-  // Terms of a gradient that cancel leave their rounding.
+  const double allowed =
+      zero ? kZero : (exact ? options_.exact_tolerance : options_.tolerance) * scale;
+  Finding finding;
+  finding.input = static_cast<int>(i);
+  finding.oracle = oracle;
+  finding.scale = scale;
+  finding.verdict = Verdict::agree;
+  std::pair<int, double> worst{-1, 0};
+  double least_trust = kInfinity;
+  bool kinks_alone = true;
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const double length = probes[k].length;
+    const Comparison c(all[k], allowed * length, exact, zero);
+    least_trust = std::min(least_trust, c.trust / length);
+    if (c.unsure && exact && !all[k].kink) kinks_alone = false;
+    if (!c.unsure && !c.differs) ++finding.confirmed;
+    if (c.rank() <= worst) continue;
+    worst = c.rank();
+    const double unit = scale > 0 && std::isfinite(scale) && !zero ? scale * length : length;
+    finding.verdict = c.verdict();
+    finding.error = c.difference == 0 ? 0 : c.difference / unit;
+    finding.trust = c.trust / unit;
+    finding.where = probes[k].where;
+    finding.analytic = all[k].analytic;
+    finding.numeric = c.numeric;
+  }
+  const bool stands_out =
+      scale > (exact ? kRoundingFactor : kVacuous) * noise_ || std::isnan(scale);
+  if (!zero &&
+      (!stands_out || (finding.verdict == Verdict::agree && !(scale > kVacuous * least_trust)))) {
+    finding.verdict = Verdict::vacuous;
+  }
+  finding.passed = finding.verdict == Verdict::agree ||
+                   (finding.verdict == Verdict::unresolved && options_.kink && kinks_alone);
+  if (finding.verdict == Verdict::unresolved) {
+    finding.note = unresolved_note(exact, kinks_alone, options_.step);
+  } else if (finding.verdict == Verdict::vacuous) {
+    finding.note =
+        "no gradient stands out from rounding: where it is zero by the mathematics, declare "
+        "options.zero";
+  } else if (worst.second == kInfinity) {
+    finding.note = "a derivative is not finite";
+  }
+  return finding;
+}
+
+// Adds to each measurement's trust what the terms of a gradient that cancel leave of their
+// rounding.
+void Oracles::add_rounding(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
+                           std::vector<Measured>& all) {
   for (std::size_t k = 0; k < all.size(); ++k) {
     const Probe& p = probes[k];
     for (std::size_t n = 0; n < p.direction.size(); ++n) {
@@ -542,13 +564,22 @@ Finding Oracles::judge(std::size_t i, Oracle oracle, const std::vector<Probe>& p
     }
     if (oracle == Oracle::composite) {
       all[k].trust += kRoundingFactor * rounding(i).data<double>()[p.element];
-    } else if (!exact) {
+    } else if (oracle == Oracle::differences) {
       all[k].trust += kTrustFactor * value_rounding_ / step_of(p) * p.length;
     } else {
       all[k].trust += kRoundingFactor * rounding_along(oracle, p, all[k].numeric);
     }
   }
-  return judged();
+}
+
+Finding Oracles::judge(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
+                       std::vector<Measured> all, double scale) {
+  const Finding finding = verdict(i, oracle, probes, all, scale);
+  if (finding.verdict != Verdict::disagree || contains(options_.zero, i) || !std::isfinite(scale)) {
+    return finding;
+  }
+  add_rounding(i, oracle, probes, all);
+  return verdict(i, oracle, probes, all, scale);
 }
 
 Finding Oracles::check(Oracle oracle, std::size_t i, const std::vector<Probe>& given) {

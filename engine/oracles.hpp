@@ -33,6 +33,14 @@ struct Probe {
   int element = -1;  // of the one input that moves, in this element alone
 };
 
+// What an oracle measured along one probe.
+struct Measured {
+  double analytic = 0;
+  double numeric = 0;
+  double trust = 0;
+  bool kink = false;  // on a kink, and between the slopes of its sides
+};
+
 class Oracles {
  public:
   // f's outputs and gradients at `inputs`, on options.device. All three must outlive this. Throws
@@ -68,13 +76,6 @@ class Oracles {
     std::vector<Tensor> cotangents;
     std::vector<Tensor> gradients;
   };
-  // What an oracle measured along one probe.
-  struct Measured {
-    double analytic = 0;
-    double numeric = 0;
-    double trust = 0;
-    bool kink = false;  // on a kink, and between the slopes of its sides
-  };
 
   Evaluated evaluate(const TensorFunction& f, const std::vector<Tensor>& at, Device device,
                      const Intercept& intercept, const std::vector<Tensor>& cotangents,
@@ -94,6 +95,10 @@ class Oracles {
   Finding composite(std::size_t i);
   Finding judge(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
                 std::vector<Measured> all, double scale);
+  Finding verdict(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
+                  const std::vector<Measured>& all, double scale) const;
+  void add_rounding(std::size_t i, Oracle oracle, const std::vector<Probe>& probes,
+                    std::vector<Measured>& all);
 
   const TensorFunction& f_;
   const GradcheckOptions& options_;
