@@ -331,6 +331,7 @@ struct TorchFile::Impl {
   explicit Impl(const std::string& path);
   PickleValue open_zip();
   PickleValue open_legacy();
+  class Search;
   void search(const PickleValue& top);
   std::span<const std::byte> storage(const StorageName& name, const std::string& where);
   View view(const Rebuild& call, std::size_t available, std::size_t size, const std::string& where);
@@ -431,50 +432,51 @@ PickleValue TorchFile::Impl::open_legacy() {
 }
 
 // Breadth first, so that of two ways to a dict the shorter one names it.
-void TorchFile::Impl::search(const PickleValue& top) {
-  constexpr int kDepth = 12;
+class TorchFile::Impl::Search {
+ public:
+  Search(Impl& found, const PickleValue& top) : found_(found), open_{{top, "", 0}} {
+    seen_.insert(top.id());
+    for (std::size_t at = 0; at < open_.size(); ++at) {
+      const Place place = open_[at];
+      if (!has_entries(place.value) && !is_sequence(place.value)) break;  // the top alone, a number
+      look_into(place);
+    }
+  }
+
+ private:
   struct Place {
     PickleValue value;
     std::string path;
     int depth;
   };
-  std::vector<Place> open{{top, "", 0}};
-  std::unordered_set<std::uint32_t> seen{top.id()};
-  const auto visit = [&](const PickleValue& value, const std::string& from, std::string_view key,
-                         int depth) {
-    if ((!has_entries(value) && !is_sequence(value)) || is_tensor(value) || depth >= kDepth) return;
-    // What an optimiser keeps has the names and shapes of weights and is none.
+
+  // What an optimiser keeps has the names and shapes of weights and is none.
+  static bool is_optimisers(std::string_view key) {
     std::string lower(key);
     std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (lower.find("optim") != lower.npos || lower.starts_with("grad") ||
-        lower.starts_with("exp_avg")) {
-      return;
-    }
-    if (!seen.insert(value.id()).second) return;
-    const std::string_view dot = from.empty() || key.empty() ? "" : ".";
-    open.push_back({value, fmt::format("{}{}{}", from, dot, printable(key)), depth + 1});
-  };
+    return lower.find("optim") != lower.npos || lower.starts_with("grad") ||
+           lower.starts_with("exp_avg");
+  }
 
-  for (std::size_t at = 0; at < open.size(); ++at) {
-    const auto [value, where, depth] = open[at];
-    if (!has_entries(value) && !is_sequence(value)) break;  // the top alone, a number
+  void look_into(const Place& place) {
+    const PickleValue& value = place.value;
     if (is_module(value)) {
-      if (module.empty()) module = printable(value.function());
-      continue;
+      if (found_.module.empty()) found_.module = printable(value.function());
+    } else if (is_sequence(value)) {
+      for (std::size_t i = 0; i < value.size(); ++i) visit(value[i], place, std::to_string(i));
+    } else {
+      look_into_dict(place, entries_of(value));
     }
-    if (is_sequence(value)) {
-      for (std::size_t i = 0; i < value.size(); ++i) {
-        visit(value[i], where, std::to_string(i), depth);
-      }
-      continue;
-    }
-    const auto entries = entries_of(value);
+  }
+
+  void look_into_dict(const Place& place,
+                      const std::vector<std::pair<PickleValue, PickleValue>>& entries) {
     const auto has = [&](std::string_view key) {
       return std::ranges::any_of(
           entries, [&](const auto& e) { return is_text(e.first) && e.first.text() == key; });
     };
-    if (has("state") && has("param_groups")) continue;  // an optimiser's, whatever it is called
-    Dict dict{where, {}};
+    if (has("state") && has("param_groups")) return;  // an optimiser's, whatever it is called
+    Dict dict{place.path, {}};
     std::map<std::string, PickleValue> own;
     for (const auto& [key, item] : entries) {
       if (is_text(key) && is_tensor(item)) {
@@ -482,23 +484,38 @@ void TorchFile::Impl::search(const PickleValue& top) {
         // The last of equal keys holds, as in Python.
         if (own.insert_or_assign(name, item).second) dict.names.push_back(name);
       } else if (is_text(key)) {
-        visit(item, where, key.text(), depth);
+        visit(item, place, key.text());
       } else {
-        visit(item, where, key.kind() == PickleKind::integer ? std::to_string(key.integer()) : "?",
-              depth);
+        visit(item, place, key.kind() == PickleKind::integer ? std::to_string(key.integer()) : "?");
       }
     }
     if (!dict.names.empty()) {
-      dicts.push_back(std::move(dict));
-      tensors.push_back(std::move(own));
+      found_.dicts.push_back(std::move(dict));
+      found_.tensors.push_back(std::move(own));
     }
-    if (value.kind() == PickleKind::call) {
-      visit(value.arguments(), where, "", depth);
-      if (const auto elements = value.elements()) visit(*elements, where, "", depth);
-      if (const auto state = value.state()) visit(*state, where, "", depth);
-    }
+    if (place.value.kind() != PickleKind::call) return;
+    visit(place.value.arguments(), place, "");
+    if (const auto elements = place.value.elements()) visit(*elements, place, "");
+    if (const auto state = place.value.state()) visit(*state, place, "");
   }
 
+  void visit(const PickleValue& value, const Place& from, std::string_view key) {
+    constexpr int kDepth = 12;
+    if ((!has_entries(value) && !is_sequence(value)) || is_tensor(value) || from.depth >= kDepth) {
+      return;
+    }
+    if (is_optimisers(key) || !seen_.insert(value.id()).second) return;
+    const std::string_view dot = from.path.empty() || key.empty() ? "" : ".";
+    open_.push_back({value, fmt::format("{}{}{}", from.path, dot, printable(key)), from.depth + 1});
+  }
+
+  Impl& found_;
+  std::vector<Place> open_;
+  std::unordered_set<std::uint32_t> seen_;
+};
+
+void TorchFile::Impl::search(const PickleValue& top) {
+  Search(*this, top);
   const auto add = [&](const std::string& text) {
     contents += (contents.empty() ? "" : ", ") + text;
   };
