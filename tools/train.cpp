@@ -3,7 +3,7 @@
 #include "tools/commands.hpp"
 #include "tools/train_lifter.hpp"
 #include "tools/train_refiner.hpp"
-#include "tools/train_smoothnet.hpp"
+#include "tools/train_smoother.hpp"
 
 namespace posetape::tools {
 
@@ -13,7 +13,7 @@ void add_train(CLI::App& app) {
   train->require_subcommand(1);
   add_train_lifter(*train);
   add_train_refiner(*train);
-  add_train_smoothnet(*train);
+  add_train_smoothers(*train);
 }
 
 }  // namespace posetape::tools

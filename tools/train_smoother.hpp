@@ -4,6 +4,6 @@
 
 namespace posetape::tools {
 
-void add_train_smoothnet(CLI::App& train);
+void add_train_smoothers(CLI::App& train);
 
 }  // namespace posetape::tools
