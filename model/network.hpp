@@ -3,6 +3,7 @@
 // in model/meson.build.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <span>
@@ -106,13 +107,20 @@ void check_sizes(const NetworkConfig& config);
 Network make_network(const NetworkConfig& config, DType dtype, std::uint64_t seed,
                      Device device = Device::cpu);
 
-// NetworkRule::make and count of a network's class N and its Layers, whose configuration config_of
-// makes; forward and loss are called with an N and the tensors.
+// NetworkRule::make and count of a network's class N, which is a Module or has parameters(), and of
+// its Layers, whose configuration config_of makes; forward and loss are called with an N and the
+// tensors.
 template <class N, auto config_of, auto forward, auto loss>
 Network made(const NetworkConfig& config, DType dtype, std::uint64_t seed, Device device) {
   const auto network = std::make_shared<N>(config_of(config), dtype, seed, device);
+  ParameterList* parameters;
+  if constexpr (std::derived_from<N, ParameterList>) {
+    parameters = network.get();
+  } else {
+    parameters = &network->parameters();
+  }
   return {config,
-          {network, &network->parameters()},
+          {network, parameters},
           [network](std::span<const Tensor> in) { return forward(*network, in); },
           [network](std::span<const Tensor> in) { return loss(*network, in); }};
 }

@@ -10,6 +10,7 @@ std::vector<Case> cases() {
                 {
                     {"tiny", {random_normal({2, 3}, 100, 1e-6), random_normal({3}, 101, 1e-6)}, f},
                     {"huge", {random_normal({2, 3}, 102, 1e6), random_normal({3}, 103, 1e6)}, f},
+                    {"mlp_residual", {random_normal({3, 32}, 108), random_normal({3, 32}, 109)}, f},
                     {"in_training_poses",
                      {random_normal({2, 5, 17, 3}, 104), random_normal({2, 5, 17, 3}, 105)},
                      f},

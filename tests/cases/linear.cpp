@@ -79,6 +79,10 @@ std::vector<Case> cases() {
   put("long_sum", {random_normal({2500, 5}, 8, 0.1), w, b});
   put("long_sum_gelu", sized(4200, 2, 4, 175), Activation::gelu);
 
+  // Layers of an MLP.
+  put("mlp_first", sized(3, 34, 144, 240), Activation::gelu, constant_inputs({0}));
+  put("mlp_hidden", sized(3, 32, 144, 249), Activation::gelu);
+
   put("one_element", sized(1, 1, 1, 180), Activation::silu);
   put("no_rows", sized(0, 3, 2, 183), Activation::none, zero_gradient({1, 2}, kEmptyResult));
   put("no_rows_gelu", sized(0, 3, 2, 186), Activation::gelu, zero_gradient({1, 2}, kEmptyResult));

@@ -10,6 +10,7 @@
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
 #include "model/mixste.hpp"
+#include "model/network.hpp"
 #include "model/pose_denoiser.hpp"
 #include "model/smoothnet.hpp"
 #include "model/stcformer.hpp"
@@ -104,6 +105,67 @@ ModelCase mixste(std::string name, Index depth, Index frames, double drop_path) 
             return ModelStep{model, &model->parameters(),
                              [=] { return model->loss((*model)(y, drops), truth); }};
           }};
+}
+
+// A base network that has no case of its own below, as its rule makes it.
+ModelCase plain(const model::NetworkRule& rule) {
+  return {"model:" + std::string(rule.name), "plain",
+          [&rule](DType dtype, ModelSize size, Device device) {
+            Sizes s = sizes(size);
+            model::NetworkConfig config = released_config(rule);
+            config.frames = std::max(rule.frames.least, s.frames);
+            for (std::size_t i = 0; size == ModelSize::tiny && i < config.sizes.size(); ++i) {
+              const model::Size& known = rule.sizes[i];
+              const Index most = known.key == std::string_view("width") ? s.width : 2;
+              config.sizes[i] = std::max(known.least, std::min(known.value, most));
+            }
+            s.frames = config.frames;
+            const auto network =
+                std::make_shared<model::Network>(model::make_network(config, dtype, 3, device));
+            std::vector<Tensor> in;
+            for (const Index channels : model::input_channels(rule.role)) {
+              in.push_back(poses(s, channels, 1, dtype).to(device));
+            }
+            in.push_back(poses(s, 3, 2, dtype).to(device));
+            return ModelStep{network, network->parameters.get(), [=] { return network->loss(in); }};
+          }};
+}
+
+// Every way through the networks that their branches make. The denoiser is the refiner's.
+std::vector<ModelCase> chosen_cases() {
+  using diffusion::ErrorSource;
+  using diffusion::LossKind;
+  using diffusion::NoiseKind;
+  using diffusion::Objective;
+  using diffusion::States;
+  return {
+      refiner("plain", [](RefinerConfig&) {}),
+      refiner("ar1_mse",
+              [](RefinerConfig& c) {
+                c.noise = NoiseKind::ar1;
+                c.loss = LossKind::mse;
+              }),
+      refiner("real_errors", [](RefinerConfig& c) { c.source = ErrorSource::real; }),
+      refiner("mixed_errors", [](RefinerConfig& c) { c.source = ErrorSource::mixed; }),
+      refiner("rollout_first_state",
+              [](RefinerConfig& c) {
+                c.states = States::rollout;
+                c.rollout_steps = 1;
+              }),
+      refiner("regression",
+              [](RefinerConfig& c) {
+                c.objective = Objective::regression;
+                c.network.timestep = false;
+              }),
+      refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
+      stcformer("plain", 2),
+      stcformer("one_block", 1),
+      smoothnet("plain", 2),
+      smoothnet("no_pairs", 0),
+      mixste("plain", 2, 4, 0),
+      mixste("one_frame", 1, 1, 0),
+      mixste("drop_path", 2, 4, 0.4),
+  };
 }
 
 Tensor recorded(const ModelStep& step, Tape& tape) {
@@ -242,39 +304,17 @@ diffusion::ConditionalNoise some_noise() {
 }
 
 const std::vector<ModelCase>& model_cases() {
-  using diffusion::ErrorSource;
-  using diffusion::LossKind;
-  using diffusion::NoiseKind;
-  using diffusion::Objective;
-  using diffusion::States;
-  static const std::vector<ModelCase> all{
-      refiner("plain", [](RefinerConfig&) {}),
-      refiner("ar1_mse",
-              [](RefinerConfig& c) {
-                c.noise = NoiseKind::ar1;
-                c.loss = LossKind::mse;
-              }),
-      refiner("real_errors", [](RefinerConfig& c) { c.source = ErrorSource::real; }),
-      refiner("mixed_errors", [](RefinerConfig& c) { c.source = ErrorSource::mixed; }),
-      refiner("rollout_first_state",
-              [](RefinerConfig& c) {
-                c.states = States::rollout;
-                c.rollout_steps = 1;
-              }),
-      refiner("regression",
-              [](RefinerConfig& c) {
-                c.objective = Objective::regression;
-                c.network.timestep = false;
-              }),
-      refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
-      stcformer("plain", 2),
-      stcformer("one_block", 1),
-      smoothnet("plain", 2),
-      smoothnet("no_pairs", 0),
-      mixste("plain", 2, 4, 0),
-      mixste("one_frame", 1, 1, 0),
-      mixste("drop_path", 2, 4, 0.4),
-  };
+  static const std::vector<ModelCase> all = [] {
+    std::vector<ModelCase> cases = chosen_cases();
+    for (const model::NetworkRule* rule : model::networks()) {
+      const std::string name = fmt::format("model:{}", rule->name);
+      const bool known =
+          rule->role == model::Role::denoiser ||
+          std::ranges::any_of(cases, [&](const ModelCase& c) { return c.model == name; });
+      if (!known) cases.push_back(plain(*rule));
+    }
+    return cases;
+  }();
   return all;
 }
 

@@ -1,9 +1,10 @@
-"""engine/GRADCHECK.md's example of a new op works as it stands: guide_test.py BUILD SOURCE MESON NINJA
+"""The guides' examples work as they stand: guide_test.py NAME BUILD SOURCE MESON NINJA
 
-Applies it to a copy of the sources, configures the copy, and compiles there what the example changes
-and what is made from the list of ops. The rest comes from the libraries of BUILD, which hold the same
-ops at the same numbers, since a new elementwise op is the last one. The program must say what the guide
-says it does.
+NAME is `op` (a new op, in engine/GRADCHECK.md) or `network` (a new base network, in model/README.md).
+Applies the example to a copy of the sources, configures the copy, and compiles there what the example
+changes and what is made from the lists. The rest comes from the libraries of BUILD, which hold the same
+ops and networks: a new elementwise op is the last one, at no other's number. The program must do what
+the guide says.
 """
 
 import os
@@ -16,17 +17,39 @@ from pathlib import Path
 
 # `path`, then text up to a block: what is to be written there.
 STEP = re.compile(r"^\*\*[^*]+\*\*, `([^`]+)`(?:(?!```).)*?^```\w+\n(.*?)^```$", re.M | re.S)
-# The last line of a run.
+COMMAND = re.compile(r"^    \$ posetape (.*)$", re.M)
+# The last line of a gradient check.
 ROWS = re.compile(r"^ *(\d+ rows: \d+ agreed, 0 failed, 0 skipped)", re.M)
-OBJECTS = [
-    "kernels/libposetape_kernels_baseline.a.p/elementwise_elementwise_cpu.cpp.o",
-    "kernels/libposetape_kernels_numbers.a.p/elementwise_elementwise_cpu.cpp.o",
-    "engine/libposetape_engine.a.p/op.cpp.o",
-    "engine/libposetape_engine.a.p/ops_elementwise.cpp.o",
-    "tests/cases/libop_cases.a.p/cases.cpp.o",
-    "tests/cases/libop_cases.a.p/softplus.cpp.o",
-    "tests/cases/libop_cases.a.p/suite.cpp.o",
-]
+CASES = "tests/cases/libop_cases.a.p/"
+GUIDES = {
+    "op": {
+        "page": "engine/GRADCHECK.md",
+        "example": "## Example: a new op",
+        "end": "### Planting a bug",
+        "files": 4,
+        "objects": [
+            "kernels/libposetape_kernels_baseline.a.p/elementwise_elementwise_cpu.cpp.o",
+            "kernels/libposetape_kernels_numbers.a.p/elementwise_elementwise_cpu.cpp.o",
+            "engine/libposetape_engine.a.p/op.cpp.o",
+            "engine/libposetape_engine.a.p/ops_elementwise.cpp.o",
+            CASES + "cases.cpp.o",
+            CASES + "softplus.cpp.o",
+            CASES + "suite.cpp.o",
+        ],
+        "commands": ["gradcheck --op softplus --mutants"],
+    },
+    "network": {
+        "page": "model/README.md",
+        "example": "## Example: a new base network",
+        "end": "A network with branches",
+        "files": 2,
+        "objects": [
+            "model/libposetape_model.a.p/network.cpp.o",
+            "model/libposetape_model.a.p/frame_mlp.cpp.o",
+        ],
+        "commands": [],  # the guide has them
+    },
+}
 
 
 def run(*command, **options):
@@ -52,11 +75,11 @@ def apply(path, text):
 
 
 def main():
-    build, source = map(Path, sys.argv[1:3])
-    meson, ninja = sys.argv[3:]
-    guide = (source / "engine" / "GRADCHECK.md").read_text("utf-8")
-    example = guide.split("## Example: a new op")[1]
-    steps = example.split("### Planting a bug")[0]
+    guide = GUIDES[sys.argv[1]]
+    build, source = map(Path, sys.argv[2:4])
+    meson, ninja = sys.argv[4:]
+    page = (source / guide["page"]).read_text("utf-8")
+    steps = page.split(guide["example"])[1].split(guide["end"])[0]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy")
 
@@ -65,19 +88,21 @@ def main():
 
         shutil.copytree(source, copy, ignore=left_out)
         changed = STEP.findall(steps)
-        assert len(changed) == 4, [path for path, _ in changed]
+        assert len(changed) == guide["files"], [path for path, _ in changed]
         for path, text in changed:
             apply(copy / path, text)
         options = ["-Disa=baseline", "-Dcuda=disabled", "-Doptimization=1"]
         run(meson, "setup", copy / "build", copy, *options)
-        run(ninja, "-C", copy / "build", *OBJECTS)
+        run(ninja, "-C", copy / "build", *guide["objects"])
         program = Path(folder, "posetape")
-        objects = " ".join(str(copy / "build" / name) for name in OBJECTS)
+        objects = " ".join(str(copy / "build" / name) for name in guide["objects"])
         link = run(ninja, "-C", build, "-t", "commands", "-s", "tools/posetape").splitlines()[-1]
         assert " -o tools/posetape " in link, link
         run("sh", "-c", link.replace(" -o tools/posetape ", f" -o {program} {objects} "), cwd=build)
         environment = {**os.environ, "POSETAPE_ISA": "baseline"}
-        said = run(program, "gradcheck", "--op", "softplus", "--mutants", env=environment)
+        said = ""
+        for command in guide["commands"] or COMMAND.findall(steps):
+            said += run(program, *command.split(), env=environment, cwd=folder)
         expected = ROWS.search(steps)[1]
         assert ROWS.search(said)[1] == expected, f"{expected} in the guide, and\n{said}"
         print(f"{len(changed)} files changed, {expected}")
