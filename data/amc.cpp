@@ -4,13 +4,18 @@
 
 #include <Eigen/Geometry>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <numbers>
 #include <optional>
 #include <utility>
 
+#include "data/motion_format.hpp"
 #include "data/skeleton.hpp"
 #include "data/text_lines.hpp"
 #include "engine/error.hpp"
@@ -274,12 +279,14 @@ AsfSkeleton parse_asf(std::string_view text, const std::string& file) {
     }
     fail("{}: expected every bone once in :bonedata", file);
   }
+  std::vector<std::string> missing;
   for (int j = 0; j < kJoints; ++j) {
     skeleton.joints[j] = j == joint::hip ? -1 : skeleton.find(kJointBones[j]);
     if (skeleton.joints[j] < 0 && j != joint::hip) {
-      fail("{}: expected bone '{}', the joint {}", file, kJointBones[j], kJointNames[j]);
+      missing.push_back(fmt::format("bone '{}', the joint {}", kJointBones[j], kJointNames[j]));
     }
   }
+  if (!missing.empty()) fail("{}: expected {}", file, fmt::join(missing, "; "));
   return skeleton;
 }
 
@@ -364,16 +371,109 @@ std::vector<Pose3> forward_kinematics(const AsfSkeleton& skeleton,
   return frames;
 }
 
-Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path& amc, HipRoot hip) {
+namespace {
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+Motion motion_of(const AsfSkeleton& skeleton, const std::vector<double>& values,
+                 const MotionOptions& options) {
   Motion motion;
-  motion.subject = std::filesystem::path(skeleton.file).stem().string();
-  motion.name = amc.stem().string();
   motion.fps = kAmcFps;
-  motion.frames = forward_kinematics(skeleton, read_amc(skeleton, amc), hip);
-  for (Pose3& pose : motion.frames) {
-    for (Vec3& p : pose) p = y_up_to_z_up(p);
+  motion.frames = forward_kinematics(skeleton, values, options.hip);
+  const double stated = skeleton.metres_per_unit;
+  std::vector<Pose3> as_in_file = motion.frames;
+  for (Pose3& pose : as_in_file) {
+    for (Vec3& p : pose) p /= stated;
   }
+  const WorldClues clues{.given_unit = options.metres_per_unit,
+                         .stated_unit = stated,
+                         .given_up = options.up,
+                         .usual_up = UpAxis::y};
+  World world = find_world(skeleton.file, as_in_file, clues, motion.notes);
+  world.metres_per_unit /= stated;  // frames are in the stated unit's metres: 1 where it is right
+  to_world(motion.frames, world);
   return motion;
 }
+
+}  // namespace
+
+std::filesystem::path find_asf(const std::filesystem::path& amc) {
+  const std::filesystem::path folder = amc.parent_path();
+  const std::string subject = lower(std::filesystem::absolute(amc).parent_path().filename());
+  const std::string trial = lower(amc.stem());
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  const std::filesystem::path here = folder.empty() ? "." : folder;
+  for (std::filesystem::directory_iterator it(here, error), end; !error && it != end;
+       it.increment(error)) {
+    constexpr std::string_view kEnding[] = {".asf"};
+    if (has_ending(it->path(), kEnding)) found.push_back(it->path());
+  }
+  std::ranges::sort(found);
+  const auto stem = [](const std::filesystem::path& file) { return lower(file.stem()); };
+  for (const auto& file : found) {
+    if (stem(file) == subject) return file;
+  }
+  for (const auto& file : found) {
+    if (trial.starts_with(stem(file))) return file;
+  }
+  if (found.size() == 1) return found[0];
+  fail("{}: expected a skeleton beside it, {} or one whose name the motion's begins with; found {}",
+       amc.string(), (folder / (subject + ".asf")).string(),
+       found.empty() ? "none" : fmt::format("{} others", found.size()));
+}
+
+Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path& amc,
+                       const MotionOptions& options) {
+  Motion motion = motion_of(skeleton, read_amc(skeleton, amc), options);
+  motion.subject = std::filesystem::path(skeleton.file).stem().string();
+  motion.name = amc.stem().string();
+  return motion;
+}
+
+// ---- The format ----
+
+namespace {
+
+Motion read(const std::filesystem::path& amc, const MotionOptions& options) {
+  return read_cmu_motion(read_asf(find_asf(amc)), amc, options);
+}
+
+// A skeleton, and after a line "====" a motion.
+void parse(std::string_view bytes) {
+  const std::size_t end = bytes.find("\n====\n");
+  const AsfSkeleton skeleton = parse_asf(bytes.substr(0, end), "file.asf");
+  if (end == std::string_view::npos) return;
+  motion_of(skeleton, parse_amc(skeleton, bytes.substr(end + 6), "file.amc"), {});
+}
+
+bool begins(std::string_view start) {
+  return start.starts_with("#!OML:ASF") || start.starts_with(":FULLY-SPECIFIED") ||
+         (start.starts_with("# AST/ASF") || start.find("\n:bonedata") != std::string_view::npos);
+}
+
+}  // namespace
+
+const FormatRule amc_format{
+    .name = "cmu",
+    .title = "motion in ASF/AMC",
+    .endings = {".amc"},
+    .beside = {".asf"},
+    .begins = begins,
+    .reader = FormatReader{
+        .help = "From ASF/AMC files of the CMU database",
+        .files = "a folder for each subject with <subject>.asf and .amc files",
+        .example = "posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131",
+        .hip = true,
+        .map = nullptr,
+        .read = read,
+        .parse = parse,
+        .fps = kAmcFps,
+        .acknowledgement = "The data used in this project was obtained from mocap.cs.cmu.edu. The "
+                           "database was created with funding from NSF EIA-0196217.",
+        .test_subjects = {"127", "131", "17"}}};
 
 }  // namespace posetape::data

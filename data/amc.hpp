@@ -58,7 +58,17 @@ void bone_ends(const AsfSkeleton& skeleton, const double* values, std::vector<Ve
 std::vector<Pose3> forward_kinematics(const AsfSkeleton& skeleton,
                                       const std::vector<double>& values, HipRoot hip);
 
-// A trial as a motion in a z-up world at 120 frames per second, named after the two files.
-Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path& amc, HipRoot hip);
+struct MotionOptions;  // motion_format.hpp
+
+// The skeleton of a trial: the .asf beside it that has the folder's name, else the one whose name
+// the trial's begins with ("HDM_bd.asf", "HDM_bd_walk_001_120.amc"), else the only one, in whatever
+// case. Throws Error where there is none.
+std::filesystem::path find_asf(const std::filesystem::path& amc);
+
+// A trial as a motion in a z-up world at 120 frames per second, named after the two files. The unit
+// is inches over the skeleton's `length`, as ASF says, where a person's size comes of that
+// (person_world.hpp).
+Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path& amc,
+                       const MotionOptions& options);
 
 }  // namespace posetape::data

@@ -8,9 +8,10 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <initializer_list>
 #include <numbers>
 
+#include "data/joint_names.hpp"
+#include "data/motion_format.hpp"
 #include "data/printable.hpp"
 #include "data/skeleton.hpp"
 #include "data/text_lines.hpp"
@@ -30,6 +31,13 @@ int axis_of(BvhChannel channel) {
   return static_cast<int>(channel) % 3;
 }
 
+// Keywords in whatever case.
+bool is(std::string_view word, std::string_view keyword) {
+  return std::ranges::equal(word, keyword, [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  });
+}
+
 // The words of a file, wherever its lines end.
 class Words {
  public:
@@ -44,7 +52,7 @@ class Words {
   }
   void expect(std::string_view word) {
     const std::string_view found = next();
-    if (found != word) bad("'{}'", found, word);
+    if (!is(found, word)) bad("'{}'", found, word);
   }
   double number(std::string_view of) { return number(of, next()); }
   double number(std::string_view of, std::string_view word) const {
@@ -91,7 +99,8 @@ void parse_channels(Words& words, BvhJoint& joint) {
   const int count = words.whole("the number of channels", 0, 6);
   for (int i = 0; i < count; ++i) {
     const std::string_view word = words.next();
-    const auto found = std::ranges::find(kChannels, word);
+    const auto found = std::ranges::find_if(
+        kChannels, [&](std::string_view channel) { return is(word, channel); });
     const auto channel = static_cast<BvhChannel>(found - kChannels.begin());
     if (found == kChannels.end() || std::ranges::count(joint.channels, channel) > 0) {
       words.bad("{} of Xposition ... Zrotation, each once", word, count);
@@ -107,14 +116,14 @@ void parse_hierarchy(Words& words, std::vector<BvhJoint>& joints) {
   for (int open = 0; open >= 0;) {  // the joint whose block this is
     const std::string_view word = words.next();
     BvhJoint& joint = joints[static_cast<std::size_t>(open)];
-    if (word == "OFFSET") {
+    if (is(word, "OFFSET")) {
       joint.offset = words.triple("OFFSET");
-    } else if (word == "CHANNELS" && joint.channels.empty() && !joint.name.empty()) {
+    } else if (is(word, "CHANNELS") && joint.channels.empty() && !joint.name.empty()) {
       parse_channels(words, joint);
-    } else if (word == "JOINT" && !joint.name.empty()) {
+    } else if (is(word, "JOINT") && !joint.name.empty()) {
       joints.push_back({words.name(), open, Vec3::Zero(), {}});
       open = static_cast<int>(joints.size()) - 1;
-    } else if (word == "End" && !joint.name.empty()) {
+    } else if (is(word, "End") && !joint.name.empty()) {
       words.expect("Site");
       words.expect("{");
       joints.push_back({"", open, Vec3::Zero(), {}});
@@ -127,103 +136,47 @@ void parse_hierarchy(Words& words, std::vector<BvhJoint>& joints) {
   }
 }
 
-// Letters and digits in lower case.
-std::string plain(std::string_view name) {
-  std::string result;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0) result += static_cast<char>(std::tolower(byte));
-  }
-  return result;
+bool begins(std::string_view start) {
+  start.remove_prefix(std::min(start.find_first_not_of(" \t\r\n"), start.size()));
+  return is(start.substr(0, 9), "HIERARCHY");
 }
 
-// The plain names of the joints without the prefix that all of them have; End Sites have none.
-std::vector<std::string> plain_names(const Bvh& bvh) {
-  std::vector<std::string> names;
-  for (const BvhJoint& joint : bvh.joints) names.push_back(plain(joint.name));
-  std::size_t prefix = names[0].size();
-  for (std::size_t j = 0; j < names.size(); ++j) {
-    if (bvh.joints[j].name.empty()) continue;
-    const auto [end, other] = std::ranges::mismatch(names[0], names[j]);
-    prefix = std::min(prefix, static_cast<std::size_t>(end - names[0].begin()));
-  }
-  for (std::string& name : names) name.erase(0, std::min(prefix, name.size()));
-  return names;
-}
-
-class JointFinder {
- public:
-  explicit JointFinder(const Bvh& bvh) : bvh_(bvh), names_(plain_names(bvh)) {}
-
-  // The joint of the first of these names that there is; -1 where there is none.
-  int find(std::initializer_list<std::string_view> candidates) const {
-    for (const std::string_view name : candidates) {
-      const auto found = std::ranges::find(names_, name);
-      if (found != names_.end()) return static_cast<int>(found - names_.begin());
-    }
-    return -1;
-  }
-  int need(int joint, std::initializer_list<std::string_view> candidates) const {
-    const int found = find(candidates);
-    if (found < 0) {
-      fail(
-          "{}: expected a joint for {}, named {} or the like; rename the file's joint, or see "
-          "data/bvh.hpp for the names that are known",
-          bvh_.file, kJointNames[static_cast<std::size_t>(joint)], fmt::join(candidates, ", "));
-    }
-    return found;
-  }
-
-  int head_top(int head) const {
-    for (std::size_t j = 0; j < bvh_.joints.size(); ++j) {
-      if (bvh_.joints[j].parent == head) return static_cast<int>(j);
-    }
-    fail("{}: expected an End Site or a joint below '{}', the top of the head", bvh_.file,
-         printable(bvh_.joints[static_cast<std::size_t>(head)].name));
-  }
-
-  // Of the joints between two, the one that is nearest to half of the way at rest.
-  int half_way(int hip, int thorax) const {
-    std::vector<int> chain;
-    std::vector<double> lengths;  // from each of the chain up to the thorax
-    double length = 0;
-    int j = thorax;
-    for (; j >= 0 && j != hip; j = parent(j)) {
-      chain.push_back(j);
-      lengths.push_back(length);
-      length += bvh_.joints[static_cast<std::size_t>(j)].offset.norm();
-    }
-    if (j != hip || chain.size() < 2) {
-      fail("{}: expected a joint of the spine between '{}' and '{}'", bvh_.file,
-           printable(bvh_.joints[static_cast<std::size_t>(hip)].name),
-           printable(bvh_.joints[static_cast<std::size_t>(thorax)].name));
-    }
-    std::size_t best = 1;
-    for (std::size_t i = 1; i < chain.size(); ++i) {
-      const auto off = [&](std::size_t k) { return std::abs(lengths[k] - 0.5 * length); };
-      if (off(i) < off(best)) best = i;
-    }
-    return chain[best];
-  }
-
- private:
-  int parent(int joint) const { return bvh_.joints[static_cast<std::size_t>(joint)].parent; }
-
-  const Bvh& bvh_;
-  std::vector<std::string> names_;
-};
-
-// The extent of the skeleton at rest along its longest axis.
-double rest_size(const Bvh& bvh) {
-  Eigen::AlignedBox3d box;
-  std::vector<Vec3> points;
+// The joints at rest. Of those whose bones are in position channels alone, as some programs write
+// them, the first frame is taken.
+std::vector<NamedPoint> named_points(const Bvh& bvh) {
+  std::vector<NamedPoint> points;
+  const double* value = bvh.values.data();
   for (const BvhJoint& joint : bvh.joints) {
-    const Vec3 start =
-        joint.parent < 0 ? Vec3(Vec3::Zero()) : points[static_cast<std::size_t>(joint.parent)];
-    points.push_back(joint.parent < 0 ? start : Vec3(start + joint.offset));
-    box.extend(points.back());
+    Vec3 position = Vec3::Zero();
+    for (const BvhChannel c : joint.channels) {
+      if (!is_rotation(c)) position[axis_of(c)] = *value;
+      ++value;
+    }
+    const bool moved = joint.parent >= 0 && joint.offset.isZero(0);
+    points.push_back({joint.name, joint.parent, moved ? position : joint.offset});
   }
-  return box.sizes().maxCoeff();
+  return points;
+}
+
+Pose3 pose_of(const std::vector<Vec3>& points, const JointPoints& joints) {
+  Pose3 pose;
+  for (std::size_t j = 0; j < kJoints; ++j) {
+    Vec3 sum = Vec3::Zero();
+    for (const int point : joints[j]) sum += points[static_cast<std::size_t>(point)];
+    pose[j] = sum / static_cast<double>(joints[j].size());
+  }
+  return pose;
+}
+
+// Nothing turned and nothing moved.
+std::vector<Vec3> rest_points(const std::vector<NamedPoint>& joints) {
+  std::vector<Vec3> points;
+  for (const NamedPoint& joint : joints) {
+    points.push_back(joint.parent < 0
+                         ? Vec3(Vec3::Zero())
+                         : Vec3(points[static_cast<std::size_t>(joint.parent)] + joint.offset));
+  }
+  return points;
 }
 
 }  // namespace
@@ -332,7 +285,8 @@ void joint_positions(const Bvh& bvh, std::size_t frame, std::vector<Vec3>& point
         turn *= Eigen::AngleAxisd(*value * std::numbers::pi / 180, Vec3::Unit(axis_of(c)))
                     .toRotationMatrix();
       } else {
-        offset[axis_of(c)] = *value;
+        const bool add = bvh.added_positions && joint.parent >= 0;
+        offset[axis_of(c)] = *value + (add ? joint.offset[axis_of(c)] : 0);
       }
       ++value;
     }
@@ -347,70 +301,108 @@ void joint_positions(const Bvh& bvh, std::size_t frame, std::vector<Vec3>& point
   }
 }
 
-std::array<int, kJoints> bvh_joints(const Bvh& bvh) {
-  std::array<int, kJoints> own{};
-  std::ranges::transform(kJointNames, own.begin(), [&](auto name) { return bvh.find(name); });
-  if (std::ranges::min(own) >= 0) return own;
-
-  namespace j = joint;
-  const JointFinder finder(bvh);
-  std::array<int, kJoints> found{};
-  const auto put = [&](int joint, std::initializer_list<std::string_view> names) {
-    found[static_cast<std::size_t>(joint)] = finder.need(joint, names);
-  };
-  put(j::hip, {"hips", "hip", "pelvis"});
-  put(j::right_hip, {"rightupleg", "righthip", "upperlegr", "rightupperleg", "rightthigh", "rhip"});
-  put(j::left_hip, {"leftupleg", "lefthip", "upperlegl", "leftupperleg", "leftthigh", "lhip"});
-  put(j::right_knee, {"rightleg", "rightknee", "lowerlegr", "rightlowerleg", "rightshin", "rknee"});
-  put(j::left_knee, {"leftleg", "leftknee", "lowerlegl", "leftlowerleg", "leftshin", "lknee"});
-  put(j::right_foot, {"rightfoot", "rightankle", "footr", "rfoot", "rankle"});
-  put(j::left_foot, {"leftfoot", "leftankle", "footl", "lfoot", "lankle"});
-  put(j::thorax, {"neck"});
-  put(j::neck, {"head"});
-  put(j::right_shoulder,
-      {"rightarm", "rightupperarm", "upperarmr", "rightuparm", "rightshoulder", "rshoulder"});
-  put(j::left_shoulder,
-      {"leftarm", "leftupperarm", "upperarml", "leftuparm", "leftshoulder", "lshoulder"});
-  put(j::right_elbow, {"rightforearm", "rightelbow", "lowerarmr", "rightlowerarm", "relbow"});
-  put(j::left_elbow, {"leftforearm", "leftelbow", "lowerarml", "leftlowerarm", "lelbow"});
-  put(j::right_wrist, {"righthand", "rightwrist", "handr", "rhand", "rwrist"});
-  put(j::left_wrist, {"lefthand", "leftwrist", "handl", "lhand", "lwrist"});
-  found[j::head] = finder.head_top(found[j::neck]);
-  found[j::spine] = finder.half_way(found[j::hip], found[j::thorax]);
-  return found;
+bool positions_add(const Bvh& bvh) {
+  double offsets = 0;
+  double positions = 0;
+  std::size_t first = 0;  // of the joint's values in a frame
+  const std::size_t width = bvh.channels();
+  for (const BvhJoint& joint : bvh.joints) {
+    Vec3 squares = Vec3::Zero();
+    int given = 0;
+    for (std::size_t c = 0; c < joint.channels.size(); ++c) {
+      if (is_rotation(joint.channels[c])) continue;
+      ++given;
+      for (std::size_t f = 0; f < bvh.frames(); ++f) {
+        const double value = bvh.values[f * width + first + c];
+        squares[axis_of(joint.channels[c])] += value * value;
+      }
+    }
+    first += joint.channels.size();
+    if (joint.parent < 0 || given < 3) continue;
+    offsets += joint.offset.norm();
+    positions += std::sqrt(squares.sum() / static_cast<double>(bvh.frames()));
+  }
+  return positions < 0.2 * offsets;
 }
 
-Motion bvh_motion(const Bvh& bvh, const BvhOptions& options) {
-  const std::array<int, kJoints> joints = bvh_joints(bvh);
-  const double size = rest_size(bvh) * options.metres_per_unit;
-  if (!(size >= 0.5 && size <= 3.5)) {
-    fail(
-        "{}: the skeleton at rest is {:.3g} m tall with {:g} m to the file's unit of length; give "
-        "the unit (--unit)",
-        bvh.file, size, options.metres_per_unit);
+Motion bvh_motion(const Bvh& given, const MotionOptions& options) {
+  const std::vector<NamedPoint> named = named_points(given);
+  const JointPoints joints = joints_of_skeleton(given.file, named, options.joints, "--joints-map");
+  Bvh changed;
+  const bool add = positions_add(given);
+  if (add) {
+    changed = given;
+    changed.added_positions = true;
   }
+  const Bvh& bvh = add ? changed : given;
   Motion motion;
+  if (add) {
+    motion.notes.emplace_back(
+        "position channels below the root are added to OFFSET: taken in its place, as is usual, "
+        "the "
+        "bones would have hardly any length");
+  }
   motion.name = std::filesystem::path(bvh.file).stem().string();
   const double fps = 1 / bvh.frame_time;
   motion.fps = std::abs(fps / std::round(fps) - 1) < 5e-4 ? std::round(fps) : fps;
-  motion.frames.resize(bvh.frames());
   std::vector<Vec3> points;
-  for (std::size_t f = 0; f < motion.frames.size(); ++f) {
+  for (std::size_t f = 0; f < bvh.frames(); ++f) {
     joint_positions(bvh, f, points);
-    for (std::size_t j = 0; j < kJoints; ++j) {
-      const Vec3 p = points[static_cast<std::size_t>(joints[j])] * options.metres_per_unit;
-      motion.frames[f][j] = options.up == UpAxis::z ? p : y_up_to_z_up(p);
-    }
-    if (options.hip == HipRoot::midpoint) {
-      Pose3& pose = motion.frames[f];
-      pose[joint::hip] = 0.5 * (pose[joint::right_hip] + pose[joint::left_hip]);
-    }
+    motion.frames.push_back(pose_of(points, joints));
   }
+  const Pose3 rest = pose_of(rest_points(named), joints);
+  const WorldClues clues{.given_unit = options.metres_per_unit,
+                         .given_up = options.up,
+                         .usual_unit = 0.01,
+                         .usual_up = UpAxis::y,
+                         .rest = &rest};
+  motion.world = find_world(bvh.file, motion.frames, clues, motion.notes);
+  to_world(motion.frames, *motion.world);
+  if (options.hip == HipRoot::midpoint) hip_to_midpoint(motion.frames);
   return motion;
 }
 
-Motion read_bvh_motion(const std::filesystem::path& file, const BvhOptions& options) {
+Motion read_bvh_motion(const std::filesystem::path& file, const MotionOptions& options) {
   return bvh_motion(read_bvh(file), options);
 }
+
+// ---- The format ----
+
+namespace {
+
+void parse(std::string_view bytes) {
+  bvh_motion(parse_bvh(bytes, "file.bvh"), {});
+}
+
+void write(std::span<const PoseClip> clips, const ExportOptions& options, const Sink& sink) {
+  for (const PoseClip& clip : clips) {
+    sink(format_bvh(bvh_of_poses(*clip.poses, clip.fps, options.bones)));
+  }
+}
+
+}  // namespace
+
+const FormatRule bvh_format{
+    .name = "bvh",
+    .title = "motion in BVH",
+    .endings = {".bvh"},
+    .begins = begins,
+    .reader = FormatReader{.help = "From motion capture in BVH files",
+                           .files = ".bvh files, or a folder of them for each subject",
+                           .example = "posetape prepare bvh lafan1/ -o data.npz --test-subjects "
+                                      "subject5",
+                           .hip = true,
+                           .map = "--joints-map",
+                           .read = read_bvh_motion,
+                           .parse = parse},
+    .writer = FormatWriter{.help = "skeletons with rotations",
+                           .all_in_one = false,
+                           .pixels = false,
+                           .confidence = false,
+                           .unit = Unit::cm,
+                           .up = Axes::y,
+                           .fixed = true,
+                           .bones = true,
+                           .write = write}};
 
 }  // namespace posetape::data

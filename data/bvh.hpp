@@ -31,6 +31,7 @@ struct Bvh {
   std::vector<BvhJoint> joints;
   double frame_time = 0.02;  // seconds
   std::vector<double> values;
+  bool added_positions = false;  // position channels below the root are added to OFFSET
 
   std::size_t channels() const;
   std::size_t frames() const;
@@ -46,39 +47,16 @@ std::string format_bvh(const Bvh& bvh);
 // Where every joint is in a frame, in the file's world and unit; `points` gets joints.size().
 void joint_positions(const Bvh& bvh, std::size_t frame, std::vector<Vec3>& points);
 
-// The joint whose position is each of the 17. These names are known, whatever their case, with '_',
-// '-', '.' and a prefix that all have ("mixamorig:") left out:
-//
-//   Hip                 Hips, Hip, Pelvis
-//   RHip LHip           RightUpLeg, RightHip, UpperLeg_R, RightThigh, ...
-//   RKnee LKnee         RightLeg, RightKnee, LowerLeg_R, RightShin, ...
-//   RFoot LFoot         RightFoot, RightAnkle, Foot_R, ...
-//   Spine               the joint between Hip and Thorax that is nearest to half of the way at rest
-//   Thorax              Neck
-//   Neck                Head, which is where the head starts
-//   Head                the End Site or first joint below Head
-//   RShoulder LShoulder RightArm, RightUpperArm, UpperArm_R, else RightShoulder
-//   RElbow LElbow       RightForeArm, RightElbow, LowerArm_R, ...
-//   RWrist LWrist       RightHand, RightWrist, Hand_R, ...
-//
-// or the 17 names of skeleton.hpp, as files written here have them. Throws Error that names the
-// joint which was not found.
-std::array<int, kJoints> bvh_joints(const Bvh& bvh);
+// Whether the position channels of the joints below the root are meant to be added to OFFSET: in
+// the mean, they are less than a fifth as long. Some programs write them so.
+bool positions_add(const Bvh& bvh);
 
-enum class UpAxis { y, z };
-constexpr auto choices(UpAxis) {
-  return make_choices<UpAxis>("up", {{UpAxis::y, "y"}, {UpAxis::z, "z"}});
-}
+struct MotionOptions;  // motion_format.hpp
 
-struct BvhOptions {
-  double metres_per_unit = 0.01;
-  UpAxis up = UpAxis::y;  // as nearly all have
-  HipRoot hip = HipRoot::root;
-};
-
-// A file as a motion in a z-up world. Frame rates within 0.05 % of a whole number are that number.
-// Throws Error where the skeleton at rest is no person's size, which is a wrong unit.
-Motion read_bvh_motion(const std::filesystem::path& file, const BvhOptions& options = {});
-Motion bvh_motion(const Bvh& bvh, const BvhOptions& options);
+// A file as a motion in a z-up world: joints by their names (joint_names.hpp), unit and vertical,
+// cm and y by custom, as person_world.hpp says. Frame rates within 0.05 % of a whole number are
+// that number. Throws Error.
+Motion read_bvh_motion(const std::filesystem::path& file, const MotionOptions& options);
+Motion bvh_motion(const Bvh& bvh, const MotionOptions& options);
 
 }  // namespace posetape::data

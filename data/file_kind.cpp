@@ -11,6 +11,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "data/motion_format.hpp"
 #include "data/torch_file.hpp"
 #include "data/zip_reader.hpp"
 #include "engine/error.hpp"
@@ -75,17 +76,21 @@ Words words(FileKind kind) {
       return {"a zip archive of other files", "name what is in it"};
     case FileKind::json:
       return {"JSON text", "check the name"};
-    case FileKind::bvh:
-      return {"motion in BVH", "`posetape prepare bvh` makes a dataset of a folder of them"};
     case FileKind::text:
       return {"text", "check the name"};
     case FileKind::folder:
       return {"a folder", "name a file"};
+    case FileKind::motion:
     case FileKind::empty:
     case FileKind::unknown:
       break;
   }
   return {"of another kind", "check the name"};
+}
+
+std::string advice_for(const FormatRule& format) {
+  if (!format.reader) return "`posetape export` writes such files, and no command reads them";
+  return fmt::format("`posetape prepare {}` makes a dataset of a folder of them", format.name);
 }
 
 // What is taken for weights, by the bytes at a place.
@@ -142,12 +147,13 @@ FileKind file_kind(const std::string& path) {
   if (start.starts_with("\x93NUMPY")) return FileKind::npy;
   if (is_torch_file(path)) return FileKind::torch;
   if (is_safetensors(start)) return FileKind::safetensors;
+  if (format_of(start) != nullptr) return FileKind::motion;
   if (!is_text(start)) return FileKind::unknown;
   std::string_view text = start;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   if (text.starts_with('{') || text.starts_with('[')) return FileKind::json;
-  return text.starts_with("HIERARCHY") ? FileKind::bvh : FileKind::text;
+  return FileKind::text;
 }
 
 void expect_kind(const std::string& path, std::initializer_list<FileKind> expected,
@@ -155,6 +161,10 @@ void expect_kind(const std::string& path, std::initializer_list<FileKind> expect
   const FileKind kind = file_kind(path);
   if (kind == FileKind::unknown || std::ranges::find(expected, kind) != expected.end()) return;
   if (kind == FileKind::empty) fail("{}: the file is empty; write it again", path);
+  if (kind == FileKind::motion) {
+    const FormatRule& format = *format_of(*start_of(path));
+    fail("{}: is {}, not {}; {}", path, format.title, what, advice_for(format));
+  }
   const auto [is, advice] = words(kind);
   fail("{}: is {}, not {}; {}", path, is, what, advice);
 }

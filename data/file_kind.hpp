@@ -13,7 +13,7 @@ enum class FileKind {
   torch,        // a checkpoint of PyTorch, of either format
   zip,          // any other archive
   json,         // one value, or one a line
-  bvh,          // motion capture
+  motion,       // of a format in data/motion_format.hpp
   text,         // any other text
   empty,
   folder,

@@ -48,6 +48,10 @@ Motion resample(Motion motion, double fps) {
   return motion;
 }
 
+void hip_to_midpoint(std::vector<Pose3>& frames) {
+  for (Pose3& pose : frames) pose[0] = 0.5 * (pose[1] + pose[4]);
+}
+
 Vec2 capture_centre(std::span<const Camera> rig) {
   Eigen::Matrix2d normals = Eigen::Matrix2d::Zero();
   Vec2 offsets = Vec2::Zero();

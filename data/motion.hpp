@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,18 +24,43 @@ constexpr auto choices(HipRoot) {
                                        {HipRoot::midpoint, "midpoint", "of both hips"}});
 }
 
+// The vertical of a file's world.
+enum class UpAxis { y, z, x, minus_y, minus_z, minus_x };
+constexpr auto choices(UpAxis) {
+  return make_choices<UpAxis>("up", {{UpAxis::y, "y"},
+                                     {UpAxis::z, "z"},
+                                     {UpAxis::x, "x"},
+                                     {UpAxis::minus_y, "-y"},
+                                     {UpAxis::minus_z, "-z"},
+                                     {UpAxis::minus_x, "-x"}});
+}
+
+// What a file's numbers are.
+struct World {
+  double metres_per_unit = 1;
+  UpAxis up = UpAxis::y;
+
+  bool operator==(const World&) const = default;
+};
+
 // One person's movement: [F] poses of 17 joints in metres, world z up, floor near z = 0.
 struct Motion {
   std::string subject;
   std::string name;
   double fps = 50;
   std::vector<Pose3> frames;
+  std::optional<World> world =
+      std::nullopt;                     // as its file was read, where the file does not say it
+  std::vector<std::string> notes = {};  // what was chosen where its file left a choice
 };
 
 // A point of a right-handed y-up world in a right-handed z-up one: x stays, y becomes z.
 inline Vec3 y_up_to_z_up(const Vec3& p) {
   return {p.x(), -p.z(), p.y()};
 }
+
+// Joint 0 of every frame to the midpoint of the two hip joints.
+void hip_to_midpoint(std::vector<Pose3>& frames);
 
 // The motion at another rate, by Catmull-Rom interpolation of every coordinate over time. Frame 0
 // stays frame 0 and the last frame is the last full step inside the source. Where the rates are

@@ -14,8 +14,6 @@
 namespace posetape::data {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kRig = "S1";
 
 // A sequence's detector noise hangs on its name alone (FNV-1a), so that it is the same in every
@@ -79,112 +77,15 @@ nlohmann::ordered_json metadata(std::string_view source, const PrepareOptions& o
           {"units", {{"pose_2d", "pixels"}, {"pose_3d", "metres, camera space, absolute"}}}};
 }
 
-std::vector<fs::path> sorted_entries(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    entries.push_back(it->path());
-  }
-  if (error) fail("{}: cannot list the directory: {}", directory.string(), error.message());
-  std::ranges::sort(entries);
-  return entries;
-}
-
-std::vector<fs::path> files_in(const fs::path& directory, const char* extension) {
-  std::vector<fs::path> found = sorted_entries(directory);
-  std::erase_if(found, [&](const fs::path& file) { return file.extension() != extension; });
-  return found;
-}
-
-// The folders that hold such files, by name.
-std::vector<std::string> subjects_in(const fs::path& directory, const char* extension) {
-  std::vector<std::string> present;
-  for (const fs::path& entry : sorted_entries(directory)) {
-    if (fs::is_directory(entry) && !files_in(entry, extension).empty()) {
-      present.push_back(entry.filename().string());
-    }
-  }
-  return present;
-}
-
 }  // namespace
 
-Dataset prepare_cmu(const fs::path& directory, const PrepareOptions& options, HipRoot hip) {
-  const std::vector<std::string> present = subjects_in(directory, ".amc");
-  if (present.empty()) {
-    fail("{}: expected a folder for each subject with <subject>.asf and .amc files, found none",
-         directory.string());
-  }
-  const auto subjects = select(present, options.subjects, "subject");
-  const auto tests = select_test_subjects(subjects, options.test_subjects, {"127", "131", "17"});
-
-  struct Trial {
-    std::size_t skeleton;
-    fs::path file;
-  };
-  std::vector<AsfSkeleton> skeletons;
-  std::vector<Trial> files;
-  for (const std::string& subject : subjects) {
-    for (const fs::path& file : files_in(directory / subject, ".amc")) {
-      files.push_back({skeletons.size(), file});
-    }
-    skeletons.push_back(read_asf(directory / subject / (subject + ".asf")));
-  }
-
+Dataset film_motions(std::string_view source, int count, const std::function<Motion(int)>& motion,
+                     const PrepareOptions& options, const std::vector<std::string>& subjects,
+                     const std::vector<std::string>& tests) {
   Dataset dataset;
-  dataset.sequences = film_all(
-      static_cast<int>(files.size()),
-      [&](int i) { return read_cmu_motion(skeletons[files[i].skeleton], files[i].file, hip); },
-      options);
+  dataset.sequences = film_all(count, motion, options);
   dataset.test_subjects = tests;
-  auto meta = metadata("cmu", options, subjects, tests);
-  meta["hip"] = name(hip);
-  meta["source_fps"] = kAmcFps;
-  meta["acknowledgement"] =
-      "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created "
-      "with funding from NSF EIA-0196217.";
-  dataset.metadata = meta.dump();
-  return dataset;
-}
-
-Dataset prepare_bvh(const fs::path& directory, const PrepareOptions& options,
-                    const BvhOptions& bvh) {
-  std::vector<std::string> present = subjects_in(directory, ".bvh");
-  const bool flat = present.empty();
-  if (flat) present = {fs::canonical(directory).filename().string()};
-  const auto subjects = select(present, options.subjects, "subject");
-  const auto tests = select_test_subjects(subjects, options.test_subjects, {});
-
-  struct Trial {
-    std::string subject;
-    fs::path file;
-  };
-  std::vector<Trial> trials;
-  for (const std::string& subject : subjects) {
-    for (const fs::path& file : files_in(flat ? directory : directory / subject, ".bvh")) {
-      trials.push_back({subject, file});
-    }
-  }
-  if (trials.empty()) {
-    fail("{}: expected .bvh files, or a folder of them for each subject, found none",
-         directory.string());
-  }
-
-  Dataset dataset;
-  dataset.sequences = film_all(
-      static_cast<int>(trials.size()),
-      [&](int i) {
-        Motion motion = read_bvh_motion(trials[i].file, bvh);
-        motion.subject = trials[i].subject;
-        return motion;
-      },
-      options);
-  dataset.test_subjects = tests;
-  auto meta = metadata("bvh", options, subjects, tests);
-  meta["hip"] = name(bvh.hip);
-  meta["metres_per_unit"] = bvh.metres_per_unit;
-  meta["up"] = name(bvh.up);
-  dataset.metadata = meta.dump();
+  dataset.metadata = metadata(source, options, subjects, tests).dump();
   return dataset;
 }
 
@@ -200,11 +101,10 @@ Dataset prepare_synthetic(const PrepareOptions& options, SyntheticOptions motion
   const auto tests = select_test_subjects(subjects, options.test_subjects, last);
   std::erase_if(motions, [&](const Motion& m) { return !contains(subjects, m.subject); });
 
-  Dataset dataset;
-  dataset.sequences = film_all(
-      static_cast<int>(motions.size()), [&](int i) { return std::move(motions[i]); }, options);
-  dataset.test_subjects = tests;
-  auto meta = metadata("synthetic", options, subjects, tests);
+  Dataset dataset = film_motions(
+      "synthetic", static_cast<int>(motions.size()), [&](int i) { return std::move(motions[i]); },
+      options, subjects, tests);
+  auto meta = nlohmann::ordered_json::parse(dataset.metadata);
   meta["takes"] = motion.takes;
   meta["seconds"] = motion.seconds;
   dataset.metadata = meta.dump();

@@ -3,13 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "data/amc.hpp"
-#include "data/bvh.hpp"
 #include "data/dataset.hpp"
 #include "data/detector.hpp"
 #include "data/synthetic.hpp"
@@ -35,18 +34,11 @@ struct PrepareOptions {
   std::optional<std::vector<std::string>> test_subjects;
 };
 
-// `directory` holds one folder a subject with <subject>.asf and its .amc trials. Sequences are
-// sorted by name and named <subject>/<trial>/<camera>, e.g. 14/14_30/0. `hip` says where joint 0
-// is. Throws Error with the file and line for anything that cannot be read, and for unknown
-// subjects and cameras.
-Dataset prepare_cmu(const std::filesystem::path& directory, const PrepareOptions& options = {},
-                    HipRoot hip = HipRoot::root);
-
-// `directory` holds BVH files in one folder a subject, or files alone, which are then of one
-// subject named after the directory. Sequences are named <subject>/<file without .bvh>/<camera>.
-// There are no test subjects by default.
-Dataset prepare_bvh(const std::filesystem::path& directory, const PrepareOptions& options = {},
-                    const BvhOptions& bvh = {});
+// Motions 0 to count - 1, which `motion` makes (at the same time, so that it shares nothing),
+// filmed and seen as the options say. `subjects` and `tests` are for the metadata.
+Dataset film_motions(std::string_view source, int count, const std::function<Motion(int)>& motion,
+                     const PrepareOptions& options, const std::vector<std::string>& subjects,
+                     const std::vector<std::string>& tests);
 
 // Generated motion (synthetic.hpp), named e.g. P1/walk_1/0. Rate and seed come from `options`.
 Dataset prepare_synthetic(const PrepareOptions& options = {}, SyntheticOptions motion = {});

@@ -13,11 +13,13 @@ namespace posetape::data {
 // A whole file. Throws Error where it cannot be read.
 std::string read_text(const std::filesystem::path& file);
 
-// Text as lines of words. Blank lines and lines that start with '#' are passed over. Both arguments
-// outlive it; `file` is for messages.
+// Text as lines of words. Blank lines and lines that start with '#' are passed over, and so is a
+// byte order mark at the start. Both arguments outlive it; `file` is for messages.
 class TextLines {
  public:
-  TextLines(std::string_view text, const std::string& file) : text_(text), file_(file) {}
+  TextLines(std::string_view text, const std::string& file) : text_(text), file_(file) {
+    if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);
+  }
 
   // Moves to the next line with words; false at the end of the text.
   bool next();

@@ -1,15 +1,17 @@
-// posetape export: poses as a table that spreadsheets and other programs read, or as skeletons that
-// Blender and the like do.
+// posetape export: poses in the formats of other programs (data/motion_format.hpp).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
-#include "data/bvh_poses.hpp"
-#include "data/skeleton.hpp"
+#include "data/motion_format.hpp"
+#include "data/pose_table.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
@@ -18,12 +20,6 @@
 
 namespace posetape::tools {
 namespace {
-
-enum class Format { csv, bvh };
-constexpr auto choices(Format) {
-  return make_choices<Format>("format", {{Format::csv, "csv", "a line a frame"},
-                                         {Format::bvh, "bvh", "skeletons with rotations"}});
-}
 
 enum class Field { refined_3d, noisy_3d, pose_3d, pose_2d };
 constexpr auto choices(Field) {
@@ -38,8 +34,10 @@ struct Options {
   Common common;
   std::string input, output;
   Field field = Field::refined_3d;
-  Format format = Format::csv;
+  const data::FormatRule* format = &data::csv_format;
   data::BvhBones bones = data::BvhBones::mean;
+  std::optional<data::Unit> unit;
+  std::optional<data::Axes> up;
   std::vector<std::string> sequences;
   bool drop_invalid = false;
 };
@@ -50,22 +48,6 @@ const data::PoseArray* find_field(const data::Sequence& sequence, Field field) {
                       : field == Field::noisy_3d ? sequence.noisy_3d
                                                  : sequence.refined_3d;
   return poses ? &*poses : nullptr;
-}
-
-// A text with commas or quotes in it, as RFC 4180 writes it.
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return result + "\"";
-}
-
-std::string heading(int channels) {
-  std::string line = "sequence,frame,seconds";
-  for (const std::string_view joint : data::kJointNames) {
-    for (int c = 0; c < channels; ++c) line += fmt::format(",{}_{}", joint, "xyz"[c]);
-  }
-  return line + "\n";
 }
 
 // The sequences to write, with their poses.
@@ -87,84 +69,131 @@ Chosen choose(const Options& options, const data::Dataset& dataset) {
   return chosen;
 }
 
-void write_csv(const Options& options, const Chosen& chosen) {
-  AtomicFile file(options.output);
-  file.write(heading(options.field == Field::pose_2d ? 2 : 3));
+std::vector<data::PoseClip> clips_of(const Chosen& chosen) {
+  std::vector<data::PoseClip> clips;
   for (const auto& [sequence, poses] : chosen) {
-    const std::string name = quoted(sequence->name);
-    std::string lines;
-    for (int f = 0; f < poses->frames(); ++f) {
-      lines += fmt::format("{},{},{:.10g}", name, f, f / double{sequence->fps});
-      for (int i = 0; i < data::kJoints * poses->channels; ++i) {
-        lines += fmt::format(",{}", poses->frame(f)[i]);
-      }
-      lines += '\n';
-    }
-    file.write(lines);
+    const auto& confidence = sequence->confidence;
+    clips.push_back({sequence->name, sequence->fps, poses, confidence ? &*confidence : nullptr});
   }
+  return clips;
+}
+
+// Where the confidences of a clip go, if its format has no place for them and something is known.
+std::string table_beside(const Options& options, const std::string& path,
+                         const data::PoseClip& clip) {
+  if (options.format->writer->confidence || clip.confidence == nullptr || is_stream(path))
+    return "";
+  return std::filesystem::path(path).replace_extension(".confidence.csv").string();
+}
+
+void write_clips(const Options& options, const std::string& path,
+                 std::span<const data::PoseClip> clips) {
+  const data::FormatWriter& writer = *options.format->writer;
+  const std::string table = table_beside(options, path, clips[0]);
+  if (!table.empty()) check_output(table);
+  AtomicFile file(path);
+  writer.write(clips,
+               {options.unit.value_or(writer.unit), options.up.value_or(writer.up), options.bones,
+                name(options.field), std::filesystem::path(path).extension().string()},
+               [&](std::string_view text) { file.write(text); });
   file.commit();
+  if (!table.empty()) write_file(table, data::confidence_table(clips[0]));
 }
 
 // One file of a single sequence, or a folder with one for each.
-void write_bvh(const Options& options, const Chosen& chosen) {
-  const bool single = options.output.ends_with(".bvh") || is_stream(options.output);
-  if (single && chosen.size() > 1) {
+void write_each(const Options& options, const std::vector<data::PoseClip>& clips) {
+  const data::FormatRule& format = *options.format;
+  const bool single = data::has_ending(options.output, format.endings) || is_stream(options.output);
+  if (single && clips.size() > 1) {
     fail(
-        "{}: a BVH file holds one sequence, and {} has {}; choose one with --sequences, or name a "
+        "{}: such a file holds one sequence, and {} has {}; choose one with --sequences, or name a "
         "folder",
-        options.output, options.input, chosen.size());
+        options.output, options.input, clips.size());
   }
   if (!single) {
     std::error_code code;
     std::filesystem::create_directories(options.output, code);
     if (code) {
-      fail("{}: the folder cannot be made ({}); name a folder, or a file that ends in .bvh",
-           options.output, code.message());
+      fail("{}: the folder cannot be made ({}); name a folder, or a file that ends in {}",
+           options.output, code.message(), format.endings[0]);
     }
   }
-  for (const auto& [sequence, poses] : chosen) {
-    std::string name = sequence->name;
-    std::ranges::replace(name, '/', '_');
+  for (const data::PoseClip& clip : clips) {
+    std::string file_name = clip.name;
+    std::ranges::replace(file_name, '/', '_');
+    file_name += format.endings[0];
     const std::string path =
-        single ? options.output
-               : (std::filesystem::path(options.output) / (name + ".bvh")).string();
+        single ? options.output : (std::filesystem::path(options.output) / file_name).string();
     check_output(path);
-    write_file(path, data::format_bvh(data::bvh_of_poses(*poses, sequence->fps, options.bones)));
+    write_clips(options, path, {&clip, 1});
+  }
+}
+
+// Options that the format does not have.
+void check_options(const Options& options) {
+  const data::FormatRule& format = *options.format;
+  if (!format.writer->pixels && options.field == Field::pose_2d) {
+    fail("--field pose_2d: {} holds 3D poses; export them as csv", format.title);
+  }
+  const bool pixels = options.field == Field::pose_2d;
+  if ((options.unit || options.up) && (format.writer->fixed || pixels)) {
+    fail("{}: {} has its own, {}; leave the option out", options.unit ? "--unit" : "--up",
+         pixels ? "a 2D pose" : format.title,
+         pixels ? "pixels"
+                : fmt::format("{} and {}", name(format.writer->unit), words(format.writer->up)));
   }
 }
 
 void run(const Options& options) {
   options.common.apply();
-  if (options.format == Format::bvh && options.field == Field::pose_2d) {
-    fail("--field pose_2d: a BVH file holds 3D poses; export them as csv");
-  }
+  check_options(options);
   const data::Dataset dataset = read_input(options.input, options.drop_invalid);
   const Chosen chosen = choose(options, dataset);
-  options.format == Format::csv ? write_csv(options, chosen) : write_bvh(options, chosen);
+  const std::vector<data::PoseClip> clips = clips_of(chosen);
+  options.format->writer->all_in_one ? write_clips(options, options.output, clips)
+                                     : write_each(options, clips);
   std::int64_t frames = 0;
-  for (const auto& [sequence, poses] : chosen) frames += poses->frames();
-  fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, chosen.size());
+  for (const data::PoseClip& clip : clips) frames += clip.poses->frames();
+  fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, clips.size());
+}
+
+// Units and axes that the formats have where none are chosen: "bvh cm y (fixed), ..."
+std::string defaults() {
+  std::string text;
+  for (const data::FormatRule* format : data::formats_written()) {
+    const data::FormatWriter& writer = *format->writer;
+    text += fmt::format("{}{} {} {}{}", text.empty() ? "" : ", ", format->name, name(writer.unit),
+                        name(writer.up), writer.fixed ? " (fixed)" : "");
+  }
+  return text;
 }
 
 }  // namespace
 
 void add_export(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("export", "Write poses as a CSV table, a line a frame, or as BVH");
+      app.add_subcommand("export", "Write poses for other programs: tables, skeletons, animations");
   auto options = std::make_shared<Options>();
   options->common.add_to(*command);
   add_input(*command, "input", options->input, "Dataset (.npz)")->required();
   add_output(*command, "-o,--output", options->output,
-             "Table to write (.csv), or a file or folder of skeletons (.bvh)", {.folder = true})
+             "File to write; or, of a format with a file a sequence, a folder of them",
+             {.folder = true})
       ->required();
-  add_choice(*command, "--format", options->format, "Of the file");
+  static const auto kFormats = data::choices_of(data::formats_written());
+  add_choice<const data::FormatRule*>(*command, "--format", options->format, "Of the file",
+                                      kFormats);
+  add_choice(*command, "--unit", options->unit,
+             fmt::format("Unit of length (defaults: {})", defaults()));
+  add_choice(*command, "--up", options->up, "The vertical axis");
   add_choice(*command, "--bones", options->bones, "bvh: bones of");
   add_choice(*command, "--field", options->field, "Which poses, metres in camera space");
   command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
   add_drop_invalid(*command, options->drop_invalid);
   command->footer(
       "Example: posetape export refined.npz -o refined.csv\n"
-      "         posetape export refined.npz -o poses/ --format bvh");
+      "         posetape export refined.npz -o poses/ --format bvh\n"
+      "         posetape export refined.npz -o walk.glb --format gltf --sequences P1/walk_1/0");
   command->callback([options] { run(*options); });
 }
 

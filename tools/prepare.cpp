@@ -1,11 +1,12 @@
 // posetape prepare: datasets from motion capture, or from the embedded generator.
 #include <fmt/format.h>
 
-#include <map>
+#include <cmath>
 #include <memory>
 
 #include "data/h36m.hpp"
 #include "data/keypoints.hpp"
+#include "data/motion_files.hpp"
 #include "data/prepare.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
@@ -16,9 +17,7 @@ namespace {
 struct Options {
   Common common;
   data::PrepareOptions prepare;
-  std::string directory;
   std::string output;
-  data::HipRoot hip = data::HipRoot::root;
   std::vector<std::string> test_subjects;
 };
 
@@ -26,12 +25,11 @@ struct SyntheticFiles : Options {
   data::SyntheticOptions motion;
 };
 
-struct BvhFiles : Options {
-  data::BvhOptions motion;
+struct MotionFiles : Options {
+  const data::FormatRule* format = nullptr;
+  std::string path, map;
+  data::MotionOptions motion;
 };
-
-// Metres.
-const std::map<std::string, double> kUnits{{"m", 1}, {"cm", 0.01}, {"mm", 0.001}, {"in", 0.0254}};
 
 void add_common(CLI::App& command, Options& options) {
   options.common.add_to(command);
@@ -47,10 +45,6 @@ void add_common(CLI::App& command, Options& options) {
   command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
   command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
       ->delimiter(',');
-}
-
-void add_hip(CLI::App& command, data::HipRoot& hip) {
-  add_choice(command, "--hip", hip, "Joint 0");
 }
 
 void write(const Options& options, const data::Dataset& dataset) {
@@ -158,6 +152,55 @@ void add_keypoints(CLI::App& prepare) {
   command->callback([files] { write_keypoints(*files); });
 }
 
+// ---- Files of motion, by their formats ----
+
+void write_motion(MotionFiles& files) {
+  apply_common(files);
+  if (!files.map.empty()) files.motion.joints = data::read_joints_map(files.map);
+  data::Notes notes;
+  const data::Dataset dataset =
+      data::prepare_motion(*files.format, files.path, files.prepare, files.motion, notes);
+  for (const std::string& note : notes) fmt::print("note: {}\n", note);
+  write(files, dataset);
+}
+
+// So many metres, by a unit's name or as a number.
+std::string check_unit(std::string& text) {
+  for (const data::LengthUnit& unit : data::kLengthUnits) {
+    if (text == unit.name) text = fmt::format("{}", unit.metres);
+  }
+  double metres = 0;
+  const bool good = CLI::detail::lexical_cast(text, metres) && metres > 0 && std::isfinite(metres);
+  return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
+}
+
+void add_motion(CLI::App& prepare, const data::FormatRule& format) {
+  auto files = std::make_shared<MotionFiles>();
+  files->format = &format;
+  const data::FormatReader& reader = *format.reader;
+  CLI::App* command = prepare.add_subcommand(format.name, reader.help);
+  add_common(*command, *files);
+  std::vector<std::string> endings(format.endings.begin(), format.endings.end());
+  endings.insert(endings.end(), format.beside.begin(), format.beside.end());
+  add_input_folder(*command, "path", files->path,
+                   fmt::format("Folder with {}; or one file", reader.files), endings)
+      ->required();
+  command
+      ->add_option("--unit", files->motion.metres_per_unit,
+                   "The files' unit of length: m, cm, mm, in, or so many metres (default: as they "
+                   "say or is usual, if a person's size comes of it)")
+      ->transform(CLI::Validator(check_unit, "UNIT"));
+  add_choice(*command, "--up", files->motion.up,
+             "The files' vertical axis (default: as they say or is usual, if the person stands)");
+  if (reader.hip) add_choice(*command, "--hip", files->motion.hip, "Joint 0");
+  if (reader.map != nullptr) {
+    add_input(*command, reader.map, files->map,
+              "Text file of lines 'joint = name in the files', or several names whose mean it is");
+  }
+  command->footer(fmt::format("Example: {}", reader.example));
+  command->callback([files] { write_motion(*files); });
+}
+
 }  // namespace
 
 void add_prepare(CLI::App& app) {
@@ -166,42 +209,7 @@ void add_prepare(CLI::App& app) {
   add_h36m(*prepare);
   add_keypoints(*prepare);
 
-  auto cmu = std::make_shared<Options>();
-  CLI::App* from_cmu = prepare->add_subcommand("cmu", "From ASF/AMC files of the CMU database");
-  add_common(*from_cmu, *cmu);
-  add_input_folder(*from_cmu, "directory", cmu->directory,
-                   "Folder with <subject>/<subject>.asf and .amc", {".asf", ".amc"})
-      ->required();
-  add_hip(*from_cmu, cmu->hip);
-  from_cmu->footer("Example: posetape prepare cmu cmu/ -o data.npz --test-subjects 17,127,131");
-  from_cmu->callback([cmu] {
-    apply_common(*cmu);
-    write(*cmu, data::prepare_cmu(cmu->directory, cmu->prepare, cmu->hip));
-  });
-
-  auto bvh = std::make_shared<BvhFiles>();
-  CLI::App* from_bvh = prepare->add_subcommand("bvh", "From motion capture in BVH files");
-  add_common(*from_bvh, *bvh);
-  add_input_folder(*from_bvh, "directory", bvh->directory,
-                   "Folder with .bvh files, or with one folder of them for each subject", {".bvh"})
-      ->required();
-  from_bvh
-      ->add_option("--unit", bvh->motion.metres_per_unit,
-                   "The files' unit of length: m, cm, mm, in, or so many metres")
-      ->transform(CLI::Transformer(kUnits).description("UNIT"))
-      ->check([](const std::string& text) {
-        double metres = 0;
-        const bool good = CLI::detail::lexical_cast(text, metres) && metres > 0;
-        return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
-      })
-      ->capture_default_str();
-  add_choice(*from_bvh, "--up", bvh->motion.up, "The files' vertical axis");
-  add_hip(*from_bvh, bvh->motion.hip);
-  from_bvh->footer("Example: posetape prepare bvh lafan1/ -o data.npz --test-subjects subject5");
-  from_bvh->callback([bvh] {
-    apply_common(*bvh);
-    write(*bvh, data::prepare_bvh(bvh->directory, bvh->prepare, bvh->motion));
-  });
+  for (const data::FormatRule* format : data::formats_read()) add_motion(*prepare, *format);
 
   auto generated = std::make_shared<SyntheticFiles>();
   CLI::App* synthetic = prepare->add_subcommand("synthetic", "From the embedded motion generator");

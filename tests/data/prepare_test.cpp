@@ -7,6 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/amc.hpp"
+#include "data/motion_files.hpp"
 #include "engine/error.hpp"
 #include "kernels/base/parallel.hpp"
 
@@ -108,6 +110,10 @@ TEST_CASE("prepare: unknown subjects and cameras are refused by name") {
 }
 
 TEST_CASE("prepare: a directory that is not there or holds no subjects is refused") {
+  const auto prepare_cmu = [](const std::filesystem::path& path) {
+    Notes notes;
+    return prepare_motion(amc_format, path, {}, {}, notes);
+  };
   CHECK_THROWS_WITH_AS(prepare_cmu("no/such/place"), doctest::Contains("no/such/place"), Error);
   const auto empty = std::filesystem::temp_directory_path() / "posetape_prepare_test";
   std::filesystem::remove_all(empty);
@@ -126,20 +132,22 @@ TEST_CASE("prepare: CMU trials become sequences of four cameras") {
   }
   PrepareOptions options;
   options.subjects = {"07", "09", "17"};
-  const Dataset dataset = prepare_cmu(root, options);
+  Notes notes;
+  const Dataset dataset = prepare_motion(amc_format, root, options, {}, notes);
+  CHECK(notes.empty());
   CHECK(dataset.sequences.size() == 4 * (1 + 8 + 2));
   CHECK(dataset.sequences[0].name == "07/07_05/0");
   CHECK(dataset.test_subjects == std::vector<std::string>{"17"});
   CHECK(named(dataset, "07/07_05/3").frames() == 216);  // 517 frames at 120 per second
   options.fps = 120;
   options.detector = Detector::gt;
-  const Dataset full = prepare_cmu(root, options);
+  const Dataset full = prepare_motion(amc_format, root, options, {}, notes);
   CHECK(named(full, "07/07_05/3").frames() == 517);
 
   // At the source's rate poses are only turned and shifted: distances are those of the file.
   const auto skeleton = read_asf(std::filesystem::path(root) / "07" / "07.asf");
   const Motion motion =
-      read_cmu_motion(skeleton, std::filesystem::path(root) / "07" / "07_05.amc", HipRoot::root);
+      read_cmu_motion(skeleton, std::filesystem::path(root) / "07" / "07_05.amc", {});
   const PoseArray& pose = *named(full, "07/07_05/1").pose_3d;
   for (const int f : {0, 130, 516}) {
     for (int j = 1; j < kJoints; ++j) {

@@ -8,14 +8,16 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
-#include "data/amc.hpp"
-#include "data/bvh.hpp"
 #include "data/dataset.hpp"
+#include "data/joints_map.hpp"
+#include "data/motion_format.hpp"
 #include "data/numpy_pickle.hpp"
 #include "data/torch_file.hpp"
 #include "data/videopose.hpp"
@@ -136,42 +138,53 @@ void fuzz_safetensors(Bytes bytes) {
   read_safetensors(file.path());
 }
 
-// A skeleton, and after a line "====" a motion.
-void fuzz_amc(Bytes bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const std::size_t end = text.find("\n====\n");
-  const data::AsfSkeleton skeleton = data::parse_asf(text.substr(0, end), "fuzz.asf");
-  if (end == std::string_view::npos) return;
-  const auto values = data::parse_amc(skeleton, text.substr(end + 6), "fuzz.amc");
-  data::forward_kinematics(skeleton, values, data::HipRoot::midpoint);
+std::string_view text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void fuzz_bvh(Bytes bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const data::Bvh bvh = data::parse_bvh(text, "fuzz.bvh");
-  data::bvh_motion(bvh, {});
+void fuzz_joints_map(Bytes bytes) {
+  data::parse_joints_map(text_of(bytes), "fuzz.map");
 }
 
 struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
-constexpr std::array<Target, 8> kTargets{{{"pickle", fuzz_pickle},
+// Beside these, every format of motion is a target, by the name of its file in data/.
+constexpr std::array<Target, 7> kTargets{{{"pickle", fuzz_pickle},
                                           {"npy", fuzz_npy},
                                           {"npz", fuzz_npz},
                                           {"dataset", fuzz_dataset},
                                           {"torch", fuzz_torch},
                                           {"safetensors", fuzz_safetensors},
-                                          {"amc", fuzz_amc},
-                                          {"bvh", fuzz_bvh}}};
+                                          {"joints_map", fuzz_joints_map}}};
 
-const Target& chosen() {
-  const char* name = std::getenv("POSETAPE_FUZZ");
+struct Format {
+  std::string_view name;
+  const data::FormatRule* rule;
+};
+constexpr Format kFormats[] = {
+#define POSETAPE_FORMAT(format) {#format, &data::format##_format},
+#include "data/formats.def"
+#undef POSETAPE_FORMAT
+};
+
+std::function<void(Bytes)> chosen() {
+  const char* given = std::getenv("POSETAPE_FUZZ");
+  const std::string_view name = given == nullptr ? "" : given;
+  std::string known;
   for (const Target& target : kTargets) {
-    if (name != nullptr && target.name == name) return target;
+    if (target.name == name) return target.run;
+    known += " " + std::string(target.name);
   }
-  std::fprintf(stderr,
-               "set POSETAPE_FUZZ to one of pickle npy npz dataset torch safetensors amc bvh\n");
+  for (const Format& format : kFormats) {
+    if (!format.rule->reader) continue;
+    if (format.name == name) {
+      return [parse = format.rule->reader->parse](Bytes bytes) { parse(text_of(bytes)); };
+    }
+    known += " " + std::string(format.name);
+  }
+  std::fprintf(stderr, "set POSETAPE_FUZZ to one of%s\n", known.c_str());
   std::exit(2);
 }
 
@@ -179,7 +192,7 @@ const Target& chosen() {
 }  // namespace posetape
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const posetape::Target& target = posetape::chosen();
-  posetape::attempt([&] { target.run(std::as_bytes(std::span(data, size))); });
+  static const auto run = posetape::chosen();
+  posetape::attempt([&] { run(std::as_bytes(std::span(data, size))); });
   return 0;
 }
