@@ -23,6 +23,8 @@ TEST_CASE("a file's kind is told from what is in it, not from its name") {
   CHECK(kind_of("[1, 2]") == FileKind::json);
   CHECK(kind_of("sequence,frame\n") == FileKind::text);
   CHECK(kind_of("\xef\xbb\xbfHIERARCHY\nROOT Hips") == FileKind::motion);
+  CHECK(kind_of(std::string("\x02P") + std::string(510, '\0')) == FileKind::motion);
+  CHECK(kind_of("PathFileType\t4\t(X/Y/Z)\ta.trc\n") == FileKind::motion);
   CHECK(kind_of("\nPoses\n") == FileKind::text);
   CHECK(kind_of(std::string("\x01\x00\x02", 3)) == FileKind::unknown);
   CHECK(kind_of("PK\x03\x04 cut off") == FileKind::unknown);
