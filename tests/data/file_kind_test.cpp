@@ -53,6 +53,8 @@ TEST_CASE("who gives a file of another kind reads what it is and what to do") {
   CHECK_MESSAGE_PARTS(expect(), path, "is empty");
   write_all(path, "HIERARCHY\n");
   CHECK_MESSAGE_PARTS(expect(), path, "motion in BVH", "`posetape prepare bvh`");
+  write_all(path, "glTF\x02");
+  CHECK_MESSAGE_PARTS(expect(), path, "an animation in glTF", "`posetape export`");
   // What cannot be told is for the reader.
   write_all(path, "\x01\x02");
   CHECK(message_of(expect).empty());
