@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -14,7 +13,6 @@
 #include "data/gaps.hpp"
 #include "data/npz.hpp"
 #include "data/printable.hpp"
-#include "data/protocol.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -29,13 +27,12 @@ constexpr const char* kConfidence = "confidence";
 struct Field {
   const char* name;
   std::optional<PoseArray> Sequence::*member;
-  bool root_relative;
   const char* gaps;
 };
 constexpr std::array<Field, 3> kFields{
-    {{"pose_3d", &Sequence::pose_3d, false, "the truth is not interpolated, so repair it"},
-     {"noisy_3d", &Sequence::noisy_3d, true, nullptr},
-     {"refined_3d", &Sequence::refined_3d, true,
+    {{"pose_3d", &Sequence::pose_3d, "the truth is not interpolated, so repair it"},
+     {"noisy_3d", &Sequence::noisy_3d, nullptr},
+     {"refined_3d", &Sequence::refined_3d,
       "a result is not interpolated, so make it again with `posetape refine`"}}};
 
 // Fields of one window's frames.
@@ -91,7 +88,7 @@ class SequenceReader {
   SequenceReader(const NpzReader& file, const std::string& path, const std::string& name)
       : file_(file), path_(path), name_(name) {}
 
-  Sequence read(const std::vector<std::string>& fields) const {
+  Sequence read(const std::vector<std::string>& fields) {
     for (const char* needed : {"pose_2d", "image_size"}) {
       if (!has(needed)) {
         fail("{}: sequence '{}' has no '{}' (it has {}); add the array '{}/{}'", path_, name_,
@@ -101,13 +98,15 @@ class SequenceReader {
     Sequence sequence;
     sequence.name = name_;
     sequence.pose_2d = pose("pose_2d", 2);
-    for (const auto& [field, member, root_relative, gaps] : kFields) {
+    if (zeros_to_gaps(sequence.pose_2d)) had_zeros_.emplace_back("pose_2d");
+    for (const auto& [field, member, gaps] : kFields) {
       if (!has(field)) continue;
       PoseArray array = pose(field, 3);
       if (array.frames() != sequence.frames()) {
         fail("{}: has {} frames, pose_2d has {}; cut both to the same frames", where(field),
              array.frames(), sequence.frames());
       }
+      if (zeros_to_gaps(array)) had_zeros_.emplace_back(field);
       sequence.*member = std::move(array);
     }
     for (const auto& [field, member] : kWindowFields) {
@@ -117,6 +116,11 @@ class SequenceReader {
     sequence.image_size = image_size();
     if (has("fps")) sequence.fps = fps();
     return sequence;
+  }
+
+  // Whether some of its joints were at zero, as programs write what is missing.
+  bool had_zeros(const char* field) const {
+    return std::ranges::find(had_zeros_, std::string_view(field)) != had_zeros_.end();
   }
 
   std::string where(const char* field) const {
@@ -222,6 +226,7 @@ class SequenceReader {
   const NpzReader& file_;
   const std::string& path_;
   const std::string& name_;
+  std::vector<std::string_view> had_zeros_;
 };
 
 // Bridges the gaps of a sequence and notes them in the report. Returns what is wrong with the first
@@ -236,7 +241,8 @@ std::optional<std::string> bridge_gaps(Sequence& sequence, const SequenceReader&
     const std::vector<Gap> gaps = fill_gaps(poses, longest, count);
     if (count.joints > 0) bridged.push_back({sequence.name, name, count.joints, count.frames});
     if (gaps.empty()) return std::nullopt;
-    return fmt::format("{}: {}; {}", reader.where(name), gaps_text(gaps),
+    return fmt::format("{}: {}{}; {}", reader.where(name), gaps_text(gaps),
+                       reader.had_zeros(name) ? " (all zeros count as missing)" : "",
                        why != nullptr
                            ? why
                            : fmt::format("at most {} frames ({} s) are interpolated, so repair it",
@@ -255,50 +261,6 @@ std::optional<std::string> bridge_gaps(Sequence& sequence, const SequenceReader&
   }
   report.bridged.insert(report.bridged.end(), bridged.begin(), bridged.end());
   return std::nullopt;
-}
-
-// Mean distance in metres of the root from the origin, and of the other joints from the root.
-struct Extent {
-  double root = 0;
-  double joints = 0;
-};
-
-Extent extent(const PoseArray& pose) {
-  Extent sum;
-  for (int f = 0; f < pose.frames(); ++f) {
-    const float* p = pose.frame(f);
-    sum.root += std::hypot(p[0], p[1], p[2]);
-    for (int j = 1; j < kJoints; ++j) {
-      sum.joints += std::hypot(p[3 * j] - p[0], p[3 * j + 1] - p[1], p[3 * j + 2] - p[2]);
-    }
-  }
-  return {sum.root / pose.frames(), sum.joints / pose.frames() / (kJoints - 1)};
-}
-
-// The two mistakes in other people's files that no shape reveals and that ruin every result: the
-// joints of a person are some 0.5 m from the hip, so 10 stands between metres and millimetres,
-// and the hip of a root-relative pose is within a fraction of a body of the origin.
-// `root_estimated` says of a field whether its root is a network's estimate, which may be anywhere.
-void check_units(const Sequence& sequence, const SequenceReader& reader,
-                 const std::function<bool(const char*)>& root_estimated) {
-  for (const Field& f : kFields) {
-    const char* field = f.name;
-    const auto& array = sequence.*f.member;
-    if (!array) continue;
-    const Extent mean = extent(*array);
-    if (mean.joints > 10) {
-      fail(
-          "{}: expected metres, found joints {:.0f} from the root on average; divide "
-          "millimetres by 1000",
-          reader.where(field), mean.joints);
-    }
-    if (f.root_relative && mean.root > 0.5 && !root_estimated(field)) {
-      fail(
-          "{}: expected poses relative to joint 0, found it {:.2f} m from the origin on "
-          "average; subtract joint 0 from every joint",
-          reader.where(field), mean.root);
-    }
-  }
 }
 
 std::string read_text(const NpzReader& file, const char* name, const std::string& path) {
@@ -382,13 +344,9 @@ Dataset read_dataset(const std::string& path, const ReadOptions& options, ReadRe
   Dataset dataset;
   dataset.test_subjects = split_lines(read_text(file, kTestSubjects, path));
   dataset.metadata = read_text(file, kMetadata, path);
-  const auto root_estimated = [&](const char* field) {
-    const auto how = provenance(dataset, field);
-    return how.is_object() && how.value("root", nlohmann::ordered_json()) == kRootAsEstimated;
-  };
   ReadReport own;
   for (const std::string& name : contents.sequences) {
-    const SequenceReader reader(file, path, name);
+    SequenceReader reader(file, path, name);
     Sequence sequence = reader.read(contents.fields.at(name));
     if (const auto invalid = bridge_gaps(sequence, reader, own)) {
       if (!options.drop_invalid) {
@@ -397,7 +355,6 @@ Dataset read_dataset(const std::string& path, const ReadOptions& options, ReadRe
       own.dropped.push_back(name);
       continue;
     }
-    check_units(sequence, reader, root_estimated);
     dataset.sequences.push_back(std::move(sequence));
   }
   if (dataset.sequences.empty()) {

@@ -96,15 +96,15 @@ struct ReadReport {
 //
 //   noisy_3d_last_window, refined_3d_last_window   (T, 17, 3)  float32 or float64
 //
-// Arrays with other names are ignored. Joints of pose_2d and noisy_3d that are NaN or infinite for
-// at most half a second are interpolated over time, and counted in the report; the confidence of
-// such a joint of pose_2d is 0.
+// Arrays with other names are ignored. Joints of pose_2d and noisy_3d that are missing for at most
+// half a second are interpolated over time, and counted in the report; the confidence of such a
+// joint of pose_2d is 0. Missing are NaN and infinite coordinates, joints of pose_2d at (0, 0) and
+// 3D poses that are zero in all joints (zeros_to_gaps).
 //
 // Throws Error with the file, the sequence, the array, what was expected, what was found and a
 // hint: whatever NpzReader refuses, a missing or misshapen array, no sequence, no frame, lengths
-// that differ, longer gaps, any gap of pose_3d or refined_3d (the truth is not invented, and a
-// result not mended), and poses that look like millimetres or are not relative to the root where
-// they should be (an estimate whose metadata says that its root is "as estimated" may be off).
+// that differ, longer gaps, and any gap of pose_3d or refined_3d (the truth is not invented, and a
+// result not mended). Whether the numbers make sense is data/plausibility.hpp's to say.
 Dataset read_dataset(const std::string& path, const ReadOptions& options = {},
                      ReadReport* report = nullptr);
 

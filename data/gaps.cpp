@@ -16,6 +16,18 @@ int longest_gap(double fps) {
   return static_cast<int>(std::clamp(frames, 0.0, double{std::numeric_limits<int>::max()}));
 }
 
+bool zeros_to_gaps(PoseArray& poses) {
+  bool found = false;
+  const std::size_t piece = poses.channels == 2 ? 2 : std::size_t(kJoints) * 3;
+  for (std::size_t i = 0; i + piece <= poses.values.size(); i += piece) {
+    const std::span<float> values(poses.values.data() + i, piece);
+    if (!std::ranges::all_of(values, [](float v) { return v == 0; })) continue;
+    std::ranges::fill(values, std::numeric_limits<float>::quiet_NaN());
+    found = true;
+  }
+  return found;
+}
+
 std::vector<Gap> find_gaps(const PoseArray& poses) {
   std::vector<Gap> gaps;
   for (int joint = 0; joint < kJoints; ++joint) {

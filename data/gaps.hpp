@@ -16,6 +16,11 @@ namespace posetape::data {
 inline constexpr double kLongestGapSeconds = 0.5;
 int longest_gap(double fps);
 
+// What programs write for a joint that they have not found becomes NaN, a gap: of 2D poses a joint
+// at exactly (0, 0), of 3D ones a frame in which every coordinate is 0.
+// Returns whether there was one.
+bool zeros_to_gaps(PoseArray& poses);
+
 // The frames [begin, end) in which a joint has a coordinate that is not finite.
 struct Gap {
   int joint = 0;

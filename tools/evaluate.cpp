@@ -12,6 +12,7 @@
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/plot.hpp"
 
@@ -36,6 +37,7 @@ struct Options {
   int frames = 0;
   bool plot = false;
   bool drop_invalid = false;
+  bool force = false;
 };
 
 // A file's name in tables: short where that tells the files apart.
@@ -55,7 +57,7 @@ std::vector<data::Comparison> compare_all(const Options& options) {
       fail("{}: is given more than once; give each file once", path);
     }
     const bool one = options.inputs.size() == 1;
-    const data::Dataset dataset = read_input(path, options.drop_invalid);
+    const data::Dataset dataset = read_input(path, options.drop_invalid, options.force);
     data::Comparison c = compare(dataset, path, chosen_sequences(dataset, options.subjects),
                                  {options.protocol, options.frames, options.common.seed});
     c.name = one ? "refined" : name_of(path, options.inputs);
@@ -162,6 +164,7 @@ void add_evaluate(CLI::App& app) {
   add_output(*command, "--json", options->json, "Write the figures to this file too");
   command->add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   add_choice(*command, "--subjects", options->subjects, "Whose sequences");
   command->footer("Example: posetape evaluate refined.npz --json scores.json");
   command->callback([options] { run(*options); });

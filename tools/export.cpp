@@ -16,6 +16,7 @@
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 
 namespace posetape::tools {
@@ -40,6 +41,7 @@ struct Options {
   std::optional<data::Axes> up;
   std::vector<std::string> sequences;
   bool drop_invalid = false;
+  bool force = false;
 };
 
 const data::PoseArray* find_field(const data::Sequence& sequence, Field field) {
@@ -147,7 +149,7 @@ void check_options(const Options& options) {
 void run(const Options& options) {
   options.common.apply();
   check_options(options);
-  const data::Dataset dataset = read_input(options.input, options.drop_invalid);
+  const data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   const Chosen chosen = choose(options, dataset);
   const std::vector<data::PoseClip> clips = clips_of(chosen);
   options.format->writer->all_in_one ? write_clips(options, options.output, clips)
@@ -190,6 +192,7 @@ void add_export(CLI::App& app) {
   add_choice(*command, "--field", options->field, "Which poses, metres in camera space");
   command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   command->footer(
       "Example: posetape export refined.npz -o refined.csv\n"
       "         posetape export refined.npz -o poses/ --format bvh\n"

@@ -9,6 +9,7 @@
 #include "data/file_kind.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 
 namespace posetape::tools {
@@ -51,7 +52,8 @@ void describe_gaps(const data::ReadReport& report) {
 
 void describe_dataset(const std::string& path, bool drop_invalid) {
   data::ReadReport report;
-  const data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
+  data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
+  guard(dataset, path, /*force=*/true);  // says what other commands refuse
   struct Total {
     int sequences = 0;
     std::int64_t frames = 0;

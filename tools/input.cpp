@@ -8,6 +8,7 @@
 #include "data/file_kind.hpp"
 #include "data/protocol.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -43,7 +44,7 @@ void add_drop_invalid(CLI::App& command, bool& drop_invalid) {
                    "of stopping; shorter gaps are interpolated");
 }
 
-data::Dataset read_input(const std::string& path, bool drop_invalid) {
+data::Dataset read_input(const std::string& path, bool drop_invalid, bool force) {
   data::ReadReport report;
   data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
   data::note_bridged(dataset, report);
@@ -52,6 +53,7 @@ data::Dataset read_input(const std::string& path, bool drop_invalid) {
     fmt::print(stderr, "{}: dropped {} invalid sequences: {}\n", shown(path), report.dropped.size(),
                names_text(report.dropped));
   }
+  guard(dataset, path, force);
   return dataset;
 }
 

@@ -17,6 +17,7 @@
 #include "engine/taps.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 
 namespace posetape::tools {
@@ -38,6 +39,7 @@ struct Options {
   bool whole_attention = false;
   bool list = false;
   bool drop_invalid = false;
+  bool force = false;
 };
 
 // What a report shows.
@@ -84,7 +86,7 @@ struct Subject {
 };
 
 Subject choose(const Options& options, int window_frames) {
-  data::Dataset dataset = read_input(options.input, options.drop_invalid);
+  data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   Subject subject;
   subject.dataset.test_subjects = dataset.test_subjects;
   subject.dataset.metadata = dataset.metadata;
@@ -401,6 +403,7 @@ void add_inspect(CLI::App& app) {
   command->add_flag("--whole-attention", options->whole_attention,
                     "Attention of every frame, joint and window instead of the mean");
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   command->footer(
       "Example: posetape inspect refiner.safetensors lifted.npz --sequence P8/walk_1/0 --tap "
       "'blocks.*.attention' -o taps.npz");

@@ -9,6 +9,7 @@
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
 #include "tools/window_options.hpp"
@@ -25,16 +26,18 @@ struct Options {
   WindowOptions windows;
   bool in_sample = false;
   bool drop_invalid = false;
+  bool force = false;
   bool quiet = false;
 };
 
 void run(const Options& options) {
   options.common.apply();
-  const model::NetworkSet set =
-      model::load_networks(read_checkpoint(options.checkpoint), options.checkpoint,
-                           model::Role::lifter, options.precision, options.common.device);
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  const model::NetworkSet set = model::load_networks(file, options.checkpoint, model::Role::lifter,
+                                                     options.precision, options.common.device);
   auto [protocol, inference] = options.windows.choose(set.frames(), set.step);
-  data::Dataset dataset = read_input(options.input, options.drop_invalid);
+  data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
+  compare_domain(file, options.checkpoint, dataset, /*estimate=*/false);
 
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
@@ -82,6 +85,7 @@ void add_lift(CLI::App& app) {
   command->add_flag("--in-sample", options->in_sample,
                     "Lift everything with the full lifter, training sequences too");
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
   command->callback([options] { run(*options); });

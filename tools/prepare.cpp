@@ -10,6 +10,7 @@
 #include "data/prepare.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -19,6 +20,7 @@ struct Options {
   data::PrepareOptions prepare;
   std::string output;
   std::vector<std::string> test_subjects;
+  bool force = false;
 };
 
 struct SyntheticFiles : Options {
@@ -45,9 +47,13 @@ void add_common(CLI::App& command, Options& options) {
   command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
   command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
       ->delimiter(',');
+  add_force(command, options.force);
 }
 
-void write(const Options& options, const data::Dataset& dataset) {
+// `source` is what the guards speak of.
+void write(const Options& options, data::Dataset dataset, const std::string& source,
+           const Mends& mends = {}) {
+  guard(dataset, source, options.force, mends);
   data::write_dataset(options.output, dataset);
   std::int64_t frames = 0;
   for (const data::Sequence& s : dataset.sequences) frames += s.frames();
@@ -67,6 +73,7 @@ struct H36mFiles {
   data::H36mOptions prepare;
   std::string positions, keypoints, output;
   std::vector<std::string> test_subjects;
+  bool force = false;
 };
 
 void print_total(const char* name, const data::H36mTotal& found, const data::H36mTotal& whole) {
@@ -78,8 +85,9 @@ void write_h36m(H36mFiles& files) {
   files.common.apply();
   if (!files.test_subjects.empty()) files.prepare.test_subjects = files.test_subjects;
   data::H36mReport report;
-  const data::Dataset dataset =
+  data::Dataset dataset =
       data::prepare_h36m(files.positions, files.keypoints, files.prepare, report);
+  guard(dataset, files.positions, files.force);
   data::write_dataset(files.output, dataset);
   for (const std::string& note : report.notes) fmt::print("note: {}\n", note);
   fmt::print("wrote {}; test subjects: {}\n", shown(files.output),
@@ -109,6 +117,7 @@ void add_h36m(CLI::App& prepare) {
       ->add_option("--test-subjects", files->test_subjects,
                    "Subjects that no training may see (default: S9,S11)")
       ->delimiter(',');
+  add_force(*command, files->force);
   command->footer(
       "Example: posetape prepare h36m data_3d_h36m.npz data_2d_h36m_cpn_ft_h36m_dbb.npz -o "
       "h36m.npz");
@@ -119,12 +128,16 @@ struct KeypointsFiles {
   Common common;
   data::KeypointsOptions prepare;
   std::string input, output;
+  bool force = false;
 };
 
 void write_keypoints(const KeypointsFiles& files) {
   files.common.apply();
   std::vector<std::string> notes;
-  const data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
+  data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
+  guard(dataset, files.input, files.force,
+        {{data::Check::order, "give the order of the joints with --layout"},
+         {data::Check::image, "give --image-size"}});
   data::write_dataset(files.output, dataset);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
   fmt::print("wrote {}: {} sequences\n", shown(files.output), dataset.sequences.size());
@@ -147,6 +160,7 @@ void add_keypoints(CLI::App& prepare) {
                    "Width and height in pixels, where the file does not say them")
       ->delimiter(',')
       ->check(CLI::Range(1, 1000000));
+  add_force(*command, files->force);
   command->footer(
       "Example: posetape prepare keypoints data_2d_custom_mine.npz -o mine.npz --fps 30");
   command->callback([files] { write_keypoints(*files); });
@@ -158,10 +172,13 @@ void write_motion(MotionFiles& files) {
   apply_common(files);
   if (!files.map.empty()) files.motion.joints = data::read_joints_map(files.map);
   data::Notes notes;
-  const data::Dataset dataset =
+  data::Dataset dataset =
       data::prepare_motion(*files.format, files.path, files.prepare, files.motion, notes);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
-  write(files, dataset);
+  write(files, std::move(dataset), files.path,
+        {{data::Check::unit, "give the files' unit with --unit"},
+         {data::Check::scale, "give the files' unit with --unit"},
+         {data::Check::axes, "give the files' vertical axis with --up"}});
 }
 
 // So many metres, by a unit's name or as a number.
@@ -226,7 +243,8 @@ void add_prepare(CLI::App& app) {
   synthetic->footer("Example: posetape prepare synthetic -o data.npz --people 8");
   synthetic->callback([generated] {
     apply_common(*generated);
-    write(*generated, data::prepare_synthetic(generated->prepare, generated->motion));
+    write(*generated, data::prepare_synthetic(generated->prepare, generated->motion),
+          "prepare synthetic");
   });
 }
 

@@ -11,6 +11,7 @@
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
 #include "tools/window_options.hpp"
@@ -42,6 +43,7 @@ struct Options {
   data::OneEuro one_euro;
   WindowOptions windows;
   bool drop_invalid = false;
+  bool force = false;
   bool quiet = false;
 };
 
@@ -82,8 +84,7 @@ struct Network {
   diffusion::Inference refine;
 };
 
-Network load(const Options& options) {
-  const TensorFile file = read_checkpoint(options.checkpoint);
+Network load(const Options& options, const TensorFile& file) {
   const Device device = options.common.device;
   using data::Field;
   if (model::holds(file, model::Role::smoother)) {
@@ -113,7 +114,9 @@ Network load(const Options& options) {
 }
 
 nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
-  Network network = load(options);
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  Network network = load(options, file);
+  compare_domain(file, options.checkpoint, dataset, /*estimate=*/true);
   const int frames = network.frames;
   if (options.frames != 0 && options.frames != frames) {
     fail(
@@ -144,7 +147,7 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
 
 void run(const Options& options) {
   options.common.apply();
-  data::Dataset dataset = read_input(options.input, options.drop_invalid);
+  data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
   const nlohmann::ordered_json made =
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
@@ -191,6 +194,7 @@ void add_refine(CLI::App& app) {
       ->capture_default_str();
   options->windows.add_to(*command);
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
   command->callback([options] {

@@ -10,10 +10,12 @@
 #include <fstream>
 #include <iterator>
 
+#include "data/domain.hpp"
 #include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
 #include "kernels/base/parallel.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/plot.hpp"
 #include "tools/progress.hpp"
@@ -150,6 +152,7 @@ void TrainFlags::add_to(CLI::App& command) {
                   "Training subjects kept aside to choose the best epoch")
       ->delimiter(',');
   add_drop_invalid(command, drop_invalid);
+  add_force(command, force);
   command.add_flag("--quiet", quiet, "Print nothing but warnings and errors");
   add_choice(command, "--log-format", log_format, "Standard output");
   add_output(command, "--log", log, "Log to write (.jsonl; default: beside the checkpoint)",
@@ -350,9 +353,10 @@ TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool ref
     : common_(common),
       flags_(flags),
       files_(flags.paths()),
-      dataset_(read_input(flags.input, flags.drop_invalid)),
+      dataset_(read_input(flags.input, flags.drop_invalid, flags.force)),
       parts_(split(dataset_, flags.validation_subjects, flags.input)) {
   if (refines) check_refinable(dataset_, parts_, flags.input);
+  domain_ = data::fit_domain(dataset_, parts_.train, refines).dump();
 }
 
 const TensorFile* TrainingRun::begin(const Settings& settings, std::vector<std::string> labels) {
@@ -364,6 +368,10 @@ void TrainingRun::announce(const std::string& what, const ParameterList& paramet
       "{}{} parameters, {} frames, {} threads; trains on {} ({} sequences), validates on {}\n",
       what, parameters.size(), flags_.frames, threads(), joined(parts_.train_subjects),
       parts_.train.size(), joined(parts_.validation_subjects));
+}
+
+void TrainingRun::keep_domain(TensorFile& file) const {
+  file.metadata[kDomain] = domain_;
 }
 
 Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field which) const {
@@ -395,6 +403,7 @@ Learner TrainingRun::learner(std::string label, const model::Network& network,
 }
 
 void TrainingRun::save(TensorFile file, const Trainer& trainer, bool best) const {
+  keep_domain(file);
   TensorFile last = file;
   trainer.save(last);
   files_.save_last(std::move(last));

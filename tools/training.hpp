@@ -50,6 +50,7 @@ struct TrainFlags {
   bool flip = true;
   bool resume = false;
   bool drop_invalid = false;
+  bool force = false;
   std::vector<std::string> validation_subjects;
   bool quiet = false;
   LogFormat log_format = LogFormat::text;
@@ -152,6 +153,8 @@ class TrainingRun {
   void save(TensorFile file, const Trainer& trainer, bool best) const;
 
   Tensor field(const data::EpochBatches::Batch& windows, data::Field which) const;
+  // Keeps in a checkpoint what its network is trained on (tools/guards.hpp); save() does so.
+  void keep_domain(TensorFile& file) const;
   const data::Dataset& dataset() const { return dataset_; }
   const Split& parts() const { return parts_; }
 
@@ -163,6 +166,7 @@ class TrainingRun {
   TrainingFiles files_;
   data::Dataset dataset_;
   Split parts_;
+  std::string domain_;  // JSON
 };
 
 // The part of a network that a parameter belongs to: its name up to the first number, or else its

@@ -358,41 +358,6 @@ TEST_CASE("the last window comes back from its file") {
   CHECK_FALSE(read.sequences[0].refined_3d_last_window);
 }
 
-TEST_CASE("a root that a network has estimated may be anywhere") {
-  const TemporaryDirectory directory;
-  const std::string path = directory.file("a.npz");
-  const auto with_root = [&](const char* name) {
-    Dataset dataset;
-    dataset.sequences.push_back(random_sequence("S9/Walk/1", 7, 1));
-    dataset.sequences[0].noisy_3d = random_poses(7, 3, 4, 1);  // metres off
-    set_provenance(dataset, "noisy_3d",
-                   provenance(protocol_of(parse<ProtocolName>(name)), {}, false));
-    write_dataset(path, dataset);
-    return read_dataset(path).sequences.size();
-  };
-  CHECK(with_root("mixste-seq2seq") == 1);
-  CHECK(with_root("vp3d") == 1);
-  CHECK_MESSAGE_PARTS(with_root("sequence"), path, "relative to joint 0");
-}
-
-TEST_CASE("millimetres and poses that are not relative to the root are noticed") {
-  const TemporaryDirectory directory;
-  const std::string path = directory.file("a.npz");
-  std::vector<float> poses = random_poses(5, 3, 0, 1).values;
-  for (float& v : poses) v *= 1000;
-  CHECK_MESSAGE_PARTS(FileBuilder(path).values("S1/Walk/0/pose_3d", {5, 17, 3}, poses).read(), path,
-                      "S1/Walk/0/pose_3d", "expected metres", "divide millimetres by 1000");
-  CHECK_MESSAGE_PARTS(FileBuilder(path)
-                          .values("S1/Walk/0/noisy_3d", {5, 17, 3}, random_poses(5, 3, 4, 1).values)
-                          .read(),
-                      path, "S1/Walk/0/noisy_3d", "relative to joint 0", "subtract joint 0");
-  // The truth keeps its trajectory.
-  CHECK(FileBuilder(path)
-            .values("S1/Walk/0/pose_3d", {5, 17, 3}, random_poses(5, 3, 4, 1).values)
-            .read()
-            .sequences.size() == 1);
-}
-
 TEST_CASE("a sequence that is not whole is not written") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");

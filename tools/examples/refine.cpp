@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "data/plausibility.hpp"
 #include "diffusion/sequences.hpp"
 
 using namespace posetape;
@@ -13,6 +14,10 @@ int main(int count, char** arguments) try {
   const std::string path = arguments[1];
   const auto refiner = diffusion::Refiner::load(read_safetensors(path), path);
   data::Dataset dataset = data::read_dataset(arguments[2]);  // or fill in its sequences
+  for (const data::SharedDoubt& shared : data::examine(dataset)) {
+    std::fprintf(stderr, "refine: %s\n", data::doubt_text(shared).c_str());
+    if (shared.doubt.severity == data::Severity::refusal) return 1;
+  }
 
   const std::vector<int> all = data::all_sequences(dataset);
   diffusion::Inference refine = diffusion::refining(refiner, /*steps=*/2);

@@ -15,6 +15,7 @@
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/report/encoding.hpp"
 #include "tools/report/inspection.hpp"
@@ -37,6 +38,7 @@ struct Options {
   report::PoseOptions poses;
   int steps = 2;
   bool drop_invalid = false;
+  bool force = false;
 };
 
 // Whether all of these sequences have what a score needs.
@@ -71,11 +73,11 @@ Inputs read_inputs(const Options& options) {
       inputs.refiner_path = path;
     } else if (report::is_inspection(path)) {
       if (inputs.inspection) fail("{}: is the second inspection; a report shows one", path);
-      inputs.inspection = read_input(path, options.drop_invalid);
+      inputs.inspection = read_input(path, options.drop_invalid, options.force);
       inputs.inspection_path = path;
     } else {
       if (inputs.dataset) fail("{}: is the second dataset; a report shows one", path);
-      inputs.dataset = read_input(path, options.drop_invalid);
+      inputs.dataset = read_input(path, options.drop_invalid, options.force);
       inputs.dataset_path = path;
     }
   }
@@ -201,6 +203,7 @@ void add_report(CLI::App& app) {
   add_choice(*command, "--subjects", options->subjects, "Whose sequences");
   add_choice(*command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
   add_drop_invalid(*command, options->drop_invalid);
+  add_force(*command, options->force);
   command->footer(
       "Example: posetape report refined.npz refiner.safetensors refiner.log.jsonl -o report.html");
   command->callback([options] { run(*options); });
