@@ -28,9 +28,20 @@ class Options(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ("steps", "stride", "flip_average")]
 
 
+class Options2(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int), ("stride", ctypes.c_int),
+                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("unused", ctypes.c_int)]
+
+
+class Options3(ctypes.Structure):
+    """As a later version may have them."""
+    _fields_ = [*Options2._fields_, ("later", ctypes.c_int)]
+
+
 def load():
     c = ctypes.CDLL(LIBRARY)
     c.posetape_last_error.restype = ctypes.c_char_p
+    c.posetape_last_warning.restype = ctypes.c_char_p
     c.posetape_version.restype = ctypes.c_char_p
     c.posetape_refiner_load.restype = ctypes.c_void_p
     c.posetape_refiner_load.argtypes = [ctypes.c_char_p]
@@ -39,6 +50,7 @@ def load():
     pointer = ctypes.c_void_p
     c.posetape_refine.argtypes = [pointer, ctypes.c_int64, pointer, pointer, ctypes.c_int,
                                   ctypes.c_int, ctypes.POINTER(Options), pointer]
+    c.posetape_refine2.argtypes = [*c.posetape_refine.argtypes[:6], pointer, pointer]
     return c
 
 
@@ -58,6 +70,9 @@ def setUpModule():
     run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors", *size)
     with np.load(WORK / "lifted.npz") as file:
         clip = {name: file[f"{CLIP}/{name}"] for name in ("pose_2d", "noisy_3d", "image_size")}
+        truth = file[f"{CLIP}/pose_3d"]
+    # What a lifter so small gives is no pose. This is one.
+    clip["noisy_3d"] = (0.97 * (truth - truth[:, :1])).astype("f4")
     np.savez(WORK / "clip.npz", **clip)
     np.savez(WORK / "one.npz", **{f"one/{name}": array for name, array in clip.items()})
 
@@ -83,6 +98,14 @@ class CInterface(unittest.TestCase):
             options and ctypes.byref(options), out.ctypes.data)
         return status, out
 
+    def refine2(self, options, noisy=None):
+        noisy = self.noisy if noisy is None else noisy
+        out = np.full_like(self.noisy, 7)
+        status = self.c.posetape_refine2(
+            self.refiner, len(noisy), self.pose_2d.ctypes.data, noisy.ctypes.data, *self.size,
+            options and ctypes.byref(options), out.ctypes.data)
+        return status, out
+
     def by_command(self, *options):
         run("refine", WORK / "refiner.safetensors", WORK / "one.npz", "-o", WORK / "out.npz", *options)
         with np.load(WORK / "out.npz") as file:
@@ -97,7 +120,7 @@ class CInterface(unittest.TestCase):
         self.assertNotIn("\n", error)
 
     def test_it_says_what_it_is(self):
-        self.assertEqual(self.c.posetape_api_version(), 1)
+        self.assertEqual(self.c.posetape_api_version(), 2)
         self.assertEqual(self.c.posetape_version().decode(), run("--version").strip())
         self.assertEqual(self.c.posetape_refiner_frames(self.refiner), 9)
         self.assertEqual(self.c.posetape_refiner_frames(None), -1)
@@ -108,6 +131,43 @@ class CInterface(unittest.TestCase):
             status, out = self.refine(options)
             self.assertEqual(status, 0, self.c.posetape_last_error())
             np.testing.assert_array_equal(out, self.by_command(*arguments))
+
+    def test_options_that_can_grow(self):
+        size = ctypes.sizeof(Options2)
+        for options, arguments in (
+                (None, ()), (Options2(size), ()), (Options2(size, 3), ("--steps", 3)),
+                (Options2(size, 0, 4, 1), ("--stride", 4, "--flip-average")),
+                # Of a program from before and from after this library.
+                (Options2(Options2.fps.offset, 3, 0, 0, 0, 1e9), ("--steps", 3)),
+                (Options3(ctypes.sizeof(Options3), 3), ("--steps", 3))):
+            status, out = self.refine2(options)
+            self.assertEqual(status, 0, self.c.posetape_last_error())
+            np.testing.assert_array_equal(out, self.by_command(*arguments))
+        for options, words in ((Options2(0, 3), b"struct_size is 0"),
+                               (Options2(1 << 40, 3), b"struct_size"),
+                               (Options2(size, 0, 0, 0, 0, -5), b"-5 frames a second"),
+                               (Options3(ctypes.sizeof(Options3), 0, 0, 0, 0, 0, 0, 1),
+                                b"does not know")):
+            status, out = self.refine2(options)
+            self.assertEqual(status, -1)
+            self.assertTrue((out == 7).all())
+            self.assertIn(words, self.c.posetape_last_error())
+
+    def test_it_refuses_what_the_command_refuses(self):
+        for words, noisy in (("look like millimetres; multiply noisy_3d by 0.001", 1000 * self.noisy),
+                             ("relative to joint 0", self.noisy + np.float32([0, 0.1, 4.5])),
+                             ("numpy: noisy_3d * [1, -1, 1]", self.noisy * np.float32([1, -1, 1]))):
+            self.refused(words, noisy=noisy)
+            self.assertIn("force", self.c.posetape_last_error().decode())
+            status, _ = self.refine2(Options2(ctypes.sizeof(Options2), 0, 0, 0, 1), noisy)
+            self.assertEqual(status, 0, self.c.posetape_last_error())
+            self.assertIn(words, self.c.posetape_last_warning().decode())
+        _, expected = self.refine()
+        self.assertEqual(self.c.posetape_last_warning(), b"")
+        status, out = self.refine(noisy=self.noisy + np.float32([0, 0, 0.3]))
+        self.assertEqual(status, 0)
+        self.assertIn("0.300 m from the origin", self.c.posetape_last_warning().decode())
+        np.testing.assert_allclose(out, expected, atol=1e-4)
 
     def test_short_gaps_are_interpolated_as_the_command_does(self):
         pose_2d, noisy = self.pose_2d.copy(), self.noisy.copy()
@@ -144,7 +204,11 @@ class CInterface(unittest.TestCase):
         gap = self.noisy.copy()
         gap[11:37, 3, 1] = np.nan
         self.refused("noisy_3d: joint 3 (RFoot) is NaN or infinite in frames 11 to 36", noisy=gap)
-        self.refused("refiner.safetensors: its result is", noisy=np.full_like(self.noisy, 3e38))
+        self.refused("thighs and shins without length", noisy=np.full_like(self.noisy, 3e38))
+        status, _ = self.refine2(Options2(ctypes.sizeof(Options2), 0, 0, 0, 1),
+                                 np.full_like(self.noisy, 3e38))
+        self.assertEqual(status, -1)
+        self.assertIn(b"refiner.safetensors: its result is", self.c.posetape_last_error())
         self.refused("0 frames", frames=0)
         self.refused("image of 0 x 5 pixels", size=[0, 5])
         self.refused("-1 steps", options=Options(-1))

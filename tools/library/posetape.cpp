@@ -1,12 +1,18 @@
 #include "tools/library/posetape.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <string>
 
 #include "data/file_kind.hpp"
 #include "data/gaps.hpp"
+#include "data/plausibility.hpp"
 #include "diffusion/sequences.hpp"
 #include "kernels/base/parallel.hpp"
 
@@ -19,6 +25,7 @@ namespace posetape {
 namespace {
 
 thread_local std::string last_error;
+thread_local std::string last_warning;
 
 // f's result, or `failed` where it throws.
 template <class F, class Result>
@@ -33,12 +40,13 @@ Result guarded(const F& f, Result failed) {
   return failed;
 }
 
-data::PoseArray poses_of(const char* name, const float* values, int frames, int channels) {
+data::PoseArray poses_of(const char* name, const float* values, int frames, int channels,
+                         float fps) {
   if (values == nullptr) fail("posetape_refine: {} is NULL", name);
   data::PoseArray poses{channels, {}};
   poses.values.assign(values, values + std::size_t(frames) * data::kJoints * std::size_t(channels));
-  // As a dataset is read that does not say its frame rate.
-  const int longest = data::longest_gap(data::Sequence().fps);
+  data::zeros_to_gaps(poses);
+  const int longest = data::longest_gap(fps);
   data::GapCount count;
   if (const auto gaps = data::fill_gaps(poses, longest, count); !gaps.empty()) {
     fail("posetape_refine: {}: {}; at most {} frames are interpolated, so fill them first", name,
@@ -48,7 +56,7 @@ data::PoseArray poses_of(const char* name, const float* values, int frames, int 
 }
 
 data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy_3d, int width,
-                   int height) {
+                   int height, float fps) {
   constexpr int kMost = std::numeric_limits<int>::max() / (3 * data::kJoints);
   if (frames < 1 || frames > kMost) {
     fail("posetape_refine: {} frames; expected 1 to {}", frames, kMost);
@@ -60,15 +68,53 @@ data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy
   data::Sequence sequence;
   sequence.name = "clip";
   sequence.image_size = {width, height};
-  sequence.pose_2d = poses_of("pose_2d", pose_2d, static_cast<int>(frames), 2);
-  sequence.noisy_3d = poses_of("noisy_3d", noisy_3d, static_cast<int>(frames), 3);
+  if (!(fps >= 0) || !std::isfinite(fps)) {
+    fail("posetape_refine2: {} frames a second; expected a number above 0", fps);
+  }
+  if (fps > 0) sequence.fps = fps;
+  sequence.pose_2d = poses_of("pose_2d", pose_2d, static_cast<int>(frames), 2, sequence.fps);
+  sequence.noisy_3d = poses_of("noisy_3d", noisy_3d, static_cast<int>(frames), 3, sequence.fps);
   data::Dataset dataset;
   dataset.sequences.push_back(std::move(sequence));
   return dataset;
 }
 
+// As tools/guards.hpp does for the commands. Returns the warnings.
+std::string guard(data::Dataset& dataset, bool force) {
+  std::string warnings;
+  if (const double off = data::settle_root(dataset.sequences[0]); off > 0) {
+    warnings =
+        fmt::format("joint 0 of noisy_3d lay {:.3f} m from the origin; it was subtracted\n", off);
+  }
+  for (const data::Doubt& doubt : data::examine(dataset.sequences[0])) {
+    const std::string text = fmt::format("{}: {}; {}", doubt.field, doubt.found, doubt.mend);
+    if (doubt.severity == data::Severity::refusal && !force) {
+      fail("posetape_refine: {}, or go on with it as it is (posetape_refine2's force)", text);
+    }
+    warnings += text + "\n";
+  }
+  return warnings;
+}
+
+// The options of a program that knows fewer members, or more of which none is set.
+posetape_refine2_options read_options(const posetape_refine2_options* options) {
+  posetape_refine2_options own{};
+  if (options == nullptr) return own;
+  const std::size_t size = options->struct_size;
+  if (size < offsetof(posetape_refine2_options, fps) || size > 4096) {
+    fail("posetape_refine2: options.struct_size is {}; set it to sizeof(posetape_refine2_options)",
+         size);
+  }
+  const auto* bytes = reinterpret_cast<const unsigned char*>(options);
+  if (std::any_of(bytes + std::min(size, sizeof own), bytes + size, [](int b) { return b != 0; })) {
+    fail("posetape_refine2: options that this library does not know are set; use a newer one");
+  }
+  std::memcpy(&own, options, std::min(size, sizeof own));
+  return own;
+}
+
 data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& dataset,
-                        const posetape_refine_options& options) {
+                        const posetape_refine2_options& options) {
   const int frames = refiner.refiner.config().frames;
   const int stride = options.stride == 0 ? frames : options.stride;
   const int steps = options.steps == 0 ? 2 : options.steps;
@@ -97,6 +143,10 @@ const char* posetape_version(void) {
 
 const char* posetape_last_error(void) {
   return last_error.c_str();
+}
+
+const char* posetape_last_warning(void) {
+  return last_warning.c_str();
 }
 
 int posetape_set_threads(int count) {
@@ -130,14 +180,29 @@ int posetape_refiner_frames(const posetape_refiner* refiner) {
 int posetape_refine(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
                     const float* noisy_3d, int width, int height,
                     const posetape_refine_options* options, float* refined_3d) {
+  posetape_refine2_options all{};
+  all.struct_size = sizeof all;
+  if (options != nullptr) {
+    all.steps = options->steps;
+    all.stride = options->stride;
+    all.flip_average = options->flip_average;
+  }
+  return posetape_refine2(refiner, frames, pose_2d, noisy_3d, width, height, &all, refined_3d);
+}
+
+int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
+                     const float* noisy_3d, int width, int height,
+                     const posetape_refine2_options* options, float* refined_3d) {
   return guarded(
       [&] {
         if (refiner == nullptr) fail("posetape_refine: refiner is NULL");
         if (refined_3d == nullptr) fail("posetape_refine: refined_3d is NULL");
-        const data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height);
-        const data::PoseArray result =
-            refined(*refiner, dataset, options == nullptr ? posetape_refine_options{} : *options);
+        const posetape_refine2_options all = read_options(options);
+        data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height, all.fps);
+        std::string warnings = guard(dataset, all.force != 0);
+        const data::PoseArray result = refined(*refiner, dataset, all);
         std::ranges::copy(result.values, refined_3d);
+        last_warning = std::move(warnings);
         return 0;
       },
       -1);

@@ -11,6 +11,7 @@
 #ifndef POSETAPE_H
 #define POSETAPE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -19,13 +20,17 @@ extern "C" {
 
 /* Grows where something is added, and the name of the shared library changes where something that
  * was there no longer works. */
-#define POSETAPE_API_VERSION 1
+#define POSETAPE_API_VERSION 2
 int posetape_api_version(void);     /* of the library that is loaded */
 const char* posetape_version(void); /* of the program: "0.1.0" */
 
 /* What the last call of this thread that failed had to say: one line, what, where and what to do.
  * Never NULL; valid until this thread's next failure. */
 const char* posetape_last_error(void);
+
+/* What the last call of this thread that succeeded doubted: a line for each doubt (since version
+ * 2). Never NULL, empty where there was none; valid until this thread's next call. */
+const char* posetape_last_warning(void);
 
 /* Threads for the work of all calls together; by default all cores. 0 on success, else -1. */
 int posetape_set_threads(int count);
@@ -39,7 +44,7 @@ void posetape_refiner_free(posetape_refiner* refiner);
 /* Frames of its windows; -1 where refiner is NULL. */
 int posetape_refiner_frames(const posetape_refiner* refiner);
 
-/* Zeros stand for the defaults; start from {0}. */
+/* Zeros stand for the defaults; start from {0}. Stays as it is: posetape_refine2() has more. */
 typedef struct posetape_refine_options {
   int steps;        /* K, denoising steps; 2 */
   int stride;       /* frames from window to window, overlaps are averaged; a window's frames */
@@ -53,13 +58,34 @@ typedef struct posetape_refine_options {
  *   noisy_3d    [frames][17][3]  the estimate, camera space, metres relative to joint 0
  *   refined_3d  [frames][17][3]  the result, joint 0 at zero; may be noisy_3d
  *
- * A joint that is NaN or infinite for at most 25 frames (half a second at 50 a second) is interpolated
- * over time; longer gaps are refused.
+ * A joint that is NaN or infinite, or in pose_2d at 0, 0, for at most 25 frames (half a second at
+ * 50 a second) is interpolated over time; longer gaps are refused. So are poses that make no sense,
+ * as by the command line: millimetres, absolute poses, another joint order, axes or image size
+ * (since version 2; before, they were refined). A joint 0 that is up to 0.5 m off the origin is
+ * subtracted from every joint, and posetape_last_warning() says so.
  *
  * options may be NULL. 0 on success, else -1 with refined_3d untouched. */
 int posetape_refine(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
                     const float* noisy_3d, int width, int height,
                     const posetape_refine_options* options, float* refined_3d);
+
+/* Options that can grow. Start from {sizeof(posetape_refine2_options)}, the other members zero,
+ * which stands for the defaults: a later library takes the options of a program that was built
+ * before it. */
+typedef struct posetape_refine2_options {
+  size_t struct_size; /* sizeof(posetape_refine2_options) of the program */
+  int steps;          /* as in posetape_refine_options */
+  int stride;
+  int flip_average;
+  int force; /* not 0: refine poses that make no sense, too; posetape_last_warning() says why not */
+  float fps; /* frames a second; 50 */
+  int unused; /* 0 */
+} posetape_refine2_options;
+
+/* As posetape_refine(), since version 2. */
+int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
+                     const float* noisy_3d, int width, int height,
+                     const posetape_refine2_options* options, float* refined_3d);
 
 #ifdef __cplusplus
 }
