@@ -66,7 +66,8 @@ const JointOrderRule* other_order_of(const PoseArray& poses) {
   constexpr double kShorter = 0.92;
   const double ours = tree_ratio(poses);
   const JointOrderRule* best = nullptr;
-  double least = kShorter * ours;
+  // And it has to be a skeleton then.
+  double least = std::min(kShorter * ours, poses.channels == 3 ? 1.5 : 2.2);
   for (const JointOrderRule& rule : other_joint_orders()) {
     const double ratio = tree_ratio(from_order(poses, rule));
     if (ratio >= least) continue;

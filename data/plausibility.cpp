@@ -164,6 +164,11 @@ class Examination {
                       figures.root),
           fmt::format("subtract joint 0 from every joint; numpy: {0} - {0}[:, :1]", field));
     }
+    if (!root_relative && figures.root < kRootNoise) {
+      add(Severity::warning, Check::root, field, figures.root,
+          "expected absolute poses in camera space, found them relative to joint 0",
+          "scores are the same; store the root's path where it is known");
+    }
     if (figures.speed > 40) {
       add(Severity::warning, Check::rate, "fps", figures.speed,
           fmt::format("found joints of {} at {:.0f} m/s and more at {:g} frames a second", field,

@@ -33,7 +33,7 @@ constexpr auto choices(Check) {
 
 struct Doubt {
   Severity severity = Severity::warning;
-  Check check{};
+  Check check = Check::unit;
   std::string field;  // "noisy_3d"
   double figure = 0;  // what was measured, in the unit of `found`
   std::string
@@ -67,7 +67,7 @@ std::string doubt_text(const SharedDoubt& shared);
 // Estimates whose joint 0 lies a little off the origin (kRootNoise to kRootLimit metres on average)
 // and no network of ours left it there: subtracts it from every joint. Returns how far it was, 0
 // where nothing was done.
-inline constexpr double kRootNoise = 0.001;
+inline constexpr double kRootNoise = 0.005;
 inline constexpr double kRootLimit = 0.5;
 double settle_root(Sequence& sequence, const OwnFields& own = {});
 

@@ -57,7 +57,8 @@ std::vector<data::Comparison> compare_all(const Options& options) {
       fail("{}: is given more than once; give each file once", path);
     }
     const bool one = options.inputs.size() == 1;
-    const data::Dataset dataset = read_input(path, options.drop_invalid, options.force);
+    const bool keep_root = data::protocol_of(options.protocol).root == data::RootRule::as_estimated;
+    const data::Dataset dataset = read_input(path, options.drop_invalid, options.force, keep_root);
     data::Comparison c = compare(dataset, path, chosen_sequences(dataset, options.subjects),
                                  {options.protocol, options.frames, options.common.seed});
     c.name = one ? "refined" : name_of(path, options.inputs);

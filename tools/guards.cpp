@@ -10,7 +10,11 @@
 #include "tools/files.hpp"
 
 namespace posetape::tools {
-namespace {
+void add_force(CLI::App& command, bool& force) {
+  command.add_flag(
+      "--force", force,
+      "Go on with poses that make no sense (unit, axes, joint order, image size, ...)");
+}
 
 void settle_roots(data::Dataset& dataset, const std::string& path) {
   const data::OwnFields own = data::own_fields(dataset);
@@ -31,16 +35,7 @@ void settle_roots(data::Dataset& dataset, const std::string& path) {
       shown(path), most, count, first, count > 1 ? ", ..." : "");
 }
 
-}  // namespace
-
-void add_force(CLI::App& command, bool& force) {
-  command.add_flag(
-      "--force", force,
-      "Go on with poses that make no sense (unit, axes, joint order, image size, ...)");
-}
-
-void guard(data::Dataset& dataset, const std::string& path, bool force, const Mends& mends) {
-  settle_roots(dataset, path);
+void guard(const data::Dataset& dataset, const std::string& path, bool force, const Mends& mends) {
   for (const data::SharedDoubt& shared : data::examine(dataset)) {
     std::string text = data::doubt_text(shared);
     if (const auto mend = mends.find(shared.doubt.check); mend != mends.end()) {

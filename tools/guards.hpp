@@ -18,10 +18,12 @@ void add_force(CLI::App& command, bool& force);
 // An option of a command that mends what is doubted: "give the files' unit with --unit".
 using Mends = std::map<data::Check, std::string>;
 
-// Subtracts a root that is a little off, and says so; a line for each doubt; throws Error for the
-// first that is a clear mistake, or with `force` warns of it, too. `path` is where the poses came
-// from.
-void guard(data::Dataset& dataset, const std::string& path, bool force, const Mends& mends = {});
+// A line for each doubt; throws Error for the first that is a clear mistake, or with `force` warns
+// of it, too. `path` is where the poses came from.
+void guard(const data::Dataset& dataset, const std::string& path, bool force,
+           const Mends& mends = {});
+// Subtracts a root that is a little off, and says so.
+void settle_roots(data::Dataset& dataset, const std::string& path);
 
 // The metadata under which a checkpoint keeps data::fit_domain's JSON of what it was trained on.
 inline constexpr const char* kDomain = "domain";

@@ -52,7 +52,7 @@ void describe_gaps(const data::ReadReport& report) {
 
 void describe_dataset(const std::string& path, bool drop_invalid) {
   data::ReadReport report;
-  data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
+  const data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
   guard(dataset, path, /*force=*/true);  // says what other commands refuse
   struct Total {
     int sequences = 0;

@@ -44,7 +44,7 @@ void add_drop_invalid(CLI::App& command, bool& drop_invalid) {
                    "of stopping; shorter gaps are interpolated");
 }
 
-data::Dataset read_input(const std::string& path, bool drop_invalid, bool force) {
+data::Dataset read_input(const std::string& path, bool drop_invalid, bool force, bool keep_root) {
   data::ReadReport report;
   data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
   data::note_bridged(dataset, report);
@@ -53,6 +53,7 @@ data::Dataset read_input(const std::string& path, bool drop_invalid, bool force)
     fmt::print(stderr, "{}: dropped {} invalid sequences: {}\n", shown(path), report.dropped.size(),
                names_text(report.dropped));
   }
+  if (!force && !keep_root) settle_roots(dataset, path);
   guard(dataset, path, force);
   return dataset;
 }

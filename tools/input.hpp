@@ -12,10 +12,12 @@ namespace posetape::tools {
 // --drop-invalid, which every command has whose refusal of a dataset speaks of it.
 void add_drop_invalid(CLI::App& command, bool& drop_invalid);
 
-// Reads a dataset that makes sense, or with `force` any (tools/guards.hpp). How many joints were
-// interpolated where is said on standard error and kept in the metadata; with `drop_invalid`,
+// Reads a dataset that makes sense, or with `force` any (tools/guards.hpp). A joint 0
+// of noisy_3d that is a little off is subtracted, but with `force` or `keep_root`. How many joints
+// were interpolated where is said on standard error and kept in the metadata; with `drop_invalid`,
 // sequences with NaN or infinite poses that cannot be are left out, and how many is said.
-data::Dataset read_input(const std::string& path, bool drop_invalid, bool force);
+data::Dataset read_input(const std::string& path, bool drop_invalid, bool force,
+                         bool keep_root = false);
 
 // Throws where a sequence of the dataset at `path` has no estimate to start from.
 void check_estimate(const data::Sequence& sequence, const std::string& path);

@@ -51,7 +51,7 @@ void add_common(CLI::App& command, Options& options) {
 }
 
 // `source` is what the guards speak of.
-void write(const Options& options, data::Dataset dataset, const std::string& source,
+void write(const Options& options, const data::Dataset& dataset, const std::string& source,
            const Mends& mends = {}) {
   guard(dataset, source, options.force, mends);
   data::write_dataset(options.output, dataset);
@@ -85,7 +85,7 @@ void write_h36m(H36mFiles& files) {
   files.common.apply();
   if (!files.test_subjects.empty()) files.prepare.test_subjects = files.test_subjects;
   data::H36mReport report;
-  data::Dataset dataset =
+  const data::Dataset dataset =
       data::prepare_h36m(files.positions, files.keypoints, files.prepare, report);
   guard(dataset, files.positions, files.force);
   data::write_dataset(files.output, dataset);
@@ -134,7 +134,7 @@ struct KeypointsFiles {
 void write_keypoints(const KeypointsFiles& files) {
   files.common.apply();
   std::vector<std::string> notes;
-  data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
+  const data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
   guard(dataset, files.input, files.force,
         {{data::Check::order, "give the order of the joints with --layout"},
          {data::Check::image, "give --image-size"}});
@@ -172,10 +172,10 @@ void write_motion(MotionFiles& files) {
   apply_common(files);
   if (!files.map.empty()) files.motion.joints = data::read_joints_map(files.map);
   data::Notes notes;
-  data::Dataset dataset =
+  const data::Dataset dataset =
       data::prepare_motion(*files.format, files.path, files.prepare, files.motion, notes);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
-  write(files, std::move(dataset), files.path,
+  write(files, dataset, files.path,
         {{data::Check::unit, "give the files' unit with --unit"},
          {data::Check::scale, "give the files' unit with --unit"},
          {data::Check::axes, "give the files' vertical axis with --up"}});

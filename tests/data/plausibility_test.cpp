@@ -28,7 +28,9 @@ Dataset good_clips() {
   motion.subjects = 2;
   motion.takes = 1;
   motion.seconds = 2;
-  Dataset dataset = prepare_synthetic({.cameras = {0, 3}}, motion);
+  PrepareOptions options;
+  options.cameras = {0, 3};
+  Dataset dataset = prepare_synthetic(options, motion);
   std::uint64_t seed = 0;
   for (Sequence& s : dataset.sequences) {
     Random random(++seed, Stream::test);

@@ -369,7 +369,7 @@ class Convert(unittest.TestCase):
         pixels = (500 + 150 * rng.normal(size=(FRAMES, 17, 2))).astype("f4")
         np.savez(WORK / "one.npz", **{"S1/Walk/0/pose_2d": pixels,
                                       "S1/Walk/0/image_size": np.array([1000, 1002], "i4")})
-        run("lift", path, WORK / "one.npz", "-o", WORK / "one_lifted.npz")
+        run("lift", path, WORK / "one.npz", "-o", WORK / "one_lifted.npz", "--force")
         found = np.load(WORK / "one_lifted.npz")["S1/Walk/0/noisy_3d"]
         y = pixels.astype("f8") * 2 / 1000 - [1, 1.002]
         expected = network.lift(network.weights(), y)

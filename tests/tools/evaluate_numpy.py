@@ -148,7 +148,7 @@ def main():
         for protocol in PROTOCOLS:
             done = subprocess.run(
                 [program, "evaluate", folder + "/poses.npz", "--protocol", protocol, "--frames",
-                 str(WINDOW), "--format", "json"], capture_output=True, text=True)
+                 str(WINDOW), "--format", "json", "--force"], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             found = json.loads(done.stdout)["base"]
             average, actions, pooled = score(sequences, protocol)

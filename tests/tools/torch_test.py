@@ -203,7 +203,7 @@ class Torch(unittest.TestCase):
         np.savez(WORK / "one.npz", **{clip + "pose_2d": pixels,
                                       clip + "image_size": np.array([1000, 1002], "i4")})
         run("convert", checkpoint, "-o", WORK / "lifter.safetensors", *network.options)
-        run("lift", WORK / "lifter.safetensors", WORK / "one.npz", "-o", WORK / "lifted.npz")
+        run("lift", WORK / "lifter.safetensors", WORK / "one.npz", "--force", "-o", WORK / "lifted.npz")
         found = np.load(WORK / "lifted.npz")[clip + "noisy_3d"]
         y = torch.from_numpy(pixels.astype("f8") * 2 / 1000 - [1, 1.002])
         with torch.no_grad():
