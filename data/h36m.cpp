@@ -78,6 +78,10 @@ PoseArray detections(const KeypointsClip& clip, int view, int frames, const std:
     fail("{}, camera {}: {} frames for {} of 3D poses; give files of one version", where, view,
          array.shape[0], frames);
   }
+  if (array.shape[2] != 2) {
+    fail("{}, camera {}: expected shape (frames, joints, 2), found {}", where, view,
+         shape_text(array.shape));
+  }
   PoseArray poses{2, array.as<float>()};
   poses.values.resize(std::size_t(frames) * kJoints * 2);
   return poses;

@@ -1,49 +1,25 @@
-// 2D poses of other skeletons, as detectors give them, on the 17 joints of Human3.6M.
+// Datasets of 2D poses from the files of detectors (data/keypoint_formats.hpp).
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "data/dataset.hpp"
-#include "engine/choices.hpp"
+#include "data/keypoint_tracks.hpp"
+#include "data/missing_joints.hpp"
 
 namespace posetape::data {
 
-// The orders of joints that are known.
-enum class KeypointLayout { h36m, coco, halpe, openpose, mpi_inf_3dhp };
-constexpr auto choices(KeypointLayout) {
-  using enum KeypointLayout;
-  return make_choices<KeypointLayout>("layout",
-                                      {{h36m, "h36m", "17"},
-                                       {coco, "coco", "17"},
-                                       {halpe, "halpe", "26"},
-                                       {openpose, "openpose", "BODY_25"},
-                                       {mpi_inf_3dhp, "mpi-inf-3dhp", "the 17 of P-STMO's files"}});
-}
-
-// Poses [F][joints][2] of a layout in ours, [F][17][2]. A joint that the layout lacks is the mean
-// of its neighbours: the hip that of both hip joints, the thorax that of the shoulders, the spine
-// that of hip and thorax, and the head that of the eyes. A keypoint is missing where it is NaN or
-// (0, 0), as detectors write it; a joint that needs it is interpolated over time, from the frames
-// before and after it, and `missing` counts it. `where` starts the message of an Error: another
-// number of joints, a joint that no frame has.
-PoseArray from_layout(KeypointLayout layout, std::span<const float> values, int joints,
-                      const std::string& where, std::int64_t& missing);
-
-struct KeypointsOptions {
-  std::optional<KeypointLayout> layout;  // where the file does not say it; none: it must
-  double fps = 50;
-  std::array<std::int32_t, 2> image_size{0, 0};  // likewise; 0: it must
-};
-
-// Poses of one's own videos, from a file as VideoPose3D's prepare_data_2d_custom.py makes it
-// (data_2d_custom_*.npz: {video: {"custom": [(F, joints, 2)]}}). Sequences are named
-// <video>/<action>/<camera>. A line for each sequence with interpolated joints goes to `notes`.
-Dataset prepare_keypoints(const std::string& path, const KeypointsOptions& options,
+// 2D poses of one's own videos, a sequence for each clip of the file, named
+// <subject>/<action>/<camera>. People are found and followed (data/people.hpp), joints that are
+// missing filled in with confidence 0 (data/missing_joints.hpp), and where nobody is seen for more
+// than half a second the clip goes on as another sequence. What was done goes to `notes`, a line
+// each. Throws Error where a file is of no known format, or as keypoint_tracks.hpp says.
+Dataset prepare_keypoints(const std::string& path, const TrackOptions& options,
                           std::vector<std::string>& notes);
+
+// The lines about joints that were filled in.
+void note_filled(const std::string& sequence, int frames, const FillReport& report,
+                 std::vector<std::string>& notes);
 
 }  // namespace posetape::data

@@ -34,6 +34,7 @@ struct Declared {
   std::function<std::vector<std::string*>()> paths;  // those that were given
   bool output = false;
   std::vector<std::string> endings = {};  // of an input folder
+  bool or_file = false;                   // which may be a file
   OutputRules rules = {};
 };
 
@@ -281,8 +282,10 @@ CLI::Option* add_input(CLI::App& command, const std::string& name, std::vector<s
 }
 
 CLI::Option* add_input_folder(CLI::App& command, const std::string& name, std::string& path,
-                              const std::string& help, std::vector<std::string> endings) {
+                              const std::string& help, std::vector<std::string> endings,
+                              bool or_file) {
   CLI::Option* option = add_input(command, name, path, help);
+  files().declared.back().or_file = or_file;
   files().declared.back().endings = std::move(endings);
   return option;
 }
@@ -301,7 +304,7 @@ void open_files() {
     for (std::string* path : d.paths()) {
       if (d.output) continue;
       const auto found = status_of(*path, STDIN_FILENO);
-      if (!d.endings.empty() && *path == kStandard) {
+      if (!d.endings.empty() && !d.or_file && *path == kStandard) {
         refuse("{} -: must be a folder; write ./- for one of that name", name_of(d));
       }
       if (*path == kStandard || (found && is_pipe(*found))) take_input(*path);

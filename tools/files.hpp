@@ -22,9 +22,10 @@ CLI::Option* add_input(CLI::App& command, const std::string& name, std::string& 
                        const std::string& help);
 CLI::Option* add_input(CLI::App& command, const std::string& name, std::vector<std::string>& paths,
                        const std::string& help);
-// A folder of which files with these endings (lower case, ".bvh") are read.
+// A folder of which files with these endings (lower case, ".bvh") are read, or one file.
 CLI::Option* add_input_folder(CLI::App& command, const std::string& name, std::string& path,
-                              const std::string& help, std::vector<std::string> endings);
+                              const std::string& help, std::vector<std::string> endings,
+                              bool or_file = false);
 
 struct OutputRules {
   bool stream = true;   // may be standard output, a pipe or a device

@@ -5,12 +5,12 @@
 #include <memory>
 
 #include "data/h36m.hpp"
-#include "data/keypoints.hpp"
 #include "data/motion_files.hpp"
 #include "data/prepare.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
+#include "tools/prepare_keypoints.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -124,48 +124,6 @@ void add_h36m(CLI::App& prepare) {
   command->callback([files] { write_h36m(*files); });
 }
 
-struct KeypointsFiles {
-  Common common;
-  data::KeypointsOptions prepare;
-  std::string input, output;
-  bool force = false;
-};
-
-void write_keypoints(const KeypointsFiles& files) {
-  files.common.apply();
-  std::vector<std::string> notes;
-  const data::Dataset dataset = data::prepare_keypoints(files.input, files.prepare, notes);
-  guard(dataset, files.input, files.force,
-        {{data::Check::order, "give the order of the joints with --layout"},
-         {data::Check::image, "give --image-size"}});
-  data::write_dataset(files.output, dataset);
-  for (const std::string& note : notes) fmt::print("note: {}\n", note);
-  fmt::print("wrote {}: {} sequences\n", shown(files.output), dataset.sequences.size());
-}
-
-void add_keypoints(CLI::App& prepare) {
-  auto files = std::make_shared<KeypointsFiles>();
-  CLI::App* command = prepare.add_subcommand(
-      "keypoints", "2D poses of your own videos, from VideoPose3D's data_2d_custom_*.npz");
-  files->common.add_to(*command);
-  add_input(*command, "input", files->input, "2D poses (.npz)")->required();
-  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
-  add_choice(*command, "--layout", files->prepare.layout,
-             "Order of the joints (default: as the file says)");
-  command->add_option("--fps", files->prepare.fps, "Frames a second of the videos")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      ->add_option("--image-size", files->prepare.image_size,
-                   "Width and height in pixels, where the file does not say them")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1000000));
-  add_force(*command, files->force);
-  command->footer(
-      "Example: posetape prepare keypoints data_2d_custom_mine.npz -o mine.npz --fps 30");
-  command->callback([files] { write_keypoints(*files); });
-}
-
 // ---- Files of motion, by their formats ----
 
 void write_motion(MotionFiles& files) {
@@ -224,7 +182,7 @@ void add_prepare(CLI::App& app) {
   CLI::App* prepare = app.add_subcommand("prepare", "Make a dataset of 2D and true 3D poses");
   prepare->require_subcommand(1);
   add_h36m(*prepare);
-  add_keypoints(*prepare);
+  add_prepare_keypoints(*prepare);
 
   for (const data::FormatRule* format : data::formats_read()) add_motion(*prepare, *format);
 

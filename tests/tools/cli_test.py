@@ -2085,7 +2085,6 @@ class KindsOfFiles(unittest.TestCase):
                         ("inspect", checkpoint, path, "-o", "o"),
                         ("lift", WORK / "lifter.safetensors", path, "-o", "o"),
                         ("train", "refiner", path, "-o", "o"), ("train", "lifter", path, "-o", "o"),
-                        ("prepare", "keypoints", path, "-o", "o"),
                         ("prepare", "h36m", path, "-o", "o")],
                 "safetensors": [("refine", path, data, "-o", "o"), ("lift", path, data, "-o", "o"),
                                 ("inspect", path, data, "-o", "o")],

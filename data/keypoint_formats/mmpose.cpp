@@ -1,0 +1,148 @@
+// Predictions of MMPose and RTMPose as JSON. The inferencer and the demos write
+//   [{"frame_id": 0, "instances": [{"keypoints": [[x, y], ...], "keypoint_scores": [...], ...}]}]
+//   {"meta_info": {...}, "instance_info": [{"frame_id": 1, "instances": [...]}]}
+// or, of images, a file each with the list of instances. 3D has three coordinates, as the demos
+// draw them: x to the left, z up, metres; y away from the camera from the lifters (17 keypoints),
+// towards it from RTMPose3D (133). Source: MMPose 1.x,
+// mmpose/apis/inferencers/base_mmpose_inferencer.py, demo/body3d_pose_lifter_demo.py,
+// projects/rtmpose3d.
+#include "data/keypoint_formats.hpp"
+#include "data/text_lines.hpp"
+#include "engine/error.hpp"
+
+namespace posetape::data {
+namespace {
+
+bool is_instance(const Json& json) {
+  return member(json, "keypoints") != nullptr && member(json, "image_id") == nullptr;
+}
+
+// The list of frames, or of the instances of one image; null for neither.
+const Json* frames_of(const Json& json) {
+  const Json* info = member(json, "instance_info");
+  if (info == nullptr) info = member(json, "predictions");
+  const Json* list = info != nullptr ? info : &json;
+  return list->is_array() ? list : nullptr;
+}
+
+// Boxes of one coordinate too many: MMPose's own lists of one person.
+const Json& unwrapped(const Json& value) {
+  const Json* inner = &value;
+  while (inner->is_array() && inner->size() == 1 && (*inner)[0].is_array()) inner = &(*inner)[0];
+  return *inner;
+}
+
+void add(KeypointClip& clip, const Json& instance, std::int64_t frame, const std::string& where) {
+  const Json* found = member(instance, "keypoints");
+  if (found == nullptr) fail("{}: expected 'keypoints' of each instance", where);
+  const Json& keypoints = unwrapped(*found);
+  const int count = static_cast<int>(keypoints.size());
+  std::vector<float> values = numbers_in(keypoints, where);
+  const auto columns = count == 0 ? 0 : static_cast<int>(values.size() / std::size_t(count));
+  if (columns < 2 || columns > 3 || values.size() != std::size_t(count) * std::size_t(columns)) {
+    fail("{}: expected keypoints of 2 or 3 coordinates, found {} numbers for {} keypoints", where,
+         values.size(), count);
+  }
+  if (clip.keypoints == 0) {
+    clip.keypoints = count;
+    clip.channels = columns;
+  }
+  if (count != clip.keypoints || columns != clip.channels) {
+    fail("{}: has {} keypoints of {} coordinates, those before it {} of {}", where, count, columns,
+         clip.keypoints, clip.channels);
+  }
+  Detection detection{frame, -1, std::move(values), {}};
+  if (const Json* scores = member(instance, "keypoint_scores")) {
+    detection.confidence = numbers_in(*scores, where);
+    if (detection.confidence.size() != std::size_t(count)) {
+      fail("{}: has {} keypoints and {} scores", where, count, detection.confidence.size());
+    }
+  }
+  if (const Json* id = member(instance, "track_id"); id != nullptr && id->is_number_integer()) {
+    detection.id = id->get<std::int64_t>();
+  }
+  clip.detections.push_back(std::move(detection));
+}
+
+void add_frames(KeypointClip& clip, const Json& json, std::int64_t image,
+                const std::string& where) {
+  const Json* frames = frames_of(json);
+  if (frames == nullptr) fail("{}: expected a list of frames with 'instances'", where);
+  for (std::size_t i = 0; i < frames->size(); ++i) {
+    const Json& entry = (*frames)[i];
+    const std::string which = fmt::format("{}: entry {}", where, i);
+    const Json* instances = member(entry, "instances");
+    if (instances == nullptr) instances = entry.is_array() ? &entry : nullptr;
+    if (instances == nullptr) {
+      add(clip, entry, image, which);
+      continue;
+    }
+    const Json* id = member(entry, "frame_id");
+    const bool numbered = id != nullptr && id->is_number_integer();
+    const std::int64_t frame = numbered ? id->get<std::int64_t>() : std::int64_t(i);
+    for (const Json& instance : *instances) add(clip, instance, frame, which);
+  }
+}
+
+bool looks_like(const Json& json) {
+  const Json* frames = frames_of(json);
+  if (frames == nullptr || frames->empty()) return false;
+  const Json& first = (*frames)[0];
+  return member(first, "instances") != nullptr || is_instance(first) ||
+         (first.is_array() && !first.empty() && is_instance(first[0]));
+}
+
+bool recognises(const KeypointInput& input) {
+  if (input.kind() != FileKind::json && input.kind() != FileKind::folder) return false;
+  return looks_like(input.json());
+}
+
+// The layout where the file names the data set that its keypoints are of.
+std::optional<KeypointLayout> layout_of(const Json& json) {
+  const Json* meta = member(json, "meta_info");
+  const Json* name = meta != nullptr ? member(*meta, "dataset_name") : nullptr;
+  if (name == nullptr || !name->is_string()) return std::nullopt;
+  const auto& text = name->get_ref<const std::string&>();
+  if (text == "coco") return KeypointLayout::coco;
+  if (text == "coco_wholebody") return KeypointLayout::coco_wholebody;
+  if (text == "h36m") return KeypointLayout::h36m;
+  if (text.starts_with("halpe")) return KeypointLayout::halpe;
+  return std::nullopt;
+}
+
+std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
+  KeypointClip clip;
+  clip.name = clip_name(input.subject());
+  if (input.kind() == FileKind::folder) {
+    for (std::size_t i = 0; i < input.files().size(); ++i) {
+      const std::string file = input.files()[i].string();
+      add_frames(clip, parse_json(read_text(file), file), std::int64_t(i), file);
+    }
+  } else {
+    add_frames(clip, input.json(), 0, input.path());
+  }
+  const bool estimates = clip.channels == 3;
+  if (clip.detections.empty()) fail("{}: no person in any frame", input.path());
+  if (estimates != (wanted == Wanted::estimates)) {
+    fail("{}: its keypoints have {} coordinates; read it with `posetape prepare {}`", input.path(),
+         clip.channels, estimates ? "estimates" : "keypoints");
+  }
+  finish(clip, true, input.path());
+  clip.layout = layout_of(input.json());
+  if (estimates) {
+    if (clip.keypoints == 17) clip.layout = KeypointLayout::h36m;
+    clip.z_up = true;
+    clip.mirrored = clip.keypoints == 17;
+    clip.turn = clip.mirrored ? 0 : 180;
+  } else if (!clip.layout || !has_count(*clip.layout, clip.keypoints)) {
+    clip.layout = clip.keypoints == 17 ? std::optional(KeypointLayout::coco) : std::nullopt;
+  }
+  return {std::move(clip)};
+}
+
+}  // namespace
+
+extern const KeypointFormatRule mmpose_format;
+const KeypointFormatRule mmpose_format{"JSON of MMPose or RTMPose", recognises, read};
+
+}  // namespace posetape::data
