@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "data/estimates.hpp"
 #include "data/joints_map.hpp"
+#include "data/keypoints.hpp"
 #include "data/motion_format.hpp"
 #include "data/numpy_pickle.hpp"
 #include "data/torch_file.hpp"
@@ -146,18 +148,34 @@ void fuzz_joints_map(Bytes bytes) {
   data::parse_joints_map(text_of(bytes), "fuzz.map");
 }
 
+// Any file of a detector or an estimator: which kind, the corpus says.
+void fuzz_keypoints(Bytes bytes) {
+  const MemoryFile file(bytes);
+  std::vector<std::string> notes;
+  data::TrackOptions options;
+  options.image_size = {1920, 1080};
+  attempt([&] { data::prepare_keypoints(file.path(), options, notes); });
+  data::EstimateOptions estimates;
+  estimates.keypoints = options;
+  estimates.height = 1.7;
+  data::prepare_estimates(file.path(), "", estimates, notes);
+}
+
 struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
 // Beside these, every format of motion is a target, by the name of its file in data/.
-constexpr std::array<Target, 7> kTargets{{{"pickle", fuzz_pickle},
-                                          {"npy", fuzz_npy},
-                                          {"npz", fuzz_npz},
-                                          {"dataset", fuzz_dataset},
-                                          {"torch", fuzz_torch},
-                                          {"safetensors", fuzz_safetensors},
-                                          {"joints_map", fuzz_joints_map}}};
+constexpr std::array<Target, 10> kTargets{{{"pickle", fuzz_pickle},
+                                           {"npy", fuzz_npy},
+                                           {"npz", fuzz_npz},
+                                           {"dataset", fuzz_dataset},
+                                           {"torch", fuzz_torch},
+                                           {"safetensors", fuzz_safetensors},
+                                           {"joints_map", fuzz_joints_map},
+                                           {"keypoints_json", fuzz_keypoints},
+                                           {"keypoints_table", fuzz_keypoints},
+                                           {"keypoints_array", fuzz_keypoints}}};
 
 struct Format {
   std::string_view name;
