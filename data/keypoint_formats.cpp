@@ -177,6 +177,9 @@ std::vector<KeypointClip> read_clips(const KeypointInput& input, Wanted wanted,
     fail("{}: cannot open the file for reading (No such file or directory)", input.path());
   }
   format = find_format(input, format);
+  if (input.kind() == FileKind::folder && !rule(*format).folders) {
+    fail("{}: is a folder, and {} is a file; name the file", input.path(), name(*format));
+  }
   std::vector<KeypointClip> clips = rule(*format).read(input, wanted);
   if (clips.empty()) {
     fail("{}: has no {}", input.path(),
@@ -210,8 +213,7 @@ void finish(KeypointClip& clip, bool rebase, const std::string& where) {
   if (clip.detections.empty()) return;
   const std::int64_t first = clip.detections.front().frame;
   const std::int64_t last = clip.detections.back().frame;
-  constexpr std::int64_t kMost = 50'000'000;  // 11 days at 50 a second
-  if (first < 0 || last > kMost) {
+  if (first < 0 || last > kMostFrames) {
     fail("{}: frame {} is no frame of a video; number them from 0 on", where,
          first < 0 ? first : last);
   }

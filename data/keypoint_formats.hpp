@@ -97,6 +97,7 @@ struct KeypointFormatRule {
   // Whether a file of the format holds estimates and the keypoints that they were made of; null
   // where none does.
   bool (*holds_both)(const KeypointInput& input) = nullptr;
+  bool folders = false;  // whether there are folders of it
 };
 const KeypointFormatRule& rule(KeypointFormat format);
 
@@ -115,6 +116,9 @@ std::string clip_name(const std::string& subject, int camera = 0);
 
 // The last number in a name, or nothing: 12 in "video_000000000012_keypoints.json".
 std::optional<std::int64_t> number_in_name(std::string_view name);
+
+// No video has more frames: 11 days at 50 a second.
+inline constexpr std::int64_t kMostFrames = 50'000'000;
 
 // Sorts detections by frame, counts frames from the first one on where `rebase`, and refuses frames
 // that lie so far apart that their numbers can't be frames. Call it once, at the end.

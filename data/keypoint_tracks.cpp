@@ -294,7 +294,8 @@ class Splitter {
     std::vector<Detection> detections = cleaned(clip_, person, options_, where_, notes_);
     if (detections.empty()) {
       fail("{}: no frame has {} keypoints or more{}", where_, kFewestKeypoints,
-           options_.min_confidence > 0 ? "; lower --min-confidence" : "");
+           options_.min_confidence > 0 ? "; lower --min-confidence"
+                                       : "; look at what the detector saw");
     }
     const KeypointLayout layout = find_layout(clip_, options_, detections, where_, notes_);
     std::array<std::int32_t, 2> size{0, 0};

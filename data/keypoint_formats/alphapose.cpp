@@ -75,6 +75,7 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
   KeypointClip clip;
   clip.name = clip_name(input.subject());
   const Json& json = input.json();
+  if (!json.is_structured()) fail("{}: expected a list of people", input.path());
   for (auto it = json.begin(); it != json.end(); ++it) {
     if (json.is_array()) {
       const std::string where = fmt::format("{}: entry {}", input.path(), it - json.begin());

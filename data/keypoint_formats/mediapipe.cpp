@@ -149,6 +149,9 @@ bool recognises_json(const Json& json) {
 KeypointClip read_json(const KeypointInput& input, Wanted wanted) {
   KeypointClip clip = empty_clip(input, wanted);
   const Json& frames = frames_of(input.json());
+  if (!is_one_frame(frames) && !frames.is_array()) {
+    fail("{}: expected a list of frames, found {}", input.path(), frames.type_name());
+  }
   const std::size_t count = is_one_frame(frames) ? 1 : frames.size();
   for (std::size_t f = 0; f < count; ++f) {
     const Json& frame = is_one_frame(frames) ? frames : frames[f];

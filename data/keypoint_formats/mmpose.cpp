@@ -6,6 +6,8 @@
 // towards it from RTMPose3D (133). Source: MMPose 1.x,
 // mmpose/apis/inferencers/base_mmpose_inferencer.py, demo/body3d_pose_lifter_demo.py,
 // projects/rtmpose3d.
+#include <algorithm>
+
 #include "data/keypoint_formats.hpp"
 #include "data/text_lines.hpp"
 #include "engine/error.hpp"
@@ -64,7 +66,9 @@ void add(KeypointClip& clip, const Json& instance, std::int64_t frame, const std
   clip.detections.push_back(std::move(detection));
 }
 
-void add_frames(KeypointClip& clip, const Json& json, std::int64_t image,
+// Adds the frames of a file. `first` becomes the least number of a frame, also of one without
+// people.
+void add_frames(KeypointClip& clip, const Json& json, std::int64_t image, std::int64_t& first,
                 const std::string& where) {
   const Json* frames = frames_of(json);
   if (frames == nullptr) fail("{}: expected a list of frames with 'instances'", where);
@@ -73,14 +77,20 @@ void add_frames(KeypointClip& clip, const Json& json, std::int64_t image,
     const std::string which = fmt::format("{}: entry {}", where, i);
     const Json* instances = member(entry, "instances");
     if (instances == nullptr) instances = entry.is_array() ? &entry : nullptr;
-    if (instances == nullptr) {
-      add(clip, entry, image, which);
-      continue;
-    }
+    const bool image_alone = instances == nullptr;
+    if (!image_alone && !instances->is_array()) fail("{}: expected a list of instances", which);
     const Json* id = member(entry, "frame_id");
     const bool numbered = id != nullptr && id->is_number_integer();
-    const std::int64_t frame = numbered ? id->get<std::int64_t>() : std::int64_t(i);
-    for (const Json& instance : *instances) add(clip, instance, frame, which);
+    const std::int64_t frame = numbered      ? id->get<std::int64_t>()
+                               : image_alone ? image
+                                             : std::int64_t(i);
+    if (frame < 0 || frame > kMostFrames) fail("{}: {} is no frame of a video", which, frame);
+    first = std::min(first, frame);
+    clip.frames = std::max(clip.frames, frame + 1);
+    if (image_alone) add(clip, entry, frame, which);
+    for (std::size_t k = 0; !image_alone && k < instances->size(); ++k) {
+      add(clip, (*instances)[k], frame, which);
+    }
   }
 }
 
@@ -92,9 +102,18 @@ bool looks_like(const Json& json) {
          (first.is_array() && !first.empty() && is_instance(first[0]));
 }
 
+// An image without anybody is an empty list, so that the first files of a folder may not tell.
+bool recognises_folder(const KeypointInput& input) {
+  for (const auto& file : input.files()) {
+    const Json json = parse_json(read_text(file), file.string());
+    if (!json.is_array() || !json.empty()) return looks_like(json);
+  }
+  return false;
+}
+
 bool recognises(const KeypointInput& input) {
-  if (input.kind() != FileKind::json && input.kind() != FileKind::folder) return false;
-  return looks_like(input.json());
+  if (input.kind() == FileKind::folder) return recognises_folder(input);
+  return input.kind() == FileKind::json && looks_like(input.json());
 }
 
 // The layout where the file names the data set that its keypoints are of.
@@ -113,13 +132,16 @@ std::optional<KeypointLayout> layout_of(const Json& json) {
 std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
   KeypointClip clip;
   clip.name = clip_name(input.subject());
+  std::int64_t first = 1;  // frames are numbered from 0, or 1, on
   if (input.kind() == FileKind::folder) {
     for (std::size_t i = 0; i < input.files().size(); ++i) {
       const std::string file = input.files()[i].string();
-      add_frames(clip, parse_json(read_text(file), file), std::int64_t(i), file);
+      add_frames(clip, parse_json(read_text(file), file), std::int64_t(i), first, file);
     }
+    first = 0;
+    clip.frames = std::ssize(input.files());
   } else {
-    add_frames(clip, input.json(), 0, input.path());
+    add_frames(clip, input.json(), 0, first, input.path());
   }
   const bool estimates = clip.channels == 3;
   if (clip.detections.empty()) fail("{}: no person in any frame", input.path());
@@ -127,7 +149,9 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
     fail("{}: its keypoints have {} coordinates; read it with `posetape prepare {}`", input.path(),
          clip.channels, estimates ? "estimates" : "keypoints");
   }
-  finish(clip, true, input.path());
+  for (Detection& d : clip.detections) d.frame -= first;
+  clip.frames -= first;
+  finish(clip, false, input.path());
   clip.layout = layout_of(input.json());
   if (estimates) {
     if (clip.keypoints == 17) clip.layout = KeypointLayout::h36m;
@@ -143,6 +167,7 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
 }  // namespace
 
 extern const KeypointFormatRule mmpose_format;
-const KeypointFormatRule mmpose_format{"JSON of MMPose or RTMPose", recognises, read};
+const KeypointFormatRule mmpose_format{"JSON of MMPose or RTMPose", recognises, read, nullptr,
+                                       true};
 
 }  // namespace posetape::data

@@ -105,6 +105,7 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
 
 extern const KeypointFormatRule openpose_format;
 const KeypointFormatRule openpose_format{
-    "JSON of OpenPose, RTMLib, Pose2Sim or Sports2D, a file a frame", recognises, read};
+    "JSON of OpenPose, RTMLib, Pose2Sim or Sports2D, a file a frame", recognises, read, nullptr,
+    true};
 
 }  // namespace posetape::data

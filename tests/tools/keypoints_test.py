@@ -403,7 +403,10 @@ class MMPose(Case):
                       joints(IMAGE, layout))
             for f in range(FRAMES):
                 write_json(WORK / f"mm_{layout}" / f"image{f}.json", [self.instance(values[f])])
-            self.same(self.one(prepare(WORK / f"mm_{layout}", *SIZE)[0]), joints(IMAGE, layout))
+            write_json(WORK / f"mm_{layout}" / "image0.json", [])
+            made, said = prepare(WORK / f"mm_{layout}", *SIZE)
+            self.same({"p": self.one(made)["pose_2d"][1:]}, joints(IMAGE, layout)[1:], "p")
+            self.assertIn("interpolated 17 of 680", said)
 
     def test_estimates(self):
         rel = stacked(POINTS, "h36m") - POINTS["hip"][:, None]
@@ -777,6 +780,8 @@ class Garbage(Case):
         self.assertIn("No such file", refused(WORK / "missing.json", *SIZE))
         self.assertIn("no keypoints", refused(WORK / "other.json", *SIZE))
         self.assertIn("--layout", refused(write_openpose("wrong", coco), *SIZE, "--layout", "halpe"))
+        self.assertIn("is a folder, and alphapose is a file",
+                      refused(WORK / "wrong", *SIZE, "--format", "alphapose"))
         self.assertIn("expected 'image_id'", refused(write_json(WORK / "mm.json", [frame]), *SIZE,
                                                      "--format", "alphapose"))
 
