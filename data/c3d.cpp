@@ -21,12 +21,7 @@ constexpr float kScale = -0.01f;  // of floats: of residuals
 std::optional<double> unit_of(const C3d& c3d) {
   const C3dParameter* units = c3d.find("POINT", "UNITS");
   if (units == nullptr || units->texts.empty()) return std::nullopt;
-  std::string text = units->texts[0];
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  for (const LengthUnit& unit : kLengthUnits) {
-    if (text == unit.name) return unit.metres;
-  }
-  return std::nullopt;
+  return named_unit(units->texts[0]);
 }
 
 std::optional<UpAxis> up_of(const C3d& c3d) {

@@ -93,6 +93,15 @@ std::string advice_for(const FormatRule& format) {
   return fmt::format("`posetape prepare {}` makes a dataset of a folder of them", format.name);
 }
 
+[[noreturn]] void refuse(const std::string& path, FileKind kind, const std::string& what) {
+  if (kind == FileKind::motion) {
+    const FormatRule& format = *format_of(*start_of(path));
+    fail("{}: is {}, not {}; {}", path, format.title, what, advice_for(format));
+  }
+  const auto [is, advice] = words(kind);
+  fail("{}: is {}, not {}; {}", path, is, what, advice);
+}
+
 // What is taken for weights, by the bytes at a place.
 struct Signature {
   std::string_view bytes;
@@ -161,12 +170,14 @@ void expect_kind(const std::string& path, std::initializer_list<FileKind> expect
   const FileKind kind = file_kind(path);
   if (kind == FileKind::unknown || std::ranges::find(expected, kind) != expected.end()) return;
   if (kind == FileKind::empty) fail("{}: the file is empty; write it again", path);
-  if (kind == FileKind::motion) {
-    const FormatRule& format = *format_of(*start_of(path));
-    fail("{}: is {}, not {}; {}", path, format.title, what, advice_for(format));
-  }
-  const auto [is, advice] = words(kind);
-  fail("{}: is {}, not {}; {}", path, is, what, advice);
+  refuse(path, kind, what);
+}
+
+void expect_format(const std::string& path, const FormatRule& format) {
+  const FileKind kind = file_kind(path);
+  const bool open = kind == FileKind::unknown || kind == FileKind::text || kind == FileKind::empty;
+  if (open || (kind == FileKind::motion && format_of(*start_of(path)) == &format)) return;
+  refuse(path, kind, format.title);
 }
 
 std::string foreign_kind(const std::string& path) {

@@ -28,6 +28,11 @@ FileKind file_kind(const std::string& path);
 void expect_kind(const std::string& path, std::initializer_list<FileKind> expected,
                  const std::string& what);
 
+struct FormatRule;
+
+// The same where it certainly is no file of this format of motion.
+void expect_format(const std::string& path, const FormatRule& format);
+
 // What a file is, and what to do, where it is something that is taken for weights: "a gzip archive;
 // unpack it first". "" where nothing is known, also of a file that can't be read.
 std::string foreign_kind(const std::string& path);

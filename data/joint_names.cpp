@@ -447,7 +447,7 @@ JointPoints joints_of_markers(const std::string& file, std::span<const NamedPoin
   }
   JointPoints found = finder.find_limbs();
   const auto put = [&](int to, std::initializer_list<int> points) {
-    if (found[to].empty() && std::ranges::min(points) >= 0) found[to] = points;
+    if (found[to].empty() && std::min(points) >= 0) found[to] = points;
   };
   put(j::thorax, {finder.find(Part::thorax)});
   put(j::neck, {finder.find(Part::nose)});

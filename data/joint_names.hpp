@@ -17,12 +17,18 @@
 // Motive, Unreal, Unity, VRoid, Rigify, MakeHuman, Character Creator, SMPL and CMU. The 17 names of
 // skeleton.hpp, as files written here have them, come before all of these.
 //
-// Of a skeleton: Thorax is neck, else where the shoulders meet the spine; Neck is head, where the
-// head starts; Head is the joint named as its top, else the End Site or the joint below it that is
-// farthest up; Spine is the joint between Hip and Thorax that is nearest to half of the way at
-// rest. Of markers, as pose estimators name them: Thorax is neck, else midway between the
-// shoulders; Neck is nose; Head is head, head top, else midway between the eyes or ears; Hip is
-// hip, mid hip, pelvis, else midway between the hips; Spine is midway between Hip and Thorax.
+// Of a skeleton:
+//   Thorax  neck, else midway between the joints in which the arms leave the spine
+//   Neck    head, where the head starts; in Rigify's the last joint of the spine
+//   Head    the joint named as its top, else the End Site or the joint below it that is farthest up
+//   Spine   the joint between Hip and Thorax that is nearest to half of the way at rest, else
+//   midway
+// Of markers, as pose estimators name them:
+//   Thorax  neck, else midway between the shoulders
+//   Neck    nose
+//   Head    head, head top, else midway between the eyes or the ears
+//   Hip     hip, mid hip, pelvis, else midway between the hips
+//   Spine   midway between Hip and Thorax
 #pragma once
 
 #include <array>

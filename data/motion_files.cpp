@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "data/file_kind.hpp"
 #include "data/selection.hpp"
 #include "engine/error.hpp"
 
@@ -46,6 +47,7 @@ std::string last_name(const fs::path& path) {
 // All files, by subject.
 std::vector<Trial> trials_of(const FormatRule& format, const fs::path& path) {
   if (fs::is_regular_file(path)) {
+    expect_format(path.string(), format);
     return {{last_name(fs::absolute(path).parent_path()), path}};
   }
   std::vector<Trial> trials;

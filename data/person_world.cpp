@@ -1,6 +1,7 @@
 #include "data/person_world.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "data/skeleton.hpp"
@@ -144,6 +145,20 @@ std::string unit_name(double metres_per_unit) {
     if (unit.metres == metres_per_unit) return unit.name;
   }
   return fmt::format("{:.6g} m", metres_per_unit);
+}
+
+std::optional<double> named_unit(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const LengthUnit& unit : kLengthUnits) {
+    if (lower == unit.name) return unit.metres;
+  }
+  constexpr LengthUnit kWords[] = {
+      {"met", 1}, {"centimet", 0.01}, {"millimet", 0.001}, {"inch", 0.0254}};
+  for (const LengthUnit& unit : kWords) {
+    if (lower.starts_with(unit.name)) return unit.metres;
+  }
+  return std::nullopt;
 }
 
 World find_world(const std::string& file, std::span<const Pose3> frames, const WorldClues& clues,

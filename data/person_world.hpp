@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/motion.hpp"
@@ -23,6 +24,9 @@ inline constexpr LengthUnit kLengthUnits[] = {
     {"m", 1}, {"cm", 0.01}, {"mm", 0.001}, {"in", 0.0254}};
 // "cm"; "0.5 m" where it has no name.
 std::string unit_name(double metres_per_unit);
+
+// Of a unit as files write it, "MM", "Meters", "inches"; nothing where it is unknown.
+std::optional<double> named_unit(std::string_view text);
 
 // How a file was understood, where there was a choice: a line each, without the file's name.
 using Notes = std::vector<std::string>;

@@ -127,7 +127,7 @@ Header parse_header(Table& table) {
     if (keys[i] == "datarate") header.rate = table.number(cell, "DataRate");
     if (keys[i] == "numframes") header.frames = table.number(cell, "NumFrames");
     if (keys[i] == "nummarkers") header.markers = table.number(cell, "NumMarkers");
-    if (keys[i] == "units") header.unit = lower(cell);
+    if (keys[i] == "units") header.unit = cell;
   }
   return header;
 }
@@ -145,17 +145,6 @@ std::vector<std::string> parse_labels(Table& table) {
   while (!labels.empty() && labels.back().empty()) labels.pop_back();
   if (labels.empty()) table.bad("the names of markers after 'Time', found none");
   return labels;
-}
-
-std::optional<double> unit_of(const std::string& text) {
-  for (const LengthUnit& unit : kLengthUnits) {
-    if (text == unit.name) return unit.metres;
-  }
-  if (text.starts_with("met")) return 1.0;
-  if (text.starts_with("millim")) return 0.001;
-  if (text.starts_with("centim")) return 0.01;
-  if (text.starts_with("inch")) return 0.0254;
-  return std::nullopt;
 }
 
 // The rate by the column of times, if it has one.
@@ -191,7 +180,7 @@ MarkerTrack parse_trc(std::string_view text, const std::string& file) {
   }
   const Header header = parse_header(table);
   track.labels = parse_labels(table);
-  track.metres_per_unit = unit_of(header.unit);
+  track.metres_per_unit = named_unit(header.unit);
   if (!track.metres_per_unit && !header.unit.empty()) {
     track.notes.push_back(fmt::format("the unit '{}' is unknown", printable(header.unit)));
   }

@@ -132,7 +132,7 @@ void write_motion(MotionFiles& files) {
   data::Notes notes;
   const data::Dataset dataset =
       data::prepare_motion(*files.format, files.path, files.prepare, files.motion, notes);
-  for (const std::string& note : notes) fmt::print("note: {}\n", note);
+  for (const std::string& note : notes) fmt::print("note: {}\n", shown_text(note));
   write(files, dataset, files.path,
         {{data::Check::unit, "give the files' unit with --unit"},
          {data::Check::scale, "give the files' unit with --unit"},

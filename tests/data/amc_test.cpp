@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "data/motion_format.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
+#include "tests/data/files.hpp"
 
 namespace posetape::data {
 namespace {
@@ -195,6 +197,37 @@ TEST_CASE("amc: a broken skeleton is refused with file, line and what was expect
   complains(renamed, "bad.asf: expected bone 'upperneck', the joint Neck");
   CHECK_THROWS_WITH_AS(read_asf("no/such.asf"), "no/such.asf: cannot open the file for reading",
                        Error);
+}
+
+TEST_CASE("amc: a trial's skeleton has its folder's name, the beginning of its own, or is alone") {
+  const test::TemporaryDirectory directory;
+  const std::filesystem::path folder = directory.file("bd");
+  std::filesystem::create_directory(folder);
+  const auto put = [&](const char* name, const std::string& text) {
+    test::write_all((folder / name).string(), text);
+  };
+  const std::filesystem::path amc = folder / "HDM_bd_walk_001.AMC";
+  put("HDM_bd_walk_001.AMC", kAmc);
+  CHECK_THROWS_WITH_AS(find_asf(amc), doctest::Contains("bd.asf or one whose name"), Error);
+  put("x.asf", small_asf());
+  CHECK(find_asf(amc).filename() == "x.asf");
+  put("HDM_BD.ASF", small_asf());
+  CHECK(find_asf(amc).filename() == "HDM_BD.ASF");
+  put("bd.ASF", small_asf());
+  CHECK(find_asf(amc).filename() == "bd.ASF");
+  const Motion motion = amc_format.reader->read(amc, {});
+  CHECK(motion.name == "HDM_bd_walk_001");
+  check_point(motion.frames[0][joint::left_foot], 0.1, 0, 0.1);
+}
+
+TEST_CASE("amc: another unit than the skeleton says is noticed, taken and said") {
+  const test::TemporaryDirectory directory;
+  test::write_all(directory.file("a.asf"), replaced(small_asf(), "length 2.54", "length 254"));
+  test::write_all(directory.file("a.amc"), kAmc);
+  const Motion motion = amc_format.reader->read(directory.file("a.amc"), {});
+  REQUIRE(motion.notes.size() == 1);
+  CHECK(motion.notes[0].starts_with("the unit of length is taken as cm"));
+  CHECK((motion.frames[0][joint::left_foot] - Vec3(0.1, 0, 0.1)).norm() < 1e-9);
 }
 
 TEST_CASE("amc: real trials agree with the reference positions to 10 micrometres") {

@@ -287,6 +287,17 @@ TEST_CASE("bvh: skeletons of many programs are read alike") {
                                                {"LeftLeg", "CC_Base_L_Calf"},
                                                {"LeftFoot", "CC_Base_L_Foot"}},
                                          "_L_", "_R_"));
+  check("MakeHuman", named_alike(Names{{"Hips", "root"},
+                                       {"Neck", "neck01"},
+                                       {"Head", "head"},
+                                       {"LeftShoulder", "clavicle.L"},
+                                       {"LeftArm", "upperarm01.L"},
+                                       {"LeftForeArm", "lowerarm01.L"},
+                                       {"LeftHand", "wrist.L"},
+                                       {"LeftUpLeg", "upperleg01.L"},
+                                       {"LeftLeg", "lowerleg01.L"},
+                                       {"LeftFoot", "foot.L"}},
+                                 ".L", ".R"));
   Bvh upper = person();
   for (BvhJoint& joint : upper.joints) {
     for (char& c : joint.name) c = static_cast<char>(std::toupper(c));

@@ -292,8 +292,10 @@ class In(unittest.TestCase):
         path, _ = exported("walk.c3d")
         self.assertIn("is motion capture in C3D, not", refused("info", path))
         self.assertIn("`posetape prepare c3d`", refused("info", path))
-        self.assertIn("expected a C3D file", refused("prepare", "c3d", exported("walk.trc")[0], "-o",
-                                                     "o.npz"))
+        self.assertIn("is markers in TRC, not motion capture in C3D; `posetape prepare trc`",
+                      refused("prepare", "c3d", exported("walk.trc")[0], "-o", "o.npz"))
+        (WORK / "a.c3d").write_bytes(path.read_bytes()[:1500])
+        self.assertIn("copy it again", refused("prepare", "c3d", "a.c3d", "-o", "o.npz"))
         (WORK / "none").mkdir(exist_ok=True)
         for format in ("c3d", "trc", "bvh"):
             self.assertIn(f"expected .{format} files", refused("prepare", format, "none", "-o",
