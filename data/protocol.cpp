@@ -35,7 +35,9 @@ std::string windows_text(const WindowCut& cut) {
   if (cut.rule == WindowRule::centre_frame) {
     return fmt::format("{} frames{} around each frame, the middle one kept", cut.frames, step);
   }
-  const char* overlap = cut.stride < cut.frames
+  const char* overlap = cut.stride < cut.frames && cut.overlap == Overlap::smooth
+                            ? "overlaps averaged by a raised cosine"
+                        : cut.stride < cut.frames
                             ? "overlaps averaged"
                             : "the last ends with the clip, where the window before has precedence";
   return fmt::format("{} frames{} every {}, {}", cut.frames, step, cut.stride, overlap);

@@ -1,6 +1,8 @@
 #include "data/windows.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <utility>
 
 #include "data/skeleton.hpp"
@@ -115,8 +117,13 @@ std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> se
 }
 
 Merge merge_of(const WindowCut& cut) {
-  return cut.rule == WindowRule::every_stride && cut.stride < cut.frames ? Merge::average
-                                                                         : Merge::owned;
+  if (cut.rule != WindowRule::every_stride || cut.stride >= cut.frames) return Merge::owned;
+  return cut.overlap == Overlap::smooth ? Merge::smooth : Merge::average;
+}
+
+double window_weight(int k, int length) {
+  const double sine = std::sin(std::numbers::pi * (k + 0.5) / length);
+  return sine * sine;
 }
 
 std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed,
@@ -178,37 +185,38 @@ void WindowMerger::add(const Window& window, std::span<const float> values, int 
         "the windows were made with",
         window.start, window.end(), total, values.size());
   }
-  if (partial.count.empty()) {
+  if (partial.weight.empty()) {
     partial.pose.channels = channels;
     partial.pose.values.resize(size * std::size_t(total));
-    partial.count.resize(std::size_t(total));
-    if (merge_ == Merge::average) partial.sum.resize(partial.pose.values.size());
+    partial.weight.resize(std::size_t(total));
+    if (merge_ != Merge::owned) partial.sum.resize(partial.pose.values.size());
   }
 
   const int first = merge_ == Merge::owned ? window.first_valid : 0;
   for (int k = first; k < window.length; ++k) {
     const std::size_t frame = std::size_t(frame_at(window, k, total));
     const auto from = values.subspan(std::size_t(k) * size, size);
-    ++partial.count[frame];
+    const double weight = merge_ == Merge::smooth ? window_weight(k, window.length) : 1;
+    partial.weight[frame] += weight;
     if (merge_ == Merge::owned) {
       std::ranges::copy(from, partial.pose.values.begin() + frame * size);
     } else {
-      for (std::size_t i = 0; i < size; ++i) partial.sum[frame * size + i] += from[i];
+      for (std::size_t i = 0; i < size; ++i) partial.sum[frame * size + i] += weight * from[i];
     }
   }
 }
 
 PoseArray WindowMerger::take(int sequence) {
   Partial partial = std::exchange(partial_.at(static_cast<std::size_t>(sequence)), {});
-  const auto missing = std::ranges::find(partial.count, 0);
-  if (partial.count.empty() || missing != partial.count.end()) {
+  const auto missing = std::ranges::find(partial.weight, 0.0);
+  if (partial.weight.empty() || missing != partial.weight.end()) {
     fail("sequence '{}': no window gave frame {}; add every window of the sequence",
          dataset_.sequences[static_cast<std::size_t>(sequence)].name,
-         missing - partial.count.begin());
+         missing - partial.weight.begin());
   }
   const std::size_t size = std::size_t(kJoints * partial.pose.channels);
   for (std::size_t i = 0; i < partial.sum.size(); ++i) {
-    partial.pose.values[i] = static_cast<float>(partial.sum[i] / partial.count[i / size]);
+    partial.pose.values[i] = static_cast<float>(partial.sum[i] / partial.weight[i / size]);
   }
   return std::move(partial.pose);
 }

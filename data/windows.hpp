@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "engine/choices.hpp"
 
 namespace posetape::data {
 
@@ -43,6 +44,18 @@ enum class WindowRule {
   centre_frame,  // one around each frame, of which the middle frame is taken; no stride
 };
 
+// How the results of windows that have a frame in common become one.
+enum class Overlap {
+  average,  // all of them weigh the same
+  smooth,   // by a raised cosine, next to nothing at a window's ends: no window begins or ends at
+            // once
+};
+constexpr auto choices(Overlap) {
+  return make_choices<Overlap>("overlap",
+                               {{Overlap::average, "average", "all windows weigh the same"},
+                                {Overlap::smooth, "smooth", "a raised cosine, without seams"}});
+}
+
 // How sequences are cut into windows of N = `frames` frames that are `step` apart (STCFormer's tds:
 // 3 for N = 27 and 81, 2 for N = 243). With a stride, a sequence is cut as `step` of them: every
 // step-th frame from the first one on, from the second one on, ...; the stride counts their frames.
@@ -51,7 +64,14 @@ struct WindowCut {
   int frames = 27;
   int stride = 27;
   int step = 1;
+  Overlap overlap = Overlap::average;
 };
+// The stride at which windows with smooth overlaps leave no seam: every frame is in three of them,
+// and with a raised cosine the sum of squared weights is then the same at every frame, so that
+// errors are averaged equally everywhere (at half a window it varies twofold).
+constexpr int seamless_stride(int frames) {
+  return frames < 3 ? 1 : frames / 3;
+}
 // Windows that have no frame in common but for the last one's.
 constexpr WindowCut disjoint(int frames, int step = 1) {
   return {.frames = frames, .stride = frames, .step = step};
@@ -87,8 +107,11 @@ void gather_noisy(const Dataset& dataset, const Window& window, bool flip, std::
 enum class Merge {
   owned,    // take it from the window that owns it
   average,  // average over all windows that have it
+  smooth,   // the same, weighted by window_weight()
 };
-// What the windows of a cut are for: overlaps that its stride makes are averaged.
+// The weight of place k in a window that gives `length` frames: sin^2(pi (k + 1/2) / length).
+double window_weight(int k, int length);
+// What the windows of a cut are for: overlaps that its stride makes are averaged, as it says.
 Merge merge_of(const WindowCut& cut);
 
 // Puts the outputs of a list of windows together to whole sequences.
@@ -105,9 +128,9 @@ class WindowMerger {
 
  private:
   struct Partial {
-    PoseArray pose;           // owned: the frames so far
-    std::vector<double> sum;  // average: of the values so far
-    std::vector<int> count;   // of the windows that gave each frame
+    PoseArray pose;              // owned: the frames so far
+    std::vector<double> sum;     // average, smooth: of the weighted values so far
+    std::vector<double> weight;  // of the windows that gave each frame
   };
 
   const Dataset& dataset_;

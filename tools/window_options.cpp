@@ -10,9 +10,14 @@ namespace posetape::tools {
 void WindowOptions::add_to(CLI::App& command) {
   add_choice(command, "--protocol", protocol, "How windows are made (data/README.md)");
   command
-      .add_option("--stride", stride,
-                  "Frames from window to window; overlaps are averaged (default: no overlap)")
+      .add_option(
+          "--stride", stride,
+          "Frames from window to window (default: a third of a window, which leaves no seam "
+          "and takes three times as long as a whole one; a whole window for the protocol "
+          "mixste-seq2seq)")
       ->check(CLI::PositiveNumber);
+  add_choice(command, "--overlap", overlap,
+             "Frames that are in several windows (default: smooth; average for mixste-seq2seq)");
   command
       .add_option(
           "--step", step,
@@ -44,7 +49,11 @@ WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {
   if (stride && *stride > frames) {
     fail("--stride {}: windows have {} frames; it must not exceed that", *stride, frames);
   }
-  const data::WindowCut cut{chosen.windows, frames, centre ? 1 : stride.value_or(frames), apart};
+  const bool seamless = protocol == data::ProtocolName::sequence;
+  const int own_stride = seamless ? data::seamless_stride(frames) : frames;
+  const data::WindowCut cut{
+      chosen.windows, frames, centre ? 1 : stride.value_or(own_stride), apart,
+      overlap.value_or(seamless ? data::Overlap::smooth : data::Overlap::average)};
   return {chosen,
           {.windows = cut,
            .flip_average = flip_average.value_or(chosen.flip_average),

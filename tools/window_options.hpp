@@ -13,6 +13,7 @@ namespace posetape::tools {
 struct WindowOptions {
   data::ProtocolName protocol = data::ProtocolName::sequence;
   std::optional<int> stride;
+  std::optional<data::Overlap> overlap;
   std::optional<int> step;
   std::optional<bool> flip_average;
   int batch = 32;

@@ -114,7 +114,9 @@ TEST_CASE("an even window's centre is the earlier of its two middle frames") {
 
 TEST_CASE("overlaps are averaged where a stride makes them, and nowhere else") {
   CHECK(merge_of({.frames = 4, .stride = 3}) == Merge::average);
+  CHECK(merge_of({.frames = 4, .stride = 3, .overlap = Overlap::smooth}) == Merge::smooth);
   CHECK(merge_of({.frames = 4, .stride = 4}) == Merge::owned);
+  CHECK(merge_of({.frames = 4, .stride = 4, .overlap = Overlap::smooth}) == Merge::owned);
   CHECK(merge_of({WindowRule::centre_frame, 4, 1, 1}) == Merge::owned);
   CHECK(merge_of({WindowRule::centre_frame, 4, 4, 1}) == Merge::owned);
 }
@@ -291,6 +293,84 @@ TEST_CASE("overlapping windows are averaged, or the owner counts") {
   };
   CHECK(middle(Merge::owned) == std::vector<float>{1, 1, 4});
   CHECK(middle(Merge::average) == std::vector<float>{1, 2.5f, 4});
+}
+
+TEST_CASE("the smooth weight is a raised cosine, above 0 and the same from both ends") {
+  for (const int n : {1, 2, 3, 9, 27, 81}) {
+    CAPTURE(n);
+    for (int k = 0; k < n; ++k) {
+      CHECK(window_weight(k, n) > 0);
+      CHECK(window_weight(k, n) == doctest::Approx(window_weight(n - 1 - k, n)));
+    }
+  }
+  CHECK(window_weight(0, 1) == doctest::Approx(1));
+  CHECK(window_weight(0, 2) == doctest::Approx(0.5));
+  CHECK(window_weight(0, 3) == doctest::Approx(0.25));
+  CHECK(window_weight(1, 3) == doctest::Approx(1));
+}
+
+TEST_CASE("at a third of a window both the weights and their squares sum to the same everywhere") {
+  for (const int n : {9, 27, 81}) {
+    const int stride = seamless_stride(n);
+    CHECK(stride == n / 3);
+    for (int at = 0; at < stride; ++at) {
+      double sum = 0, squares = 0;
+      for (int k = at; k < n; k += stride) {
+        sum += window_weight(k, n);
+        squares += window_weight(k, n) * window_weight(k, n);
+      }
+      CHECK(sum == doctest::Approx(1.5));
+      CHECK(squares == doctest::Approx(1.125));
+    }
+  }
+  CHECK(seamless_stride(1) == 1);
+  CHECK(seamless_stride(2) == 1);
+}
+
+// Windows that disagree as much as they can: every other one is 1 higher. How much a frame's second
+// difference stands out by its phase modulo the stride.
+double seam(const WindowCut& cut) {
+  const Dataset dataset = dataset_of({20 * cut.frames});
+  const auto windows = make_windows(dataset, all_sequences(dataset), cut);
+  WindowMerger merger(dataset, merge_of(cut));
+  double high = 0;
+  for (const Window& window : windows) {
+    merger.add(window, std::vector<float>(std::size_t(cut.frames) * 51, static_cast<float>(high)));
+    high = 1 - high;
+  }
+  const PoseArray pose = merger.take(0);
+  double largest = 0;
+  for (int f = 1; f + 1 < pose.frames(); ++f) {
+    const double second = pose.frame(f - 1)[5] - 2.0 * pose.frame(f)[5] + pose.frame(f + 1)[5];
+    largest = std::max(largest, std::abs(second));
+  }
+  return largest;
+}
+
+TEST_CASE("smooth overlaps have no jump where a window begins or ends") {
+  CHECK(seam({.frames = 27, .stride = 27}) == doctest::Approx(1));
+  CHECK(seam({.frames = 27, .stride = 9}) > 0.3);
+  CHECK(seam({.frames = 27, .stride = 9, .overlap = Overlap::smooth}) < 0.03);
+  CHECK(seam({.frames = 27, .stride = 13, .overlap = Overlap::smooth}) < 0.05);
+}
+
+TEST_CASE("smooth overlaps give back what all windows agree on") {
+  const Dataset dataset = dataset_of({1, 3, 10, 31});
+  for (const auto& [stride, step] : {std::pair(1, 1), {3, 1}, {8, 1}, {3, 2}}) {
+    WindowMerger merger(dataset, Merge::smooth);
+    const WindowCut cut{.frames = 9, .stride = stride, .step = step, .overlap = Overlap::smooth};
+    for (const Window& window : make_windows(dataset, all_sequences(dataset), cut)) {
+      std::vector<float> values(9 * 51);
+      gather_noisy(dataset, window, false, values);
+      merger.add(window, values);
+    }
+    for (const int i : all_sequences(dataset)) {
+      const PoseArray pose = merger.take(i);
+      const PoseArray& noisy = *dataset.sequences[std::size_t(i)].noisy_3d;
+      for (std::size_t v = 0; v < noisy.values.size(); ++v)
+        CHECK(pose.values[v] == doctest::Approx(noisy.values[v]).epsilon(1e-6));
+    }
+  }
 }
 
 TEST_CASE("wrong use is refused with the sequence and a hint") {

@@ -117,14 +117,15 @@ posetape_refine2_options read_options(const posetape_refine2_options* options) {
 data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& dataset,
                         const posetape_refine2_options& options) {
   const int frames = refiner.refiner.config().frames;
-  const int stride = options.stride == 0 ? frames : options.stride;
+  const int stride = options.stride == 0 ? data::seamless_stride(frames) : options.stride;
   const int steps = options.steps == 0 ? 2 : options.steps;
   if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
-  auto result = refine(
-      dataset, all,
-      {.windows = {.frames = frames, .stride = stride}, .flip_average = options.flip_average != 0});
+  auto result =
+      refine(dataset, all,
+             {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},
+              .flip_average = options.flip_average != 0});
   diffusion::check_finite(dataset, all, result.poses, refiner.path);
   return std::move(result.poses[0]);
 }
