@@ -5,17 +5,15 @@
 #include <numbers>
 #include <utility>
 
+#include "data/detector_events.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
-namespace {
 
-using Frames = std::vector<std::pair<int, int>>;  // [first, last) of each event
-
-// Events at a rate, each at least one frame and exponentially long on top.
-Frames events(int frames, double fps, double per_second, double seconds, Random& random) {
-  Frames found;
+std::vector<std::pair<int, int>> random_events(int frames, double fps, double per_second,
+                                               double seconds, Random& random) {
+  std::vector<std::pair<int, int>> found;
   for (int f = 0; f < frames; ++f) {
     if (random.uniform() >= per_second / fps) continue;
     const double length = 1 - std::log(random.uniform()) * std::max(seconds * fps - 1, 0.0);
@@ -37,6 +35,8 @@ std::vector<double> person_sizes(const PoseArray& truth) {
   }
   return sizes;
 }
+
+namespace {
 
 // E|e| of a bivariate Student t of unit scale: sqrt(pi/2) E[sqrt(nu / chi2_nu)].
 double mean_radius(int nu) {
@@ -71,7 +71,7 @@ void add_outages(PoseArray& poses, int j, const std::vector<double>& sizes, doub
   const bool easily_lost = j == right_foot || j == left_foot || j == right_wrist || j == left_wrist;
   const double rate = model.outages_per_second * (easily_lost ? 1.0 : 1.0 / 3);
   for (const auto& [first, last] :
-       events(poses.frames(), fps, rate, model.outage_seconds, random)) {
+       random_events(poses.frames(), fps, rate, model.outage_seconds, random)) {
     const double angle = random.uniform(0, 2 * std::numbers::pi);
     const double share = random.uniform(model.outage_near, model.outage_far);
     for (int f = first; f < last; ++f) {
@@ -85,7 +85,7 @@ void add_outages(PoseArray& poses, int j, const std::vector<double>& sizes, doub
 void swap_sides(PoseArray& poses, std::array<int, 3> left, double fps, const DetectorModel& model,
                 Random& random) {
   for (const auto& [first, last] :
-       events(poses.frames(), fps, model.swaps_per_second, model.swap_seconds, random)) {
+       random_events(poses.frames(), fps, model.swaps_per_second, model.swap_seconds, random)) {
     for (int f = first; f < last; ++f) {
       float* pose = poses.frame(f);
       for (int j : left) {
