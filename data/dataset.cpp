@@ -21,6 +21,8 @@ namespace {
 constexpr const char* kTestSubjects = "test_subjects";
 constexpr const char* kMetadata = "metadata";
 constexpr const char* kConfidence = "confidence";
+constexpr const char* kIntrinsics = "intrinsics";
+constexpr const char* kUp = "up";
 
 // An optional field, and what is known about its coordinates. `gaps` says why a gap is not bridged,
 // and what to do; nothing where short ones are.
@@ -114,7 +116,17 @@ class SequenceReader {
     }
     sequence.confidence = confidence(sequence.pose_2d);
     sequence.image_size = image_size();
-    if (has("fps")) sequence.fps = fps();
+    sequence.fps_known = has("fps");
+    if (sequence.fps_known) sequence.fps = fps();
+    sequence.intrinsics = numbers<9>(kIntrinsics, "fx, fy, cx, cy, k1, k2, p1, p2, k3");
+    sequence.up = numbers<3>(kUp, "the direction up in camera space");
+    if (sequence.intrinsics && !((*sequence.intrinsics)[0] > 0 && (*sequence.intrinsics)[1] > 0)) {
+      fail("{}: focal lengths must be above 0 pixels, found {} and {}", where(kIntrinsics),
+           (*sequence.intrinsics)[0], (*sequence.intrinsics)[1]);
+    }
+    if (sequence.up && std::ranges::count(*sequence.up, 0.0) == 3) {
+      fail("{}: expected a direction, found 0, 0, 0", where(kUp));
+    }
     return sequence;
   }
 
@@ -221,6 +233,20 @@ class SequenceReader {
            where("fps"), value);
     }
     return value;
+  }
+
+  template <std::size_t N>
+  std::optional<std::array<double, N>> numbers(const char* field, const char* what) const {
+    if (!has(field)) return std::nullopt;
+    const std::vector<double> values = floats(field).as<double>();
+    const auto finite = [](double v) { return std::isfinite(v); };
+    if (values.size() != N || !std::ranges::all_of(values, finite)) {
+      fail("{}: expected {} numbers ({}), found {} or what is not finite", where(field), N, what,
+           values.size());
+    }
+    std::array<double, N> result;
+    std::ranges::copy(values, result.begin());
+    return result;
   }
 
   const NpzReader& file_;
@@ -383,7 +409,9 @@ void write_dataset(const std::string& path, const Dataset& dataset, const WriteO
       add(kConfidence, npy_view<float>({sequence.frames(), kJoints}, *sequence.confidence));
     }
     add("image_size", npy_view<std::int32_t>({2}, sequence.image_size));
-    add("fps", npy_view<float>({}, std::span(&sequence.fps, 1)));
+    if (sequence.fps_known) add("fps", npy_view<float>({}, std::span(&sequence.fps, 1)));
+    if (sequence.intrinsics) add(kIntrinsics, npy_view<double>({9}, *sequence.intrinsics));
+    if (sequence.up) add(kUp, npy_view<double>({3}, *sequence.up));
   }
   const auto add_text = [&](const char* name, const std::string& text) {
     if (text.empty()) return;

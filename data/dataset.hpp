@@ -47,6 +47,11 @@ struct Sequence {
   std::optional<std::vector<float>> confidence;
   std::array<std::int32_t, 2> image_size{0, 0};  // width, height in pixels
   float fps = 50;
+  bool fps_known = true;  // false: the file does not say it, and 50 is a guess
+  // The lens, where it is known: fx, fy, cx, cy in pixels, then OpenCV's k1, k2, p1, p2, k3; and
+  // the direction up in camera space (data/calibration.hpp).
+  std::optional<std::array<double, 9>> intrinsics;
+  std::optional<std::array<double, 3>> up;
 
   int frames() const { return pose_2d.frames(); }
   std::string_view subject() const;  // up to the first '/'
@@ -93,6 +98,8 @@ struct ReadReport {
 //   confidence                        (F, 17)     float32 or float64 in [0, 1]
 //   image_size                        (2,)        integers, needed
 //   fps                               ()          any number, 50 where it is absent
+//   intrinsics                        (9,)        float32 or float64
+//   up                                (3,)        float32 or float64
 //
 //   noisy_3d_last_window, refined_3d_last_window   (T, 17, 3)  float32 or float64
 //

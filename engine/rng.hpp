@@ -26,6 +26,7 @@ enum class Stream : std::uint16_t {
   bootstrap = 9,
   test = 10,
   diagnostics = 11,
+  camera = 12,
 };
 
 // The Philox subsequence of one stream at one step (16 bits of stream, 48 bits of step).

@@ -1,0 +1,172 @@
+#include "data/calibration.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+
+#include "engine/error.hpp"
+#include "engine/rng.hpp"
+#include "tests/data/files.hpp"
+
+namespace posetape::data {
+namespace {
+
+Camera opencv_camera() {
+  Camera camera;
+  camera.size = {1920, 1080};
+  camera.focal = {1500, 1480};
+  camera.centre = {950, 550};
+  camera.radial = {-0.12, 0.05, -0.01};
+  camera.tangential = {0.001, -0.002};
+  camera.mixed = 2;
+  camera.widest = 2;
+  return camera;
+}
+
+TEST_CASE("camera: OpenCV's lens model, term by term") {
+  const Camera camera = opencv_camera();
+  const double x = 0.4, y = -0.3, r2 = x * x + y * y;
+  const double radial = 1 - 0.12 * r2 + 0.05 * r2 * r2 - 0.01 * r2 * r2 * r2;
+  const double p1 = -0.002, p2 = 0.001;
+  const double u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x);
+  const double v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y;
+  const Vec2 pixel = project(camera, {0.8, -0.6, 2});
+  CHECK(pixel.x() == doctest::Approx(1500 * u + 950));
+  CHECK(pixel.y() == doctest::Approx(1480 * v + 550));
+}
+
+TEST_CASE("camera: a pixel's ray is the direction that projects to it") {
+  const Camera own = opencv_camera();
+  const Camera h36m = h36m_cameras("S1")[0];
+  Random random(1, Stream::test);
+  for (int i = 0; i < 200; ++i) {
+    const Vec3 wide(random.uniform(-0.6, 0.6), random.uniform(-0.35, 0.35), 1);
+    CHECK((ray(own, project(own, 3 * wide)) - wide.head<2>()).norm() < 1e-9);
+    const Vec3 narrow(random.uniform(-0.4, 0.4), random.uniform(-0.4, 0.4), 1);
+    CHECK((ray(h36m, project(h36m, narrow)) - narrow.head<2>()).norm() < 1e-9);
+  }
+}
+
+TEST_CASE("camera: looking north, level and rolled") {
+  Camera camera;
+  camera.orientation = looking({0, 1, 0}, 0);
+  // East is to the right, up is up.
+  CHECK((world_to_camera(camera, {1, 0, 0}) - Vec3(1, 0, 0)).norm() < 1e-12);
+  CHECK((world_to_camera(camera, {0, 1, 0}) - Vec3(0, 0, 1)).norm() < 1e-12);
+  CHECK((up_of(camera) - Vec3(0, -1, 0)).norm() < 1e-12);
+  // Turned clockwise by a quarter, the camera has the sky at its left.
+  camera.orientation = looking({0, 1, 0}, std::acos(0.0));
+  CHECK((up_of(camera) - Vec3(-1, 0, 0)).norm() < 1e-12);
+  for (const Camera& c : h36m_cameras("S1")) {
+    const Vec3 up = up_of(c);
+    CHECK(up.y() < -0.9);
+    CHECK((world_to_camera(c, c.position + Vec3::UnitZ()) - up).norm() < 1e-12);
+  }
+}
+
+struct Fixture {
+  test::TemporaryDirectory directory;
+  std::string path = directory.file("cameras.json");
+
+  std::vector<CalibratedCamera> read(const std::string& camera) {
+    test::write_all(path, R"({"cameras": [)" + camera + "]}");
+    return read_calibration(path);
+  }
+};
+
+TEST_CASE_FIXTURE(Fixture, "calibration: all fields, and what stands for the absent ones") {
+  const auto cameras = read(
+      R"({"name": "left", "size": [1920, 1080], "focal": [1500, 1480], "centre": [950, 550],
+          "radial": [-0.12, 0.05, -0.01], "tangential": [-0.002, 0.001],
+          "rotation": [[1, 0, 0], [0, 0, -1], [0, 1, 0]], "position": [1, 2, 3]},
+         {"size": [720, 1280], "focal": 1000, "up": [0, -2, 0]})");
+  REQUIRE(cameras.size() == 2);
+  const Camera& left = cameras[0].camera;
+  const Camera same = opencv_camera();
+  CHECK(left.id == "left");
+  CHECK(left.size == same.size);
+  CHECK(left.radial == same.radial);
+  CHECK(left.tangential == same.tangential);
+  CHECK(cameras[0].placed);
+  // It looks along the world's y, and 1 m in front of it is at (1, 3, 3).
+  CHECK((world_to_camera(left, {1, 3, 3}) - Vec3(0, 0, 1)).norm() < 1e-12);
+  CHECK((*cameras[0].up - Vec3(0, -1, 0)).norm() < 1e-12);
+  CHECK(cameras[1].camera.id == "1");
+  CHECK(cameras[1].camera.focal == Vec2(1000, 1000));
+  CHECK(cameras[1].camera.centre == Vec2(360, 640));
+  CHECK(!cameras[1].placed);
+  CHECK((*cameras[1].up - Vec3(0, -1, 0)).norm() < 1e-12);
+}
+
+TEST_CASE_FIXTURE(Fixture, "calibration: what is wrong is said with the camera and the field") {
+  CHECK_MESSAGE_PARTS(read_calibration(directory.file("none")), "none", "cannot be read");
+  test::write_all(path, "[1");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "is no JSON");
+  test::write_all(path, "{}");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "expected {\"cameras\"");
+  CHECK_MESSAGE_PARTS(read("1"), "camera 0", "expected an object");
+  CHECK_MESSAGE_PARTS(read(R"({"name": "a", "focal": 1})"), "camera a", "has no \"size\"");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [0, 1], "focal": 1})"), "width and height");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9]})"), "has no \"focal\"");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": -1})"), "above 0");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": [1, 2, 3]})"), "\"focal\" takes 2");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": 1, "fov": 3})"), "\"fov\" is unknown");
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": 1, "up": [0, 0, 0]})"), "direction");
+  CHECK_MESSAGE_PARTS(read(R"({"name": "a/b", "size": [9, 9], "focal": 1})"), "slash");
+  CHECK_MESSAGE_PARTS(read(R"({"name": "a", "size": [9, 9], "focal": 1},
+                              {"name": "a", "size": [9, 9], "focal": 1})"),
+                      "taken");
+  CHECK_MESSAGE_PARTS(
+      read(R"({"size": [9, 9], "focal": 1, "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]})"),
+      "no rotation");
+}
+
+Dataset clip(const std::string& name) {
+  Sequence sequence;
+  sequence.name = name;
+  sequence.image_size = {1920, 1080};
+  sequence.pose_2d = {2, std::vector<float>(2 * kJoints, 700.0f)};
+  Dataset dataset;
+  dataset.sequences.push_back(std::move(sequence));
+  return dataset;
+}
+
+TEST_CASE("calibration: a sequence gets the camera of its name, or the only one") {
+  CalibratedCamera a{opencv_camera(), false, Vec3(0, -1, 0)};
+  a.camera.id = "a";
+  CalibratedCamera b = a;
+  b.camera.id = "b";
+  b.camera.focal = {900, 900};
+  Dataset dataset = clip("P/walk/b");
+  set_calibration(dataset, std::vector{a, b}, "file");
+  CHECK(lens_of(dataset.sequences[0]).focal == Vec2(900, 900));
+  CHECK(lens_of(dataset.sequences[0]).tangential == a.camera.tangential);
+  CHECK(lens_of(dataset.sequences[0]).radial == a.camera.radial);
+  set_calibration(dataset, std::vector{a}, "file");
+  CHECK(lens_of(dataset.sequences[0]).focal == Vec2(1500, 1480));
+  Dataset other = clip("P/walk/c");
+  CHECK_MESSAGE_PARTS(set_calibration(other, std::vector{a, b}, "file"), "no camera 'c'");
+  other.sequences[0].image_size = {1080, 1920};
+  CHECK_MESSAGE_PARTS(set_calibration(other, std::vector{a}, "file"), "1080 x 1920");
+  CHECK_MESSAGE_PARTS(lens_of(other.sequences[0]), "has no 'intrinsics'");
+}
+
+TEST_CASE("calibration: levelling puts up to up and the person straight ahead") {
+  Dataset dataset = clip("P/walk/0");
+  Sequence& sequence = dataset.sequences[0];
+  const Camera camera = opencv_camera();
+  for (const double roll : {0.0, 0.3, -0.4}) {
+    Camera turned = camera;
+    turned.orientation = looking(Vec3(0.3, 0.9, -0.3).normalized(), roll);
+    set_calibration(sequence, turned, up_of(turned));
+    const Eigen::Quaterniond level = levelling(sequence);
+    CHECK((level * up_of(turned) - Vec3(0, -1, 0)).norm() < 1e-9);
+    const Vec2 hip = ray(turned, {700, 700});
+    CHECK(std::abs((level * Vec3(hip.x(), hip.y(), 1)).x()) < 1e-9);
+    CHECK((level * Vec3(hip.x(), hip.y(), 1)).z() > 0);
+  }
+}
+
+}  // namespace
+}  // namespace posetape::data
