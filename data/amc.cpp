@@ -382,6 +382,7 @@ Motion motion_of(const AsfSkeleton& skeleton, const std::vector<double>& values,
                  const MotionOptions& options) {
   Motion motion;
   motion.fps = kAmcFps;
+  motion.mid_head = 1;
   motion.frames = forward_kinematics(skeleton, values, options.hip);
   const double stated = skeleton.metres_per_unit;
   std::vector<Pose3> as_in_file = motion.frames;

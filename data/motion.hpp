@@ -49,8 +49,11 @@ struct Motion {
   std::string name;
   double fps = 50;
   std::vector<Pose3> frames;
-  std::optional<World> world =
-      std::nullopt;                     // as its file was read, where the file does not say it
+  // Where the middle of the head is on the way from neck (0) to head (1): 1 where the source's head
+  // joint is it, as in CMU's skeletons, 0.5 where that is the top.
+  double mid_head = 0.5;
+  // As its file was read, where the file does not say it.
+  std::optional<World> world = std::nullopt;
   std::vector<std::string> notes = {};  // what was chosen where its file left a choice
 };
 

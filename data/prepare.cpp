@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/random_camera.hpp"
 #include "data/selection.hpp"
 #include "engine/error.hpp"
 #include "engine/rng.hpp"
@@ -26,29 +28,94 @@ std::uint64_t name_hash(std::string_view name) {
   return hash;
 }
 
+// Where the floor is that a clip is moved to.
+Vec2 capture_place(const PrepareOptions& options, const std::vector<Camera>& rig) {
+  if (options.own_cameras.empty()) return capture_centre(rig);
+  std::vector<Camera> own;
+  for (const CalibratedCamera& c : options.own_cameras) own.push_back(c.camera);
+  if (own.size() > 1) return capture_centre(own);
+  constexpr double kAhead = 4;  // metres
+  const Vec3 axis = own[0].orientation * Vec3::UnitZ();
+  return (own[0].position + kAhead * axis).head<2>();
+}
+
+// The views that a motion is filmed from: a camera and its name.
+struct View {
+  std::string name;
+  Camera camera;
+};
+
+std::vector<View> views_of(const Motion& placed, const std::vector<Camera>& rig,
+                           const PrepareOptions& options) {
+  std::vector<View> views;
+  for (const int c : options.cameras) views.push_back({std::to_string(c), rig[std::size_t(c)]});
+  for (int r = 0; r < options.random_cameras; ++r) {
+    const std::string name = fmt::format("random{}", r);
+    const std::string hashed = fmt::format("{}/{}/{}", placed.subject, placed.name, name);
+    const Random random(options.seed, Stream::camera, name_hash(hashed));
+    views.push_back({name, random_camera(placed, random)});
+  }
+  for (const CalibratedCamera& c : options.own_cameras) views.push_back({c.camera.id, c.camera});
+  return views;
+}
+
+bool stores_cameras(const PrepareOptions& options) {
+  return options.random_cameras > 0 || !options.own_cameras.empty();
+}
+
+void look(Sequence& sequence, const PrepareOptions& options) {
+  const std::uint64_t hash = name_hash(sequence.name);
+  switch (options.detector) {
+    case Detector::gt:
+      return;
+    case Detector::simulated:
+      sequence.pose_2d = detect(sequence.pose_2d, sequence.fps, options.detector_model,
+                                Random(options.seed, Stream::detector, hash));
+      return;
+    case Detector::openpose:
+    case Detector::mediapipe:
+      break;
+  }
+  DetectorStructure detector =
+      options.detector == Detector::openpose ? openpose_structure() : mediapipe_structure();
+  detector.parts = options.detector_parts;
+  Detections seen = detect(sequence.pose_2d, sequence.fps, detector, options.seed, hash);
+  sequence.pose_2d = std::move(seen.poses);
+  if (!seen.confidence.empty()) sequence.confidence = std::move(seen.confidence);
+}
+
+void check(const PrepareOptions& options) {
+  for (const CalibratedCamera& c : options.own_cameras) {
+    if (!c.placed) {
+      fail("camera {}: filming needs its \"rotation\" and \"position\"; add them", c.camera.id);
+    }
+  }
+  if (options.random_cameras < 0) fail("{} random cameras", options.random_cameras);
+  if (!options.cameras.empty() || !stores_cameras(options))
+    check_cameras(options.cameras, h36m_cameras(kRig).size());
+}
+
 // Films `count` motions and lets the detector look at them. Motions are made in parallel, each
 // with all its randomness of its own, and stored by index: threads change nothing.
 std::vector<Sequence> film_all(int count, const std::function<Motion(int)>& motion,
                                const PrepareOptions& options) {
+  check(options);
   const std::vector<Camera> rig = h36m_cameras(kRig);
-  check_cameras(options.cameras, rig.size());
-  const Vec2 centre = capture_centre(rig);
-  const int views = static_cast<int>(options.cameras.size());
-  std::vector<Sequence> sequences(static_cast<std::size_t>(count) * views);
+  const Vec2 centre = capture_place(options, rig);
+  std::vector<std::vector<Sequence>> filmed(static_cast<std::size_t>(count));
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(count));
 
   const auto film_one = [&](Index i) {
     try {
-      const Motion placed = place(resample(motion(static_cast<int>(i)), options.fps), centre);
-      for (int v = 0; v < views; ++v) {
-        const int c = options.cameras[v];
-        Sequence sequence = film(placed, rig[c], std::to_string(c));
-        if (options.detector == Detector::simulated) {
-          sequence.pose_2d =
-              detect(sequence.pose_2d, placed.fps, options.detector_model,
-                     Random(options.seed, Stream::detector, name_hash(sequence.name)));
-        }
-        sequences[static_cast<std::size_t>(i) * views + v] = std::move(sequence);
+      Motion source = motion(static_cast<int>(i));
+      const double middle = source.mid_head;
+      source = with_joints(std::move(source), options.joints, middle);
+      const Motion placed = place(resample(std::move(source), options.fps), centre);
+      for (const View& view : views_of(placed, rig, options)) {
+        Sequence sequence = film(placed, view.camera, view.name);
+        if (stores_cameras(options)) set_calibration(sequence, view.camera, up_of(view.camera));
+        look(sequence, options);
+        filmed[static_cast<std::size_t>(i)].push_back(std::move(sequence));
       }
     } catch (...) {
       errors[i] = std::current_exception();
@@ -60,21 +127,34 @@ std::vector<Sequence> film_all(int count, const std::function<Motion(int)>& moti
   for (const auto& error : errors) {
     if (error) std::rethrow_exception(error);
   }
+  std::vector<Sequence> sequences;
+  for (auto& views : filmed) std::ranges::move(views, std::back_inserter(sequences));
   return sequences;
 }
 
 nlohmann::ordered_json metadata(std::string_view source, const PrepareOptions& options,
                                 const std::vector<std::string>& subjects,
                                 const std::vector<std::string>& tests) {
-  return {{"source", source},
-          {"fps", options.fps},
-          {"cameras", options.cameras},
-          {"rig", std::string("Human3.6M ") + std::string(kRig)},
-          {"detector", name(options.detector)},
-          {"seed", options.seed},
-          {"subjects", subjects},
-          {"test_subjects", tests},
-          {"units", {{"pose_2d", "pixels"}, {"pose_3d", "metres, camera space, absolute"}}}};
+  nlohmann::ordered_json json{
+      {"source", source},
+      {"fps", options.fps},
+      {"cameras", options.cameras},
+      {"rig", std::string("Human3.6M ") + std::string(kRig)},
+      {"detector", name(options.detector)},
+      {"seed", options.seed},
+      {"subjects", subjects},
+      {"test_subjects", tests},
+      {"units", {{"pose_2d", "pixels"}, {"pose_3d", "metres, camera space, absolute"}}}};
+  // What is as it always was is not said.
+  if (options.random_cameras > 0) json["random_cameras"] = options.random_cameras;
+  for (const CalibratedCamera& c : options.own_cameras) json["own_cameras"].push_back(c.camera.id);
+  if (options.joints != JointDefinitions::skeleton) json["joints"] = name(options.joints);
+  for (const auto& part : kChoices<DetectorPart>.list) {
+    if (options.detector_parts == all_detector_parts()) break;
+    if (options.detector_parts[static_cast<std::size_t>(part.value)])
+      json["detector_parts"].push_back(part.text);
+  }
+  return json;
 }
 
 }  // namespace

@@ -1,8 +1,12 @@
 // posetape prepare: datasets from motion capture, or from the embedded generator.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "data/h36m.hpp"
 #include "data/motion_files.hpp"
@@ -18,6 +22,9 @@ namespace {
 struct Options {
   Common common;
   data::PrepareOptions prepare;
+  std::vector<std::string> cameras;  // as they are given
+  std::string calibration;
+  std::vector<std::string> detector_parts;
   std::string output;
   std::vector<std::string> test_subjects;
   bool force = false;
@@ -33,17 +40,69 @@ struct MotionFiles : Options {
   data::MotionOptions motion;
 };
 
+std::string part_names() {
+  return names_of<data::DetectorPart>(kChoices<data::DetectorPart>.list);
+}
+
+// "1", "random" or "random:4", at most once each.
+void take_cameras(const std::vector<std::string>& texts, data::PrepareOptions& prepare) {
+  prepare.cameras.clear();
+  for (const std::string& text : texts) {
+    int number = -1;
+    const bool drawn = text.starts_with("random");
+    const std::string digits = drawn ? text.substr(std::min<std::size_t>(text.size(), 7)) : text;
+    if (text == "random") {
+      number = 1;
+    } else if (digits.size() >= 1 && digits.size() <= 4 && (!drawn || text[6] == ':') &&
+               std::ranges::all_of(digits, [](unsigned char c) { return std::isdigit(c) != 0; })) {
+      number = std::stoi(digits);
+    }
+    if (drawn ? number < 1 || number > 1000 : number < 0 || number > 3) {
+      throw CLI::ValidationError(
+          "--cameras", fmt::format("expected 0 to 3, random or random:COUNT, found {}", text));
+    }
+    if (drawn) {
+      prepare.random_cameras += number;
+    } else {
+      prepare.cameras.push_back(number);
+    }
+  }
+}
+
+void take_parts(const std::vector<std::string>& texts, data::PrepareOptions& prepare) {
+  if (texts.empty()) return;
+  if (prepare.detector == data::Detector::simulated || prepare.detector == data::Detector::gt) {
+    fail("--detector-parts: --detector {} has no parts; choose openpose or mediapipe",
+         name(prepare.detector));
+  }
+  prepare.detector_parts = {};
+  for (const std::string& text : texts) {
+    prepare.detector_parts[static_cast<std::size_t>(parse<data::DetectorPart>(text))] = true;
+  }
+}
+
 void add_common(CLI::App& command, Options& options) {
   options.common.add_to(command);
   add_output(command, "-o,--output", options.output, "Dataset to write (.npz)")->required();
   command.add_option("--fps", options.prepare.fps, "Frames a second")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("--cameras", options.prepare.cameras, "Which of the four cameras, 0 to 3")
-      ->delimiter(',')
-      ->check(CLI::Range(0, 3))
-      ->capture_default_str();
+  command
+      .add_option("--cameras", options.cameras,
+                  "Which of Human3.6M's four cameras, 0 to 3, and `random` for one drawn anew for "
+                  "each clip, `random:4` for four of them (default: 0,1,2,3; with --camera none)")
+      ->delimiter(',');
+  command.add_option("--camera", options.calibration,
+                     "Also, or instead, the cameras of a calibration (JSON, data/README.md)");
+  static constexpr auto kJointChoices = std::span(kChoices<data::JointDefinitions>.list).subspan(1);
+  add_choice(command, "--joints", options.prepare.joints, "What hip, thorax, neck and head are",
+             kJointChoices);
   add_choice(command, "--detector", options.prepare.detector, "2D poses");
+  command
+      .add_option(
+          "--detector-parts", options.detector_parts,
+          "Of openpose and mediapipe, only these parts: " + part_names() + " (default: all)")
+      ->delimiter(',');
   command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
   command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
       ->delimiter(',');
@@ -65,6 +124,12 @@ void write(const Options& options, const data::Dataset& dataset, const std::stri
 void apply_common(Options& options) {
   options.common.apply();
   options.prepare.seed = options.common.seed;
+  if (!options.calibration.empty()) {
+    options.prepare.own_cameras = data::read_calibration(options.calibration);
+    options.prepare.cameras.clear();
+  }
+  if (!options.cameras.empty()) take_cameras(options.cameras, options.prepare);
+  take_parts(options.detector_parts, options.prepare);
   if (!options.test_subjects.empty()) options.prepare.test_subjects = options.test_subjects;
 }
 
