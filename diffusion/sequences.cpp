@@ -77,6 +77,17 @@ Inference::Result Inference::operator()(const data::Dataset& dataset,
   return result;
 }
 
+Inference::Result Inference::operator()(const data::View& view, std::span<const int> sequences,
+                                        const Options& options) {
+  Result result = (*this)(view.dataset(), sequences, options);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    result.poses[i] = view.back(sequences[i], std::move(result.poses[i]));
+    auto& window = result.last_windows[i];
+    if (window) window = view.back_window(sequences[i], std::move(*window));
+  }
+  return result;
+}
+
 Inference refining(const Refiner& refiner, int steps) {
   return {{data::Field::noisy, data::Field::screen_2d},
           refiner.parameters().device(),

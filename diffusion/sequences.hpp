@@ -17,6 +17,7 @@
 
 #include "data/batches.hpp"
 #include "data/protocol.hpp"
+#include "data/view.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
 
@@ -50,6 +51,9 @@ class Inference {
   // Throws Error where a sequence lacks a field, for windows that can't be and batches of none.
   Result operator()(const data::Dataset& dataset, std::span<const int> sequences,
                     const Options& options);
+
+  // The same of clips that are made to fit the network, with results that fit the clips.
+  Result operator()(const data::View& view, std::span<const int> sequences, const Options& options);
 
   // The same of one batch of windows: [B, N, 17, 3] on the host, the root as the network gives it.
   Tensor batch(const data::Dataset& dataset, std::span<const data::Window> windows, int frames,

@@ -19,6 +19,7 @@
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
+#include "tools/view_options.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -219,10 +220,12 @@ class Collected {
 // Runs the passes; what the taps capture of each is added to `all`.
 class Passes {
  public:
-  Passes(const Options& options, const Refiner& refiner, const Subject& subject)
+  // `seen` is the subject's dataset as the refiner sees it.
+  Passes(const Options& options, const Refiner& refiner, const Subject& subject,
+         const data::Dataset& seen)
       : options_(options),
         refiner_(refiner),
-        subject_(subject),
+        seen_(seen),
         windows_(subject.windows),
         device_(options.common.device) {
     if (options.list) windows_ = windows_.first(1);  // enough to see the names
@@ -234,7 +237,7 @@ class Passes {
     diffusion::Inference refine = diffusion::refining(refiner_, options_.steps);
     for (std::size_t i = 0; i < windows_.size(); i += batch) {
       const auto part = windows_.subspan(i, std::min(batch, windows_.size() - i));
-      const Tensor refined = refine.batch(subject_.dataset, part, refiner_.config().frames);
+      const Tensor refined = refine.batch(seen_, part, refiner_.config().frames);
       collect(taps, part, all);
       all.add(kRefined, refined.shape(), refined.to_doubles(), part);
     }
@@ -272,7 +275,7 @@ class Passes {
 
  private:
   Tensor field(std::span<const data::Window> windows, data::Field f) const {
-    return data::gather(subject_.dataset, windows, {}, refiner_.config().frames, f);
+    return data::gather(seen_, windows, {}, refiner_.config().frames, f);
   }
 
   static void collect(Taps& taps, std::span<const data::Window> windows, Collected& all) {
@@ -282,7 +285,7 @@ class Passes {
 
   const Options& options_;
   const Refiner& refiner_;
-  const Subject& subject_;
+  const data::Dataset& seen_;
   std::span<const data::Window> windows_;
   Device device_;
 };
@@ -345,8 +348,9 @@ void write(const Options& options, const Refiner& refiner, Subject& subject, con
 
 void run(Options options) {
   options.common.apply();
-  const Refiner refiner = Refiner::load(read_checkpoint(options.checkpoint), options.checkpoint,
-                                        DType::f32, options.common.device);
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  const Refiner refiner =
+      Refiner::load(file, options.checkpoint, DType::f32, options.common.device);
   Subject subject = choose(options, refiner.config().frames);
   if (options.list) {
     options.taps.clear();
@@ -361,7 +365,9 @@ void run(Options options) {
   }
   Taps taps(options.taps, {options.whole_attention});
   Collected all(refiner, subject, options.whole_attention);
-  const Passes passes(options, refiner, subject);
+  const data::View view(subject.dataset, convention_of(file, options.checkpoint),
+                        /*resample=*/false);
+  const Passes passes(options, refiner, subject, view.dataset());
   passes.refine(taps, all);
   if (training) passes.train(taps, all);
   if (options.list) {

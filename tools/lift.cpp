@@ -12,6 +12,7 @@
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
+#include "tools/view_options.hpp"
 #include "tools/window_options.hpp"
 
 namespace posetape::tools {
@@ -24,6 +25,7 @@ struct Options {
   std::string input;
   std::string output;
   WindowOptions windows;
+  ViewOptions view;
   bool in_sample = false;
   bool drop_invalid = false;
   bool force = false;
@@ -37,7 +39,10 @@ void run(const Options& options) {
                                                      options.precision, options.common.device);
   auto [protocol, inference] = options.windows.choose(set.frames(), set.step);
   data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
-  compare_domain(file, options.checkpoint, dataset, /*estimate=*/false);
+  const data::Convention convention = convention_of(file, options.checkpoint);
+  const data::View view =
+      options.view.view(dataset, options.input, convention, options.checkpoint, options.windows);
+  compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/false);
 
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
@@ -45,7 +50,7 @@ void run(const Options& options) {
         options.in_sample ? set.members.front() : set.for_subject(dataset.sequences[i].subject());
     work[&lifter].push_back(static_cast<int>(i));
   }
-  const auto frames = data::count_frames(dataset, data::all_sequences(dataset));
+  const auto frames = data::count_frames(view.dataset(), data::all_sequences(dataset));
   Progress progress("lift", "frames", static_cast<double>(frames), options.quiet);
   double done = 0;
   inference.on_frames = [&](double part) { progress.update(done += part); };
@@ -53,7 +58,7 @@ void run(const Options& options) {
     diffusion::Inference lift(
         {data::Field::screen_2d}, options.common.device,
         [&network = lifter->network](std::span<const Tensor> in) { return network.forward(in); });
-    auto [poses, last_windows] = lift(dataset, sequences, inference);
+    auto [poses, last_windows] = lift(view, sequences, inference);
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
@@ -82,6 +87,7 @@ void add_lift(CLI::App& app) {
   add_output(*command, "-o,--output", options->output, "Dataset to write, with noisy_3d")
       ->required();
   options->windows.add_to(*command);
+  options->view.add_to(*command);
   command->add_flag("--in-sample", options->in_sample,
                     "Lift everything with the full lifter, training sequences too");
   add_drop_invalid(*command, options->drop_invalid);

@@ -14,6 +14,7 @@
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
+#include "tools/view_options.hpp"
 #include "tools/window_options.hpp"
 
 namespace posetape::tools {
@@ -42,6 +43,7 @@ struct Options {
   int degree = 2;
   data::OneEuro one_euro;
   WindowOptions windows;
+  ViewOptions view;
   bool drop_invalid = false;
   bool force = false;
   bool quiet = false;
@@ -81,11 +83,13 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
 // What a checkpoint does with windows of its length.
 struct Network {
   int frames = 0;
+  data::Convention convention;
   diffusion::Inference refine;
 };
 
 Network load(const Options& options, const TensorFile& file) {
   const Device device = options.common.device;
+  const data::Convention convention = convention_of(file, options.checkpoint);
   using data::Field;
   if (model::holds(file, model::Role::smoother)) {
     const model::Network network =
@@ -98,6 +102,7 @@ Network load(const Options& options, const TensorFile& file) {
            network.config.rule->title, name(*options.control));
     }
     return {static_cast<int>(network.config.frames),
+            convention,
             {{Field::noisy}, device, [network](std::span<const Tensor> in) {
                return network.forward(in);
              }}};
@@ -110,13 +115,12 @@ Network load(const Options& options, const TensorFile& file) {
     if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
     return refiner->refine(in[0], in[1], steps);
   };
-  return {refiner->config().frames, {{Field::noisy, Field::screen_2d}, device, refine}};
+  return {refiner->config().frames, convention, {{Field::noisy, Field::screen_2d}, device, refine}};
 }
 
 nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   Network network = load(options, file);
-  compare_domain(file, options.checkpoint, dataset, /*estimate=*/true);
   const int frames = network.frames;
   if (options.frames != 0 && options.frames != frames) {
     fail(
@@ -128,11 +132,14 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   // A refined root is zero under every protocol.
   protocol.root = inference.root = data::RootRule::zero;
   const std::vector<int> all = data::all_sequences(dataset);
-  Progress progress("refine", "frames", static_cast<double>(data::count_frames(dataset, all)),
-                    options.quiet);
+  const data::View view = options.view.view(dataset, options.input, network.convention,
+                                            options.checkpoint, options.windows);
+  compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
+  Progress progress("refine", "frames",
+                    static_cast<double>(data::count_frames(view.dataset(), all)), options.quiet);
   double done = 0;
   inference.on_frames = [&](double part) { progress.update(done += part); };
-  auto [poses, last_windows] = network.refine(dataset, all, inference);
+  auto [poses, last_windows] = network.refine(view, all, inference);
   diffusion::check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
@@ -193,6 +200,7 @@ void add_refine(CLI::App& app) {
                    "one-euro: Hz, of the speed")
       ->capture_default_str();
   options->windows.add_to(*command);
+  options->view.add_to(*command);
   add_drop_invalid(*command, options->drop_invalid);
   add_force(*command, options->force);
   command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");

@@ -207,7 +207,7 @@ void run(const Options& options) {
   }
   TensorFile file;
   save(set, file);
-  training.keep_domain(file);
+  training.stamp(file);
   write_safetensors(flags.output, file);
   flags.say("wrote {}\n", flags.output);
 }

@@ -163,6 +163,8 @@ void TrainFlags::add_to(CLI::App& command) {
       "--check-finite", check_finite,
       "Look at every result and gradient of every step, and name the first that is not "
       "finite (slow)");
+  add_choice(command, "--normalise", normalisation,
+             "How pixels become a network's input; kept in the checkpoint");
   command.add_flag("--plot", plot, "Draw the loss and the validation error when it is done");
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
@@ -349,11 +351,23 @@ void catch_interrupts() {
   if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
+namespace {
+
+data::Dataset as_seen(data::Dataset dataset, data::Normalisation normalisation) {
+  const data::View view(dataset, {.normalisation = normalisation}, /*resample=*/false);
+  if (&view.dataset() == &dataset) return dataset;
+  return view.dataset();
+}
+
+}  // namespace
+
 TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool refines)
     : common_(common),
       flags_(flags),
       files_(flags.paths()),
-      dataset_(read_input(flags.input, flags.drop_invalid, flags.force)),
+      dataset_(
+          as_seen(read_input(flags.input, flags.drop_invalid, flags.force), flags.normalisation)),
+      convention_{flags.normalisation, data::common_fps(dataset_), data::joints_of(dataset_)},
       parts_(split(dataset_, flags.validation_subjects, flags.input)) {
   if (refines) check_refinable(dataset_, parts_, flags.input);
   domain_ = data::fit_domain(dataset_, parts_.train, refines).dump();
@@ -368,10 +382,6 @@ void TrainingRun::announce(const std::string& what, const ParameterList& paramet
       "{}{} parameters, {} frames, {} threads; trains on {} ({} sequences), validates on {}\n",
       what, parameters.size(), flags_.frames, threads(), joined(parts_.train_subjects),
       parts_.train.size(), joined(parts_.validation_subjects));
-}
-
-void TrainingRun::keep_domain(TensorFile& file) const {
-  file.metadata[kDomain] = domain_;
 }
 
 Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field which) const {
@@ -402,8 +412,13 @@ Learner TrainingRun::learner(std::string label, const model::Network& network,
   return result;
 }
 
+void TrainingRun::stamp(TensorFile& file) const {
+  file.metadata[data::kConvention] = data::to_json(convention_);
+  file.metadata[kDomain] = domain_;
+}
+
 void TrainingRun::save(TensorFile file, const Trainer& trainer, bool best) const {
-  keep_domain(file);
+  stamp(file);
   TensorFile last = file;
   trainer.save(last);
   files_.save_last(std::move(last));

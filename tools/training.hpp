@@ -59,6 +59,7 @@ struct TrainFlags {
   bool check_finite = false;
   bool plot = false;
   int recompute = 0;
+  data::Normalisation normalisation = data::Normalisation::longer_side;
 
   void add_to(CLI::App& command);
   TrainOptions options(int steps_per_epoch) const;
@@ -149,12 +150,13 @@ class TrainingRun {
              int step = 1);
   // What a Learner of this network does with a batch; `drop_rate` is that of its rule's draw().
   Learner learner(std::string label, const model::Network& network, double drop_rate = 0) const;
+  // Keeps in the network's file what it is trained on: how clips are given (data/view.hpp), and
+  // what they are like (data/domain.hpp). save() does so.
+  void stamp(TensorFile& file) const;
   // The .last file of a network that is trained alone, and the output where it is the best.
   void save(TensorFile file, const Trainer& trainer, bool best) const;
 
   Tensor field(const data::EpochBatches::Batch& windows, data::Field which) const;
-  // Keeps in a checkpoint what its network is trained on (tools/guards.hpp); save() does so.
-  void keep_domain(TensorFile& file) const;
   const data::Dataset& dataset() const { return dataset_; }
   const Split& parts() const { return parts_; }
 
@@ -164,7 +166,8 @@ class TrainingRun {
   const Common& common_;
   const TrainFlags& flags_;
   TrainingFiles files_;
-  data::Dataset dataset_;
+  data::Dataset dataset_;  // as the network sees it
+  data::Convention convention_;
   Split parts_;
   std::string domain_;  // JSON
 };

@@ -18,6 +18,7 @@
 
 struct posetape_refiner {
   posetape::diffusion::Refiner refiner;
+  posetape::data::Convention convention;
   std::string path;
 };
 
@@ -122,8 +123,10 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
   if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
+  // The interface has no frame rate: frames are taken for the network's.
+  const data::View view(dataset, refiner.convention, /*resample=*/false);
   auto result =
-      refine(dataset, all,
+      refine(view, all,
              {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},
               .flip_average = options.flip_average != 0});
   diffusion::check_finite(dataset, all, result.poses, refiner.path);
@@ -166,7 +169,13 @@ posetape_refiner* posetape_refiner_load(const char* path) {
       [&] {
         if (path == nullptr) fail("posetape_refiner_load: path is NULL");
         data::expect_kind(path, {data::FileKind::safetensors}, "a refiner (.safetensors)");
-        return new posetape_refiner{diffusion::Refiner::load(read_safetensors(path), path), path};
+        const TensorFile file = read_safetensors(path);
+        const auto said = file.metadata.find(data::kConvention);
+        return new posetape_refiner{diffusion::Refiner::load(file, path),
+                                    said == file.metadata.end()
+                                        ? data::Convention{}
+                                        : data::parse_convention(said->second, path),
+                                    path};
       },
       static_cast<posetape_refiner*>(nullptr));
 }

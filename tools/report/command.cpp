@@ -23,6 +23,7 @@
 #include "tools/report/page.hpp"
 #include "tools/report/poses.hpp"
 #include "tools/report/training.hpp"
+#include "tools/view_options.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -55,6 +56,7 @@ struct Inputs {
   std::optional<data::Dataset> dataset;
   std::string refiner_path;
   std::optional<diffusion::Refiner> refiner;
+  data::Convention convention;  // the refiner's
   std::string inspection_path;
   std::optional<data::Dataset> inspection;
   std::vector<std::string> logs;
@@ -68,8 +70,9 @@ Inputs read_inputs(const Options& options) {
       inputs.logs.push_back(path);
     } else if (kind == data::FileKind::safetensors || path.ends_with(".safetensors")) {
       if (inputs.refiner) fail("{}: is the second refiner; a report shows one", path);
-      inputs.refiner =
-          diffusion::Refiner::load(read_checkpoint(path), path, DType::f32, options.common.device);
+      const TensorFile file = read_checkpoint(path);
+      inputs.refiner = diffusion::Refiner::load(file, path, DType::f32, options.common.device);
+      inputs.convention = convention_of(file, path);
       inputs.refiner_path = path;
     } else if (report::is_inspection(path)) {
       if (inputs.inspection) fail("{}: is the second inspection; a report shows one", path);
@@ -107,8 +110,9 @@ void add_looks(const Options& options, const Inputs& inputs, const std::vector<i
   bool first = true;
   for (const int i : shown) {
     if (!inputs.dataset->sequences[static_cast<std::size_t>(i)].noisy_3d) continue;
-    add_inspection(
-        report::inspect_window(*inputs.refiner, *inputs.dataset, i, options.steps, first), page);
+    add_inspection(report::inspect_window(*inputs.refiner, inputs.convention, *inputs.dataset, i,
+                                          options.steps, first),
+                   page);
     first = false;
   }
 }

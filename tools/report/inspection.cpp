@@ -178,10 +178,11 @@ Json map_json(const Name& name, const Array& array, std::span<const int> shown) 
 
 }  // namespace
 
-Inspection inspect_window(const diffusion::Refiner& refiner, const data::Dataset& dataset,
-                          int sequence, int steps, bool attention) {
+Inspection inspect_window(const diffusion::Refiner& refiner, const data::Convention& convention,
+                          const data::Dataset& dataset, int sequence, int steps, bool attention) {
   const int frames = refiner.config().frames;
   const data::Window window = chosen_window(dataset, sequence, frames);
+  const data::View view(dataset, convention, /*resample=*/false);
   diffusion::Inference refine = diffusion::refining(refiner, steps);
   Inspection inspection{
       &dataset.sequences[static_cast<std::size_t>(sequence)], window.start, window.length, {}};
@@ -195,12 +196,12 @@ Inspection inspect_window(const diffusion::Refiner& refiner, const data::Dataset
   }
   {
     const Taps taps(path);
-    refine.batch(dataset, std::array{window}, frames);
+    refine.batch(view.dataset(), std::array{window}, frames);
     keep(taps, inspection.arrays);
   }
   if (attention) {
     const Taps taps(space, {.whole_attention = true});
-    refine.batch(dataset, std::array{window}, frames);
+    refine.batch(view.dataset(), std::array{window}, frames);
     keep(taps, inspection.arrays);
   }
   return inspection;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "data/view.hpp"
 #include "diffusion/refiner.hpp"
 
 namespace posetape::tools::report {
@@ -29,8 +30,8 @@ struct Inspection {
 // A look by running the refiner with K = `steps` on one window of a sequence, the one where
 // refining changed the error most (the middle one where that is not known). With `attention`, who
 // looks at whom: in space frame by frame, in time on average.
-Inspection inspect_window(const diffusion::Refiner& refiner, const data::Dataset& dataset,
-                          int sequence, int steps, bool attention);
+Inspection inspect_window(const diffusion::Refiner& refiner, const data::Convention& convention,
+                          const data::Dataset& dataset, int sequence, int steps, bool attention);
 
 // A look from a file of `posetape inspect`, which holds the dataset of its one sequence, too.
 // Throws Error, with the array, where a shape or a number cannot be.

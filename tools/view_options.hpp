@@ -1,0 +1,33 @@
+// How `lift` and `refine` make clips fit a network: its frame rate, its way of normalising, its
+// joints (data/view.hpp).
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "data/view.hpp"
+#include "engine/safetensors.hpp"
+#include "tools/window_options.hpp"
+
+namespace posetape::tools {
+
+// What a checkpoint says that it was trained on.
+data::Convention convention_of(const TensorFile& file, const std::string& path);
+
+struct ViewOptions {
+  std::string camera;              // a calibration file
+  std::vector<double> intrinsics;  // fx, fy, cx, cy[, k1, k2, p1, p2[, k3]] of all clips
+  std::vector<double> up;          // with them: the direction up in camera space
+  bool keep_rate = false;
+
+  void add_to(CLI::App& command);
+
+  // The clips of the dataset at `path` as the network of `checkpoint` has to see them. Cameras that
+  // options give are written to the dataset. Says on standard error what doesn't fit, and what is
+  // not known.
+  data::View view(data::Dataset& dataset, const std::string& path, data::Convention convention,
+                  const std::string& checkpoint, const WindowOptions& windows) const;
+};
+
+}  // namespace posetape::tools
