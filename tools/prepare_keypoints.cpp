@@ -9,6 +9,7 @@
 #include "data/keypoints.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -17,6 +18,7 @@ using data::TrackOptions;
 
 struct Files {
   Common common;
+  bool force = false;
   TrackOptions keypoints;
   data::EstimateOptions estimates;
   std::string input, image, output;
@@ -71,8 +73,9 @@ void add_track_options(CLI::App& command, TrackOptions& options) {
       ->capture_default_str();
 }
 
-void write(const Files& files, const data::Dataset& dataset,
-           const std::vector<std::string>& notes) {
+void write(const Files& files, const data::Dataset& dataset, const std::vector<std::string>& notes,
+           const Mends& mends) {
+  guard(dataset, files.input, files.force, mends);
   data::write_dataset(files.output, dataset);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
   fmt::print("wrote {}: {} sequences\n", shown(files.output), dataset.sequences.size());
@@ -91,6 +94,7 @@ void add_keypoints(CLI::App& prepare) {
   add_choice(*command, "--layout", files->keypoints.layout,
              "Order of the joints (default: as the file says, or as the skeleton looks)");
   add_track_options(*command, files->keypoints);
+  add_force(*command, files->force);
   command->footer(
       "Examples: posetape prepare keypoints json_folder/ -o mine.npz --fps 30 --image-size "
       "1920,1080\n"
@@ -99,7 +103,9 @@ void add_keypoints(CLI::App& prepare) {
     files->common.apply();
     std::vector<std::string> notes;
     const data::Dataset dataset = data::prepare_keypoints(files->input, files->keypoints, notes);
-    write(*files, dataset, notes);
+    write(*files, dataset, notes,
+          {{data::Check::order, "give the order of the joints with --layout"},
+           {data::Check::image, "give --image-size"}});
   });
 }
 
@@ -166,6 +172,7 @@ void add_estimates(CLI::App& prepare) {
   add_format(*command, "--keypoints-format", options.keypoints.format);
   add_choice(*command, "--keypoints-layout", options.keypoints.layout, "Order of the 2D joints");
   add_track_options(*command, options.keypoints);
+  add_force(*command, files->force);
   command->footer(
       "Examples: posetape prepare estimates X3D.npy --keypoints alphapose-results.json --height "
       "1.7 "
@@ -176,7 +183,12 @@ void add_estimates(CLI::App& prepare) {
     std::vector<std::string> notes;
     const data::Dataset dataset =
         data::prepare_estimates(files->input, files->image, files->estimates, notes);
-    write(*files, dataset, notes);
+    write(*files, dataset, notes,
+          {{data::Check::order, "give the order of the joints with --layout or --keypoints-layout"},
+           {data::Check::unit, "give --unit, or --height where it has none"},
+           {data::Check::scale, "give --unit, or --height where it has none"},
+           {data::Check::axes, "give --up, --turn or --mirror"},
+           {data::Check::image, "give --image-size"}});
   });
 }
 
