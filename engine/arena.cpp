@@ -1,6 +1,7 @@
 #include "engine/arena.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <tuple>
 #include <utility>
 
@@ -12,7 +13,7 @@ namespace {
 // A free block may be used for a request down to this fraction of its size.
 constexpr double kSlack = 0.75;
 
-thread_local Arena* innermost[2] = {};
+thread_local Arena* innermost[kChoices<Device>.list.size()] = {};
 
 Arena*& innermost_of(Device device) {
   return innermost[static_cast<std::size_t>(device)];
@@ -95,8 +96,12 @@ void Arena::free_all() {
 
 Arena& Arena::of(Device device) {
   // Never destroyed: tensors with static lifetime may outlive every other static object.
-  static auto* all = new Arena[]{Arena(Device::cpu), Arena(Device::cuda)};
-  return all[static_cast<std::size_t>(device)];
+  static auto* all = [] {
+    auto* arenas = new std::deque<Arena>;
+    for (const auto& choice : kChoices<Device>.list) arenas->emplace_back(choice.value);
+    return arenas;
+  }();
+  return (*all)[static_cast<std::size_t>(device)];
 }
 
 Arena& Arena::current(Device device) {
