@@ -89,7 +89,8 @@ struct KeypointInput::Contents {
 
 KeypointInput::KeypointInput(std::string path)
     : path_(std::move(path)), kind_(file_kind(path_)), contents_(std::make_unique<Contents>()) {
-  fs::path name(path_);
+  // What a program reads from a pipe has no name.
+  fs::path name(path_.starts_with("/proc/self/fd/") ? "clip" : path_);
   if (!name.has_filename()) name = name.parent_path();  // "folder/"
   subject_ =
       part_of_name(kind_ == FileKind::folder ? name.filename().string() : name.stem().string());

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <initializer_list>
+#include <tuple>
 #include <utility>
 
 #include "data/skeleton.hpp"
@@ -38,6 +39,8 @@ enum Landmark : std::size_t {
   neck,
   spine,
   mid_hip,
+  left_heel,
+  right_heel,
   kLandmarks
 };
 constexpr int kCoco = 17;
@@ -115,29 +118,17 @@ constexpr std::array<Layout, kChoices<KeypointLayout>.list.size()> kLayouts{{
             {left_eye, 15},
             {right_ear, 16},
             {left_ear, 17}}),
-    layout(133, {}, true, {}),
-    layout(26, {136}, true, {{head_top, 17}, {neck, 18}, {mid_hip, 19}}),
+    layout(133, {}, true, {{left_heel, 19}, {right_heel, 22}}),
+    layout(26, {136}, true,
+           {{head_top, 17}, {neck, 18}, {mid_hip, 19}, {left_heel, 24}, {right_heel, 25}}),
     layout(25, {}, false,
-           {{nose, 0},
-            {neck, 1},
-            {right_shoulder, 2},
-            {right_elbow, 3},
-            {right_wrist, 4},
-            {left_shoulder, 5},
-            {left_elbow, 6},
-            {left_wrist, 7},
-            {mid_hip, 8},
-            {right_hip, 9},
-            {right_knee, 10},
-            {right_ankle, 11},
-            {left_hip, 12},
-            {left_knee, 13},
-            {left_ankle, 14},
-            {right_eye, 15},
-            {left_eye, 16},
-            {right_ear, 17},
-            {left_ear, 18}}),
-    layout(25, {}, true, {{upper_neck, 17}, {head_top, 18}}),
+           {{nose, 0},        {neck, 1},          {right_shoulder, 2}, {right_elbow, 3},
+            {right_wrist, 4}, {left_shoulder, 5}, {left_elbow, 6},     {left_wrist, 7},
+            {mid_hip, 8},     {right_hip, 9},     {right_knee, 10},    {right_ankle, 11},
+            {left_hip, 12},   {left_knee, 13},    {left_ankle, 14},    {right_eye, 15},
+            {left_eye, 16},   {right_ear, 17},    {left_ear, 18},      {left_heel, 21},
+            {right_heel, 24}}),
+    layout(25, {}, true, {{upper_neck, 17}, {head_top, 18}, {left_heel, 21}, {right_heel, 24}}),
     layout(17, {}, false,
            {{head_top, 0},
             {neck, 1},
@@ -173,7 +164,9 @@ constexpr std::array<Layout, kChoices<KeypointLayout>.list.size()> kLayouts{{
             {left_knee, 25},
             {right_knee, 26},
             {left_ankle, 27},
-            {right_ankle, 28}}),
+            {right_ankle, 28},
+            {left_heel, 29},
+            {right_heel, 30}}),
     layout(24, {22, 45, 52, 55}, false,
            {{mid_hip, 0},
             {left_hip, 1},
@@ -273,32 +266,69 @@ const Ways& ways(KeypointLayout which) {
   return all[static_cast<std::size_t>(which)];
 }
 
+// Where a way puts a joint in a frame.
+std::optional<PlacedJoint> placed(const Layout& layout, const KeypointTrack& track, int frame,
+                                  const Way& way) {
+  PlacedJoint result;
+  result.confidence = 1;
+  for (const Term& term : way) {
+    if (term.landmark == kLandmarks) break;
+    const int k = layout.index[term.landmark];
+    const float* p = track.at(frame, k);
+    const float sure = track.confidence[std::size_t(frame) * track.keypoints + k];
+    if (sure <= 0) return std::nullopt;
+    result.confidence = std::min(result.confidence, sure);
+    for (int c = 0; c < track.channels; ++c) {
+      if (!std::isfinite(p[c])) return std::nullopt;
+      result.coordinates[c] += term.weight * p[c];
+    }
+  }
+  return result;
+}
+
 // Lengths that hardly depend on how a person stands, in metres of an adult: thighs, shins, upper
-// arms, forearms, trunk, and from the base of the neck to the nose.
+// arms, forearms, trunk, neck, face and heels.
 struct Length {
-  int from, to;
+  Way from, to;
   double metres;
 };
-constexpr std::array<Length, 10> kLengths{{{joint::right_hip, joint::right_knee, 0.44},
-                                           {joint::right_knee, joint::right_foot, 0.42},
-                                           {joint::left_hip, joint::left_knee, 0.44},
-                                           {joint::left_knee, joint::left_foot, 0.42},
-                                           {joint::right_shoulder, joint::right_elbow, 0.28},
-                                           {joint::right_elbow, joint::right_wrist, 0.25},
-                                           {joint::left_shoulder, joint::left_elbow, 0.28},
-                                           {joint::left_elbow, joint::left_wrist, 0.25},
-                                           {joint::hip, joint::thorax, 0.5},
-                                           {joint::thorax, joint::neck, 0.15}}};
+std::vector<Length> lengths_of(KeypointLayout which) {
+  const Ways& joints = ways(which);
+  std::vector<Length> lengths;
+  for (const auto& [from, to, metres] : {std::tuple{joint::right_hip, joint::right_knee, 0.44},
+                                         {joint::right_knee, joint::right_foot, 0.42},
+                                         {joint::left_hip, joint::left_knee, 0.44},
+                                         {joint::left_knee, joint::left_foot, 0.42},
+                                         {joint::right_shoulder, joint::right_elbow, 0.28},
+                                         {joint::right_elbow, joint::right_wrist, 0.25},
+                                         {joint::left_shoulder, joint::left_elbow, 0.28},
+                                         {joint::left_elbow, joint::left_wrist, 0.25},
+                                         {joint::hip, joint::thorax, 0.5},
+                                         {joint::thorax, joint::neck, 0.15}}) {
+    lengths.push_back(
+        {joints.at(std::size_t(from)).at(0), joints.at(std::size_t(to)).at(0), metres});
+  }
+  for (const auto& [from, to, metres] : {std::tuple{nose, left_eye, 0.05},
+                                         {nose, right_eye, 0.05},
+                                         {nose, left_ear, 0.12},
+                                         {nose, right_ear, 0.12},
+                                         {left_ankle, left_heel, 0.05},
+                                         {right_ankle, right_heel, 0.05}}) {
+    const Layout& known = table(which);
+    if (has(known, at(from)) && has(known, at(to))) lengths.push_back({at(from), at(to), metres});
+  }
+  return lengths;
+}
 
-// Over frames, the median of the distance between two joints; nothing where they are never seen.
-std::optional<double> median_distance(KeypointLayout layout, const KeypointTrack& track, int a,
-                                      int b) {
+// Over frames, the median of a length; nothing where it is never seen.
+std::optional<double> median_length(const Layout& layout, const KeypointTrack& track,
+                                    const Length& length) {
   constexpr int kFrames = 200;  // that are looked at
   const int step = std::max(1, track.frames() / kFrames);
   std::vector<double> found;
   for (int f = 0; f < track.frames(); f += step) {
-    const auto from = place_joint(layout, track, f, a, 0);
-    const auto to = place_joint(layout, track, f, b, 0);
+    const auto from = placed(layout, track, f, length.from);
+    const auto to = placed(layout, track, f, length.to);
     if (!from || !to) continue;
     const auto& p = from->coordinates;
     const auto& q = to->coordinates;
@@ -315,9 +345,9 @@ std::optional<double> median_distance(KeypointLayout layout, const KeypointTrack
 std::optional<double> unlikeness(KeypointLayout layout, const KeypointTrack& track) {
   constexpr std::size_t kNeeded = 5;
   std::vector<double> logs;
-  for (const auto& [from, to, metres] : kLengths) {
-    const auto d = median_distance(layout, track, from, to);
-    if (d && *d > 0) logs.push_back(std::log(*d / metres));
+  for (const Length& length : lengths_of(layout)) {
+    const auto d = median_length(table(layout), track, length);
+    if (d && *d > 0) logs.push_back(std::log(*d / length.metres));
   }
   if (logs.size() < kNeeded) return std::nullopt;
   std::ranges::sort(logs);
@@ -368,23 +398,8 @@ int ways_to_place(KeypointLayout layout, int joint) {
 
 std::optional<PlacedJoint> place_joint(KeypointLayout layout, const KeypointTrack& track, int frame,
                                        int joint, int way) {
-  const Way& terms =
-      ways(layout)[static_cast<std::size_t>(joint)].at(static_cast<std::size_t>(way));
-  PlacedJoint placed;
-  placed.confidence = 1;
-  for (const Term& term : terms) {
-    if (term.landmark == kLandmarks) break;
-    const int k = table(layout).index[term.landmark];
-    const float* p = track.at(frame, k);
-    const float sure = track.confidence[std::size_t(frame) * track.keypoints + k];
-    if (sure <= 0) return std::nullopt;
-    placed.confidence = std::min(placed.confidence, sure);
-    for (int c = 0; c < track.channels; ++c) {
-      if (!std::isfinite(p[c])) return std::nullopt;
-      placed.coordinates[c] += term.weight * p[c];
-    }
-  }
-  return placed;
+  const Rule& known = ways(layout).at(static_cast<std::size_t>(joint));
+  return placed(table(layout), track, frame, known.at(static_cast<std::size_t>(way)));
 }
 
 }  // namespace posetape::data

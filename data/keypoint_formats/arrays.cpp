@@ -22,14 +22,22 @@
 namespace posetape::data {
 namespace {
 
-constexpr std::array<std::string_view, 12> kNames2d{
-    "reconstruction", "keypoints_2d", "kpts_2d", "pose_2d",        "poses_2d",  "joints_2d",
-    "pred_2d",        "landmarks",    "pose",    "pose_landmarks", "keypoints", "kpts"};
-constexpr std::array<std::string_view, 14> kNames3d{
-    "reconstruction",   "keypoints_3d", "kpts_3d",         "pose_3d",
-    "poses_3d",         "joints_3d",    "pred_3d",         "j3d",
-    "predicted_3d_pos", "world",        "world_landmarks", "pose_world_landmarks",
-    "smpl_joints",      "joints"};
+constexpr std::array<std::string_view, 14> kNames2d{
+    "reconstruction", "keypoints_2d", "keypoints2d", "kpts_2d",     "pose_2d",
+    "poses_2d",       "joints_2d",    "joints2d",    "pred_2d",     "landmarks",
+    "pose_landmarks", "keypoints",    "kpts",        "positions_2d"};
+constexpr std::array<std::string_view, 16> kNames3d{"reconstruction",   "keypoints_3d",
+                                                    "keypoints3d",      "kpts_3d",
+                                                    "pose_3d",          "poses_3d",
+                                                    "joints_3d",        "joints3d",
+                                                    "pred_3d",          "j3d",
+                                                    "predicted_3d_pos", "world",
+                                                    "world_landmarks",  "pose_world_landmarks",
+                                                    "smpl_joints",      "joints"};
+
+// Rotations and shapes of SMPL, as in AMASS, whose numbers would pass for joints.
+constexpr std::array<std::string_view, 7> kNoJoints{"pose",  "poses", "theta",        "thetas",
+                                                    "betas", "shape", "global_orient"};
 
 std::span<const std::string_view> names_for(Wanted wanted) {
   return wanted == Wanted::keypoints ? std::span<const std::string_view>(kNames2d) : kNames3d;
@@ -157,7 +165,7 @@ std::string chosen_array(const NpzReader& file, Wanted wanted) {
   if (const std::string known = known_array(file, wanted); !known.empty()) return known;
   std::vector<std::string> fits;
   for (const std::string& name : file.names()) {
-    if (is_pickled(file, name)) continue;
+    if (std::ranges::find(kNoJoints, name) != kNoJoints.end() || is_pickled(file, name)) continue;
     try {
       const auto shape = as_sequences(file.read(name).shape, wanted);
       if (shape && is_known_count((*shape)[2])) fits.push_back(name);

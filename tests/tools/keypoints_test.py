@@ -528,6 +528,16 @@ class Arrays(Case):
         self.assertEqual(list(made), ["keypoints/person1/0", "keypoints/person2/0"])
         self.assertIn("is a dataset already", refused(WORK / "made.npz"))
 
+    def test_from_a_pipe(self):
+        np.savez(WORK / "keypoints.npz", reconstruction=stacked(IMAGE, "h36m"))
+        with open(WORK / "keypoints.npz", "rb") as pipe:
+            done = start([POSETAPE, "prepare", "keypoints", "-", "-o", "-", *SIZE], stdin=pipe,
+                         capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (WORK / "made.npz").write_bytes(done.stdout)
+        with np.load(WORK / "made.npz") as made:
+            self.same({"p": made["clip/clip/0/pose_2d"]}, stacked(IMAGE, "h36m"), "p")
+
     def test_custom_npz(self):
         values = stacked(IMAGE, "coco").astype("f4")
         sure = np.concatenate([values, np.full((FRAMES, 17, 1), 0.6, "f4")], -1)
@@ -769,6 +779,8 @@ class Garbage(Case):
         self.assertIn("2 arrays look like 2D poses (it has 'a', 'b')", refused(WORK / "two.npz", *SIZE))
         np.savez(WORK / "nothing.npz", a=np.zeros(3))
         self.assertIn("0 arrays look like", refused(WORK / "nothing.npz", *SIZE))
+        np.savez(WORK / "amass.npz", poses=np.zeros((9, 156)), trans=np.zeros((9, 3)))
+        self.assertIn("0 arrays look like 3D", refused(WORK / "amass.npz", command="estimates"))
         (WORK / "hollow").mkdir()
         self.assertIn("found none", refused(WORK / "hollow", *SIZE))
         write_json(WORK / "double" / "a_1.json", good)
