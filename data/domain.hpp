@@ -26,8 +26,8 @@ std::vector<DomainFigure> domain_figures(const Sequence& sequence, bool estimate
 nlohmann::ordered_json fit_domain(const Dataset& dataset, std::span<const int> sequences,
                                   bool estimate);
 
-// Which clips lie outside, and by which figure, in one line; empty where none does. A figure is
-// outside beyond a quarter of the range to either side of it, and 5 % of its middle. `domain` is
+// Which clips lie outside, and by which figure, in one line; empty where at most a tenth of them
+// does. A figure is outside beyond half of the range to either side of it, and 10 % of its middle. `domain` is
 // fit_domain's; of another shape, or null, as checkpoints of earlier versions have it, it says
 // nothing.
 std::string outside_domain(const Dataset& dataset, const nlohmann::ordered_json& domain,

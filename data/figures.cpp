@@ -27,6 +27,7 @@ double degrees(double radians) {
 }
 
 double quantile(std::vector<double>& values, double share) {
+  std::erase_if(values, [](double v) { return !std::isfinite(v); });
   if (values.empty()) return 0;
   const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1) + 0.5);
   std::nth_element(values.begin(), values.begin() + at, values.end());
@@ -219,6 +220,7 @@ auto across(const Pose& pose) {
 }  // namespace
 
 double median(std::vector<double> values) {
+  std::erase_if(values, [](double v) { return !std::isfinite(v); });
   if (values.empty()) return 0;
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::ranges::nth_element(values, middle);

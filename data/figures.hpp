@@ -103,7 +103,7 @@ PairFigures pair_figures(const PoseArray& first, const PoseArray& second);
 std::optional<ProjectionFigures> projection_figures(const Sequence& sequence,
                                                     const PoseArray& poses);
 
-// The median; of an even number, the upper one of the middle. 0 of none.
+// The median of the finite ones; of an even number, the upper one of the middle. 0 of none.
 double median(std::vector<double> values);
 
 }  // namespace posetape::data

@@ -235,7 +235,10 @@ class Examination {
         fit.angle > (long_ ? 35 : 60) && fit.misfit > 0.15 && fit.turned_misfit < 0.65 * fit.misfit;
     const bool near =
         long_ && fit.angle > 12 && fit.misfit > 0.22 && fit.turned_misfit < 0.5 * fit.misfit;
-    if (far || near) return axes(field, fit, mirrored);
+    if (far || near) {
+      const bool pixels_point_up = image_.upright < -0.3 && std::fabs(body.lean) < 60;
+      return pixels_point_up ? pixels_up(field, fit) : axes(field, fit, mirrored);
+    }
     if (mirrored) {
       return add(Severity::refusal, Check::axes, field, body.knees,
                  fmt::format("its knees bend backwards ({:.2f}, -1 to 1): z points towards the "
@@ -262,6 +265,17 @@ class Examination {
     if (!some_ || fit.misfit < 0.12 || fit.turned_misfit < 0.5 * fit.misfit) return {};
     const Lag best = best_lag(s_, poses);
     return best.misfit < 0.75 * std::min(fit.misfit, fit.turned_misfit) ? best : Lag{};
+  }
+
+  // The 3D poses stand, those of the image on their heads.
+  bool pixels_up(const char* field, const FitFigures& fit) {
+    return add(Severity::refusal, Check::axes, "pose_2d", fit.angle,
+               fmt::format("its y points up: the head is below the feet, while {} stands", field),
+               turned_pixels());
+  }
+
+  std::string turned_pixels() const {
+    return fmt::format("numpy: [0, {}] + pose_2d * [1, -1]", s_.image_size[1]);
   }
 
   bool axes(const char* field, const FitFigures& fit, bool mirrored) {
@@ -401,8 +415,7 @@ class Examination {
   bool upright() {
     if (!long_ || image_.upright > -0.3 || !doubts_.empty()) return true;
     return add(Severity::warning, Check::axes, "pose_2d", image_.upright,
-               "shows a person whose head is below the feet",
-               "if y points up, numpy: [0, height] + pose_2d * [1, -1]");
+               "shows a person whose head is below the feet", "if y points up, " + turned_pixels());
   }
 
   const Sequence& s_;

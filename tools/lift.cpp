@@ -42,7 +42,9 @@ void run(const Options& options) {
   const data::Convention convention = convention_of(file, options.checkpoint);
   const data::View view =
       options.view.view(dataset, options.input, convention, options.checkpoint, options.windows);
-  compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/false);
+  if (!options.quiet) {
+    compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/false);
+  }
 
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {

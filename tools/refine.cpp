@@ -134,7 +134,9 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
   const std::vector<int> all = data::all_sequences(dataset);
   const data::View view = options.view.view(dataset, options.input, network.convention,
                                             options.checkpoint, options.windows);
-  compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
+  if (!options.quiet) {
+    compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
+  }
   Progress progress("refine", "frames",
                     static_cast<double>(data::count_frames(view.dataset(), all)), options.quiet);
   double done = 0;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -20,12 +21,12 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-// A file to spoil: arrays by name, of zeros unless said otherwise.
+// A file to spoil: arrays by name, of ones unless said otherwise.
 class FileBuilder {
  public:
   explicit FileBuilder(const std::string& path) : path_(path) {
-    zeros("S1/Walk/0/pose_2d", {5, 17, 2});
-    zeros("S1/Walk/0/noisy_3d", {5, 17, 3});
+    ones("S1/Walk/0/pose_2d", {5, 17, 2});
+    ones("S1/Walk/0/noisy_3d", {5, 17, 3});
     values<std::int32_t>("S1/Walk/0/image_size", {2}, {1000, 1002});
   }
 
@@ -35,7 +36,7 @@ class FileBuilder {
     arrays_[name] = {npy_type<T>(), shape, {bytes.begin(), bytes.end()}};
     return *this;
   }
-  FileBuilder& zeros(const std::string& name, const Shape& shape) { return fill(name, shape, 0); }
+  FileBuilder& ones(const std::string& name, const Shape& shape) { return fill(name, shape, 1); }
   FileBuilder& fill(const std::string& name, const Shape& shape, float value) {
     std::size_t count = 1;
     for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
@@ -116,7 +117,7 @@ TEST_CASE("the least file of somebody with an own estimator is valid") {
   const TemporaryDirectory directory;
   FileBuilder builder(directory.file("a.npz"));
   const Dataset dataset =
-      builder.zeros("my video/pose_2d", {2, 17, 2})
+      builder.ones("my video/pose_2d", {2, 17, 2})
           .values<double>("my video/noisy_3d", {2, 17, 3}, std::vector<double>(102, 0.25))
           .values<std::int64_t>("my video/image_size", {2}, {640, 480})
           .values<float>("unrelated", {1}, {3})
@@ -156,23 +157,23 @@ TEST_CASE("a misshapen array is refused with file, sequence, array, shapes and a
   const std::string walk = "array 'S1/Walk/0/";
   const auto build = [&] { return FileBuilder(path); };
 
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 17}).read(), path, walk + "pose_2d'",
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_2d", {5, 17}).read(), path, walk + "pose_2d'",
                       "expected shape (frames, 17, 2), found (5, 17)", "frames first");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {1, 5, 17, 2}).read(), path,
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_2d", {1, 5, 17, 2}).read(), path,
                       "found (1, 5, 17, 2)", "sequence of its own");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 16, 2}).read(), path,
-                      walk + "pose_2d'", "found (5, 16, 2)", "17 joints");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {5, 17, 3}).read(), path,
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_2d", {5, 16, 2}).read(), path, walk + "pose_2d'",
+                      "found (5, 16, 2)", "17 joints");
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_2d", {5, 17, 3}).read(), path,
                       "found (5, 17, 3)", "an array of its own, 'confidence'");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/noisy_3d", {5, 17, 2}).read(), path,
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/noisy_3d", {5, 17, 2}).read(), path,
                       walk + "noisy_3d'", "expected shape (frames, 17, 3), found (5, 17, 2)",
                       "3 coordinates");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_3d", {5, 32, 3}).read(), path,
-                      walk + "pose_3d'", "found (5, 32, 3)", "17 joints");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/noisy_3d", {4, 17, 3}).read(), path,
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_3d", {5, 32, 3}).read(), path, walk + "pose_3d'",
+                      "found (5, 32, 3)", "17 joints");
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/noisy_3d", {4, 17, 3}).read(), path,
                       walk + "noisy_3d'", "has 4 frames, pose_2d has 5", "cut both");
-  CHECK_MESSAGE_PARTS(build().zeros("S1/Walk/0/pose_2d", {0, 17, 2}).read(), path,
-                      walk + "pose_2d'", "no frames", "leave the sequence out");
+  CHECK_MESSAGE_PARTS(build().ones("S1/Walk/0/pose_2d", {0, 17, 2}).read(), path, walk + "pose_2d'",
+                      "no frames", "leave the sequence out");
   CHECK_MESSAGE_PARTS(
       build()
           .values<std::int32_t>("S1/Walk/0/pose_2d", {5, 17, 2}, std::vector<std::int32_t>(170))
@@ -183,7 +184,7 @@ TEST_CASE("a misshapen array is refused with file, sequence, array, shapes and a
 TEST_CASE("a name with a control character is refused in one line") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");
-  CHECK_MESSAGE_PARTS(FileBuilder(path).zeros("S1/a\nb/0/pose_2d", {5, 17, 2}).read(), path,
+  CHECK_MESSAGE_PARTS(FileBuilder(path).ones("S1/a\nb/0/pose_2d", {5, 17, 2}).read(), path,
                       "array 'S1/a?b/0/pose_2d'", "rename it");
 }
 
@@ -283,6 +284,34 @@ TEST_CASE("confidence comes back, and is 0 for joints that were not seen") {
   CHECK(builder.remove("S1/Walk/0/confidence").read().sequences[0].confidence == expected);
 }
 
+TEST_CASE("zeros that stand for what is missing are gaps") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("a.npz");
+  std::vector<float> pixels(5 * 17 * 2, 3);
+  std::vector<float> poses(5 * 17 * 3, 0.5F);
+  std::fill_n(pixels.begin() + 2 * 17 * 2, 17 * 2, 0.0F);   // nobody in frame 2
+  std::fill_n(pixels.begin() + (3 * 17 + 4) * 2, 2, 0.0F);  // no joint 4 in frame 3
+  pixels[5 * 2] = 0;  // one at the left border, which is there
+  std::fill_n(poses.begin() + 17 * 3, 17 * 3, 0.0F);
+  std::fill_n(poses.begin(), 3, 0.0F);  // a root at zero
+  FileBuilder builder(path);
+  builder.values("S1/Walk/0/pose_2d", {5, 17, 2}, pixels)
+      .values("S1/Walk/0/noisy_3d", {5, 17, 3}, poses);
+  ReadReport report;
+  const Sequence read = builder.read({}, &report).sequences[0];
+  REQUIRE(report.bridged.size() == 2);
+  CHECK(report.bridged[0].joints == 18);
+  CHECK(report.bridged[1].joints == 17);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    CHECK(read.pose_2d.values[i] == (i == 5 * 2 ? 0 : 3));
+  }
+  CHECK(read.noisy_3d->frame(1)[20] == 0.5F);
+  CHECK(read.noisy_3d->frame(0)[0] == 0);
+  CHECK(std::ranges::count(*read.confidence, 0.0F) == 18);
+  builder.ones("S1/Walk/0/pose_2d", {5, 17, 2}).fill("S1/Walk/0/noisy_3d", {5, 17, 3}, 0);
+  CHECK_MESSAGE_PARTS(builder.read(), path, "noisy_3d", "all joints", "all zeros count as missing");
+}
+
 TEST_CASE("confidences that cannot be are refused") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("a.npz");
@@ -329,7 +358,7 @@ TEST_CASE("the truth and results are not interpolated") {
       builder.values(std::string("S1/Walk/0/") + field, {5, 17, 3}, with_gap(5, 3, 1, 2, lost));
       CHECK_MESSAGE_PARTS(builder.read(), path, field, "NaN or infinite in frame 1",
                           "not interpolated", "--drop-invalid");
-      builder.zeros("S2/a/0/pose_2d", {1, 17, 2})
+      builder.ones("S2/a/0/pose_2d", {1, 17, 2})
           .values<std::int32_t>("S2/a/0/image_size", {2}, {1000, 1000});
       CHECK(builder.read({.drop_invalid = true}).sequences.size() == 1);
     }

@@ -21,6 +21,7 @@
 #include "data/keypoints.hpp"
 #include "data/motion_format.hpp"
 #include "data/numpy_pickle.hpp"
+#include "data/plausibility.hpp"
 #include "data/torch_file.hpp"
 #include "data/videopose.hpp"
 #include "engine/error.hpp"
@@ -121,7 +122,7 @@ void fuzz_npz(Bytes bytes) {
 
 void fuzz_dataset(Bytes bytes) {
   const MemoryFile file(bytes);
-  data::read_dataset(file.path());
+  data::examine(data::read_dataset(file.path()));
 }
 
 void fuzz_torch(Bytes bytes) {

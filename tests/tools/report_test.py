@@ -86,7 +86,7 @@ def write_dataset(path, errors, frames=60, fps=50, without=()):
             shifted = [[(x + 1, y, z + 5) for x, y, z in pose] for pose in poses]
             fields = {
                 "pose_2d": [
-                    [(500 + 250 * x + draw.gauss(0, 8), 480 + 250 * y + draw.gauss(0, 8))
+                    [(750 + 250 * x + draw.gauss(0, 8), 480 + 250 * y + draw.gauss(0, 8))
                      for x, y, _ in p] for p in poses
                 ],
                 "pose_3d": shifted,
