@@ -86,6 +86,9 @@ class Examination {
     const double width = s_.image_size[0];
     const double height = s_.image_size[1];
     const double longer = std::max(width, height);
+    const bool none_seen =
+        s_.confidence && std::ranges::all_of(*s_.confidence, [](float c) { return c <= 0; });
+    if (none_seen) return true;
     if (longer >= 16 && image_.low > -2.5 && image_.high < 2.5) {
       const bool from_zero = image_.low > -0.02;
       return add(
@@ -475,7 +478,7 @@ std::string doubt_text(const SharedDoubt& shared) {
                      shared.doubt.mend);
 }
 
-double settle_root(Sequence& sequence, const OwnFields& own) {
+double subtract_root(Sequence& sequence, const OwnFields& own) {
   if (!sequence.noisy_3d || own.noisy_3d) return 0;
   PoseArray& poses = *sequence.noisy_3d;
   double sum = 0;

@@ -69,6 +69,6 @@ std::string doubt_text(const SharedDoubt& shared);
 // where nothing was done.
 inline constexpr double kRootNoise = 0.005;
 inline constexpr double kRootLimit = 0.5;
-double settle_root(Sequence& sequence, const OwnFields& own = {});
+double subtract_root(Sequence& sequence, const OwnFields& own = {});
 
 }  // namespace posetape::data

@@ -16,13 +16,13 @@ void add_force(CLI::App& command, bool& force) {
       "Go on with poses that make no sense (unit, axes, joint order, image size, ...)");
 }
 
-void settle_roots(data::Dataset& dataset, const std::string& path) {
+void subtract_roots(data::Dataset& dataset, const std::string& path) {
   const data::OwnFields own = data::own_fields(dataset);
   std::size_t count = 0;
   double most = 0;
   std::string first;
   for (data::Sequence& s : dataset.sequences) {
-    const double off = data::settle_root(s, own);
+    const double off = data::subtract_root(s, own);
     if (off == 0) continue;
     if (count++ == 0) first = s.name;
     most = std::max(most, off);

@@ -23,7 +23,7 @@ using Mends = std::map<data::Check, std::string>;
 void guard(const data::Dataset& dataset, const std::string& path, bool force,
            const Mends& mends = {});
 // Subtracts a root that is a little off, and says so.
-void settle_roots(data::Dataset& dataset, const std::string& path);
+void subtract_roots(data::Dataset& dataset, const std::string& path);
 
 // The metadata under which a checkpoint keeps data::fit_domain's JSON of what it was trained on.
 inline constexpr const char* kDomain = "domain";

@@ -53,7 +53,7 @@ data::Dataset read_input(const std::string& path, bool drop_invalid, bool force,
     fmt::print(stderr, "{}: dropped {} invalid sequences: {}\n", shown(path), report.dropped.size(),
                names_text(report.dropped));
   }
-  if (!force && !keep_root) settle_roots(dataset, path);
+  if (!force && !keep_root) subtract_roots(dataset, path);
   guard(dataset, path, force);
   return dataset;
 }

@@ -324,18 +324,18 @@ TEST_CASE("joints that a detector has not seen say nothing of the image") {
 TEST_CASE("a root a little off the origin is subtracted from every joint") {
   Sequence s = good().sequences[0];
   const std::vector<float> before = s.noisy_3d->values;
-  CHECK(settle_root(s) == 0);
+  CHECK(subtract_root(s) == 0);
   CHECK(s.noisy_3d->values == before);
   shift(*s.noisy_3d, {0, 0.1f, 0.3f});
-  CHECK(settle_root(s) == doctest::Approx(std::hypot(0.1, 0.3)));
+  CHECK(subtract_root(s) == doctest::Approx(std::hypot(0.1, 0.3)));
   for (std::size_t i = 0; i < before.size(); ++i) {
     CHECK(s.noisy_3d->values[i] == doctest::Approx(before[i]).epsilon(1e-4).scale(1));
   }
   shift(*s.noisy_3d, {0, 0, 0.6f});
-  CHECK(settle_root(s) == 0);  // refused, not mended
+  CHECK(subtract_root(s) == 0);  // refused, not mended
   CHECK(examine(s).at(0).check == Check::root);
   shift(*s.noisy_3d, {0, 0, -0.5f});
-  CHECK(settle_root(s, {.noisy_3d = true}) == 0);  // a network's estimate of the root
+  CHECK(subtract_root(s, {.noisy_3d = true}) == 0);  // a network's estimate of the root
 }
 
 TEST_CASE("a person on the hands is no mistake of the estimate's") {

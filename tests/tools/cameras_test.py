@@ -188,10 +188,16 @@ class Rates(unittest.TestCase):
         run("prepare", "synthetic", "-o", "fast.npz", *MOTION, "--cameras", 0, "--fps", 100,
             "--detector", "gt")
         run("prepare", "synthetic", "-o", "slow.npz", *MOTION, "--cameras", 0, "--detector", "gt")
+        # Exact 2D poses are none of a detector's, which the lifter was trained on.
+        alike = {"lifter.safetensors: note: 24 of 24 sequences lie outside of what the network was "
+                 "trained on"}
+
+        def other(said):
+            return [line for line in said.splitlines() if line.split(", and may")[0] not in alike]
         done = run("lift", "lifter.safetensors", "fast.npz", "-o", "fast_lifted.npz")
         self.assertIn("resampled", done.stderr)
-        self.assertEqual(run("lift", "lifter.safetensors", "slow.npz", "-o", "slow_lifted.npz").stderr,
-                         "")
+        said = run("lift", "lifter.safetensors", "slow.npz", "-o", "slow_lifted.npz").stderr
+        self.assertEqual(other(said), [])
         name = "P2/walk_1/0/noisy_3d"
         fast, slow = arrays("fast_lifted.npz")[name], arrays("slow_lifted.npz")[name]
         self.assertEqual(len(fast), len(arrays("fast.npz")["P2/walk_1/0/pose_2d"]))
@@ -199,11 +205,11 @@ class Rates(unittest.TestCase):
         both = len(slow) - 9  # the last window of the one begins half a frame after the other's
         np.testing.assert_allclose(fast[::2][:both], slow[:both], atol=5e-3)
         kept = run("lift", "lifter.safetensors", "fast.npz", "-o", "kept.npz", "--keep-rate")
-        self.assertEqual(kept.stderr, "")
+        self.assertNotIn("resampled", kept.stderr)
         self.assertFalse(np.allclose(arrays("kept.npz")[name], fast, atol=1e-4))
         # Protocols take frames as they are.
-        self.assertEqual(run("lift", "lifter.safetensors", "fast.npz", "-o", "kept.npz", "--protocol",
-                             "mixste-seq2seq").stderr, "")
+        self.assertNotIn("resampled", run("lift", "lifter.safetensors", "fast.npz", "-o", "kept.npz",
+                                          "--protocol", "mixste-seq2seq").stderr)
 
     def test_an_unknown_rate_is_said(self):
         file = {name: value for name, value in arrays("data.npz").items()
@@ -228,7 +234,7 @@ class Joints(unittest.TestCase):
         warned = run("lift", "lifter.safetensors", "keypoints.npz", "-o", "lifted.npz").stderr
         self.assertIn("warning", warned)
         self.assertIn("'keypoints'", warned)
-        self.assertEqual(warned.count("\n"), 1)
+        self.assertEqual(warned.count("warning"), 1)
         run("train", "lifter", "keypoints.npz", "-o", "keypoints.safetensors", *SIZE)
         self.assertEqual(convention("keypoints.safetensors")["joints"], "keypoints")
         self.assertEqual(run("lift", "keypoints.safetensors", "keypoints.npz", "-o",

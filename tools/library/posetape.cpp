@@ -83,7 +83,7 @@ data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy
 // As tools/guards.hpp does for the commands. Returns the warnings.
 std::string guard(data::Dataset& dataset, bool force) {
   std::string warnings;
-  const double off = force ? 0 : data::settle_root(dataset.sequences[0]);
+  const double off = force ? 0 : data::subtract_root(dataset.sequences[0]);
   if (off > 0) {
     warnings =
         fmt::format("joint 0 of noisy_3d lay {:.3f} m from the origin; it was subtracted\n", off);
