@@ -35,7 +35,7 @@ double quantile(std::vector<double>& values, double share) {
 }
 
 std::vector<int> frames_to_look_at(int frames) {
-  const int count = std::min(frames, kMostFrames);
+  const int count = std::min(frames, kExaminedFrames);
   std::vector<int> chosen;
   for (int i = 0; i < count; ++i) {
     chosen.push_back(static_cast<int>(std::int64_t{i} * frames / count));

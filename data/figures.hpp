@@ -1,6 +1,6 @@
 // What can be measured of a clip without knowing what it shows: sizes, directions and how well its
 // arrays go together. data/plausibility.hpp judges the figures. All are medians, or robust in
-// another way, over at most kMostFrames frames, evenly spaced; equal clips have equal figures.
+// another way, over at most kExaminedFrames frames, evenly spaced; equal clips have equal figures.
 #pragma once
 
 #include <Eigen/Core>
@@ -12,7 +12,7 @@
 
 namespace posetape::data {
 
-inline constexpr int kMostFrames = 128;
+inline constexpr int kExaminedFrames = 128;
 
 // Of pose_2d, from the joints that the detector has seen.
 struct ImageFigures {
