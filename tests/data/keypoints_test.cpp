@@ -148,6 +148,17 @@ TEST_CASE("a joint that is never seen does not sink the clip") {
   CHECK_MESSAGE_PARTS(to_joints(KeypointLayout::coco, track, 3, "here", report), "here", "none");
 }
 
+TEST_CASE("what was filled in is said, and nothing where nothing was") {
+  std::vector<std::string> notes;
+  note_filled("walk", 10, {}, notes);
+  CHECK(notes.empty());
+  note_filled("walk", 10, {.interpolated = 3, .guessed = 20, .never_seen = {2, 3}}, notes);
+  CHECK(notes ==
+        std::vector<std::string>{"walk: interpolated 3 of 170 joints",
+                                 "walk: guessed 20 of 170 joints from the body (confidence 0)",
+                                 "walk: never seen: RKnee, RFoot"});
+}
+
 TEST_CASE("people are followed by where they are, the largest first") {
   std::vector<Detection> detections;
   for (int f = 0; f < 10; ++f) {
