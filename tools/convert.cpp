@@ -328,36 +328,36 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_convert(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
+void add_convert(const Command& app) {
+  const Command command = app.add_command(
       "convert", "Weights of " + listed_networks(" or ", [](const auto& rule) {
                    return std::string(rule.title);
                  }) + " from PyTorch to a lifter, and a lifter's to PyTorch's names");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "input", options->input,
+  options->common.add_to(command);
+  add_input(command, "input", options->input,
             "Checkpoint of PyTorch (.pth) or safetensors of either kind; no code in it is run")
-      ->required();
-  add_output(*command, "-o,--output", options->output, "File to write (.safetensors)")->required();
+      .required();
+  add_output(command, "-o,--output", options->output, "File to write (.safetensors)").required();
   command
-      ->add_option("--frames", options->frames,
-                   "Length of windows, where the weights are for any (default: as released)")
-      ->check(CLI::Range(1, 10000));
+      .add_option("--frames", options->frames,
+                  "Length of windows, where the weights are for any (default: as released)")
+      .range(1, 10000);
   command
-      ->add_option("--step", options->step,
-                   "Frames from one frame of a window to the next (default: as released)")
-      ->check(CLI::Range(1, 1000));
+      .add_option("--step", options->step,
+                  "Frames from one frame of a window to the next (default: as released)")
+      .range(1, 1000);
   command
-      ->add_option("--heads", options->heads,
-                   "Attention heads, where the weights do not tell (default: as released)")
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--weights", options->weights,
-                      "Which weights of a checkpoint that has several, by their name in it");
-  command->add_option("--lifter", options->lifter, "Which lifter goes to PyTorch: full, fold1, ...")
-      ->capture_default_str();
-  command->footer(
+      .add_option("--heads", options->heads,
+                  "Attention heads, where the weights do not tell (default: as released)")
+      .range(1, 1000);
+  command.add_option("--weights", options->weights,
+                     "Which weights of a checkpoint that has several, by their name in it");
+  command.add_option("--lifter", options->lifter, "Which lifter goes to PyTorch: full, fold1, ...")
+      .show_default();
+  command.footer(
       "Example: posetape convert no_refine_6_4172.pth -o lifter.safetensors --frames 81");
-  command->callback([options] { run(*options); });
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

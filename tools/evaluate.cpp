@@ -147,28 +147,27 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("evaluate", "Errors of a file's poses, per action");
+void add_evaluate(const Command& app) {
+  const Command command = app.add_command("evaluate", "Errors of a file's poses, per action");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "input", options->inputs,
+  options->common.add_to(command);
+  add_input(command, "input", options->inputs,
             "Datasets (.npz) with noisy_3d and pose_3d; several give one row each")
-      ->required();
-  add_choice(*command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
+      .required();
+  add_choice(command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
   command
-      ->add_option(
-          "--frames", options->frames,
-          "Frames of a window, for a protocol that counts them (default: as the file says)")
-      ->check(CLI::PositiveNumber);
-  add_choice(*command, "--format", options->format, "Of the report");
-  add_output(*command, "-o,--output", options->output, "Write the report to this file");
-  add_output(*command, "--json", options->json, "Write the figures to this file too");
-  command->add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  add_choice(*command, "--subjects", options->subjects, "Whose sequences");
-  command->footer("Example: posetape evaluate refined.npz --json scores.json");
-  command->callback([options] { run(*options); });
+      .add_option("--frames", options->frames,
+                  "Frames of a window, for a protocol that counts them (default: as the file says)")
+      .positive();
+  add_choice(command, "--format", options->format, "Of the report");
+  add_output(command, "-o,--output", options->output, "Write the report to this file");
+  add_output(command, "--json", options->json, "Write the figures to this file too");
+  command.add_flag("--plot", options->plot, "Draw the histogram of the poses' errors");
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  add_choice(command, "--subjects", options->subjects, "Whose sequences");
+  command.footer("Example: posetape evaluate refined.npz --json scores.json");
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

@@ -172,32 +172,32 @@ std::string defaults() {
 
 }  // namespace
 
-void add_export(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("export", "Write poses for other programs: tables, skeletons, animations");
+void add_export(const Command& app) {
+  const Command command =
+      app.add_command("export", "Write poses for other programs: tables, skeletons, animations");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "input", options->input, "Dataset (.npz)")->required();
-  add_output(*command, "-o,--output", options->output,
+  options->common.add_to(command);
+  add_input(command, "input", options->input, "Dataset (.npz)").required();
+  add_output(command, "-o,--output", options->output,
              "File to write; or, of a format with a file a sequence, a folder of them",
              {.folder = true})
-      ->required();
+      .required();
   static const auto kFormats = data::choices_of(data::formats_written());
-  add_choice<const data::FormatRule*>(*command, "--format", options->format, "Of the file",
+  add_choice<const data::FormatRule*>(command, "--format", options->format, "Of the file",
                                       kFormats);
-  add_choice(*command, "--unit", options->unit,
+  add_choice(command, "--unit", options->unit,
              fmt::format("Unit of length (defaults: {})", defaults()));
-  add_choice(*command, "--up", options->up, "The vertical axis");
-  add_choice(*command, "--bones", options->bones, "bvh: bones of");
-  add_choice(*command, "--field", options->field, "Which poses, metres in camera space");
-  command->add_option("--sequences", options->sequences, "Only these sequences")->delimiter(',');
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  command->footer(
+  add_choice(command, "--up", options->up, "The vertical axis");
+  add_choice(command, "--bones", options->bones, "bvh: bones of");
+  add_choice(command, "--field", options->field, "Which poses, metres in camera space");
+  command.add_option("--sequences", options->sequences, "Only these sequences").list();
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  command.footer(
       "Example: posetape export refined.npz -o refined.csv\n"
       "         posetape export refined.npz -o poses/ --format bvh\n"
       "         posetape export refined.npz -o walk.glb --format gltf --sequences P1/walk_1/0");
-  command->callback([options] { run(*options); });
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

@@ -30,7 +30,7 @@ constexpr const char* kStandard = "-";
 // ---- What was declared ----
 
 struct Declared {
-  const CLI::Option* option;
+  Option option;
   std::function<std::vector<std::string*>()> paths;  // those that were given
   bool output = false;
   std::vector<std::string> endings = {};  // of an input folder
@@ -56,20 +56,20 @@ Files& files() {
   return all;
 }
 
-CLI::Option* declare(CLI::Option* option, Declared declared) {
+Option declare(Option option, Declared declared) {
   declared.option = option;
   files().declared.push_back(std::move(declared));
   return option;
 }
 
 std::string name_of(const Declared& d) {
-  return d.option->get_positional() ? d.option->get_name(true) : d.option->get_name();
+  return d.option.name();
 }
 
 template <class... Args>
 [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) {
   fmt::print(stderr, "posetape: {}\n", fmt::format(format, std::forward<Args>(args)...));
-  throw CLI::RuntimeError(2);
+  throw Exit{2};
 }
 
 // ---- Which file a path is ----
@@ -262,37 +262,36 @@ void open_output(std::string& path, const Declared& d) {
 
 }  // namespace
 
-CLI::Option* add_input(CLI::App& command, const std::string& name, std::string& path,
-                       const std::string& help) {
-  CLI::Option* option = command.add_option(name, path, help);
+Option add_input(const Command& command, const std::string& name, std::string& path,
+                 const std::string& help) {
+  Option option = command.add_option(name, path, help);
   return declare(option, {option, [option, &path] {
-                            return option->count() > 0 ? std::vector{&path}
-                                                       : std::vector<std::string*>{};
+                            return option.count() > 0 ? std::vector{&path}
+                                                      : std::vector<std::string*>{};
                           }});
 }
 
-CLI::Option* add_input(CLI::App& command, const std::string& name, std::vector<std::string>& paths,
-                       const std::string& help) {
-  CLI::Option* option = command.add_option(name, paths, help);
+Option add_input(const Command& command, const std::string& name, std::vector<std::string>& paths,
+                 const std::string& help) {
+  Option option = command.add_option(name, paths, help);
   return declare(option, {option, [option, &paths] {
                             std::vector<std::string*> given;
                             for (std::string& path : paths) given.push_back(&path);
-                            return option->count() > 0 ? given : std::vector<std::string*>{};
+                            return option.count() > 0 ? given : std::vector<std::string*>{};
                           }});
 }
 
-CLI::Option* add_input_folder(CLI::App& command, const std::string& name, std::string& path,
-                              const std::string& help, std::vector<std::string> endings,
-                              bool or_file) {
-  CLI::Option* option = add_input(command, name, path, help);
+Option add_input_folder(const Command& command, const std::string& name, std::string& path,
+                        const std::string& help, std::vector<std::string> endings, bool or_file) {
+  Option option = add_input(command, name, path, help);
   files().declared.back().or_file = or_file;
   files().declared.back().endings = std::move(endings);
   return option;
 }
 
-CLI::Option* add_output(CLI::App& command, const std::string& name, std::string& path,
-                        const std::string& help, OutputRules rules) {
-  CLI::Option* option = add_input(command, name, path, help);
+Option add_output(const Command& command, const std::string& name, std::string& path,
+                  const std::string& help, OutputRules rules) {
+  Option option = add_input(command, name, path, help);
   files().declared.back().output = true;
   files().declared.back().rules = std::move(rules);
   return option;

@@ -10,22 +10,22 @@
 //     commands print goes to standard error.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
+#include "tools/command_line.hpp"
 
 namespace posetape::tools {
 
 // Options (or positional arguments) that name files to read.
-CLI::Option* add_input(CLI::App& command, const std::string& name, std::string& path,
-                       const std::string& help);
-CLI::Option* add_input(CLI::App& command, const std::string& name, std::vector<std::string>& paths,
-                       const std::string& help);
+Option add_input(const Command& command, const std::string& name, std::string& path,
+                 const std::string& help);
+Option add_input(const Command& command, const std::string& name, std::vector<std::string>& paths,
+                 const std::string& help);
 // A folder of which files with these endings (lower case, ".bvh") are read, or one file.
-CLI::Option* add_input_folder(CLI::App& command, const std::string& name, std::string& path,
-                              const std::string& help, std::vector<std::string> endings,
-                              bool or_file = false);
+Option add_input_folder(const Command& command, const std::string& name, std::string& path,
+                        const std::string& help, std::vector<std::string> endings,
+                        bool or_file = false);
 
 struct OutputRules {
   bool stream = true;   // may be standard output, a pipe or a device
@@ -33,11 +33,11 @@ struct OutputRules {
   // Files that the command writes beside it.
   std::function<std::vector<std::string>()> beside = {};
 };
-CLI::Option* add_output(CLI::App& command, const std::string& name, std::string& path,
-                        const std::string& help, OutputRules rules = {});
+Option add_output(const Command& command, const std::string& name, std::string& path,
+                  const std::string& help, OutputRules rules = {});
 
 // Does all of the above with what was parsed; paths that are streams are replaced. Throws
-// CLI::RuntimeError(2) after saying what is wrong with the command line, and Error where an output
+// Exit after saying what is wrong with the command line, and Error where an output
 // cannot be written.
 void open_files();
 

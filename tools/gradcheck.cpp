@@ -114,7 +114,7 @@ Names known_cases(const SuiteOptions& suite) {
   try {
     return list_cases(suite);
   } catch (const Error& error) {
-    throw CLI::ValidationError(error.what());
+    throw WrongUsage(error.what());
   }
 }
 
@@ -145,26 +145,26 @@ void gradcheck_command(const Options& options) {
   write(options.html, html_report(run), options.quiet);
   fmt::print("{}", summary_line(run, colour));
   // The rows have said what and where.
-  if (totals(run).failed > 0 || !survivors(run).empty()) throw CLI::RuntimeError(1);
+  if (totals(run).failed > 0 || !survivors(run).empty()) throw Exit{1};
 }
 
 }  // namespace
 
-void add_gradcheck(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("gradcheck", "Gradients of all ops against four oracles");
+void add_gradcheck(const Command& app) {
+  const Command command = app.add_command("gradcheck", "Gradients of all ops against four oracles");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  command->add_option("--op", options->suite.op, "Only this op, a line for each check");
-  command->add_option("--case", options->suite.case_name, "Only this case, a line for each check");
-  command->add_flag("--fast", options->suite.fast, "Only small cases");
-  command->add_flag("--mutants", options->mutants,
-                    "Plant errors in the backward rules too, and see whether small cases notice");
-  command->add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
-  add_output(*command, "--json", options->json, "Write every row to this file too");
-  add_output(*command, "--html", options->html, "Write a page to look through to this file too");
-  command->add_flag("--quiet", options->quiet, "Only failures and the last line");
-  command->footer("Example: posetape gradcheck --op layer_norm --html report.html");
-  command->callback([options] { gradcheck_command(*options); });
+  options->common.add_to(command);
+  command.add_option("--op", options->suite.op, "Only this op, a line for each check");
+  command.add_option("--case", options->suite.case_name, "Only this case, a line for each check");
+  command.add_flag("--fast", options->suite.fast, "Only small cases");
+  command.add_flag("--mutants", options->mutants,
+                   "Plant errors in the backward rules too, and see whether small cases notice");
+  command.add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
+  add_output(command, "--json", options->json, "Write every row to this file too");
+  add_output(command, "--html", options->html, "Write a page to look through to this file too");
+  command.add_flag("--quiet", options->quiet, "Only failures and the last line");
+  command.footer("Example: posetape gradcheck --op layer_norm --html report.html");
+  command.runs([options] { gradcheck_command(*options); });
 }
 
 }  // namespace posetape::tools

@@ -10,7 +10,7 @@
 #include "tools/files.hpp"
 
 namespace posetape::tools {
-void add_force(CLI::App& command, bool& force) {
+void add_force(const Command& command, bool& force) {
   command.add_flag(
       "--force", force,
       "Go on with poses that make no sense (unit, axes, joint order, image size, ...)");

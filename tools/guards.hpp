@@ -2,9 +2,9 @@
 // unlike those that a network was trained on (data/domain.hpp). All of it is on standard error.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <map>
 #include <string>
+#include "tools/command_line.hpp"
 
 #include "data/dataset.hpp"
 #include "data/plausibility.hpp"
@@ -13,7 +13,7 @@
 namespace posetape::tools {
 
 // --force, of every command that refuses poses.
-void add_force(CLI::App& command, bool& force);
+void add_force(const Command& command, bool& force);
 
 // An option of a command that mends what is doubted: "give the files' unit with --unit".
 using Mends = std::map<data::Check, std::string>;

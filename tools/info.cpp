@@ -81,15 +81,15 @@ void describe_dataset(const std::string& path, bool drop_invalid) {
 
 }  // namespace
 
-void add_info(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "What a dataset or a checkpoint holds");
+void add_info(const Command& app) {
+  const Command command = app.add_command("info", "What a dataset or a checkpoint holds");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)")
-      ->required();
-  add_drop_invalid(*command, options->drop_invalid);
-  command->footer("Example: posetape info refiner.safetensors");
-  command->callback([options] {
+  options->common.add_to(command);
+  add_input(command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)")
+      .required();
+  add_drop_invalid(command, options->drop_invalid);
+  command.footer("Example: posetape info refiner.safetensors");
+  command.runs([options] {
     options->common.apply();
     using data::FileKind;
     data::expect_kind(options->path, {FileKind::npz, FileKind::safetensors},

@@ -38,7 +38,7 @@ void say_bridged(const std::string& path, const data::ReadReport& report) {
 
 }  // namespace
 
-void add_drop_invalid(CLI::App& command, bool& drop_invalid) {
+void add_drop_invalid(const Command& command, bool& drop_invalid) {
   command.add_flag("--drop-invalid", drop_invalid,
                    "Skip sequences with NaN or infinite poses for more than half a second instead "
                    "of stopping; shorter gaps are interpolated");

@@ -1,8 +1,8 @@
 // Reading the files that a command is given.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
+#include "tools/command_line.hpp"
 
 #include "data/dataset.hpp"
 #include "engine/safetensors.hpp"
@@ -10,7 +10,7 @@
 namespace posetape::tools {
 
 // --drop-invalid, which every command has whose refusal of a dataset speaks of it.
-void add_drop_invalid(CLI::App& command, bool& drop_invalid);
+void add_drop_invalid(const Command& command, bool& drop_invalid);
 
 // Reads a dataset that makes sense, or with `force` any (tools/guards.hpp). A joint 0
 // of noisy_3d that is a little off is subtracted, but with `force` or `keep_root`. How many joints

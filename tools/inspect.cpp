@@ -380,41 +380,37 @@ void run(Options options) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("inspect", "What a refiner computes on a sequence, tensor by tensor");
+void add_inspect(const Command& app) {
+  const Command command =
+      app.add_command("inspect", "What a refiner computes on a sequence, tensor by tensor");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "checkpoint", options->checkpoint, "Refiner (.safetensors)")->required();
-  add_input(*command, "input", options->input, "Dataset (.npz) with noisy_3d")->required();
-  add_output(*command, "-o,--output", options->output, "Arrays to write (.npz)");
-  command->add_option("--sequence", options->sequence,
-                      "Name of the sequence (default: the file's first)");
-  command->add_option(
+  options->common.add_to(command);
+  add_input(command, "checkpoint", options->checkpoint, "Refiner (.safetensors)").required();
+  add_input(command, "input", options->input, "Dataset (.npz) with noisy_3d").required();
+  add_output(command, "-o,--output", options->output, "Arrays to write (.npz)");
+  command.add_option("--sequence", options->sequence,
+                     "Name of the sequence (default: the file's first)");
+  command.add_option(
       "--tap", options->taps,
       "Pattern of names, several times if need be: * is any text, ? one character; the end .grad "
       "takes the gradient, .norm the norm (default: the denoising steps and attention)");
-  command->add_flag("--list", options->list, "Print every name with its shape, and write nothing");
-  command->add_option("--steps", options->steps, "K, denoising steps")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--window", options->window, "This window of the sequence alone, from 0")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--batch", options->batch, "Windows at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_flag("--gradients", options->gradients,
-                    "Run the training loss and its backward pass, too; a tap of gradients or of "
-                    "train.* does so by itself");
-  command->add_flag("--whole-attention", options->whole_attention,
-                    "Attention of every frame, joint and window instead of the mean");
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  command->footer(
+  command.add_flag("--list", options->list, "Print every name with its shape, and write nothing");
+  command.add_option("--steps", options->steps, "K, denoising steps").positive().show_default();
+  command.add_option("--window", options->window, "This window of the sequence alone, from 0")
+      .not_negative();
+  command.add_option("--batch", options->batch, "Windows at a time").positive().show_default();
+  command.add_flag("--gradients", options->gradients,
+                   "Run the training loss and its backward pass, too; a tap of gradients or of "
+                   "train.* does so by itself");
+  command.add_flag("--whole-attention", options->whole_attention,
+                   "Attention of every frame, joint and window instead of the mean");
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  command.footer(
       "Example: posetape inspect refiner.safetensors lifted.npz --sequence P8/walk_1/0 --tap "
       "'blocks.*.attention' -o taps.npz");
-  command->callback([options] {
-    if (options->output.empty() && !options->list) throw CLI::RequiredError("--output");
+  command.runs([options] {
+    if (options->output.empty() && !options->list) throw WrongUsage("--output is required");
     run(*options);
   });
 }

@@ -79,24 +79,23 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_lift(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("lift", "Lift 2D to 3D with a trained lifter");
+void add_lift(const Command& app) {
+  const Command command = app.add_command("lift", "Lift 2D to 3D with a trained lifter");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_precision(*command, options->precision, "Weights and activations");
-  add_input(*command, "checkpoint", options->checkpoint, "Lifter (.safetensors)")->required();
-  add_input(*command, "input", options->input, "Dataset (.npz)")->required();
-  add_output(*command, "-o,--output", options->output, "Dataset to write, with noisy_3d")
-      ->required();
-  options->windows.add_to(*command);
-  options->view.add_to(*command);
-  command->add_flag("--in-sample", options->in_sample,
-                    "Lift everything with the full lifter, training sequences too");
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
-  command->footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
-  command->callback([options] { run(*options); });
+  options->common.add_to(command);
+  add_precision(command, options->precision, "Weights and activations");
+  add_input(command, "checkpoint", options->checkpoint, "Lifter (.safetensors)").required();
+  add_input(command, "input", options->input, "Dataset (.npz)").required();
+  add_output(command, "-o,--output", options->output, "Dataset to write, with noisy_3d").required();
+  options->windows.add_to(command);
+  options->view.add_to(command);
+  command.add_flag("--in-sample", options->in_sample,
+                   "Lift everything with the full lifter, training sequences too");
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  command.add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
+  command.footer("Example: posetape lift lifter.safetensors data.npz -o lifted.npz");
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

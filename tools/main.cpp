@@ -32,36 +32,15 @@ int main(int argc, char** argv) {
   }
   // A limit on the size of files is a disk that is full: an error, with its file, and no signal.
   std::signal(SIGXFSZ, SIG_IGN);
-  CLI::App app{"Trains and runs D3PRefiner, a diffusion model that denoises 3D human poses."};
-  app.name("posetape");
-  app.set_version_flag("--version", POSETAPE_VERSION);
-  app.require_subcommand(1);
-  posetape::tools::add_prepare(app);
-  posetape::tools::add_train(app);
-  posetape::tools::add_lift(app);
-  posetape::tools::add_refine(app);
-  posetape::tools::add_evaluate(app);
-  posetape::tools::add_convert(app);
-  posetape::tools::add_export(app);
-  posetape::tools::add_report(app);
-  posetape::tools::add_inspect(app);
-  posetape::tools::add_info(app);
-  posetape::tools::add_profile(app);
-  posetape::tools::add_gradcheck(app);
-  app.parse_complete_callback(posetape::tools::open_files);
   const auto failed = [](const char* what) {
     fmt::print(stderr, "posetape: {}\n", posetape::tools::shown_text(what));
     return 1;
   };
   int code = 0;
   try {
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::RuntimeError& error) {
-      code = error.get_exit_code();  // of a command that has said what failed
-    } catch (const CLI::ParseError& error) {
-      code = app.exit(error) == 0 ? 0 : 2;
-    }
+    code = posetape::tools::run_program(
+        "posetape", "Trains and runs D3PRefiner, a diffusion model that denoises 3D human poses.",
+        POSETAPE_VERSION, posetape::tools::add_commands, posetape::tools::open_files, argc, argv);
     posetape::tools::close_files();
   } catch (const std::exception& error) {
     code = failed(error.what());

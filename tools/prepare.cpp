@@ -58,8 +58,8 @@ void take_cameras(const std::vector<std::string>& texts, data::PrepareOptions& p
       number = std::stoi(digits);
     }
     if (drawn ? number < 1 || number > 1000 : number < 0 || number > 3) {
-      throw CLI::ValidationError(
-          "--cameras", fmt::format("expected 0 to 3, random or random:COUNT, found {}", text));
+      throw WrongUsage(
+          fmt::format("--cameras: expected 0 to 3, random or random:COUNT, found {}", text));
     }
     if (drawn) {
       prepare.random_cameras += number;
@@ -81,17 +81,15 @@ void take_parts(const std::vector<std::string>& texts, data::PrepareOptions& pre
   }
 }
 
-void add_common(CLI::App& command, Options& options) {
+void add_common(const Command& command, Options& options) {
   options.common.add_to(command);
-  add_output(command, "-o,--output", options.output, "Dataset to write (.npz)")->required();
-  command.add_option("--fps", options.prepare.fps, "Frames a second")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_output(command, "-o,--output", options.output, "Dataset to write (.npz)").required();
+  command.add_option("--fps", options.prepare.fps, "Frames a second").positive().show_default();
   command
       .add_option("--cameras", options.cameras,
                   "Which of Human3.6M's four cameras, 0 to 3, and `random` for one drawn anew for "
                   "each clip, `random:4` for four of them (default: 0,1,2,3; with --camera none)")
-      ->delimiter(',');
+      .list();
   command.add_option("--camera", options.calibration,
                      "Also, or instead, the cameras of a calibration (JSON, data/README.md)");
   static constexpr auto kJointChoices = std::span(kChoices<data::JointDefinitions>.list).subspan(1);
@@ -102,10 +100,10 @@ void add_common(CLI::App& command, Options& options) {
       .add_option(
           "--detector-parts", options.detector_parts,
           "Of openpose and mediapipe, only these parts: " + part_names() + " (default: all)")
-      ->delimiter(',');
-  command.add_option("--subjects", options.prepare.subjects, "Only these subjects")->delimiter(',');
+      .list();
+  command.add_option("--subjects", options.prepare.subjects, "Only these subjects").list();
   command.add_option("--test-subjects", options.test_subjects, "Subjects that no training may see")
-      ->delimiter(',');
+      .list();
   add_force(command, options.force);
 }
 
@@ -163,30 +161,30 @@ void write_h36m(H36mFiles& files) {
              report.complete ? "complete" : "not the whole data set", report.pixels);
 }
 
-void add_h36m(CLI::App& prepare) {
+void add_h36m(const Command& prepare) {
   auto files = std::make_shared<H36mFiles>();
-  CLI::App* command = prepare.add_subcommand(
+  const Command command = prepare.add_command(
       "h36m", "From Human3.6M in VideoPose3D's files, which hold pickles: no code in them is run");
-  files->common.add_to(*command);
-  add_input(*command, "positions", files->positions, "3D poses: data_3d_h36m.npz")->required();
-  add_input(*command, "keypoints", files->keypoints,
+  files->common.add_to(command);
+  add_input(command, "positions", files->positions, "3D poses: data_3d_h36m.npz").required();
+  add_input(command, "keypoints", files->keypoints,
             "2D poses: data_2d_h36m_cpn_ft_h36m_dbb.npz, data_2d_h36m_gt.npz or the "
             "like (default: exact projections)");
-  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
-  command->add_option("--cameras", files->prepare.cameras, "Which of the four cameras, 0 to 3")
-      ->delimiter(',')
-      ->check(CLI::Range(0, 3))
-      ->capture_default_str();
-  command->add_option("--subjects", files->prepare.subjects, "Only these subjects")->delimiter(',');
+  add_output(command, "-o,--output", files->output, "Dataset to write (.npz)").required();
+  command.add_option("--cameras", files->prepare.cameras, "Which of the four cameras, 0 to 3")
+      .list()
+      .range(0, 3)
+      .show_default();
+  command.add_option("--subjects", files->prepare.subjects, "Only these subjects").list();
   command
-      ->add_option("--test-subjects", files->test_subjects,
-                   "Subjects that no training may see (default: S9,S11)")
-      ->delimiter(',');
-  add_force(*command, files->force);
-  command->footer(
+      .add_option("--test-subjects", files->test_subjects,
+                  "Subjects that no training may see (default: S9,S11)")
+      .list();
+  add_force(command, files->force);
+  command.footer(
       "Example: posetape prepare h36m data_3d_h36m.npz data_2d_h36m_cpn_ft_h36m_dbb.npz -o "
       "h36m.npz");
-  command->callback([files] { write_h36m(*files); });
+  command.runs([files] { write_h36m(*files); });
 }
 
 // ---- Files of motion, by their formats ----
@@ -204,67 +202,54 @@ void write_motion(MotionFiles& files) {
          {data::Check::axes, "give the files' vertical axis with --up"}});
 }
 
-// So many metres, by a unit's name or as a number.
-std::string check_unit(std::string& text) {
-  for (const data::LengthUnit& unit : data::kLengthUnits) {
-    if (text == unit.name) text = fmt::format("{}", unit.metres);
-  }
-  double metres = 0;
-  const bool good = CLI::detail::lexical_cast(text, metres) && metres > 0 && std::isfinite(metres);
-  return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
-}
-
-void add_motion(CLI::App& prepare, const data::FormatRule& format) {
+void add_motion(const Command& prepare, const data::FormatRule& format) {
   auto files = std::make_shared<MotionFiles>();
   files->format = &format;
   const data::FormatReader& reader = *format.reader;
-  CLI::App* command = prepare.add_subcommand(format.name, reader.help);
-  add_common(*command, *files);
+  const Command command = prepare.add_command(format.name, reader.help);
+  add_common(command, *files);
   std::vector<std::string> endings(format.endings.begin(), format.endings.end());
   endings.insert(endings.end(), format.beside.begin(), format.beside.end());
-  add_input_folder(*command, "path", files->path,
+  add_input_folder(command, "path", files->path,
                    fmt::format("Folder with {}; or one file", reader.files), endings)
-      ->required();
-  command
-      ->add_option("--unit", files->motion.metres_per_unit,
-                   "The files' unit of length: m, cm, mm, in, or so many metres (default: as they "
-                   "say or is usual, if a person's size comes of it)")
-      ->transform(CLI::Validator(check_unit, "UNIT"));
-  add_choice(*command, "--up", files->motion.up,
+      .required();
+  add_unit(command, files->motion.metres_per_unit,
+           "The files' unit of length: m, cm, mm, in, or so many metres (default: as they "
+           "say or is usual, if a person's size comes of it)");
+  add_choice(command, "--up", files->motion.up,
              "The files' vertical axis (default: as they say or is usual, if the person stands)");
-  if (reader.hip) add_choice(*command, "--hip", files->motion.hip, "Joint 0");
+  if (reader.hip) add_choice(command, "--hip", files->motion.hip, "Joint 0");
   if (reader.map != nullptr) {
-    add_input(*command, reader.map, files->map,
+    add_input(command, reader.map, files->map,
               "Text file of lines 'joint = name in the files', or several names whose mean it is");
   }
-  command->footer(fmt::format("Example: {}", reader.example));
-  command->callback([files] { write_motion(*files); });
+  command.footer(fmt::format("Example: {}", reader.example));
+  command.runs([files] { write_motion(*files); });
 }
 
 }  // namespace
 
-void add_prepare(CLI::App& app) {
-  CLI::App* prepare = app.add_subcommand("prepare", "Make a dataset of 2D and true 3D poses");
-  prepare->require_subcommand(1);
-  add_h36m(*prepare);
-  add_prepare_keypoints(*prepare);
+void add_prepare(const Command& app) {
+  const Command prepare = app.add_group("prepare", "Make a dataset of 2D and true 3D poses");
+  add_h36m(prepare);
+  add_prepare_keypoints(prepare);
 
-  for (const data::FormatRule* format : data::formats_read()) add_motion(*prepare, *format);
+  for (const data::FormatRule* format : data::formats_read()) add_motion(prepare, *format);
 
   auto generated = std::make_shared<SyntheticFiles>();
-  CLI::App* synthetic = prepare->add_subcommand("synthetic", "From the embedded motion generator");
-  add_common(*synthetic, *generated);
-  synthetic->add_option("--people", generated->motion.subjects, "How many different bodies")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  synthetic->add_option("--takes", generated->motion.takes, "Takes of every action")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  synthetic->add_option("--seconds", generated->motion.seconds, "Length of a take")
-      ->check(CLI::Range(0.1, 3600.0))
-      ->capture_default_str();
-  synthetic->footer("Example: posetape prepare synthetic -o data.npz --people 8");
-  synthetic->callback([generated] {
+  const Command synthetic = prepare.add_command("synthetic", "From the embedded motion generator");
+  add_common(synthetic, *generated);
+  synthetic.add_option("--people", generated->motion.subjects, "How many different bodies")
+      .range(1, 1000)
+      .show_default();
+  synthetic.add_option("--takes", generated->motion.takes, "Takes of every action")
+      .range(1, 1000)
+      .show_default();
+  synthetic.add_option("--seconds", generated->motion.seconds, "Length of a take")
+      .range(0.1, 3600.0)
+      .show_default();
+  synthetic.footer("Example: posetape prepare synthetic -o data.npz --people 8");
+  synthetic.runs([generated] {
     apply_common(*generated);
     write(*generated, data::prepare_synthetic(generated->prepare, generated->motion),
           "prepare synthetic");

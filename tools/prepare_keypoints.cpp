@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <cmath>
 #include <memory>
 
 #include "data/estimates.hpp"
@@ -34,43 +34,43 @@ std::string format_help() {
   return help;
 }
 
-void add_format(CLI::App& command, const std::string& flag,
+void add_format(const Command& command, const std::string& flag,
                 std::optional<data::KeypointFormat>& format) {
-  add_choice(command, flag, format, "")->description(format_help());
+  add_choice(command, flag, format, "").help(format_help());
 }
 
 // What is asked of 2D poses, whether they stand alone or beside an estimate.
-void add_track_options(CLI::App& command, TrackOptions& options) {
+void add_track_options(const Command& command, TrackOptions& options) {
   command
       .add_option("--fps", options.fps,
                   "Frames a second of the videos (default: as the file says, "
                   "else 50)")
-      ->check(CLI::Range(0.1, 10000.0));
+      .range(0.1, 10000.0);
   command
       .add_option("--image-size", options.image_size,
                   "Width and height in pixels, where the file does not say them")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1000000));
+      .list()
+      .range(1, 1000000);
   add_choice(command, "--coordinates", options.coordinates,
              "What 2D coordinates are (default: as the format has them)");
   command
-      .add_option_function<std::string>(
+      .add_text(
           "--person",
           [&options](const std::string& text) {
-            if (text == "all") {
-              options.person = -1;
-            } else if (!CLI::detail::lexical_cast(text, options.person) || options.person < 1) {
-              throw CLI::ValidationError("--person", "expected a number from 1 on, or all");
+            const double person = text == "all" ? -1 : number_of(text).value_or(0);
+            if (text != "all" && !(person >= 1 && person < 1e6 && person == std::floor(person))) {
+              throw WrongUsage("expected a number from 1 on, or all");
             }
+            options.person = static_cast<int>(person);
           },
           "Whom to follow where there are several: 1 is the largest, 2 the next; or all "
           "(default: 1)")
-      ->type_name("N");
+      .type("N");
   command
       .add_option("--min-confidence", options.min_confidence,
                   "2D keypoints with less count as not seen")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+      .range(0.0, 1.0)
+      .show_default();
 }
 
 void write(const Files& files, const data::Dataset& dataset, const std::vector<std::string>& notes,
@@ -81,25 +81,25 @@ void write(const Files& files, const data::Dataset& dataset, const std::vector<s
   fmt::print("wrote {}: {} sequences\n", shown(files.output), dataset.sequences.size());
 }
 
-void add_keypoints(CLI::App& prepare) {
+void add_keypoints(const Command& prepare) {
   auto files = std::make_shared<Files>();
-  CLI::App* command =
-      prepare.add_subcommand("keypoints", "2D poses of your own videos, from a detector's files");
-  files->common.add_to(*command);
-  add_input_folder(*command, "input", files->input,
+  const Command command =
+      prepare.add_command("keypoints", "2D poses of your own videos, from a detector's files");
+  files->common.add_to(command);
+  add_input_folder(command, "input", files->input,
                    "2D poses: a file, or a folder of JSON, a file a frame", {".json"}, true)
-      ->required();
-  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
-  add_format(*command, "--format", files->keypoints.format);
-  add_choice(*command, "--layout", files->keypoints.layout,
+      .required();
+  add_output(command, "-o,--output", files->output, "Dataset to write (.npz)").required();
+  add_format(command, "--format", files->keypoints.format);
+  add_choice(command, "--layout", files->keypoints.layout,
              "Order of the joints (default: as the file says, or as the skeleton looks)");
-  add_track_options(*command, files->keypoints);
-  add_force(*command, files->force);
-  command->footer(
+  add_track_options(command, files->keypoints);
+  add_force(command, files->force);
+  command.footer(
       "Examples: posetape prepare keypoints json_folder/ -o mine.npz --fps 30 --image-size "
       "1920,1080\n"
       "          posetape prepare keypoints data_2d_custom_mine.npz -o mine.npz --fps 30");
-  command->callback([files] {
+  command.runs([files] {
     files->common.apply();
     std::vector<std::string> notes;
     const data::Dataset dataset = data::prepare_keypoints(files->input, files->keypoints, notes);
@@ -109,76 +109,64 @@ void add_keypoints(CLI::App& prepare) {
   });
 }
 
-const std::map<std::string, double> kUnits{{"m", 1}, {"cm", 0.01}, {"mm", 0.001}, {"in", 0.0254}};
-
-void add_units(CLI::App& command, data::EstimateOptions& options) {
-  CLI::Option* unit =
-      command
-          .add_option("--unit", options.metres_per_unit,
-                      "Unit of length: m, cm, mm, in, or so many metres (default: told from thighs "
-                      "and shins)")
-          ->transform(CLI::Transformer(kUnits).description("UNIT"))
-          ->check([](const std::string& text) {
-            double metres = 0;
-            const bool good = CLI::detail::lexical_cast(text, metres) && metres > 0;
-            return good ? "" : "expected m, cm, mm, in or a number of metres, found " + text;
-          });
+void add_units(const Command& command, data::EstimateOptions& options) {
+  const Option unit =
+      add_unit(command, options.metres_per_unit,
+               "Unit of length: m, cm, mm, in, or so many metres (default: told from thighs "
+               "and shins)");
   command
       .add_option("--height", options.height,
                   "How tall the person is, in metres: for normalised estimates, as MotionBERT's")
-      ->check(CLI::Range(0.3, 3.0))
-      ->excludes(unit);
+      .range(0.3, 3.0)
+      .excludes(unit);
 }
 
-void add_axes(CLI::App& command, data::EstimateOptions& options) {
+void add_axes(const Command& command, data::EstimateOptions& options) {
   add_choice(command, "--up", options.up,
              "The vertical axis (default: as the format has it, or as the person stands)");
   command.add_flag("--mirror", options.mirror, "The axes are left-handed: x changes sign");
   command
-      .add_option_function<std::string>(
+      .add_text(
           "--turn",
           [&options](const std::string& text) {
-            double degrees = 0;
-            if (text == "image") {
-              options.turn_to_image = true;
-            } else if (CLI::detail::lexical_cast(text, degrees)) {
-              options.turn = degrees;
-            } else {
-              throw CLI::ValidationError("--turn", "expected a number of degrees, or image");
-            }
+            options.turn_to_image = text == "image";
+            if (options.turn_to_image) return;
+            const std::optional<double> degrees = number_of(text);
+            if (!degrees) throw WrongUsage("expected a number of degrees, or image");
+            options.turn = *degrees;
           },
           "Turn about the vertical: degrees, or image, which is what fits the 2D poses best")
-      ->type_name("DEGREES");
+      .type("DEGREES");
 }
 
-void add_estimates(CLI::App& prepare) {
+void add_estimates(const Command& prepare) {
   auto files = std::make_shared<Files>();
   data::EstimateOptions& options = files->estimates;
-  CLI::App* command = prepare.add_subcommand(
+  const Command command = prepare.add_command(
       "estimates", "3D poses of another estimator, to refine, beside their 2D poses");
-  files->common.add_to(*command);
-  add_input_folder(*command, "input", files->input,
+  files->common.add_to(command);
+  add_input_folder(command, "input", files->input,
                    "3D poses: a file, or a folder of JSON, a file a frame", {".json"}, true)
-      ->required();
-  add_input_folder(*command, "--keypoints", files->image,
+      .required();
+  add_input_folder(command, "--keypoints", files->image,
                    "2D poses that it was made of (default: in the same file, else its projection)",
                    {".json"}, true);
-  add_output(*command, "-o,--output", files->output, "Dataset to write (.npz)")->required();
-  add_format(*command, "--format", options.format);
-  add_choice(*command, "--layout", options.layout,
+  add_output(command, "-o,--output", files->output, "Dataset to write (.npz)").required();
+  add_format(command, "--format", options.format);
+  add_choice(command, "--layout", options.layout,
              "Order of the 3D joints (default: as the format has them)");
-  add_units(*command, options);
-  add_axes(*command, options);
-  add_format(*command, "--keypoints-format", options.keypoints.format);
-  add_choice(*command, "--keypoints-layout", options.keypoints.layout, "Order of the 2D joints");
-  add_track_options(*command, options.keypoints);
-  add_force(*command, files->force);
-  command->footer(
+  add_units(command, options);
+  add_axes(command, options);
+  add_format(command, "--keypoints-format", options.keypoints.format);
+  add_choice(command, "--keypoints-layout", options.keypoints.layout, "Order of the 2D joints");
+  add_track_options(command, options.keypoints);
+  add_force(command, files->force);
+  command.footer(
       "Examples: posetape prepare estimates X3D.npy --keypoints alphapose-results.json --height "
       "1.7 "
       "-o base.npz --fps 30 --image-size 1920,1080\n"
       "          posetape prepare estimates mediapipe.npz -o base.npz");
-  command->callback([files] {
+  command.runs([files] {
     files->common.apply();
     std::vector<std::string> notes;
     const data::Dataset dataset =
@@ -194,7 +182,7 @@ void add_estimates(CLI::App& prepare) {
 
 }  // namespace
 
-void add_prepare_keypoints(CLI::App& prepare) {
+void add_prepare_keypoints(const Command& prepare) {
   add_keypoints(prepare);
   add_estimates(prepare);
 }

@@ -302,28 +302,28 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_profile(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("profile", "Where the time and memory of a step go");
+void add_profile(const Command& app) {
+  const Command command = app.add_command("profile", "Where the time and memory of a step go");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
+  options->common.add_to(command);
   static const auto models = model::choices_of(model::networks());
-  add_choice(*command, "--model", options->rule, "Network", models);
+  add_choice(command, "--model", options->rule, "Network", models);
   const auto size = [&](const char* flag, Index& value, const char* what) {
-    command->add_option(flag, value, what)->check(CLI::Range(1, 100000))->capture_default_str();
+    command.add_option(flag, value, what).range(1, 100000).show_default();
   };
   size("--batch", options->batch, "Sequences a step");
   size("--frames", options->frames, "Frames of a sequence");
-  add_sizes(*command, model::networks(), options->sizes);
-  command->add_option("--steps", options->steps, "Steps that are averaged")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
-  add_precision(*command, options->precision, "Type of weights and activations");
-  command->add_flag("--inference", options->inference, "A forward pass instead of a training step");
-  add_recompute(*command, options->recompute);
-  add_output(*command, "--json", options->json, "Write the figures to this file");
-  add_output(*command, "--trace", options->trace, "Write every op's time to this file");
-  command->footer("Example: posetape profile --batch 4 --frames 81 --trace step.json");
-  command->callback([options] { run(*options); });
+  add_sizes(command, model::networks(), options->sizes);
+  command.add_option("--steps", options->steps, "Steps that are averaged")
+      .range(1, 10000)
+      .show_default();
+  add_precision(command, options->precision, "Type of weights and activations");
+  command.add_flag("--inference", options->inference, "A forward pass instead of a training step");
+  add_recompute(command, options->recompute);
+  add_output(command, "--json", options->json, "Write the figures to this file");
+  add_output(command, "--trace", options->trace, "Write every op's time to this file");
+  command.footer("Example: posetape profile --batch 4 --frames 81 --trace step.json");
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

@@ -170,47 +170,45 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_refine(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("refine", "Refine 3D poses with a trained refiner");
+void add_refine(const Command& app) {
+  const Command command = app.add_command("refine", "Refine 3D poses with a trained refiner");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_precision(*command, options->precision, "Weights and activations");
-  add_input(*command, "checkpoint", options->checkpoint,
+  options->common.add_to(command);
+  add_precision(command, options->precision, "Weights and activations");
+  add_input(command, "checkpoint", options->checkpoint,
             "Refiner or SmoothNet (.safetensors); left out where a smoothing control needs none")
-      ->required();
-  add_input(*command, "input", options->input,
+      .required();
+  add_input(command, "input", options->input,
             "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
-  add_output(*command, "-o,--output", options->output, "Dataset to write, with refined_3d")
-      ->required();
-  command->add_option("--steps", options->steps, "K, denoising steps")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
-      ->check(CLI::PositiveNumber);
-  add_choice(*command, "--control", options->control,
+  add_output(command, "-o,--output", options->output, "Dataset to write, with refined_3d")
+      .required();
+  command.add_option("--steps", options->steps, "K, denoising steps").positive().show_default();
+  command.add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
+      .positive();
+  add_choice(command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
-  command->add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")
-      ->capture_default_str();
-  command->add_option("--smoothing-degree", options->degree, "savitzky-golay: of the polynomial")
-      ->capture_default_str();
-  command->add_option("--min-cutoff", options->one_euro.min_cutoff, "one-euro: Hz at rest")
-      ->capture_default_str();
-  command->add_option("--beta", options->one_euro.beta, "one-euro: Hz more for each m/s")
-      ->capture_default_str();
+  command.add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")
+      .show_default();
+  command.add_option("--smoothing-degree", options->degree, "savitzky-golay: of the polynomial")
+      .show_default();
+  command.add_option("--min-cutoff", options->one_euro.min_cutoff, "one-euro: Hz at rest")
+      .show_default();
+  command.add_option("--beta", options->one_euro.beta, "one-euro: Hz more for each m/s")
+      .show_default();
   command
-      ->add_option("--derivative-cutoff", options->one_euro.derivative_cutoff,
-                   "one-euro: Hz, of the speed")
-      ->capture_default_str();
-  options->windows.add_to(*command);
-  options->view.add_to(*command);
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  command->add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
-  command->footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
-  command->callback([options] {
+      .add_option("--derivative-cutoff", options->one_euro.derivative_cutoff,
+                  "one-euro: Hz, of the speed")
+      .show_default();
+  options->windows.add_to(command);
+  options->view.add_to(command);
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  command.add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
+  command.footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
+  command.runs([options] {
     if (options->input.empty()) {
       // The one file given is the dataset, where that is enough.
-      if (!is_smoothing(options->control)) throw CLI::RequiredError("input");
+      if (!is_smoothing(options->control)) throw WrongUsage("input is required");
       options->input = options->checkpoint;
     }
     run(*options);

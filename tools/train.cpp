@@ -7,13 +7,12 @@
 
 namespace posetape::tools {
 
-void add_train(CLI::App& app) {
-  CLI::App* train =
-      app.add_subcommand("train", "Train a lifter (the base estimator), a refiner or a smoother");
-  train->require_subcommand(1);
-  add_train_lifter(*train);
-  add_train_refiner(*train);
-  add_train_smoothers(*train);
+void add_train(const Command& app) {
+  const Command train =
+      app.add_group("train", "Train a lifter (the base estimator), a refiner or a smoother");
+  add_train_lifter(train);
+  add_train_refiner(train);
+  add_train_smoothers(train);
 }
 
 }  // namespace posetape::tools

@@ -35,7 +35,7 @@ struct Options {
 };
 
 // What the network's released code trains with, where the command line doesn't say otherwise.
-void take_released(const CLI::App& command, Options& options) {
+void take_released(const Command& command, Options& options) {
   TrainFlags& flags = options.flags;
   const model::Released& released = options.rule->released;
   const auto set = [&](const char* flag, auto& value, auto its) {
@@ -214,36 +214,36 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_train_lifter(CLI::App& train) {
-  CLI::App* command =
-      train.add_subcommand("lifter", "Train a network to lift 2D to 3D, with cross-fitting folds");
+void add_train_lifter(const Command& train) {
+  const Command command =
+      train.add_command("lifter", "Train a network to lift 2D to 3D, with cross-fitting folds");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  options->flags.add_to(*command);
-  add_recompute(*command, options->flags.recompute);
+  options->common.add_to(command);
+  options->flags.add_to(command);
+  add_recompute(command, options->flags.recompute);
   static const auto models = model::choices_of(lifters());
-  add_choice(*command, "--model", options->rule, released_help(), models);
-  add_sizes(*command, lifters(), options->sizes);
+  add_choice(command, "--model", options->rule, released_help(), models);
+  add_sizes(command, lifters(), options->sizes);
   command
-      ->add_option("--step", options->step,
-                   "Frames from one frame of a window to the next: STCFormer's tds, which is 3 for "
-                   "27 and 81 frames and 2 for 243 in its paper")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+      .add_option("--step", options->step,
+                  "Frames from one frame of a window to the next: STCFormer's tds, which is 3 for "
+                  "27 and 81 frames and 2 for 243 in its paper")
+      .range(1, 1000)
+      .show_default();
   command
-      ->add_option("--drop-path", options->drop_path,
-                   "Probability to leave an update of the last block out, in networks that do so; "
-                   "less in earlier ones")
-      ->check(CLI::Range(0.0, 0.99))
-      ->capture_default_str();
+      .add_option("--drop-path", options->drop_path,
+                  "Probability to leave an update of the last block out, in networks that do so; "
+                  "less in earlier ones")
+      .range(0.0, 0.99)
+      .show_default();
   command
-      ->add_option("--folds", options->folds,
-                   "Lifters that each hold out a part of the training subjects, so that every "
-                   "training sequence can be lifted by one that never saw it (0: none)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
-  command->callback([command, options] {
+      .add_option("--folds", options->folds,
+                  "Lifters that each hold out a part of the training subjects, so that every "
+                  "training sequence can be lifted by one that never saw it (0: none)")
+      .not_negative()
+      .show_default();
+  command.footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
+  command.runs([command, options] {
     if (options->rule->released.drop_rate == 0 && options->drop_path > 0) {
       std::vector<std::string> drop;
       for (const model::NetworkRule* rule : lifters()) {
@@ -251,7 +251,7 @@ void add_train_lifter(CLI::App& train) {
       }
       fail("--drop-path {}: only {} drops updates; leave it out", options->drop_path, joined(drop));
     }
-    take_released(*command, *options);
+    take_released(command, *options);
     run(*options);
   });
 }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "tools/command_line.hpp"
 
 namespace posetape::tools {
 
-void add_train_lifter(CLI::App& train);
+void add_train_lifter(const Command& train);
 
 }  // namespace posetape::tools

@@ -168,36 +168,36 @@ void run(Options options) {
 
 }  // namespace
 
-void add_train_refiner(CLI::App& train) {
-  CLI::App* command =
-      train.add_subcommand("refiner", "Train the diffusion refiner on lifted sequences");
+void add_train_refiner(const Command& train) {
+  const Command command =
+      train.add_command("refiner", "Train the diffusion refiner on lifted sequences");
   auto options = std::make_shared<Options>();
   options->flags.flip = false;
-  options->common.add_to(*command);
-  options->flags.add_to(*command);
-  add_recompute(*command, options->flags.recompute);
+  options->common.add_to(command);
+  options->flags.add_to(command);
+  add_recompute(command, options->flags.recompute);
   auto& network = options->config.network;
-  command->add_option("--width", network.width, "Channels")->capture_default_str();
-  command->add_option("--depth", network.depth, "Denoising blocks")->capture_default_str();
-  command->add_option("--heads", network.heads, "Heads of each axis")->capture_default_str();
-  command->add_option("--steps", options->config.steps, "T, diffusion steps in training")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
+  command.add_option("--width", network.width, "Channels").show_default();
+  command.add_option("--depth", network.depth, "Denoising blocks").show_default();
+  command.add_option("--heads", network.heads, "Heads of each axis").show_default();
+  command.add_option("--steps", options->config.steps, "T, diffusion steps in training")
+      .range(1, 100000)
+      .show_default();
   command
-      ->add_option("--inference-steps", options->inference_steps,
-                   "K of validation, and of rollout states")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  add_choice(*command, "--schedule", options->config.schedule, "How noise grows with the timestep");
-  add_choice(*command, "--noise", options->config.noise, "Noise over time");
-  add_choice(*command, "--error-source", options->config.source, "Training errors");
-  add_choice(*command, "--objective", options->config.objective, "What the network learns");
-  add_choice(*command, "--states", options->config.states, "The x_t of training");
-  add_choice(*command, "--normalization", options->config.normalization,
+      .add_option("--inference-steps", options->inference_steps,
+                  "K of validation, and of rollout states")
+      .positive()
+      .show_default();
+  add_choice(command, "--schedule", options->config.schedule, "How noise grows with the timestep");
+  add_choice(command, "--noise", options->config.noise, "Noise over time");
+  add_choice(command, "--error-source", options->config.source, "Training errors");
+  add_choice(command, "--objective", options->config.objective, "What the network learns");
+  add_choice(command, "--states", options->config.states, "The x_t of training");
+  add_choice(command, "--normalization", options->config.normalization,
              "What the error is divided by");
-  add_choice(*command, "--loss", options->config.loss, "Loss of the error");
-  command->footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
-  command->callback([options] { run(*options); });
+  add_choice(command, "--loss", options->config.loss, "Loss of the error");
+  command.footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools

@@ -56,23 +56,23 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_train_smoothers(CLI::App& train) {
+void add_train_smoothers(const Command& train) {
   for (const model::NetworkRule* rule : model::networks_of(model::Role::smoother)) {
-    CLI::App* command = train.add_subcommand(
+    const Command command = train.add_command(
         rule->name,
         fmt::format("Train {}, a smoother to compare the refiner with, on lifted sequences",
                     rule->title));
     auto options = std::make_shared<Options>(rule);
     options->flags.frames = static_cast<int>(rule->frames.value);
     options->flags.flip = false;
-    options->common.add_to(*command);
-    options->flags.add_to(*command);
-    add_sizes(*command, std::span(&rule, 1), options->sizes);
-    command->footer(
+    options->common.add_to(command);
+    options->flags.add_to(command);
+    add_sizes(command, std::span(&rule, 1), options->sizes);
+    command.footer(
         fmt::format("Example: posetape train {0} lifted.npz -o {0}.safetensors\n"
                     "Then: posetape refine {0}.safetensors lifted.npz -o smoothed.npz --stride 1",
                     rule->name));
-    command->callback([options] { run(*options); });
+    command.runs([options] { run(*options); });
   }
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "tools/command_line.hpp"
 
 namespace posetape::tools {
 
-void add_train_smoothers(CLI::App& train);
+void add_train_smoothers(const Command& train);
 
 }  // namespace posetape::tools

@@ -106,8 +106,8 @@ void check_refinable(const data::Dataset& dataset, const Split& parts, const std
 
 }  // namespace
 
-void TrainFlags::add_to(CLI::App& command) {
-  add_input(command, "input", input, "Dataset (.npz)")->required();
+void TrainFlags::add_to(const Command& command) {
+  add_input(command, "input", input, "Dataset (.npz)").required();
   add_output(
       command, "-o,--output", output, "Checkpoint to write (.safetensors)",
       {.stream = false,
@@ -115,32 +115,24 @@ void TrainFlags::add_to(CLI::App& command) {
            [this] {
              return log.empty() ? std::vector{last_path(), log_path()} : std::vector{last_path()};
            }})
-      ->required();
-  command.add_option("--frames", frames, "Frames of a window")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command.add_option("--epochs", epochs, "Epochs")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  command.add_option("--batch", batch, "Windows a step")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command.add_option("--lr", lr, "Learning rate of Adam")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      .required();
+  command.add_option("--frames", frames, "Frames of a window").range(1, 100000).show_default();
+  command.add_option("--epochs", epochs, "Epochs").range(1, 1000000).show_default();
+  command.add_option("--batch", batch, "Windows a step").range(1, 100000).show_default();
+  command.add_option("--lr", lr, "Learning rate of Adam").positive().show_default();
   command.add_option("--decay", decay, "Factor on the learning rate after every epoch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      .positive()
+      .show_default();
   command
       .add_option("--weight-decay", weight_decay,
                   "Part of every weight, times the learning rate, that a step takes off (AdamW)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      .not_negative()
+      .show_default();
   command
       .add_option("--patience", patience,
                   "Stop after so many epochs without a better validation (0: never)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+      .not_negative()
+      .show_default();
   add_precision(
       command, precision,
       "Weights, activations and gradients; bf16 has sums, statistics and the optimiser in f32");
@@ -150,7 +142,7 @@ void TrainFlags::add_to(CLI::App& command) {
   command
       .add_option("--validation-subjects", validation_subjects,
                   "Training subjects kept aside to choose the best epoch")
-      ->delimiter(',');
+      .list();
   add_drop_invalid(command, drop_invalid);
   add_force(command, force);
   command.add_flag("--quiet", quiet, "Print nothing but warnings and errors");
@@ -169,16 +161,16 @@ void TrainFlags::add_to(CLI::App& command) {
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
 
-void add_recompute(CLI::App& command, int& level) {
+void add_recompute(const Command& command, int& level) {
   command
       .add_option("--recompute", level,
                   "Less memory for more time, with the same results: activations that the backward "
                   "pass computes again, 1: in each MLP, 2: in whole blocks")
-      ->check(CLI::Range(0, 2))
-      ->capture_default_str();
+      .range(0, 2)
+      .show_default();
 }
 
-void add_sizes(CLI::App& command, std::span<const model::NetworkRule* const> rules,
+void add_sizes(const Command& command, std::span<const model::NetworkRule* const> rules,
                GivenSizes& given) {
   std::vector<std::pair<const model::Size*, std::string>> options;  // with their defaults
   for (const model::NetworkRule* rule : rules) {
@@ -198,7 +190,7 @@ void add_sizes(CLI::App& command, std::span<const model::NetworkRule* const> rul
     command
         .add_option("--" + std::string(size->key), value,
                     fmt::format("{} (default: {})", size->help, defaults))
-        ->check(CLI::Range(size->least, size->most));
+        .range(size->least, size->most);
   }
 }
 
@@ -517,7 +509,7 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
     }
   }
   if (flags_.plot && !json) progress.line(plot_of_log(files_.paths().log, learner.label));
-  if (outcome == TrainOutcome::interrupted) throw CLI::RuntimeError(exit_code(stop_signal));
+  if (outcome == TrainOutcome::interrupted) throw Exit{exit_code(stop_signal)};
   if (trainer.state().best_epoch < 0) {
     fail("{}: no epoch of {} had a finite validation; train again with a lower learning rate",
          files_.paths().last, learner.label);

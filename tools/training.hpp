@@ -2,7 +2,7 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
+#include "tools/command_line.hpp"
 
 #include <functional>
 #include <map>
@@ -61,7 +61,7 @@ struct TrainFlags {
   int recompute = 0;
   data::Normalisation normalisation = data::Normalisation::longer_side;
 
-  void add_to(CLI::App& command);
+  void add_to(const Command& command);
   TrainOptions options(int steps_per_epoch) const;
   // "x.safetensors" -> "x.last.safetensors"
   std::string last_path() const;
@@ -84,7 +84,7 @@ struct TrainFlags {
 // Options for the sizes of these networks: what is given, before or on the command line, takes the
 // place of a network's own.
 using GivenSizes = std::map<std::string, std::optional<Index>>;
-void add_sizes(CLI::App& command, std::span<const model::NetworkRule* const> rules,
+void add_sizes(const Command& command, std::span<const model::NetworkRule* const> rules,
                GivenSizes& given);
 model::NetworkConfig sized(const model::NetworkRule& rule, Index frames, const GivenSizes& given);
 // The sizes that have options, as they are compared by --resume.
@@ -95,7 +95,7 @@ model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSe
                                   const TrainFlags& flags, Device device);
 
 // The option --recompute, for networks that are made of blocks (model/layers.hpp).
-void add_recompute(CLI::App& command, int& level);
+void add_recompute(const Command& command, int& level);
 
 // Validation subjects are those given, else the last training subject of the file (with one
 // training subject: the same sequences train and validate, said in a warning). Throws where a given
@@ -141,7 +141,7 @@ class TrainingRun {
   //
   // A killed process may have written the .last file and not yet the best one: where the last epoch
   // is the best it is saved once more, and where another was, its checkpoint must be there.
-  // Interrupted, it saves, says how to go on, and throws CLI::RuntimeError with the exit code that
+  // Interrupted, it saves, says how to go on, and throws Exit with the code that
   // shells know of the signal: what follows a training needs a finished one. Throws Error where no
   // epoch was best, and, when the epoch is saved, where the log can't be written.
   //

@@ -58,8 +58,8 @@ data::Convention convention_of(const TensorFile& file, const std::string& path) 
   return data::parse_convention(found->second, path);
 }
 
-void ViewOptions::add_to(CLI::App& command) {
-  CLI::Option* file =
+void ViewOptions::add_to(const Command& command) {
+  const Option file =
       command.add_option("--camera", camera,
                          "Calibration (JSON, data/README.md) of the cameras, by the last part of a "
                          "sequence's name, or "
@@ -67,17 +67,17 @@ void ViewOptions::add_to(CLI::App& command) {
   command
       .add_option("--intrinsics", intrinsics,
                   "The same for all clips: fx,fy,cx,cy in pixels, then OpenCV's k1,k2,p1,p2,k3")
-      ->delimiter(',')
-      ->expected(4, 9)
-      ->excludes(file);
+      .list()
+      .values(4, 9)
+      .excludes(file);
   command
       .add_option(
           "--up", up,
           "With --intrinsics: the direction up in camera space (x right, y down, z forward), "
           "as from a phone's accelerometer (default: 0,-1,0, a camera that stands level)")
-      ->delimiter(',')
-      ->expected(3)
-      ->excludes(file);
+      .list()
+      .values(3, 3)
+      .excludes(file);
   command.add_flag("--keep-rate", keep_rate,
                    "Take frames as they are, where a clip has another rate than the network was "
                    "trained at");

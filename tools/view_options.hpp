@@ -2,9 +2,9 @@
 // joints (data/view.hpp).
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+#include "tools/command_line.hpp"
 
 #include "data/view.hpp"
 #include "engine/safetensors.hpp"
@@ -21,7 +21,7 @@ struct ViewOptions {
   std::vector<double> up;          // with them: the direction up in camera space
   bool keep_rate = false;
 
-  void add_to(CLI::App& command);
+  void add_to(const Command& command);
 
   // The clips of the dataset at `path` as the network of `checkpoint` has to see them. Cameras that
   // options give are written to the dataset. Says on standard error what doesn't fit, and what is

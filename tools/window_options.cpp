@@ -7,7 +7,7 @@
 
 namespace posetape::tools {
 
-void WindowOptions::add_to(CLI::App& command) {
+void WindowOptions::add_to(const Command& command) {
   add_choice(command, "--protocol", protocol, "How windows are made (data/README.md)");
   command
       .add_option(
@@ -15,7 +15,7 @@ void WindowOptions::add_to(CLI::App& command) {
           "Frames from window to window (default: a third of a window, which leaves no seam "
           "and takes three times as long as a whole one; a whole window for the protocol "
           "mixste-seq2seq)")
-      ->check(CLI::PositiveNumber);
+      .positive();
   add_choice(command, "--overlap", overlap,
              "Frames that are in several windows (default: smooth; average for mixste-seq2seq)");
   command
@@ -23,13 +23,11 @@ void WindowOptions::add_to(CLI::App& command) {
           "--step", step,
           "Frames from one frame of a window to the next: STCFormer's tds (default: what the "
           "network was trained with)")
-      ->check(CLI::PositiveNumber);
-  command.add_flag_function(
-      "--flip-average,!--no-flip-average", [this](std::int64_t count) { flip_average = count > 0; },
+      .positive();
+  command.add_flag(
+      "--flip-average,!--no-flip-average", [this](bool on) { flip_average = on; },
       "Average with the result for the mirror image (default: the protocol's)");
-  command.add_option("--batch", batch, "Windows at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command.add_option("--batch", batch, "Windows at a time").positive().show_default();
 }
 
 WindowOptions::Choice WindowOptions::choose(int frames, int own_step) const {

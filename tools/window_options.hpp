@@ -2,9 +2,9 @@
 // network.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
+#include "tools/command_line.hpp"
 
 #include "diffusion/sequences.hpp"
 
@@ -18,7 +18,7 @@ struct WindowOptions {
   std::optional<bool> flip_average;
   int batch = 32;
 
-  void add_to(CLI::App& command);
+  void add_to(const Command& command);
 
   // The choices for a network of T = `frames`, which are `own_step` apart unless options say
   // otherwise. Throws Error for what its windows can't be.

@@ -182,35 +182,35 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_report(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("report", "One HTML page to look through poses and their errors");
+void add_report(const Command& app) {
+  const Command command =
+      app.add_command("report", "One HTML page to look through poses and their errors");
   auto options = std::make_shared<Options>();
-  options->common.add_to(*command);
-  add_input(*command, "inputs", options->inputs,
+  options->common.add_to(command);
+  add_input(command, "inputs", options->inputs,
             "In any order: a dataset (.npz), a refiner (.safetensors), logs of training "
             "(.jsonl), a file of `posetape inspect` (.npz)")
-      ->required();
-  add_output(*command, "-o,--output", options->output, "Page to write (.html)")->required();
+      .required();
+  add_output(command, "-o,--output", options->output, "Page to write (.html)").required();
   command
-      ->add_option("--sequences", options->poses.sequences,
-                   "Show these sequences (default: those that refining changed most)")
-      ->delimiter(',');
-  command->add_flag("--worst", options->poses.worst,
-                    "Show the sequences that refining made worst, the worst first");
-  command->add_option("--limit", options->poses.limit, "Sequences to show at most")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--steps", options->steps, "K, denoising steps of the path that is shown")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  add_choice(*command, "--subjects", options->subjects, "Whose sequences");
-  add_choice(*command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
-  add_drop_invalid(*command, options->drop_invalid);
-  add_force(*command, options->force);
-  command->footer(
+      .add_option("--sequences", options->poses.sequences,
+                  "Show these sequences (default: those that refining changed most)")
+      .list();
+  command.add_flag("--worst", options->poses.worst,
+                   "Show the sequences that refining made worst, the worst first");
+  command.add_option("--limit", options->poses.limit, "Sequences to show at most")
+      .positive()
+      .show_default();
+  command.add_option("--steps", options->steps, "K, denoising steps of the path that is shown")
+      .positive()
+      .show_default();
+  add_choice(command, "--subjects", options->subjects, "Whose sequences");
+  add_choice(command, "--protocol", options->protocol, "How poses are scored (data/README.md)");
+  add_drop_invalid(command, options->drop_invalid);
+  add_force(command, options->force);
+  command.footer(
       "Example: posetape report refined.npz refiner.safetensors refiner.log.jsonl -o report.html");
-  command->callback([options] { run(*options); });
+  command.runs([options] { run(*options); });
 }
 
 }  // namespace posetape::tools
