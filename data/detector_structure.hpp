@@ -59,8 +59,8 @@ struct DetectorStructure {
   double slow_seconds = 0.6, jitter_seconds = 0.08, common_seconds = 0.3;
   int degrees_of_freedom = 5;  // of the jitter's Student t
 
-  // Hip joints: outwards as a share of their projected distance, and up, towards the thorax, of the
-  // distance between hip and thorax. The hip itself goes up with them.
+  // Hip joints (negative: the other way): outwards as a share of their projected distance, and up,
+  // towards the thorax, of the distance between hip and thorax. The hip itself goes up with them.
   double hips_out = 0, hips_up = 0;
 
   // Events: how many a second and their mean length. Knee and ankle of one leg are put where the

@@ -66,15 +66,20 @@ struct WindowCut {
   int step = 1;
   Overlap overlap = Overlap::average;
 };
-// The stride at which windows with smooth overlaps leave no seam: every frame is in three of them,
-// and with a raised cosine the sum of squared weights is then the same at every frame, so that
-// errors are averaged equally everywhere (at half a window it varies twofold).
+// The stride at which windows with smooth overlaps leave no seam: every frame is in two of them.
 constexpr int seamless_stride(int frames) {
-  return frames < 3 ? 1 : frames / 3;
+  return frames < 2 ? 1 : frames / 2;
 }
 // Windows that have no frame in common but for the last one's.
 constexpr WindowCut disjoint(int frames, int step = 1) {
   return {.frames = frames, .stride = frames, .step = step};
+}
+// Windows whose overlaps leave no seam.
+constexpr WindowCut seamless(int frames, int step = 1) {
+  return {.frames = frames,
+          .stride = seamless_stride(frames),
+          .step = step,
+          .overlap = Overlap::smooth};
 }
 // In the order of `sequences`. Throws Error unless step >= 1 and 1 <= stride <= frames.
 std::vector<Window> make_windows(const Dataset& dataset, std::span<const int> sequences,

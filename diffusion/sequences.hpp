@@ -5,7 +5,7 @@
 //   const Refiner refiner = Refiner::load(read_safetensors("refiner.safetensors"), "refiner");
 //   const data::Dataset dataset = data::read_dataset("lifted.npz");
 //   const auto result = refining(refiner, 2)(dataset, data::all_sequences(dataset),
-//                                            {.windows = data::disjoint(refiner.config().frames)});
+//                                            {.windows = data::seamless(refiner.config().frames)});
 //   result.poses[0]  // of the first sequence
 #pragma once
 

@@ -70,7 +70,8 @@ void add_train_smoothers(const Command& train) {
     add_sizes(command, std::span(&rule, 1), options->sizes);
     command.footer(
         fmt::format("Example: posetape train {0} lifted.npz -o {0}.safetensors\n"
-                    "Then: posetape refine {0}.safetensors lifted.npz -o smoothed.npz --stride 1",
+                    "Then: posetape refine {0}.safetensors lifted.npz -o smoothed.npz --stride 1 "
+                    "--overlap average",
                     rule->name));
     command.runs([options] { run(*options); });
   }

@@ -265,7 +265,8 @@ Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
           {"--decay", decay},
           {"--weight-decay", weight_decay},
           {"--precision", name(precision)},
-          {"--flip", flip}};
+          {"--flip", flip},
+          {"--normalise", name(normalisation)}};
 }
 
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,

@@ -10,11 +10,10 @@ namespace posetape::tools {
 void WindowOptions::add_to(const Command& command) {
   add_choice(command, "--protocol", protocol, "How windows are made (data/README.md)");
   command
-      .add_option(
-          "--stride", stride,
-          "Frames from window to window (default: a third of a window, which leaves no seam "
-          "and takes three times as long as a whole one; a whole window for the protocol "
-          "mixste-seq2seq)")
+      .add_option("--stride", stride,
+                  "Frames from window to window (default: half a window, which leaves no seam "
+                  "and takes twice as long as a whole one; a whole window for the protocol "
+                  "mixste-seq2seq)")
       .positive();
   add_choice(command, "--overlap", overlap,
              "Frames that are in several windows (default: smooth; average for mixste-seq2seq)");

@@ -203,6 +203,7 @@ class WholeJob(unittest.TestCase):
         plain, made = lift("sequence")
         self.assertEqual(plain.tobytes(), arrays(WORK / "lifted.npz")[clip].tobytes())
         self.assertEqual((made["protocol"], made["flip_average"]), ("sequence", "no"))
+        plain, _ = lift("touching", "--stride", 9)
         mixste, made = lift("mixste", "--protocol", "mixste-seq2seq", "--no-flip-average")
         np.testing.assert_array_equal(mixste[:, 1:], plain[:, 1:])
         self.assertTrue((mixste[:, 0] != 0).any())
@@ -475,14 +476,14 @@ class WholeJob(unittest.TestCase):
             return file["P4/walk_1/0/noisy_3d"], made["windows"]
 
         # As it was trained, for any protocol that can.
-        third, windows = lift()
+        third, windows = lift("--stride", 9)
         self.assertIn("9 frames, 3 frames apart", windows)
         self.assertTrue(np.isfinite(third).all())
         centre, windows = lift("--protocol", "stcformer-centre", "--no-flip-average")
         self.assertIn("9 frames, 3 frames apart", windows)
         # The window of frames 0, 3, ..., 24 is also the one around frame 12.
         np.testing.assert_allclose(third[12], centre[12], atol=1e-5)
-        consecutive, windows = lift("--step", 1)
+        consecutive, windows = lift("--step", 1, "--stride", 9)
         self.assertNotIn("apart", windows)
         self.assertGreater(np.abs(consecutive - third).max(), 1e-4)
         self.assertIn("these are 3 apart", refused("lift", path, WORK / "data.npz", "-o", "o.npz",
@@ -634,7 +635,7 @@ class Resume(unittest.TestCase):
                   gradient-norms check-finite plot resume recompute""".split())
     COMMON = {"seed": [2], "frames": [27], "batch": [4], "lr": [0.002], "decay": [0.9],
               "weight-decay": [0.5], "precision": ["bf16"], "validation-subjects": ["P1"],
-              "width": [32], "depth": [2]}
+              "width": [32], "depth": [2], "normalise": ["width"]}
     OTHER = {
         "lifter": {**COMMON, "heads": [1], "no-flip": [], "model": ["mixste"], "step": [2],
                    "folds": [0]},
@@ -1115,8 +1116,11 @@ class Inspect(unittest.TestCase):
         np.testing.assert_allclose(
             taps["step.2.x_k"],
             a * taps["step.1.x_hat"] + b * (taps["step.1.x_hat"] + taps["step.1.error"]), atol=1e-6)
-        # The same windows as refine has, in batches of another size.
+        # Windows that only touch, as refine can have them, in batches of another size.
         two = self.inspect()
+        run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+            WORK / "touching.npz", "--stride", 9)
+        refined = arrays(WORK / "touching.npz")
         np.testing.assert_allclose(two["refined"], refined[f"{self.CLIP}/refined_3d"], atol=1e-5)
         made = json.loads(bytes(two["metadata"]))["inspect"]
         self.assertEqual((made["sequence"], made["frames"], made["window_frames"], made["windows"],

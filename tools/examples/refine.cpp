@@ -21,7 +21,7 @@ int main(int count, char** arguments) try {
 
   const std::vector<int> all = data::all_sequences(dataset);
   diffusion::Inference refine = diffusion::refining(refiner, /*steps=*/2);
-  auto result = refine(dataset, all, {.windows = data::disjoint(refiner.config().frames)});
+  auto result = refine(dataset, all, {.windows = data::seamless(refiner.config().frames)});
   diffusion::check_finite(dataset, all, result.poses, path);
 
   for (std::size_t i = 0; i < all.size(); ++i) {

@@ -34,13 +34,13 @@ def main(seen_file, exact_file):
         fps.append(float(seen[name + "/fps"]) if name + "/fps" in seen.files else 50.0)
         if name + "/confidence" in seen.files:
             confidence.append(seen[name + "/confidence"])
-    all_frames = np.concatenate(clips)
-    distance = np.linalg.norm(all_frames, axis=-1)
-    centred = [clip - clip.mean(0) for clip in clips]
-    # An event of a few frames would stand for all of a variance: errors above 5 medians are left out.
-    limit = 5 * np.median(distance, axis=0)
-    good = [np.where(np.linalg.norm(c, axis=-1, keepdims=True) < limit[:, None], c, np.nan)
-            for c in centred]
+    distance = np.linalg.norm(np.concatenate(clips), axis=-1)
+    # A few frames of an event would stand for all of a variance: what is 5 medians off is left out.
+    limit = 5 * np.median(distance, axis=0)[:, None]
+    good = []
+    for clip in clips:
+        centred = clip - np.median(clip, axis=0)
+        good.append(np.where(np.linalg.norm(centred, axis=-1, keepdims=True) < limit, centred, np.nan))
 
     def correlation(seconds, joints):
         top = bottom = 0.0
@@ -57,14 +57,12 @@ def main(seen_file, exact_file):
     print("joints       mean  median  95 %   bias   corr. 20 ms  0.4 s")
     for label, joints in JOINTS.items():
         d = distance[:, joints]
-        bias = np.mean([np.linalg.norm(np.nanmean(g[:, j] + c[:, j].mean(0) * 0, axis=0)
-                                       + clip[:, j].mean(0)) for g, c, clip in
-                        zip(good, centred, clips) for j in joints])
+        bias = np.mean([np.linalg.norm(np.median(clip[:, j], axis=0)) for clip in clips for j in joints])
         print(f"{label:11s} {d.mean():5.1f} {np.median(d):7.1f} {np.percentile(d, 95):6.1f} "
               f"{bias:6.1f} {correlation(0.02, joints):12.2f} {correlation(0.4, joints):6.2f}")
-    shared = np.mean([np.nanvar(np.nanmean(c, axis=1), axis=0).sum() for c in good])
-    each = np.mean([np.nanvar(c, axis=0).sum(-1).mean() for c in good])
-    print(f"a common shift has {100 * shared / each:.0f} % of the variance")
+    shared = np.nanmean([np.nanvar(np.nanmean(c, axis=1), axis=0).sum() for c in good])
+    each = np.nanmean([np.nanvar(c, axis=0).sum(-1).mean() for c in good])
+    print(f"the mean over the joints has {100 * shared / each:.0f} % of a joint's variance")
     if confidence:
         confidence = np.concatenate(confidence)
         print(f"missing {100 * (confidence == 0).mean():.1f} %, confidence of the others "

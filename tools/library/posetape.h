@@ -47,9 +47,9 @@ int posetape_refiner_frames(const posetape_refiner* refiner);
 /* Zeros stand for the defaults; start from {0}. Stays as it is: posetape_refine2() has more. */
 typedef struct posetape_refine_options {
   int steps;        /* K, denoising steps; 2 */
-  int stride;       /* frames from window to window, overlaps are averaged smoothly; a third of a
-                     * window's frames, which leaves no seam. A window's frames: no overlap, in a
-                     * third of the time */
+  int stride;       /* frames from window to window, overlaps are averaged smoothly; half of a
+                     * window's frames, which leaves no seam. A window's frames: no overlap, in
+                     * half the time */
   int flip_average; /* not 0: average with the result for the mirror image */
 } posetape_refine_options;
 
