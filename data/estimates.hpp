@@ -6,20 +6,10 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "data/estimate_axes.hpp"
 #include "data/keypoint_tracks.hpp"
 
 namespace posetape::data {
-
-// The vertical axis of estimates, and with it the others: up is -y in a camera's axes (x right, y
-// down, z away), y where x is to the right and z towards the viewer, z where x is to the right and
-// y away. For files whose axes are left-handed, or turned about the vertical, there are `mirror`
-// and `turn`.
-enum class EstimateUp { minus_y, y, z };
-constexpr auto choices(EstimateUp) {
-  return make_choices<EstimateUp>("axis", {{EstimateUp::minus_y, "-y", "a camera's: y down"},
-                                           {EstimateUp::y, "y"},
-                                           {EstimateUp::z, "z"}});
-}
 
 struct EstimateOptions {
   TrackOptions keypoints;                 // of the 2D; person, layout and rate of both

@@ -16,7 +16,7 @@ except ImportError:
     print("numpy is missing: install python3-numpy")
     sys.exit(77)
 
-POSETAPE = sys.argv.pop(1)
+POSETAPE = str(Path(sys.argv.pop(1)).resolve())
 WORK = None
 SIZE = "--frames 9 --width 16 --depth 1 --heads 2 --batch 8 --epochs 1 --folds 0 --threads 2".split()
 MOTION = "--people 3 --takes 1 --seconds 1".split()
