@@ -153,6 +153,18 @@ class CInterface(unittest.TestCase):
             self.assertTrue((out == 7).all())
             self.assertIn(words, self.c.posetape_last_error())
 
+    def test_a_clip_of_another_rate_is_resampled_as_by_the_command(self):
+        with np.load(WORK / "one.npz") as file:
+            np.savez(WORK / "rate.npz", **{name: file[name] for name in file.files},
+                     **{"one/fps": np.float32(100)})
+        run("refine", WORK / "refiner.safetensors", WORK / "rate.npz", "-o", WORK / "out.npz")
+        with np.load(WORK / "out.npz") as file:
+            expected = file["one/refined_3d"]
+        status, out = self.refine2(Options2(ctypes.sizeof(Options2), fps=100))
+        self.assertEqual(status, 0, self.c.posetape_last_error())
+        np.testing.assert_array_equal(out, expected)
+        self.assertFalse(np.array_equal(out, self.refine2(None)[1]))
+
     def test_it_refuses_what_the_command_refuses(self):
         for words, noisy in (("look like millimetres; multiply noisy_3d by 0.001", 1000 * self.noisy),
                              ("relative to joint 0", self.noisy + np.float32([0, 0.1, 4.5])),

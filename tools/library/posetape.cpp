@@ -123,8 +123,8 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
   if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
-  // The interface has no frame rate: frames are taken for the network's.
-  const data::View view(dataset, refiner.convention, /*resample=*/false);
+  // Where no rate is given, frames are taken for the network's.
+  const data::View view(dataset, refiner.convention, /*resample=*/options.fps > 0);
   auto result =
       refine(view, all,
              {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},

@@ -80,7 +80,8 @@ typedef struct posetape_refine2_options {
   int stride;
   int flip_average;
   int force; /* not 0: refine poses that make no sense, too; posetape_last_warning() says why not */
-  float fps; /* frames a second; 50 */
+  float fps; /* frames a second: the clip is resampled to the rate that the refiner was trained at,
+              * and the result back. 0: taken for that rate, gaps for those of 50 a second */
   int unused; /* 0 */
 } posetape_refine2_options;
 
