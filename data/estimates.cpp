@@ -44,6 +44,7 @@ struct Joints {
   JointTrack joints;
   std::array<std::int32_t, 2> image_size{0, 0};
   double fps = 0;
+  bool fps_known = false;
 
   std::int64_t end() const { return first + joints.poses.frames(); }
 };
@@ -55,8 +56,8 @@ std::vector<Joints> joints_of(const KeypointClip& clip, const TrackOptions& opti
     FillReport report;
     JointTrack joints = to_joints(piece.layout, piece.track, longest_gap(piece.fps), where, report);
     note_filled(piece.name, joints.poses.frames(), report, notes);
-    result.push_back(
-        {piece.name, piece.first_frame, std::move(joints), piece.image_size, piece.fps});
+    result.push_back({piece.name, piece.first_frame, std::move(joints), piece.image_size, piece.fps,
+                      options.fps.has_value() || clip.fps > 0});
   }
   return result;
 }
@@ -199,6 +200,7 @@ class Maker {
     }
     sequence.noisy_3d = cut(body, begin, end);
     sequence.fps = static_cast<float>(body.fps);
+    sequence.fps_known = body.fps_known;
     if (seen == nullptr) {
       project(sequence);
       notes_.push_back(

@@ -363,6 +363,22 @@ int keypoint_count(KeypointLayout layout) {
   return table(layout).keypoints;
 }
 
+JointDefinitions definitions_of(KeypointLayout layout) {
+  switch (layout) {
+    case KeypointLayout::coco:
+    case KeypointLayout::coco_18:
+    case KeypointLayout::coco_wholebody:
+    case KeypointLayout::openpose:
+    case KeypointLayout::mediapipe:
+      return JointDefinitions::keypoints;
+    case KeypointLayout::halpe:
+    case KeypointLayout::body_25b:
+      return JointDefinitions::keypoints_top;
+    default:
+      return JointDefinitions::unknown;
+  }
+}
+
 bool has_count(KeypointLayout layout, int keypoints) {
   const auto& longer = table(layout).longer;
   return keypoints > 0 && (keypoints == table(layout).keypoints ||

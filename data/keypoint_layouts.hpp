@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "data/joint_definitions.hpp"
 #include "engine/choices.hpp"
 
 namespace posetape::data {
@@ -56,6 +57,9 @@ struct KeypointTrack {
 
 // How many keypoints a layout has. Files may hold more behind them (hands, a face).
 int keypoint_count(KeypointLayout layout);
+
+// What hip, thorax, neck and head of a layout's 17 joints are.
+JointDefinitions definitions_of(KeypointLayout layout);
 
 // Whether a file with so many keypoints may be of a layout.
 bool has_count(KeypointLayout layout, int keypoints);

@@ -49,6 +49,7 @@ Dataset prepare_keypoints(const std::string& path, const TrackOptions& options,
       sequence.confidence = std::move(joints.confidence);
       sequence.image_size = piece.image_size;
       sequence.fps = static_cast<float>(piece.fps);
+      sequence.fps_known = options.fps.has_value() || clip.fps > 0;
       note_filled(sequence.name, sequence.frames(), report, notes);
       if (report.interpolated > 0) filled[sequence.name] = report.interpolated;
       if (piece.first_frame > 0) first[sequence.name] = piece.first_frame;

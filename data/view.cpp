@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/calibration.hpp"
+#include "data/keypoint_layouts.hpp"
 #include "engine/choices_json.hpp"
 #include "engine/error.hpp"
 
@@ -142,12 +143,12 @@ JointDefinitions joints_of(const Dataset& dataset) {
   };
   const std::string source = text("source");
   if (source == "keypoints") {
-    const std::string layout = text("layout");
-    if (layout == "halpe") return JointDefinitions::keypoints_top;
-    const bool eyes = layout == "coco" || layout == "openpose";
-    return eyes ? JointDefinitions::keypoints : JointDefinitions::unknown;
+    for (const auto& layout : kChoices<KeypointLayout>.list) {
+      if (text("layout") == layout.text) return definitions_of(layout.value);
+    }
   }
-  const bool captured = source == "cmu" || source == "bvh" || source == "synthetic";
+  const bool captured = source == "cmu" || source == "bvh" || source == "c3d" || source == "trc" ||
+                        source == "synthetic";
   return captured ? JointDefinitions::skeleton : JointDefinitions::unknown;
 }
 

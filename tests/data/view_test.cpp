@@ -208,7 +208,10 @@ TEST_CASE("convention: the rate that all clips have, and the joints that a datas
   CHECK(joints("{\"source\": \"cmu\", \"joints\": \"keypoints\"}") == keypoints);
   CHECK(joints("{\"source\": \"keypoints\", \"layout\": \"coco\"}") == keypoints);
   CHECK(joints("{\"source\": \"keypoints\", \"layout\": \"halpe\"}") == keypoints_top);
+  CHECK(joints("{\"source\": \"keypoints\", \"layout\": \"mediapipe\"}") == keypoints);
+  CHECK(joints("{\"source\": \"keypoints\", \"layout\": \"body-25b\"}") == keypoints_top);
   CHECK(joints("{\"source\": \"keypoints\", \"layout\": \"h36m\"}") == unknown);
+  CHECK(joints("{\"source\": \"c3d\"}") == skeleton);
   CHECK(joints("{\"source\": \"mine\"}") == unknown);
 }
 
