@@ -27,9 +27,9 @@ nlohmann::ordered_json fit_domain(const Dataset& dataset, std::span<const int> s
                                   bool estimate);
 
 // Which clips lie outside, and by which figure, in one line; empty where at most a tenth of them
-// does. A figure is outside beyond half of the range to either side of it, and 10 % of its middle. `domain` is
-// fit_domain's; of another shape, or null, as checkpoints of earlier versions have it, it says
-// nothing.
+// does. A figure is outside beyond half of the range to either side of it, and 10 % of its middle.
+// `domain` is fit_domain's; of another shape, or null, as checkpoints of earlier versions have it,
+// it says nothing.
 std::string outside_domain(const Dataset& dataset, const nlohmann::ordered_json& domain,
                            bool estimate);
 
