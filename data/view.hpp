@@ -18,7 +18,7 @@ namespace posetape::data {
 // How pixels become the coordinates that a network is given (x to the right, y down, 0 in the
 // middle of the image).
 enum class Normalisation {
-  width,        // -1 to 1 over the width, as in VideoPose3D: checkpoints that don't say
+  width,  // -1 to 1 over the width, as in VideoPose3D: checkpoints that don't say
   // -1 to 1 over the longer side: the same for images that are not higher than wide. One that is
   // higher by 1 % or less counts as square, as Human3.6M's 1000 x 1002.
   longer_side,
