@@ -242,8 +242,9 @@ class Examination {
       const bool pixels_point_up = image_.upright < -0.3 && std::fabs(body.lean) < 60;
       return pixels_point_up ? pixels_up(field, fit) : axes(field, fit, mirrored);
     }
-    if (mirrored) {
-      return add(Severity::refusal, Check::axes, field, body.knees,
+    // Of a weak estimate, whose knees hardly bend, less is certain.
+    if (mirrored || (long_ && knees_known && body.knees < -0.15)) {
+      return add(mirrored ? Severity::refusal : Severity::warning, Check::axes, field, body.knees,
                  fmt::format("its knees bend backwards ({:.2f}, -1 to 1): z points towards the "
                              "camera, or left and right are swapped, also in pose_2d",
                              body.knees),

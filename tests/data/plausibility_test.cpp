@@ -246,6 +246,24 @@ TEST_CASE("what is mended as the message says is doubted no longer") {
   }
 }
 
+TEST_CASE("knees that bend backwards more often than not are a doubt, and mostly a mistake") {
+  int warnings = 0;
+  for (const Sequence& clip : good().sequences) {
+    for (const double part : {0.55, 0.6, 0.65, 0.7, 0.75, 0.9}) {
+      Sequence s = clip;
+      const auto mirrored = static_cast<int>(part * s.frames());
+      for (int i = 2; i < 3 * kJoints * mirrored; i += 3) s.noisy_3d->values[std::size_t(i)] *= -1;
+      for (const Doubt& doubt : examine(s)) {
+        if (doubt.mend != "numpy: noisy_3d * [1, 1, -1]") continue;
+        CHECK(doubt.figure < -0.15);
+        CHECK((doubt.severity == refusal) == (doubt.figure < -0.4));
+        warnings += doubt.severity == warning ? 1 : 0;
+      }
+    }
+  }
+  CHECK(warnings > 4);
+}
+
 TEST_CASE("frames that do not belong together are told with how far they are off") {
   int found = 0;
   for (Sequence s : good().sequences) {
