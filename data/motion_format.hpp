@@ -45,8 +45,9 @@ struct FormatReader {
 
 // ---- Out: sequences of poses ----
 
-// Camera space (x right, y down, z forward), turned so that the vertical is another axis. The
-// camera stays level: where it looked down at the scene, so does the floor.
+// Camera space (x right, y down, z forward), turned so that the vertical is another axis. Where the
+// direction up is not known the camera counts as level: if it looked down at the scene, so does the
+// floor.
 enum class Axes { camera, y, z };
 constexpr auto choices(Axes) {
   return make_choices<Axes>("up", {{Axes::camera, "camera", "as in camera space, y down"},

@@ -1,7 +1,11 @@
 // posetape export: poses in the formats of other programs (data/motion_format.hpp).
 #include <fmt/format.h>
 
+#include <Eigen/Geometry>
+
 #include <algorithm>
+#include <array>
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -71,11 +75,30 @@ Chosen choose(const Options& options, const data::Dataset& dataset) {
   return chosen;
 }
 
-std::vector<data::PoseClip> clips_of(const Chosen& chosen) {
+// Turned such that `up` points along -y: what a camera that stands level would have seen.
+data::PoseArray levelled(data::PoseArray poses, const std::array<double, 3>& up) {
+  const auto turn = Eigen::Quaterniond::FromTwoVectors(Eigen::Vector3d(up[0], up[1], up[2]),
+                                                       -Eigen::Vector3d::UnitY());
+  for (std::size_t i = 0; i < poses.values.size(); i += 3) {
+    Eigen::Map<Eigen::Vector3f> p(poses.values.data() + i);
+    p = (turn * p.cast<double>()).cast<float>();
+  }
+  return poses;
+}
+
+// Poses for a format with a vertical axis are level where the direction up is known; these lie in
+// `turned`.
+std::vector<data::PoseClip> clips_of(const Options& options, const Chosen& chosen,
+                                     std::deque<data::PoseArray>& turned) {
+  const data::Axes axes = options.up.value_or(options.format->writer->up);
   std::vector<data::PoseClip> clips;
   for (const auto& [sequence, poses] : chosen) {
     const auto& confidence = sequence->confidence;
-    clips.push_back({sequence->name, sequence->fps, poses, confidence ? &*confidence : nullptr});
+    const data::PoseArray* level = poses;
+    if (sequence->up && poses->channels == 3 && axes != data::Axes::camera) {
+      level = &turned.emplace_back(levelled(*poses, *sequence->up));
+    }
+    clips.push_back({sequence->name, sequence->fps, level, confidence ? &*confidence : nullptr});
   }
   return clips;
 }
@@ -151,7 +174,8 @@ void run(const Options& options) {
   check_options(options);
   const data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   const Chosen chosen = choose(options, dataset);
-  const std::vector<data::PoseClip> clips = clips_of(chosen);
+  std::deque<data::PoseArray> turned;
+  const std::vector<data::PoseClip> clips = clips_of(options, chosen, turned);
   options.format->writer->all_in_one ? write_clips(options, options.output, clips)
                                      : write_each(options, clips);
   std::int64_t frames = 0;

@@ -197,6 +197,23 @@ class Out(unittest.TestCase):
                 np.array([[row[f"{j}_confidence"] for j in JOINTS] for row in rows], "f4"),
                 SURE[f"{CLIP}/confidence"])
 
+    def test_a_known_vertical_is_that_of_the_file(self):
+        # A camera that looks down by 30 degrees, and one that stands level, at the same people.
+        c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+        tilt = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+        file = {name: value for name, value in SURE.items() if name.startswith(CLIP + "/")}
+        file[f"{CLIP}/pose_3d"] = (self.poses @ tilt.T).astype("f4")
+        file[f"{CLIP}/up"] = tilt @ [0, -1, 0]
+        np.savez(WORK / "tilted.npz", **file)
+        for name in ("tilted.trc", "tilted.csv"):
+            run("export", "tilted.npz", "-o", name, "--field", "pose_3d", "--force", "--format",
+                name[-3:])
+        np.testing.assert_allclose(read_trc(WORK / "tilted.trc")[2], turned(self.poses, "y"), atol=1e-5)
+        with open(WORK / "tilted.csv", newline="") as lines:
+            row = next(csv.DictReader(lines))
+        np.testing.assert_allclose([float(row[f"Head_{a}"]) for a in "xyz"],
+                                   file[f"{CLIP}/pose_3d"][0, 10], atol=1e-6)
+
     def test_confidence_lies_beside_formats_without_a_place_for_it(self):
         for name in ("walk.bvh", "walk.trc", "walk.glb"):
             table = WORK / "walk.confidence.csv"
