@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "data/calibration.hpp"
 #include "data/dataset.hpp"
 #include "data/estimates.hpp"
 #include "data/joints_map.hpp"
@@ -162,18 +163,24 @@ void fuzz_keypoints(Bytes bytes) {
   data::prepare_estimates(file.path(), "", estimates, notes);
 }
 
+void fuzz_calibration(Bytes bytes) {
+  const MemoryFile file(bytes);
+  data::read_calibration(file.path());
+}
+
 struct Target {
   std::string_view name;
   void (*run)(Bytes);
 };
 // Beside these, every format of motion is a target, by the name of its file in data/.
-constexpr std::array<Target, 10> kTargets{{{"pickle", fuzz_pickle},
+constexpr std::array<Target, 11> kTargets{{{"pickle", fuzz_pickle},
                                            {"npy", fuzz_npy},
                                            {"npz", fuzz_npz},
                                            {"dataset", fuzz_dataset},
                                            {"torch", fuzz_torch},
                                            {"safetensors", fuzz_safetensors},
                                            {"joints_map", fuzz_joints_map},
+                                           {"calibration", fuzz_calibration},
                                            {"keypoints_json", fuzz_keypoints},
                                            {"keypoints_table", fuzz_keypoints},
                                            {"keypoints_array", fuzz_keypoints}}};
