@@ -39,8 +39,7 @@ Motion resample(Motion motion, double fps) {
       // Beyond the ends the motion goes on in a straight line.
       const Vec3 a = i > 0 ? source[i - 1][j] : Vec3(2 * b - c);
       const Vec3 d = i + 2 < source.size() ? source[i + 2][j] : Vec3(2 * c - b);
-      frames[f][j] =
-          b + 0.5 * t * ((c - a) + t * ((2 * a - 5 * b + 4 * c - d) + t * (3 * (b - c) + d - a)));
+      frames[f][j] = catmull_rom(a, b, c, d, t);
     }
   }
   motion.frames = std::move(frames);

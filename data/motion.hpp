@@ -65,6 +65,12 @@ inline Vec3 y_up_to_z_up(const Vec3& p) {
 // Joint 0 of every frame to the midpoint of the two hip joints.
 void hip_to_midpoint(std::vector<Pose3>& frames);
 
+// Catmull-Rom interpolation between b (t = 0) and c (t = 1); a and d are the points beside them.
+template <class T>
+T catmull_rom(const T& a, const T& b, const T& c, const T& d, double t) {
+  return b + 0.5 * t * ((c - a) + t * ((2 * a - 5 * b + 4 * c - d) + t * (3 * (b - c) + d - a)));
+}
+
 // The motion at another rate, by Catmull-Rom interpolation of every coordinate over time. Frame 0
 // stays frame 0 and the last frame is the last full step inside the source. Where the rates are
 // equal the frames are returned untouched.

@@ -7,6 +7,7 @@
 
 #include "data/calibration.hpp"
 #include "data/keypoint_layouts.hpp"
+#include "data/motion.hpp"
 #include "engine/choices_json.hpp"
 #include "engine/error.hpp"
 
@@ -168,11 +169,7 @@ PoseArray interpolate(const PoseArray& poses, int count, double step) {
     const auto frame = [&](int f) { return poses.frame(std::clamp(f, 0, last)); };
     const float *a = frame(i - 1), *b = frame(i), *c = frame(i + 1), *d = frame(i + 2);
     for (int v = 0; v < size; ++v) {
-      const double p = b[v], q = c[v], before = a[v], after = d[v];
-      out.frame(k)[v] =
-          static_cast<float>(p + 0.5 * t *
-                                     ((q - before) + t * ((2 * before - 5 * p + 4 * q - after) +
-                                                          t * (3 * (p - q) + after - before))));
+      out.frame(k)[v] = static_cast<float>(catmull_rom<double>(a[v], b[v], c[v], d[v], t));
     }
   }
   return out;
