@@ -8,6 +8,8 @@
 #include <numbers>
 #include <utility>
 
+#include "data/figures.hpp"
+#include "data/person_world.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
 
@@ -20,13 +22,6 @@ constexpr double kLongestBone = 0.6;
 constexpr double kUsualBone = 0.43;
 // The height of a person over that of the skeleton from ankle to head, as joints are defined here.
 constexpr double kHeightOverBones = 1.06;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
 
 double length(const PoseArray& poses, int f, int a, int b) {
   const float* p = poses.frame(f) + 3 * a;
@@ -60,17 +55,11 @@ double tallness(const PoseArray& poses) {
 
 // ---- Units ----
 
-struct Unit {
-  const char* name;
-  double metres;
-};
-constexpr std::array<Unit, 4> kUnits{{{"m", 1}, {"cm", 0.01}, {"mm", 0.001}, {"in", 0.0254}}};
-
 // The unit in which thigh and shin are nearest to a person's, where they are a person's in one.
-std::optional<Unit> likely_unit(double thigh, double shin) {
-  std::optional<Unit> best;
+std::optional<LengthUnit> likely_unit(double thigh, double shin) {
+  std::optional<LengthUnit> best;
   double nearest = 0;
-  for (const Unit& unit : kUnits) {
+  for (const LengthUnit& unit : kLengthUnits) {
     const double a = thigh * unit.metres;
     const double b = shin * unit.metres;
     if (std::min(a, b) < kShortestBone || std::max(a, b) > kLongestBone) continue;
