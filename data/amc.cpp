@@ -439,8 +439,8 @@ Motion read_cmu_motion(const AsfSkeleton& skeleton, const std::filesystem::path&
 
 namespace {
 
-Motion read(const std::filesystem::path& amc, const MotionOptions& options) {
-  return read_cmu_motion(read_asf(find_asf(amc)), amc, options);
+std::vector<Motion> read(const std::filesystem::path& amc, const MotionOptions& options) {
+  return {read_cmu_motion(read_asf(find_asf(amc)), amc, options)};
 }
 
 // A skeleton, and after a line "====" a motion.

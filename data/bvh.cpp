@@ -370,6 +370,10 @@ Motion read_bvh_motion(const std::filesystem::path& file, const MotionOptions& o
 
 namespace {
 
+std::vector<Motion> read(const std::filesystem::path& file, const MotionOptions& options) {
+  return {read_bvh_motion(file, options)};
+}
+
 void parse(std::string_view bytes) {
   bvh_motion(parse_bvh(bytes, "file.bvh"), {});
 }
@@ -393,7 +397,7 @@ const FormatRule bvh_format{
                                       "subject5",
                            .hip = true,
                            .map = "--joints-map",
-                           .read = read_bvh_motion,
+                           .read = read,
                            .parse = parse},
     .writer = FormatWriter{.help = "skeletons with rotations",
                            .all_in_one = false,

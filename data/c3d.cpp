@@ -240,14 +240,14 @@ std::string format_c3d(const PoseClip& clip, const ExportOptions& options) {
 
 namespace {
 
-Motion read(const std::filesystem::path& file, const MotionOptions& options) {
-  return marker_motion(c3d_markers(parse_c3d(read_text(file), file.string())), options);
+std::vector<Motion> read(const std::filesystem::path& file, const MotionOptions& options) {
+  return marker_motions(c3d_markers(parse_c3d(read_text(file), file.string())), options);
 }
 
 void parse(std::string_view bytes) {
   const C3d c3d = parse_c3d(bytes, "file.c3d");
   if (c3d.points.size() > 4'000'000) return;
-  marker_motion(c3d_markers(c3d), {});
+  marker_motions(c3d_markers(c3d), {});
 }
 
 // The block of the parameters and 'P', which text hardly begins with.

@@ -66,18 +66,21 @@ struct Stretch {
   std::size_t size() const { return end - begin; }
 };
 
-// The longest that has all joints.
-Stretch longest_whole(const std::vector<Pose3>& frames) {
-  Stretch best, now;
+// Those that have all joints: of at least `least` frames, or the longest one.
+std::vector<Stretch> whole_stretches(const std::vector<Pose3>& frames, std::size_t least) {
+  std::vector<Stretch> all;
+  bool inside = false;
   for (std::size_t f = 0; f < frames.size(); ++f) {
-    if (std::ranges::any_of(frames[f], is_missing)) {
-      now = {f + 1, f + 1};
-      continue;
-    }
-    now.end = f + 1;
-    if (now.size() > best.size()) best = now;
+    const bool whole = std::ranges::none_of(frames[f], is_missing);
+    if (whole && !inside) all.push_back({f, f});
+    if (whole) all.back().end = f + 1;
+    inside = whole;
   }
-  return best;
+  if (all.empty()) return all;
+  const Stretch longest = *std::ranges::max_element(all, {}, &Stretch::size);
+  std::erase_if(all, [&](const Stretch& s) { return s.size() < std::min(least, longest.size()); });
+  if (longest.size() < least) all = {longest};
+  return all;
 }
 
 // The joint that is missing in most frames.
@@ -89,30 +92,38 @@ std::size_t most_missing(const std::vector<Pose3>& frames) {
   return static_cast<std::size_t>(std::ranges::max_element(counts) - counts.begin());
 }
 
-void keep_whole(const MarkerTrack& track, std::vector<Pose3>& frames, Notes& notes) {
+// The stretches without long gaps.
+std::vector<Stretch> fill_and_split(const MarkerTrack& track, std::vector<Pose3>& frames,
+                                    Notes& notes) {
   const auto most = static_cast<std::size_t>(std::max(1.0, std::floor(0.25 * track.fps)));
   if (const std::size_t bridged = bridge_gaps(frames, most); bridged > 0) {
     notes.push_back(fmt::format("{} missing joints in gaps of at most {} frames are interpolated",
                                 bridged, most));
   }
-  const Stretch whole = longest_whole(frames);
-  if (whole.size() == frames.size()) return;
+  const auto least = static_cast<std::size_t>(std::max(1.0, std::floor(0.5 * track.fps)));
+  const std::vector<Stretch> whole = whole_stretches(frames, least);
+  if (whole.size() == 1 && whole[0].size() == frames.size()) return whole;
   const std::string_view joint = kJointNames[most_missing(frames)];
-  if (whole.size() == 0) {
+  if (whole.empty()) {
     fail("{}: expected a frame with all 17 joints, found none; most often {} is missing",
          track.file, joint);
   }
+  std::string taken;
+  std::size_t count = 0;
+  for (const Stretch& s : whole) {
+    taken += fmt::format("{}{} to {}", taken.empty() ? "" : ", ", s.begin + 1, s.end);
+    count += s.size();
+  }
   notes.push_back(fmt::format(
-      "frames {} to {} of {} are taken, the longest stretch without gaps of more than {} "
-      "frames; most often {} is missing",
-      whole.begin + 1, whole.end, frames.size(), most, joint));
-  frames = {frames.begin() + static_cast<std::ptrdiff_t>(whole.begin),
-            frames.begin() + static_cast<std::ptrdiff_t>(whole.end)};
+      "{} of {} frames are taken, the stretches without gaps of more than {} frames: {}; most "
+      "often {} is missing",
+      count, frames.size(), most, taken, joint));
+  return whole;
 }
 
 }  // namespace
 
-Motion marker_motion(const MarkerTrack& track, const MotionOptions& options) {
+std::vector<Motion> marker_motions(const MarkerTrack& track, const MotionOptions& options) {
   std::vector<NamedPoint> markers;
   for (const std::string& label : track.labels) markers.push_back({.name = label});
   const JointPoints joints = joints_of_markers(track.file, markers, options.joints, "--markers");
@@ -120,8 +131,11 @@ Motion marker_motion(const MarkerTrack& track, const MotionOptions& options) {
   motion.name = std::filesystem::path(track.file).stem().string();
   motion.fps = track.fps;
   motion.notes = track.notes;
-  motion.frames = poses_of(track, joints);
-  keep_whole(track, motion.frames, motion.notes);
+  std::vector<Pose3> frames = poses_of(track, joints);
+  const std::vector<Stretch> stretches = fill_and_split(track, frames, motion.notes);
+  for (const Stretch& s : stretches) {
+    motion.frames.insert(motion.frames.end(), &frames[s.begin], &frames[s.begin] + s.size());
+  }
   const WorldClues clues{.given_unit = options.metres_per_unit,
                          .stated_unit = track.metres_per_unit,
                          .given_up = options.up,
@@ -132,7 +146,16 @@ Motion marker_motion(const MarkerTrack& track, const MotionOptions& options) {
                                      name(motion.world->up)));
   to_world(motion.frames, *motion.world);
   if (options.hip == HipRoot::midpoint) hip_to_midpoint(motion.frames);
-  return motion;
+  if (stretches.size() == 1) return {motion};
+  std::vector<Motion> parts;
+  const Pose3* next = motion.frames.data();
+  for (const Stretch& s : stretches) {
+    Motion& part = parts.emplace_back(motion);
+    part.frames.assign(next, next + s.size());
+    next += s.size();
+    if (parts.size() > 1) part.name += fmt::format("_{}", parts.size());
+  }
+  return parts;
 }
 
 }  // namespace posetape::data

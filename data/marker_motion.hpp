@@ -29,8 +29,9 @@ struct MarkerTrack {
 
 // A point that is exactly at 0, 0, 0 in some frames but not in all was not seen in those. Joints
 // are found by joints_of_markers(); a joint needs all of its points. Gaps of at most a quarter of a
-// second are interpolated; of what longer ones leave, the longest stretch is taken. Both are notes,
-// as are unit and vertical (person_world.hpp).
-Motion marker_motion(const MarkerTrack& track, const MotionOptions& options);
+// second are interpolated. Longer ones split the motion: "walk", "walk_2", ... are its stretches of
+// at least half a second (the longest one where all are shorter). Both are notes, as are unit and
+// vertical (person_world.hpp).
+std::vector<Motion> marker_motions(const MarkerTrack& track, const MotionOptions& options);
 
 }  // namespace posetape::data

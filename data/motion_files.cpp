@@ -110,10 +110,10 @@ Dataset prepare_motion(const FormatRule& format, const fs::path& path,
   std::vector<std::optional<World>> worlds(trials.size());
   const auto read = [&](int i) {
     const Trial& trial = trials[static_cast<std::size_t>(i)];
-    Motion found = reader.read(trial.file, motion);
-    found.subject = trial.subject;
-    by_trial[static_cast<std::size_t>(i)] = std::move(found.notes);
-    worlds[static_cast<std::size_t>(i)] = found.world;
+    std::vector<Motion> found = reader.read(trial.file, motion);
+    for (Motion& part : found) part.subject = trial.subject;
+    by_trial[static_cast<std::size_t>(i)] = std::move(found[0].notes);
+    worlds[static_cast<std::size_t>(i)] = found[0].world;
     return found;
   };
   Dataset dataset =

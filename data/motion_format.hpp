@@ -33,8 +33,9 @@ struct FormatReader {
   bool hip;             // whether --hip says where joint 0 is
   // The option that names a file of joints_map.hpp; nullptr: there is none.
   const char* map;
-  // Throws Error. The motion's name is the file's; its notes say what was chosen.
-  Motion (*read)(const std::filesystem::path& file, const MotionOptions& options);
+  // One motion, or what long gaps leave of it, named after the file; the first one's notes say what
+  // was chosen. Throws Error.
+  std::vector<Motion> (*read)(const std::filesystem::path& file, const MotionOptions& options);
   // All that `read` does, with bytes in memory, for the fuzzer.
   void (*parse)(std::string_view bytes);
   // Of metadata, where the files say it of themselves: the rate, and whom to acknowledge.

@@ -97,7 +97,7 @@ void check(const PrepareOptions& options) {
 
 // Films `count` motions and lets the detector look at them. Motions are made in parallel, each
 // with all its randomness of its own, and stored by index: threads change nothing.
-std::vector<Sequence> film_all(int count, const std::function<Motion(int)>& motion,
+std::vector<Sequence> film_all(int count, const std::function<std::vector<Motion>(int)>& motions,
                                const PrepareOptions& options) {
   check(options);
   const std::vector<Camera> rig = h36m_cameras(kRig);
@@ -107,15 +107,16 @@ std::vector<Sequence> film_all(int count, const std::function<Motion(int)>& moti
 
   const auto film_one = [&](Index i) {
     try {
-      Motion source = motion(static_cast<int>(i));
-      const double middle = source.mid_head;
-      source = with_joints(std::move(source), options.joints, middle);
-      const Motion placed = place(resample(std::move(source), options.fps), centre);
-      for (const View& view : views_of(placed, rig, options)) {
-        Sequence sequence = film(placed, view.camera, view.name);
-        if (stores_cameras(options)) set_calibration(sequence, view.camera, up_of(view.camera));
-        look(sequence, options);
-        filmed[static_cast<std::size_t>(i)].push_back(std::move(sequence));
+      for (Motion& source : motions(static_cast<int>(i))) {
+        const double middle = source.mid_head;
+        source = with_joints(std::move(source), options.joints, middle);
+        const Motion placed = place(resample(std::move(source), options.fps), centre);
+        for (const View& view : views_of(placed, rig, options)) {
+          Sequence sequence = film(placed, view.camera, view.name);
+          if (stores_cameras(options)) set_calibration(sequence, view.camera, up_of(view.camera));
+          look(sequence, options);
+          filmed[static_cast<std::size_t>(i)].push_back(std::move(sequence));
+        }
       }
     } catch (...) {
       errors[i] = std::current_exception();
@@ -159,11 +160,12 @@ nlohmann::ordered_json metadata(std::string_view source, const PrepareOptions& o
 
 }  // namespace
 
-Dataset film_motions(std::string_view source, int count, const std::function<Motion(int)>& motion,
+Dataset film_motions(std::string_view source, int count,
+                     const std::function<std::vector<Motion>(int)>& motions,
                      const PrepareOptions& options, const std::vector<std::string>& subjects,
                      const std::vector<std::string>& tests) {
   Dataset dataset;
-  dataset.sequences = film_all(count, motion, options);
+  dataset.sequences = film_all(count, motions, options);
   dataset.test_subjects = tests;
   dataset.metadata = metadata(source, options, subjects, tests).dump();
   return dataset;
@@ -182,8 +184,9 @@ Dataset prepare_synthetic(const PrepareOptions& options, SyntheticOptions motion
   std::erase_if(motions, [&](const Motion& m) { return !contains(subjects, m.subject); });
 
   Dataset dataset = film_motions(
-      "synthetic", static_cast<int>(motions.size()), [&](int i) { return std::move(motions[i]); },
-      options, subjects, tests);
+      "synthetic", static_cast<int>(motions.size()),
+      [&](int i) { return std::vector{std::move(motions[static_cast<std::size_t>(i)])}; }, options,
+      subjects, tests);
   auto meta = nlohmann::ordered_json::parse(dataset.metadata);
   meta["takes"] = motion.takes;
   meta["seconds"] = motion.seconds;

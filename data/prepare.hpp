@@ -48,9 +48,10 @@ struct PrepareOptions {
   std::optional<std::vector<std::string>> test_subjects;
 };
 
-// Motions 0 to count - 1, which `motion` makes (at the same time, so that it shares nothing),
-// filmed and seen as the options say. `subjects` and `tests` are for the metadata.
-Dataset film_motions(std::string_view source, int count, const std::function<Motion(int)>& motion,
+// The motions of sources 0 to count - 1, which `motions` makes (at the same time, so that it shares
+// nothing), filmed and seen as the options say. `subjects` and `tests` are for the metadata.
+Dataset film_motions(std::string_view source, int count,
+                     const std::function<std::vector<Motion>(int)>& motions,
                      const PrepareOptions& options, const std::vector<std::string>& subjects,
                      const std::vector<std::string>& tests);
 

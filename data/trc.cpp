@@ -253,12 +253,12 @@ std::string format_trc(const PoseClip& clip, const ExportOptions& options,
 
 namespace {
 
-Motion read(const std::filesystem::path& file, const MotionOptions& options) {
-  return marker_motion(parse_trc(read_text(file), file.string()), options);
+std::vector<Motion> read(const std::filesystem::path& file, const MotionOptions& options) {
+  return marker_motions(parse_trc(read_text(file), file.string()), options);
 }
 
 void parse(std::string_view bytes) {
-  marker_motion(parse_trc(bytes, "file.trc"), {});
+  marker_motions(parse_trc(bytes, "file.trc"), {});
 }
 
 bool begins(std::string_view start) {

@@ -215,7 +215,7 @@ TEST_CASE("amc: a trial's skeleton has its folder's name, the beginning of its o
   CHECK(find_asf(amc).filename() == "HDM_BD.ASF");
   put("bd.ASF", small_asf());
   CHECK(find_asf(amc).filename() == "bd.ASF");
-  const Motion motion = amc_format.reader->read(amc, {});
+  const Motion motion = amc_format.reader->read(amc, {})[0];
   CHECK(motion.name == "HDM_bd_walk_001");
   check_point(motion.frames[0][joint::left_foot], 0.1, 0, 0.1);
 }
@@ -224,7 +224,7 @@ TEST_CASE("amc: another unit than the skeleton says is noticed, taken and said")
   const test::TemporaryDirectory directory;
   test::write_all(directory.file("a.asf"), replaced(small_asf(), "length 2.54", "length 254"));
   test::write_all(directory.file("a.amc"), kAmc);
-  const Motion motion = amc_format.reader->read(directory.file("a.amc"), {});
+  const Motion motion = amc_format.reader->read(directory.file("a.amc"), {})[0];
   REQUIRE(motion.notes.size() == 1);
   CHECK(motion.notes[0].starts_with("the unit of length is taken as cm"));
   CHECK((motion.frames[0][joint::left_foot] - Vec3(0.1, 0, 0.1)).norm() < 1e-9);

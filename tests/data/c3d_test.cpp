@@ -15,6 +15,7 @@ namespace posetape::data {
 namespace {
 
 using test::largest_difference;
+using test::motion_of;
 using test::walking;
 
 // C3D files as other systems write them, byte by byte.
@@ -180,7 +181,7 @@ TEST_CASE("c3d: poses come back as they were, with their confidence as the resid
       CHECK(c3d.residuals[20] == doctest::Approx(0.75));
       CHECK(c3d.residuals[21] == doctest::Approx(1));
       CHECK(c3d.residuals[22] == 0);
-      const Motion motion = marker_motion(c3d_markers(c3d), {});
+      const Motion motion = motion_of(c3d_markers(c3d), {});
       CHECK(motion.fps == 50);
       CHECK(largest_difference(motion, poses) < 1e-6);
       REQUIRE(motion.notes.size() == 1);
@@ -208,37 +209,54 @@ MarkerTrack track_of(const std::vector<std::pair<std::size_t, int>>& lost) {
   return track;
 }
 
-TEST_CASE("markers: short gaps are interpolated, of long ones the longest stretch is left") {
-  const Motion whole = marker_motion(track_of({}), {});
-  const Motion bridged = marker_motion(track_of({{5, joint::head}, {6, joint::head}}), {});
+TEST_CASE("markers: short gaps are interpolated, long ones split the motion") {
+  const Motion whole = motion_of(track_of({}), {});
+  const Motion bridged = motion_of(track_of({{5, joint::head}, {6, joint::head}}), {});
   REQUIRE(bridged.frames.size() == 100);
   const Vec3 line = whole.frames[4][joint::head] * (2.0 / 3) + whole.frames[7][joint::head] / 3.0;
   CHECK((bridged.frames[5][joint::head] - line).norm() < 1e-9);
   CHECK(bridged.notes[0].starts_with("2 missing joints in gaps of at most 12 frames"));
   std::vector<std::pair<std::size_t, int>> lost;
   for (std::size_t f = 20; f < 40; ++f) lost.emplace_back(f, joint::left_wrist);
-  const Motion stretch = marker_motion(track_of(lost), {});
-  REQUIRE(stretch.frames.size() == 60);
-  CHECK(stretch.frames[0][joint::head] == whole.frames[40][joint::head]);
-  CHECK(stretch.notes[0].starts_with("frames 41 to 100 of 100 are taken"));
+  const std::vector<Motion> one = marker_motions(track_of(lost), {});
+  REQUIRE(one.size() == 1);  // 20 frames are less than half a second
+  CHECK(one[0].name == "x");
+  REQUIRE(one[0].frames.size() == 60);
+  CHECK(one[0].frames[0][joint::head] == whole.frames[40][joint::head]);
+  CHECK(one[0].notes[0].starts_with(
+      "60 of 100 frames are taken, the stretches without gaps of more than 12 frames: 41 to 100; "
+      "most often LWrist is missing"));
+  lost.clear();
+  for (std::size_t f = 30; f < 50; ++f) lost.emplace_back(f, joint::left_wrist);
+  const std::vector<Motion> two = marker_motions(track_of(lost), {});
+  REQUIRE(two.size() == 2);
+  CHECK(two[0].name == "x");
+  CHECK(two[1].name == "x_2");
+  CHECK(two[0].frames.size() == 30);
+  REQUIRE(two[1].frames.size() == 50);
+  CHECK(two[0].frames[29][joint::head] == whole.frames[29][joint::head]);
+  CHECK(two[1].frames[0][joint::head] == whole.frames[50][joint::head]);
+  CHECK(
+      two[0].notes[0].starts_with("80 of 100 frames are taken, the stretches without gaps of "
+                                  "more than 12 frames: 1 to 30, 51 to 100"));
   for (std::size_t f = 0; f < 100; ++f) lost.emplace_back(f, joint::left_wrist);
-  CHECK_THROWS_WITH_AS(marker_motion(track_of(lost), {}), doctest::Contains("LWrist is missing"),
+  CHECK_THROWS_WITH_AS(motion_of(track_of(lost), {}), doctest::Contains("LWrist is missing"),
                        Error);
 }
 
 TEST_CASE("markers: joints are means of markers, as the user says") {
   MarkerTrack track = track_of({});
   for (std::string& label : track.labels) label = "S01:m" + label;
-  CHECK_THROWS_WITH_AS(marker_motion(track, {}), doctest::Contains("--markers"), Error);
+  CHECK_THROWS_WITH_AS(motion_of(track, {}), doctest::Contains("--markers"), Error);
   std::string text;
   for (const std::string_view name : kJointNames) text += fmt::format("{0} = m{0}\n", name);
   MotionOptions options;
   options.joints = parse_joints_map(text, "my.map");
-  const Motion motion = marker_motion(track, options);
-  CHECK(motion.frames[3][joint::head] == marker_motion(track_of({}), {}).frames[3][joint::head]);
+  const Motion motion = motion_of(track, options);
+  CHECK(motion.frames[3][joint::head] == motion_of(track_of({}), {}).frames[3][joint::head]);
   text.replace(text.find("Spine = mSpine"), 14, "Spine = mHip, mThorax");
   options.joints = parse_joints_map(text, "my.map");
-  const Pose3 pose = marker_motion(track, options).frames[3];
+  const Pose3 pose = motion_of(track, options).frames[3];
   CHECK((pose[joint::spine] - 0.5 * (pose[joint::hip] + pose[joint::thorax])).norm() < 1e-12);
 }
 
@@ -246,16 +264,16 @@ TEST_CASE(
     "markers: 0, 0, 0 now and then means not seen, and a unit that can't be is not believed") {
   MarkerTrack track = track_of({});
   track.points[7 * kJoints + joint::head].setZero();
-  CHECK(marker_motion(track, {}).notes[0].starts_with("1 missing joints"));
+  CHECK(motion_of(track, {}).notes[0].starts_with("1 missing joints"));
   track = track_of({});
   track.metres_per_unit = 1;  // says metres, and is millimetres
   track.up = UpAxis::y;       // says y, and is z
-  const Motion motion = marker_motion(track, {});
+  const Motion motion = motion_of(track, {});
   REQUIRE(motion.notes.size() == 3);
   CHECK(motion.notes[0].starts_with("the unit of length is taken as mm"));
   CHECK(motion.notes[1].starts_with("the vertical axis is taken as z"));
   CHECK(motion.notes[2] == "lengths are read as mm, z as the vertical");
-  CHECK(motion.frames[0] == marker_motion(track_of({}), {}).frames[0]);
+  CHECK(motion.frames[0] == motion_of(track_of({}), {}).frames[0]);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/marker_motion.hpp"
 #include "data/motion_format.hpp"
 #include "data/synthetic.hpp"
 
@@ -30,6 +31,11 @@ inline std::string written(const data::FormatRule& format, const std::vector<dat
   std::string text;
   format.writer->write(clips, options, [&](std::string_view part) { text += part; });
   return text;
+}
+
+// What a track gives that no long gap splits.
+inline data::Motion motion_of(const data::MarkerTrack& track, const data::MotionOptions& options) {
+  return data::marker_motions(track, options).at(0);
 }
 
 // The largest distance between a motion's joints and the poses that it was written from, metres.

@@ -13,6 +13,7 @@ namespace posetape::data {
 namespace {
 
 using test::largest_difference;
+using test::motion_of;
 using test::walking;
 
 const std::string kHead =
@@ -79,7 +80,7 @@ TEST_CASE("trc: poses come back as they were") {
     for (const Axes up : {Axes::y, Axes::z}) {
       const std::string text = test::written(trc_format, {clip}, {.unit = unit, .up = up});
       CHECK(text.starts_with("PathFileType\t4\t(X/Y/Z)\tP1_walk_1_0.trc\n"));
-      const Motion motion = marker_motion(parse_trc(text, "walk.trc"), {});
+      const Motion motion = motion_of(parse_trc(text, "walk.trc"), {});
       CHECK(motion.fps == 50);
       CHECK(largest_difference(motion, poses) < 1e-6);
     }
@@ -98,7 +99,7 @@ TEST_CASE("trc: the joints of pose estimators are known by their names") {
     if (label == "Thorax") label = "Neck";
     if (label == "Hip" || label == "Spine") label = "RBigToe";
   }
-  const Motion motion = marker_motion(track, {});
+  const Motion motion = motion_of(track, {});
   const Pose3& pose = motion.frames[0];
   const Vec3 hip = 0.5 * (pose[joint::right_hip] + pose[joint::left_hip]);
   CHECK((pose[joint::hip] - hip).norm() < 1e-9);
