@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "data/calibration_formats.hpp"
+#include "data/text_lines.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -120,17 +121,25 @@ class CameraReader {
   std::string where_;
 };
 
+Json in_our_form(const std::string& text, const std::string& path) {
+  if (is_qualisys_calibration(text)) return qualisys_calibration(text, path);
+  const auto start = text.find_first_not_of(" \t\r\n");
+  if (start == std::string::npos || text[start] != '{') return toml_calibration(text, path);
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) fail("{}: is no JSON", path);
+  return json;
+}
+
 }  // namespace
 
 std::vector<CalibratedCamera> read_calibration(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  if (!file) fail("{}: cannot be read", path.string());
-  const Json json = Json::parse(file, nullptr, false);
-  if (json.is_discarded()) fail("{}: is no JSON", path.string());
+  const Json json = in_our_form(read_text(path), path.string());
   if (!json.is_object() || !json.contains("cameras") || !json.at("cameras").is_array() ||
       json.at("cameras").empty()) {
-    fail("{}: expected {{\"cameras\": [{{\"name\": .., \"size\": .., \"focal\": ..}}]}}",
-         path.string());
+    fail(
+        "{}: expected {{\"cameras\": [{{\"name\": .., \"size\": .., \"focal\": ..}}]}}, or a file "
+        "of Qualisys or Pose2Sim with a camera in it",
+        path.string());
   }
   std::vector<CalibratedCamera> cameras;
   std::set<std::string> names;
@@ -168,6 +177,24 @@ void set_calibration(Sequence& sequence, const Camera& camera, const std::option
   if (up) sequence.up = {up->x(), up->y(), up->z()};
 }
 
+namespace {
+
+std::string names_of(std::span<const CalibratedCamera> cameras) {
+  std::string text;
+  for (const CalibratedCamera& c : cameras) text += (text.empty() ? "" : ", ") + c.camera.id;
+  return text;
+}
+
+}  // namespace
+
+std::vector<CalibratedCamera> named(std::vector<CalibratedCamera> cameras, const std::string& name,
+                                    const std::string& path) {
+  const std::string known = names_of(cameras);
+  std::erase_if(cameras, [&](const CalibratedCamera& c) { return c.camera.id != name; });
+  if (cameras.empty()) fail("{}: has no camera '{}', but {}", path, name, known);
+  return cameras;
+}
+
 void set_calibration(Dataset& dataset, std::span<const CalibratedCamera> cameras,
                      const std::string& path) {
   for (Sequence& sequence : dataset.sequences) {
@@ -175,7 +202,10 @@ void set_calibration(Dataset& dataset, std::span<const CalibratedCamera> cameras
     const auto named =
         std::ranges::find_if(cameras, [&](const auto& c) { return c.camera.id == name; });
     if (named == cameras.end() && cameras.size() != 1) {
-      fail("{}: has no camera '{}' for sequence '{}'; name one so", path, name, sequence.name);
+      fail(
+          "{}: has no camera '{}' for sequence '{}', but {}; name one so, or say which with "
+          "--camera-name",
+          path, name, sequence.name, names_of(cameras));
     }
     const CalibratedCamera& found = named == cameras.end() ? cameras.front() : *named;
     if (found.camera.size != sequence.image_size) {

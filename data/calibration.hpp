@@ -35,8 +35,12 @@ struct CalibratedCamera {
   std::optional<Vec3> up;  // in camera space, unit
 };
 
-// Throws Error with the file, the camera and the field for what is missing, unknown or impossible.
+// That, or a calibration of Qualisys, Pose2Sim or Anipose (calibration_formats.hpp). Throws Error
+// with the file, the camera and the field for what is missing, unknown or impossible.
 std::vector<CalibratedCamera> read_calibration(const std::filesystem::path& path);
+// The camera of that name alone. Throws Error, with the names that there are.
+std::vector<CalibratedCamera> named(std::vector<CalibratedCamera> cameras, const std::string& name,
+                                    const std::string& path);
 
 // Writes the lens of a camera, and the direction up, to a sequence.
 void set_calibration(Sequence& sequence, const Camera& camera, const std::optional<Vec3>& up);

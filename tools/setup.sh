@@ -10,6 +10,7 @@ packages=(
   libcli11-dev                      # command line
   nlohmann-json3-dev                # checkpoint headers, reports
   libzip-dev                        # npz
+  libpugixml-dev libtomlplusplus-dev  # calibrations of Qualisys and Pose2Sim
   libfmt-dev                        # messages
   doctest-dev libbenchmark-dev      # tests, benchmarks
   clang libclang-rt-dev             # fuzzing of the readers of files

@@ -61,9 +61,12 @@ data::Convention convention_of(const TensorFile& file, const std::string& path) 
 void ViewOptions::add_to(const Command& command) {
   const Option file =
       command.add_option("--camera", camera,
-                         "Calibration (JSON, data/README.md) of the cameras, by the last part of a "
+                         "Calibration (JSON, data/README.md, or of Qualisys or Pose2Sim) of the "
+                         "cameras, by the last part of a "
                          "sequence's name, or "
                          "of the only one: clips are seen as by a camera that stands level");
+  command.add_option("--camera-name", camera_name,
+                     "With --camera: the one of its cameras that filmed all clips");
   command
       .add_option("--intrinsics", intrinsics,
                   "The same for all clips: fx,fy,cx,cy in pixels, then OpenCV's k1,k2,p1,p2,k3")
@@ -87,12 +90,17 @@ data::View ViewOptions::view(data::Dataset& dataset, const std::string& path,
                              data::Convention convention, const std::string& checkpoint,
                              const WindowOptions& windows) const {
   if (!up.empty() && intrinsics.empty()) fail("--up: needs --intrinsics; or give --camera FILE");
+  if (!camera_name.empty() && camera.empty()) fail("--camera-name: needs --camera FILE");
   if (!up.empty() && std::ranges::count(up, 0.0) == 3) fail("--up 0,0,0 is no direction");
   if (!intrinsics.empty()) {
     if (!(intrinsics[0] > 0 && intrinsics[1] > 0)) fail("--intrinsics: fx and fy are above 0");
     set_lens(dataset, intrinsics, up);
   }
-  if (!camera.empty()) data::set_calibration(dataset, data::read_calibration(camera), camera);
+  if (!camera.empty()) {
+    auto cameras = data::read_calibration(camera);
+    if (!camera_name.empty()) cameras = data::named(std::move(cameras), camera_name, camera);
+    data::set_calibration(dataset, cameras, camera);
+  }
   if (!camera.empty() || !intrinsics.empty()) convention.normalisation = data::Normalisation::rays;
   say_unknown(dataset, path, convention, checkpoint);
   const bool sequence = windows.protocol == data::ProtocolName::sequence;

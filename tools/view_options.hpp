@@ -17,6 +17,7 @@ data::Convention convention_of(const TensorFile& file, const std::string& path);
 
 struct ViewOptions {
   std::string camera;              // a calibration file
+  std::string camera_name;         // of its cameras, the one of all clips
   std::vector<double> intrinsics;  // fx, fy, cx, cy[, k1, k2, p1, p2[, k3]] of all clips
   std::vector<double> up;          // with them: the direction up in camera space
   bool keep_rate = false;

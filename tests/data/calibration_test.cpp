@@ -99,10 +99,72 @@ TEST_CASE_FIXTURE(Fixture, "calibration: all fields, and what stands for the abs
   CHECK((*cameras[1].up - Vec3(0, -1, 0)).norm() < 1e-12);
 }
 
+// The camera of the test above, as other programs write it.
+TEST_CASE_FIXTURE(Fixture, "calibration: files of Qualisys and Pose2Sim") {
+  const std::string qualisys = directory.file("a.qca.txt");
+  test::write_all(qualisys, R"(<?xml version='1.0' encoding='ASCII'?>
+<calibration source="a.qca.txt" type="regular"><results std-dev="0."/><cameras>
+  <camera active="1" serial="left" viewrotation="0">
+    <fov_marker bottom="9" left="0" right="9" top="0"/>
+    <fov_video bottom="1089" left="10" right="1929" top="10"/>
+    <transform r11="1" r12="0" r13="0" r21="0" r22="0" r23="1" r31="0" r32="-1" r33="0"
+      x="1000" y="2000" z="3000"/>
+    <intrinsic centerPointU="61440" centerPointV="35840" focalLengthU="96000" focalLengthV="94720"
+      radialDistortion1="-0.12" radialDistortion2="0.05" radialDistortion3="-0.01" skew="0.000"
+      tangentalDistortion1="-0.002" tangentalDistortion2="0.001"/>
+  </camera>
+  <camera active="0" serial="off"/>
+</cameras></calibration>
+)");
+  const std::string toml = directory.file("Calib.toml");
+  test::write_all(toml, R"([cam_01]
+name = "left"
+size = [ 1920.0, 1080.0]
+matrix = [ [ 1500.0, 0.0, 950.0], [ 0.0, 1480.0, 550.0], [ 0.0, 0.0, 1.0]]
+distortions = [ -0.12, 0.05, -0.002, 0.001, -0.01]
+rotation = [ 1.5707963267948966, 0.0, 0.0]
+translation = [ -1.0, 3.0, -2.0]
+fisheye = false
+
+[metadata]
+adjusted = false
+error = 0.0
+)");
+  const Camera same = opencv_camera();
+  for (const std::string& file : {qualisys, toml}) {
+    CAPTURE(file);
+    const auto cameras = read_calibration(file);
+    REQUIRE(cameras.size() == 1);
+    const Camera& left = cameras[0].camera;
+    CHECK(left.id == "left");
+    CHECK(left.size == same.size);
+    CHECK(left.focal == Vec2(1500, 1480));
+    CHECK(left.centre == Vec2(950, 550));
+    CHECK(left.radial == same.radial);
+    CHECK(left.tangential == same.tangential);
+    CHECK(cameras[0].placed);
+    CHECK((left.position - Vec3(1, 2, 3)).norm() < 1e-12);
+    CHECK((world_to_camera(left, {1, 3, 3}) - Vec3(0, 0, 1)).norm() < 1e-12);
+    CHECK((*cameras[0].up - Vec3(0, -1, 0)).norm() < 1e-12);
+  }
+  CHECK(named(read_calibration(toml), "left", toml).size() == 1);
+  CHECK_MESSAGE_PARTS(named(read_calibration(toml), "right", toml), "no camera 'right', but left");
+}
+
 TEST_CASE_FIXTURE(Fixture, "calibration: what is wrong is said with the camera and the field") {
-  CHECK_MESSAGE_PARTS(read_calibration(directory.file("none")), "none", "cannot be read");
-  test::write_all(path, "[1");
+  CHECK_MESSAGE_PARTS(read_calibration(directory.file("none")), "none", "cannot open");
+  test::write_all(path, "{1");
   CHECK_MESSAGE_PARTS(read_calibration(path), "is no JSON");
+  test::write_all(path, "[1");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "neither JSON nor TOML (line 1");
+  test::write_all(path, "<calibration><cameras>");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "is no XML at byte");
+  test::write_all(path, "<calibration><cameras><camera serial='9'/></cameras></calibration>");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "camera 9", "has no <intrinsic>");
+  test::write_all(path, "[a]\nmatrix = [[1, 0, 0], [0, 1]]\nsize = [1, 2]\n");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "camera a", "three rows of three numbers");
+  test::write_all(path, "[metadata]\nadjusted = true\n");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "expected {\"cameras\"", "Pose2Sim");
   test::write_all(path, "{}");
   CHECK_MESSAGE_PARTS(read_calibration(path), "expected {\"cameras\"");
   CHECK_MESSAGE_PARTS(read("1"), "camera 0", "expected an object");
