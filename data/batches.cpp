@@ -19,6 +19,9 @@ Tensor gather(const Dataset& dataset, std::span<const Window> windows,
       case Field::screen_2d:
         gather_2d(dataset, windows[i], flip, values);
         break;
+      case Field::screen_2d_confidence:
+        gather_2d_confidence(dataset, windows[i], flip, values);
+        break;
       case Field::truth:
         gather_truth(dataset, windows[i], flip, values);
         break;

@@ -10,10 +10,15 @@
 
 namespace posetape::data {
 
-enum class Field { screen_2d, truth, noisy };
+enum class Field { screen_2d, screen_2d_confidence, truth, noisy };
+// The 2D poses of so many channels: 2, or 3 with the confidence of each joint.
+constexpr Field screen_field(std::int64_t channels) {
+  return channels == 3 ? Field::screen_2d_confidence : Field::screen_2d;
+}
 
-// One field of a batch of windows, f32 [B, frames, 17, C]: screen coordinates (C = 2), or metres
-// relative to the root (C = 3). `flips`, where not empty, says which windows are mirrored.
+// One field of a batch of windows, f32 [B, frames, 17, C]: screen coordinates (C = 2), and with
+// them the confidence (C = 3), or metres relative to the root (C = 3). `flips`, where not empty,
+// says which windows are mirrored.
 Tensor gather(const Dataset& dataset, std::span<const Window> windows,
               std::span<const std::uint8_t> flips, int frames, Field field);
 

@@ -54,6 +54,10 @@ struct Sequence {
   std::optional<std::array<double, 3>> up;
 
   int frames() const { return pose_2d.frames(); }
+  // The confidence of a joint, 1 where nothing is known.
+  float sure(int frame, int joint) const {
+    return confidence ? (*confidence)[std::size_t(frame) * kJoints + std::size_t(joint)] : 1.0F;
+  }
   std::string_view subject() const;  // up to the first '/'
   std::string_view action() const;   // between the first and the last '/'
   // All cameras of one performance share "<subject>/<action>".

@@ -25,11 +25,11 @@ const Sequence& sequence_of(const Dataset& dataset, const Window& window) {
   return dataset.sequences.at(static_cast<std::size_t>(window.sequence));
 }
 
-// Calls transform(source pose, target pose) for each frame of the window.
+// Calls transform(source pose, target pose [17][channels], frame) for each frame of the window.
 template <class Transform>
-void gather(const PoseArray& source, const Window& window, bool flip, std::span<float> out,
-            Transform transform) {
-  const std::size_t size = std::size_t(kJoints * source.channels);
+void gather(const PoseArray& source, int channels, const Window& window, bool flip,
+            std::span<float> out, Transform transform) {
+  const std::size_t size = std::size_t(kJoints * channels);
   if (out.empty() || out.size() % size != 0 || out.size() / size < std::size_t(window.length) ||
       window.length < 1 || window.end() > source.frames()) {
     fail(
@@ -39,9 +39,9 @@ void gather(const PoseArray& source, const Window& window, bool flip, std::span<
   }
   for (std::size_t k = 0; k < out.size() / size; ++k) {
     const int frame = frame_at(window, static_cast<int>(k), source.frames());
-    transform(source.frame(frame), out.data() + k * size);
+    transform(source.frame(frame), out.data() + k * size, frame);
   }
-  if (flip) mirror(out, source.channels);
+  if (flip) mirror(out, channels);
 }
 
 // Every step-th frame from the first on is cut as a sequence of its own, then those from the second
@@ -137,26 +137,42 @@ std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed
   return result;
 }
 
-void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
+namespace {
+
+// With a third channel, the confidence.
+void gather_screen(const Dataset& dataset, const Window& window, bool flip, std::span<float> out,
+                   int channels) {
   const Sequence& sequence = sequence_of(dataset, window);
   if (std::ranges::min(sequence.image_size) < 1) {
     fail("sequence '{}' has no image size; set width and height in pixels", sequence.name);
   }
   const auto width = static_cast<float>(sequence.image_size[0]);
   const auto height = static_cast<float>(sequence.image_size[1]);
-  gather(sequence.pose_2d, window, flip, out, [&](const float* from, float* to) {
-    for (int j = 0; j < kJoints; ++j) {
-      to[2 * j] = from[2 * j] / width * 2 - 1;
-      to[2 * j + 1] = from[2 * j + 1] / width * 2 - height / width;
+  gather(sequence.pose_2d, channels, window, flip, out, [&](const float* from, float* to, int f) {
+    for (int j = 0; j < kJoints; ++j, from += 2, to += channels) {
+      to[0] = from[0] / width * 2 - 1;
+      to[1] = from[1] / width * 2 - height / width;
+      if (channels == 3) to[2] = sequence.sure(f, j);
     }
   });
+}
+
+}  // namespace
+
+void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
+  gather_screen(dataset, window, flip, out, 2);
+}
+
+void gather_2d_confidence(const Dataset& dataset, const Window& window, bool flip,
+                          std::span<float> out) {
+  gather_screen(dataset, window, flip, out, 3);
 }
 
 void gather_truth(const Dataset& dataset, const Window& window, bool flip, std::span<float> out) {
   const Sequence& sequence = sequence_of(dataset, window);
   const PoseArray& truth = need(sequence, sequence.pose_3d, "pose_3d",
                                 "training and evaluation need the ground truth of every sequence");
-  gather(truth, window, flip, out, [](const float* from, float* to) {
+  gather(truth, 3, window, flip, out, [](const float* from, float* to, int) {
     for (int i = 0; i < 3 * kJoints; ++i) to[i] = from[i] - from[i % 3];
   });
 }
@@ -165,7 +181,7 @@ void gather_noisy(const Dataset& dataset, const Window& window, bool flip, std::
   const Sequence& sequence = sequence_of(dataset, window);
   const PoseArray& noisy = need(sequence, sequence.noisy_3d, "noisy_3d",
                                 "make base estimates with 'posetape lift' first");
-  gather(noisy, window, flip, out, [](const float* from, float* to) {
+  gather(noisy, 3, window, flip, out, [](const float* from, float* to, int) {
     std::fill_n(to, 3, 0.0f);
     std::copy(from + 3, from + 3 * kJoints, to + 3);
   });

@@ -103,6 +103,9 @@ std::vector<Window> shuffled(std::span<const Window> windows, std::uint64_t seed
 //
 // 2D (C = 2): x / w * 2 - 1 and y / w * 2 - h / w, so that x is in [-1, 1] and the aspect stays.
 void gather_2d(const Dataset& dataset, const Window& window, bool flip, std::span<float> out);
+// The same with the confidence of each joint (C = 3): 1 where nothing is known.
+void gather_2d_confidence(const Dataset& dataset, const Window& window, bool flip,
+                          std::span<float> out);
 // Ground truth (C = 3) in metres relative to joint 0. Throws Error where the sequence has none.
 void gather_truth(const Dataset& dataset, const Window& window, bool flip, std::span<float> out);
 // Base estimate (C = 3) in metres, joint 0 forced to zero. Throws Error where there is none.

@@ -33,6 +33,9 @@ void each_field(Config& c, const F& f) {
   f("loss", c.loss);
 }
 
+// 1 where the network is given the confidence of each joint; absent otherwise.
+constexpr const char* kConfidence = "confidence";
+
 Tensor per_joint(const std::vector<double>& values, DType dtype, Device device) {
   return Tensor::of({kJoints, 3}, std::span<const double>(values), dtype, device);
 }
@@ -88,6 +91,7 @@ constexpr const char* kNetwork = "network.";  // before its parameters' names
 std::string to_json(const RefinerConfig& config) {
   nlohmann::ordered_json json;
   each_field(config, [&](const char* key, const auto& value) { json[key] = value; });
+  if (config.network.screen == 3) json[kConfidence] = 1;
   return json.dump();
 }
 
@@ -97,6 +101,7 @@ RefinerConfig parse_refiner_config(std::string_view text, std::string_view sourc
     RefinerConfig config;
     each_field(config, [&](const char* key, auto& value) { json.at(key).get_to(value); });
     config.network.timestep = config.objective == Objective::diffusion;
+    config.network.screen = json.value(kConfidence, 0) == 0 ? 2 : 3;
     return config;
   } catch (const std::exception& error) {
     fail("{}: the refiner's configuration is not readable ({}); was it written by another version?",
@@ -172,8 +177,10 @@ Tensor Refiner::embedding(int k, Index count) const {
 Tensor Refiner::noise_condition(const Tensor& noisy, const Tensor& y) const {
   const Index batch = noisy.shape()[0];
   const Index frames = noisy.shape()[1];
+  const Tensor screen = y.shape()[3] == 2 ? y : slice(y, 3, 0, 2);
   return concat(
-      {reshape(y, {batch, frames, 2 * kJoints}), reshape(noisy, {batch, frames, kErrorWidth})}, -1);
+      {reshape(screen, {batch, frames, 2 * kJoints}), reshape(noisy, {batch, frames, kErrorWidth})},
+      -1);
 }
 
 Refiner::Prepared Refiner::prepare(const RefinerBatch& batch, std::uint64_t seed,
@@ -326,9 +333,10 @@ Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dty
   file.check_finite(path);
   const RefinerConfig parsed = parse_refiner_config(config->second, path);
   const model::PoseDenoiserConfig& n = parsed.network;
-  model::check_claims(
-      {&model::pose_denoiser_network, parsed.frames, {n.width, n.depth, n.heads, n.mlp_ratio}},
-      file);
+  model::check_claims({&model::pose_denoiser_network,
+                       parsed.frames,
+                       {n.width, n.depth, n.heads, n.mlp_ratio, n.screen - 2}},
+                      file);
   const auto vector_of = [&](const char* key) { return file.at(key).to_doubles(); };
   Refiner refiner(parsed, ConditionalNoise::load(file),
                   {vector_of("error.shift"), vector_of("error.scale")}, dtype, 0, device);

@@ -108,7 +108,7 @@ ErrorScale fit_error_scale(Normalization kind, double mean_abs, const std::vecto
 struct RefinerBatch {
   Tensor truth;  // C = 3
   Tensor noisy;  // C = 3
-  Tensor y;      // C = 2
+  Tensor y;      // C = 2, or 3 with the confidence of each joint, as the network takes it
 };
 
 class Refiner {

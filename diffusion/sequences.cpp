@@ -89,7 +89,7 @@ Inference::Result Inference::operator()(const data::View& view, std::span<const 
 }
 
 Inference refining(const Refiner& refiner, int steps) {
-  return {{data::Field::noisy, data::Field::screen_2d},
+  return {{data::Field::noisy, data::screen_field(refiner.config().network.screen)},
           refiner.parameters().device(),
           [&refiner, steps](std::span<const Tensor> in) {
             return refiner.refine(in[0], in[1], steps);

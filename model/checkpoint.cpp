@@ -40,7 +40,8 @@ std::string config_text(const NetworkSet& set) {
   if (lifter || &rule != networks_of(rule.role)[0]) config["model"] = rule.name;
   if (!lifter) config["frames"] = set.config.frames;
   for (std::size_t i = 0; i < rule.sizes.size(); ++i) {
-    config[rule.sizes[i].key] = set.config.sizes[i];
+    const Size& size = rule.sizes[i];
+    if (!size.later || set.config.sizes[i] != size.value) config[size.key] = set.config.sizes[i];
   }
   if (!lifter) return config.dump();
   config["frames"] = set.config.frames;
@@ -74,7 +75,10 @@ NetworkSet load_networks(const TensorFile& file, const std::string& path, Role r
             ? *parse<const NetworkRule*>(json.at("model").get<std::string>(), "network", known)
             : *rules[0];
     set.config = {&rule, json.at("frames").get<Index>(), {}};
-    for (const Size& size : rule.sizes) set.config.sizes.push_back(json.at(size.key).get<Index>());
+    for (const Size& size : rule.sizes) {
+      const bool absent = size.later && !json.contains(size.key);
+      set.config.sizes.push_back(absent ? size.value : json.at(size.key).get<Index>());
+    }
     set.step = json.value("step", 1);
     if (set.step < 1 || set.step > 100'000)
       fail("a size of {}: step is from 1 to 100000", set.step);

@@ -56,7 +56,7 @@ Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after,
 }
 
 MixsteLayers::MixsteLayers(ParameterList& list, const MixsteConfig& config)
-    : embedding(list, "embedding", 2, config.width),
+    : embedding(list, "embedding", config.inputs, config.width),
       joint_embedding(list.add("joint_embedding", {kJoints, config.width}, {})),
       frame_embedding(list.add("frame_embedding", {config.frames, 1, config.width}, {})),
       space_norm(list, "space_norm", config.width, kEps),
@@ -115,10 +115,10 @@ Mixste::Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Devi
 }
 
 Tensor Mixste::operator()(const Tensor& y, std::span<const Tensor> drops) const {
-  const Shape expected{y.shape()[0], config_.frames, kJoints, 2};
+  const Shape expected{y.shape()[0], config_.frames, kJoints, config_.inputs};
   if (y.shape() != expected) {
-    fail("mixste: y is {}; expected [B, {}, {}, 2]: its windows have {} frames", y.shape().text(),
-         config_.frames, kJoints, config_.frames);
+    fail("mixste: y is {}; expected [B, {}, {}, {}]: its windows have {} frames", y.shape().text(),
+         config_.frames, kJoints, config_.inputs, config_.frames);
   }
   const std::vector<Tensor> none(4 * layers_.space.size());
   if (drops.empty()) drops = none;
@@ -152,10 +152,11 @@ constexpr Size kSizes[] = {
     {"depth", kReleased.depth, 1, 10'000, "blocks", "Blocks of each axis"},
     {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
     {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
+    kConfidence,
 };
 
 MixsteConfig config_of(const NetworkConfig& c) {
-  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], c.frames};
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], c.frames, 2 + c.sizes[4]};
 }
 
 // ---- Weights of the released code (github.com/JinluZhang1126/MixSTE, the class MixSTE2) ----
@@ -181,7 +182,7 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> giv
   while (weights.contains(fmt::format("STEblocks.{}.attn.qkv.weight", config.depth))) {
     ++config.depth;
   }
-  return {nullptr, config.frames, {config.width, config.depth, config.heads, config.mlp_ratio}};
+  return {nullptr, config.frames, {config.width, config.depth, config.heads, config.mlp_ratio, 0}};
 }
 
 // Name by name: the layouts are the same.

@@ -17,6 +17,7 @@ struct MixsteConfig {
   Index heads = 8;
   Index mlp_ratio = 2;
   Index frames = 243;
+  Index inputs = 2;  // channels of y: 3 with the confidence of each joint
 };
 
 // Taps: "<name>.space.attention" or "<name>.time.attention", and its layers by their names.

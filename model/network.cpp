@@ -15,10 +15,14 @@ std::span<const NetworkRule* const> networks() {
   return kRules;
 }
 
-std::vector<Index> input_channels(Role role) {
-  if (role == Role::lifter) return {2};
-  if (role == Role::smoother) return {3};
-  return {3, 2};
+std::vector<Index> input_channels(const NetworkConfig& config) {
+  const NetworkRule& rule = *config.rule;
+  if (rule.role == Role::smoother) return {3};
+  Index screen = 2;
+  for (std::size_t i = 0; i < rule.sizes.size(); ++i) {
+    if (std::string_view(rule.sizes[i].key) == kConfidence.key) screen += config.sizes[i];
+  }
+  return rule.role == Role::lifter ? std::vector{screen} : std::vector<Index>{3, screen};
 }
 
 std::vector<const NetworkRule*> networks_of(Role role) {
@@ -62,6 +66,10 @@ void check_sizes(const NetworkConfig& config) {
 }
 
 Network make_network(const NetworkConfig& config, DType dtype, std::uint64_t seed, Device device) {
+  if (config.sizes.size() != config.rule->sizes.size()) {
+    fail("{} has {} sizes, {} are given", config.rule->title, config.rule->sizes.size(),
+         config.sizes.size());
+  }
   return config.rule->make(config, dtype, seed, device);
 }
 

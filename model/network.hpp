@@ -20,8 +20,9 @@ struct NetworkRule;
 struct PytorchRule;  // pytorch_weights.hpp
 
 // What a network computes, from inputs in this order: B windows of N frames of J = 17 joints, y in
-// normalised screen coordinates, poses in root-relative metres. The root joint of what it gives is
-// a free output; callers set it to zero.
+// normalised screen coordinates (with kConfidence, each joint's confidence is a third one), poses
+// in root-relative metres. The root joint of what it gives is a free output; callers set it to
+// zero.
 enum class Role {
   lifter,    // y [B, N, J, 2] -> poses [B, N, J, 3]
   smoother,  // poses [B, N, J, 3] -> poses
@@ -36,7 +37,11 @@ struct Size {
   Index most = 100'000;
   const char* unit = "";  // how it reads after its number: "wide"
   const char* help = "";  // of the option; none where it has no option
+  bool later = false;     // files that do not have it stand for `value`, and are as before it
 };
+// Of networks that are given y: 1 where the confidence of each joint, from 0 to 1, is part of it.
+inline constexpr Size kConfidence{
+    .key = "confidence", .value = 0, .least = 0, .most = 1, .later = true};
 
 struct NetworkConfig {
   const NetworkRule* rule = nullptr;
@@ -86,7 +91,7 @@ struct NetworkRule {
 #undef POSETAPE_NETWORK
 
 // Of each input [B, N, J, C], its C.
-std::vector<Index> input_channels(Role role);
+std::vector<Index> input_channels(const NetworkConfig& config);
 
 std::span<const NetworkRule* const> networks();
 std::vector<const NetworkRule*> networks_of(Role role);

@@ -36,7 +36,8 @@ Residual DenoisingBlock::operator()(const Residual& in, const Tensor& embedding)
 }
 
 PoseDenoiserLayers::PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config)
-    : input(list, "input", 5, config.width), output(list, "output", config.width, 3) {
+    : input(list, "input", 3 + config.screen, config.width),
+      output(list, "output", config.width, 3) {
   if (config.timestep) {
     timestep.emplace_back(list, "timestep.0", config.width, config.width);
     timestep.emplace_back(list, "timestep.1", config.width, config.width);
@@ -61,9 +62,9 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<co
 
 Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
   const Shape& shape = x_t.shape();
-  if (shape.rank() != 4 || shape[3] != 3 || y.shape() != shape.with(3, 2)) {
-    fail("pose denoiser: x_t is {} and y {}; expected [B, N, J, 3] and [B, N, J, 2]", shape.text(),
-         y.shape().text());
+  if (shape.rank() != 4 || shape[3] != 3 || y.shape() != shape.with(3, config_.screen)) {
+    fail("pose denoiser: x_t is {} and y {}; expected [B, N, J, 3] and [B, N, J, {}]", shape.text(),
+         y.shape().text(), config_.screen);
   }
   const DType dtype = parameters_.values().dtype();
   Tensor temb;
@@ -106,10 +107,11 @@ constexpr Size kSizes[] = {
     {"depth", kReleased.depth, 1, 10'000, "blocks", "Denoising blocks"},
     {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
     {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
+    kConfidence,
 };
 
 PoseDenoiserConfig config_of(const NetworkConfig& c) {
-  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3]};
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], true, 2 + c.sizes[4]};
 }
 
 }  // namespace

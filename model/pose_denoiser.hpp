@@ -17,6 +17,7 @@ struct PoseDenoiserConfig {
   Index mlp_ratio = 4;
   // Without it there is no timestep: the regression that the diffusion is compared with.
   bool timestep = true;
+  Index screen = 2;  // channels of y: 3 with the confidence of each joint
 };
 
 // One block, on the residual stream h:
@@ -36,7 +37,7 @@ struct DenoisingBlock {
 struct PoseDenoiserLayers {
   PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config);
 
-  Linear input;                  // 5 -> D
+  Linear input;                  // of x_t and y, 3 + screen -> D
   std::vector<Linear> timestep;  // D -> D with SiLU, D -> D; none without timestep
   std::vector<DenoisingBlock> blocks;
   Linear output;  // D -> 3
@@ -49,8 +50,8 @@ class PoseDenoiser {
   PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::uint64_t seed,
                Device device = Device::cpu);
 
-  // The normalised error: x_t [B, N, J, 3], y [B, N, J, 2], one t a sequence (B of them; ignored
-  // without timestep) -> [B, N, J, 3].
+  // The normalised error: x_t [B, N, J, 3], y [B, N, J, screen], one t a sequence (B of them;
+  // ignored without timestep) -> [B, N, J, 3].
   Tensor operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const;
   // The same with sinusoidal_embedding(t) [B, D] given, on the network's device (undefined without
   // timestep): nothing then comes from the host.

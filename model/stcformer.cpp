@@ -34,7 +34,7 @@ Residual StcformerBlock::operator()(const Residual& in) const {
 }
 
 StcformerLayers::StcformerLayers(ParameterList& list, const StcformerConfig& config)
-    : pose_emb(list, "pose_emb", 2, config.width, Bias::no),
+    : pose_emb(list, "pose_emb", config.inputs, config.width, Bias::no),
       regress_head(list, "regress_head", config.width, 3, Bias::no) {
   for (Index i = 0; i < config.depth; ++i) {
     blocks.emplace_back(list, fmt::format("blocks.{}", i), config);
@@ -47,8 +47,8 @@ Stcformer::Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t s
       layers_(parameters_, config) {}
 
 Tensor Stcformer::operator()(const Tensor& y) const {
-  if (y.shape().rank() != 4 || y.shape()[3] != 2) {
-    fail("stcformer: y is {}; expected [B, N, J, 2]", y.shape().text());
+  if (y.shape().rank() != 4 || y.shape()[3] != config_.inputs) {
+    fail("stcformer: y is {}; expected [B, N, J, {}]", y.shape().text(), config_.inputs);
   }
   Residual r{layers_.pose_emb(as(y, parameters_.values().dtype()), Activation::gelu), {}};
   for (const StcformerBlock& block : layers_.blocks) {
@@ -66,11 +66,12 @@ constexpr Size kSizes[] = {
     {"depth", kReleased.depth, 1, 10'000, "blocks", "Blocks"},
     {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
     {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
+    kConfidence,
 };
 constexpr Index kFrames = 81;
 
 StcformerConfig config_of(const NetworkConfig& c) {
-  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3]};
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], 2 + c.sizes[4]};
 }
 
 // ---- Weights of the released code (github.com/zhenhuat/STCFormer) ----
@@ -97,7 +98,7 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> hea
   while (weights.contains(fmt::format("stcformer.stc_block.{}.stc_att.qkv.weight", config.depth))) {
     ++config.depth;
   }
-  return {nullptr, kFrames, {config.width, config.depth, config.heads, config.mlp_ratio}};
+  return {nullptr, kFrames, {config.width, config.depth, config.heads, config.mlp_ratio, 0}};
 }
 
 // The mathematics is the same up to the order of channels, so that only rows and columns move:

@@ -14,6 +14,7 @@ struct StcformerConfig {
   Index depth = 6;
   Index heads = 8;  // of each half of the channels
   Index mlp_ratio = 4;
+  Index inputs = 2;  // channels of y
 };
 
 // x += STC(LN(x));  x += MLP(LN(x)), the MLP without biases. Scores are scaled by (width/2)^-1/2,
@@ -34,7 +35,7 @@ struct StcformerBlock {
 struct StcformerLayers {
   StcformerLayers(ParameterList& list, const StcformerConfig& config);
 
-  Linear pose_emb;  // 2 -> D without bias, GELU
+  Linear pose_emb;  // of y, without bias, GELU
   std::vector<StcformerBlock> blocks;
   Linear regress_head;  // D -> 3 without bias
 };
@@ -46,8 +47,9 @@ class Stcformer {
   Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed,
             Device device = Device::cpu);
 
-  // y [B, N, J, 2], normalised screen coordinates -> [B, N, J, 3], root-relative metres. The root
-  // joint's output is a free output of the network; callers set it to zero.
+  // y [B, N, J, inputs], normalised screen coordinates and, as a third channel, how sure they are
+  // -> [B, N, J, 3], root-relative metres. The root joint's output is a free output of the network;
+  // callers set it to zero.
   Tensor operator()(const Tensor& y) const;
   // The loss of the released code: the mean distance of joints, over all frames of the windows.
   Tensor loss(const Tensor& prediction, const Tensor& truth) const {

@@ -255,7 +255,7 @@ class Passes {
     const std::uint64_t seed = options_.common.seed;
     Refiner::Prepared prepared =
         refiner_.prepare({field(windows_, data::Field::truth), field(windows_, data::Field::noisy),
-                          field(windows_, data::Field::screen_2d)},
+                          field(windows_, data::screen_field(refiner_.config().network.screen))},
                          seed, 0);
     for (Tensor& x : prepared.inputs) x = x.to(device_);
     Tape tape;

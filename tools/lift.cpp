@@ -58,7 +58,7 @@ void run(const Options& options) {
   inference.on_frames = [&](double part) { progress.update(done += part); };
   for (const auto& [lifter, sequences] : work) {
     diffusion::Inference lift(
-        {data::Field::screen_2d}, options.common.device,
+        {data::screen_field(model::input_channels(set.config)[0])}, options.common.device,
         [&network = lifter->network](std::span<const Tensor> in) { return network.forward(in); });
     auto [poses, last_windows] = lift(view, sequences, inference);
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);

@@ -64,7 +64,7 @@ class Subject {
     const model::Network network = model::make_network(config, o.precision, o.common.seed, device);
     std::uint64_t seed = o.common.seed;
     std::vector<Tensor> inputs;
-    for (const Index channels : model::input_channels(config.rule->role)) {
+    for (const Index channels : model::input_channels(config)) {
       inputs.push_back(random(shape.with(3, channels), seed++, device));
     }
     std::vector<Tensor> inputs_and_truth = inputs;

@@ -115,7 +115,9 @@ Network load(const Options& options, const TensorFile& file) {
     if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
     return refiner->refine(in[0], in[1], steps);
   };
-  return {refiner->config().frames, convention, {{Field::noisy, Field::screen_2d}, device, refine}};
+  return {refiner->config().frames,
+          convention,
+          {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, refine}};
 }
 
 nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {

@@ -32,6 +32,7 @@ struct Options {
   int step = 1;
   double drop_path = 0;
   int folds = 5;
+  bool confidence = false;
 };
 
 // What the network's released code trains with, where the command line doesn't say otherwise.
@@ -117,13 +118,14 @@ std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& a
 // The options that change a step's result, for --resume.
 Settings settings(const Options& options, const model::NetworkSet& set,
                   const TrainingRun& training) {
-  const std::array fields{Field::truth, Field::screen_2d};
+  const std::array fields{Field::truth, data::screen_field(model::input_channels(set.config)[0])};
   // The model first, since defaults depend on it.
   Settings all =
       options.flags.settings("lifter --model " + std::string(options.rule->name),
                              options.common.seed, training.dataset(), training.parts(), fields);
   all.update({{"--step", set.step}, {"--drop-path", options.drop_path}});
   all.update(size_settings(set.config));
+  all["--confidence"] = options.confidence;
   // The full one is none; where there are fewer subjects than folds, each is one.
   all["--folds"] = set.members.size() - 1;
   return all;
@@ -242,6 +244,7 @@ void add_train_lifter(const Command& train) {
                   "training sequence can be lifted by one that never saw it (0: none)")
       .not_negative()
       .show_default();
+  add_confidence(command, options->confidence);
   command.footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
   command.runs([command, options] {
     if (options->rule->released.drop_rate == 0 && options->drop_path > 0) {
@@ -252,6 +255,7 @@ void add_train_lifter(const Command& train) {
       fail("--drop-path {}: only {} drops updates; leave it out", options->drop_path, joined(drop));
     }
     take_released(command, *options);
+    if (options->confidence) options->sizes[model::kConfidence.key] = 1;
     run(*options);
   });
 }

@@ -31,6 +31,7 @@ struct Options {
   TrainFlags flags;
   RefinerConfig config;
   int inference_steps = 2;
+  bool confidence = false;
 };
 
 // Mean |e| over all coordinates, and the moments of each, over the training frames.
@@ -55,7 +56,8 @@ diffusion::ErrorScale fit_scale(const data::Dataset& dataset, const std::vector<
 
 // The options that change a step's result, for --resume.
 Settings settings(const Options& options, const data::Dataset& dataset, const Split& parts) {
-  const std::array fields{Field::truth, Field::noisy, Field::screen_2d};
+  const std::array fields{Field::truth, Field::noisy,
+                          data::screen_field(options.config.network.screen)};
   Settings all = options.flags.settings("refiner", options.common.seed, dataset, parts, fields);
   const RefinerConfig& config = options.config;
   all.update({{"--width", config.network.width},
@@ -63,6 +65,7 @@ Settings settings(const Options& options, const data::Dataset& dataset, const Sp
               {"--heads", config.network.heads},
               {"--steps", config.steps},
               {"--inference-steps", options.inference_steps},
+              {"--confidence", options.confidence},
               {"--schedule", name(config.schedule)},
               {"--noise", name(config.noise)},
               {"--error-source", name(config.source)},
@@ -97,6 +100,7 @@ void run(Options options) {
   RefinerConfig& config = options.config;
   config.frames = flags.frames;
   config.rollout_steps = options.inference_steps;
+  if (options.confidence) config.network.screen = 3;
   config.network.timestep = config.objective == diffusion::Objective::diffusion;
   const bool draws_errors = config.objective == diffusion::Objective::diffusion &&
                             config.states == diffusion::States::forward;
@@ -142,18 +146,19 @@ void run(Options options) {
   flags.say("conditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
             refiner->noise().rank(), refiner->noise().rho, refiner->noise().count);
 
+  const Field screen = data::screen_field(config.network.screen);
   Learner learner{.label = "refiner", .parameters = &refiner->parameters()};
   learner.batch = [&](const data::EpochBatches::Batch& windows, std::uint64_t step) {
-    Refiner::Prepared prepared = refiner->prepare(
-        {training.field(windows, Field::truth), training.field(windows, Field::noisy),
-         training.field(windows, Field::screen_2d)},
-        seed, step);
+    Refiner::Prepared prepared =
+        refiner->prepare({training.field(windows, Field::truth),
+                          training.field(windows, Field::noisy), training.field(windows, screen)},
+                         seed, step);
     return Trainer::Batch{std::move(prepared.inputs), prepared.moves};
   };
   learner.loss = [&](std::span<const Tensor> inputs, int moves) {
     return refiner->loss(inputs, moves, seed);
   };
-  learner.fields = {Field::noisy, Field::screen_2d};
+  learner.fields = {Field::noisy, screen};
   learner.estimate = [&](std::span<const Tensor> in) {
     return refiner->refine(in[0], in[1], options.inference_steps);
   };
@@ -196,6 +201,7 @@ void add_train_refiner(const Command& train) {
   add_choice(command, "--normalization", options->config.normalization,
              "What the error is divided by");
   add_choice(command, "--loss", options->config.loss, "Loss of the error");
+  add_confidence(command, options->confidence);
   command.footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
   command.runs([options] { run(*options); });
 }

@@ -161,6 +161,12 @@ void TrainFlags::add_to(const Command& command) {
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
 
+void add_confidence(const Command& command, bool& confidence) {
+  command.add_flag("--confidence,!--no-confidence", confidence,
+                   "Give the network how sure the detector was of each joint, beside its place; 1 "
+                   "where the data don't say it");
+}
+
 void add_recompute(const Command& command, int& level) {
   command
       .add_option("--recompute", level,
@@ -256,7 +262,7 @@ Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
   std::ranges::sort(seen);
   seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
   return {{"train", kind},
-          {"data", fmt::format("{:08x}", fingerprint(dataset, seen, fields))},
+          {kData, fmt::format("{:08x}", fingerprint(dataset, seen, fields))},
           {"--validation-subjects", parts.validation_subjects},
           {"--seed", seed},
           {"--frames", frames},
@@ -384,9 +390,10 @@ Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field 
 Learner TrainingRun::learner(std::string label, const model::Network& network,
                              double drop_rate) const {
   Learner result{.label = std::move(label), .parameters = network.parameters.get()};
-  const model::NetworkRule& rule = *network.config.rule;
-  for (const Index channels : model::input_channels(rule.role)) {
-    result.fields.push_back(channels == 2 ? data::Field::screen_2d : data::Field::noisy);
+  const std::vector<Index> channels = model::input_channels(network.config);
+  if (network.config.rule->role != model::Role::lifter) result.fields = {data::Field::noisy};
+  for (std::size_t i = result.fields.size(); i < channels.size(); ++i) {
+    result.fields.push_back(data::screen_field(channels[i]));
   }
   result.batch = [this, network, drop_rate, fields = result.fields](
                      const data::EpochBatches::Batch& windows, std::uint64_t step) {

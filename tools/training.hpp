@@ -94,6 +94,9 @@ Settings size_settings(const model::NetworkConfig& config);
 model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSet& set, DType dtype,
                                   const TrainFlags& flags, Device device);
 
+// The option --confidence, of networks that are given 2D poses.
+void add_confidence(const Command& command, bool& confidence);
+
 // The option --recompute, for networks that are made of blocks (model/layers.hpp).
 void add_recompute(const Command& command, int& level);
 

@@ -80,6 +80,9 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
     };
     for (const data::Field field : fields) {
       switch (field) {
+        case data::Field::screen_2d_confidence:
+          if (s.confidence) sum = crc32(std::as_bytes(std::span(*s.confidence)), sum);
+          [[fallthrough]];
         case data::Field::screen_2d:
           sum = crc32(std::as_bytes(std::span(s.image_size)), sum);
           add(s.pose_2d);
@@ -146,18 +149,19 @@ void TrainingFiles::check_settings() const {
   }
   const Json was = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   if (!was.is_object()) fail("{}: metadata '{}' is not readable", paths_.last, kSettings);
+  // Which fields of the data train depends on options, so these come first.
   for (const auto& [option, value] : settings_.items()) {
     const auto before = was.find(option);
-    if (before == was.end() || *before == value) continue;
-    if (option == "data") {
-      fail(
-          "{}: was started with other data than {} (checksum {}, now {}); resume with the data it "
-          "was started with, or start afresh without --resume",
-          paths_.last, paths_.input, before->dump(), value.dump());
-    }
+    if (option == kData || before == was.end() || *before == value) continue;
     fail("{}: was started with {}, now {}; resume with {}, or start afresh without --resume",
          paths_.last, as_given(option, *before), as_given(option, value),
          as_given(option, *before));
+  }
+  if (was.contains(kData) && settings_.contains(kData) && was[kData] != settings_[kData]) {
+    fail(
+        "{}: was started with other data than {} (checksum {}, now {}); resume with the data it "
+        "was started with, or start afresh without --resume",
+        paths_.last, paths_.input, was[kData].dump(), settings_[kData].dump());
   }
 }
 

@@ -21,8 +21,9 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
                           std::span<const data::Field> fields);
 
 // Options of a training that change the result of a step or the choice of the best epoch, by their
-// names ("--lr"), and "data", the fingerprint. true and false stand for "--flip" and "--no-flip".
+// names ("--lr"), and kData, the fingerprint. true and false stand for "--flip" and "--no-flip".
 using Settings = nlohmann::ordered_json;
+inline constexpr const char* kData = "data";
 
 class TrainingFiles {
  public:

@@ -49,7 +49,7 @@ ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& c
       "model:refiner", std::move(name), [change](DType dtype, ModelSize size, Device device) {
         const Sizes s = sizes(size);
         RefinerConfig config;
-        config.network = {s.width, s.depth, s.heads, s.mlp_ratio, true};
+        config.network = {s.width, s.depth, s.heads, s.mlp_ratio, true, 2};
         config.frames = static_cast<int>(s.frames);
         change(config);
         const diffusion::ErrorScale scale{std::vector<double>(51, 0.0),
@@ -57,7 +57,7 @@ ModelCase refiner(std::string name, const std::function<void(RefinerConfig&)>& c
         const auto model =
             std::make_shared<Refiner>(config, some_noise(), scale, dtype, 11, device);
         const diffusion::RefinerBatch batch{poses(s, 3, 1, dtype), poses(s, 3, 2, dtype),
-                                            poses(s, 2, 3, dtype)};
+                                            poses(s, config.network.screen, 3, dtype)};
         return ModelStep{model, &model->parameters(), [=] { return model->loss(batch, 5, 17); }};
       }};
 }
@@ -123,7 +123,7 @@ ModelCase plain(const model::NetworkRule& rule) {
             const auto network =
                 std::make_shared<model::Network>(model::make_network(config, dtype, 3, device));
             std::vector<Tensor> in;
-            for (const Index channels : model::input_channels(rule.role)) {
+            for (const Index channels : model::input_channels(config)) {
               in.push_back(poses(s, channels, 1, dtype).to(device));
             }
             in.push_back(poses(s, 3, 2, dtype).to(device));
@@ -157,6 +157,7 @@ std::vector<ModelCase> chosen_cases() {
                 c.objective = Objective::regression;
                 c.network.timestep = false;
               }),
+      refiner("confidence", [](RefinerConfig& c) { c.network.screen = 3; }),
       refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
       stcformer("plain", 2),
       stcformer("one_block", 1),

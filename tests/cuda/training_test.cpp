@@ -183,6 +183,6 @@ TEST_CASE("cuda: bf16 training follows the CPU's") {
 }
 
 TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
-  check_lifter({&model::stcformer_network, 5, {8, 2, 2, 2}});
-  check_lifter({&model::mixste_network, 5, {8, 2, 2, 2}});
+  check_lifter({&model::stcformer_network, 5, {8, 2, 2, 2, 0}});
+  check_lifter({&model::mixste_network, 5, {8, 2, 2, 2, 0}});
 }

@@ -28,9 +28,10 @@ std::vector<float> one(const Dataset& dataset, const Window& window, bool flip, 
                        Field field) {
   std::vector<float> values(
       static_cast<std::size_t>(frames * 17 * (field == Field::screen_2d ? 2 : 3)));
-  const auto gather_one = field == Field::screen_2d ? gather_2d
-                          : field == Field::truth   ? gather_truth
-                                                    : gather_noisy;
+  const auto gather_one = field == Field::screen_2d              ? gather_2d
+                          : field == Field::screen_2d_confidence ? gather_2d_confidence
+                          : field == Field::truth                ? gather_truth
+                                                                 : gather_noisy;
   gather_one(dataset, window, flip, values);
   return values;
 }
@@ -42,7 +43,8 @@ TEST_CASE("a batch has its windows one after the other, those mirrored that say 
   const auto windows = make_windows(dataset, all_sequences(dataset), 4);
   const std::vector<std::uint8_t> flips{0, 1, 1, 0};
   REQUIRE(windows.size() == flips.size());
-  for (const Field field : {Field::screen_2d, Field::truth, Field::noisy}) {
+  for (const Field field :
+       {Field::screen_2d, Field::screen_2d_confidence, Field::truth, Field::noisy}) {
     const Tensor batch = gather(dataset, windows, flips, 4, field);
     CHECK(batch.shape() == Shape{4, 4, 17, field == Field::screen_2d ? 2 : 3});
     std::vector<float> expected;

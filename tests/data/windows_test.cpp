@@ -196,6 +196,24 @@ TEST_CASE("2D is normalised by the width, in both coordinates") {
   }
 }
 
+TEST_CASE("the confidence is a third coordinate, 1 where nothing is known") {
+  Dataset dataset = dataset_of({3});
+  std::vector<float> plain(std::size_t(3 * 17 * 2));
+  std::vector<float> with(std::size_t(3 * 17 * 3));
+  const Window window{0, 0, 3, 0};
+  gather_2d(dataset, window, false, plain);
+  for (const bool known : {false, true}) {
+    if (known) dataset.sequences[0].confidence = std::vector<float>(3 * 17, 0.25F);
+    if (known) (*dataset.sequences[0].confidence)[17 + 4] = 0;
+    gather_2d_confidence(dataset, window, false, with);
+    for (std::size_t i = 0; i < 3 * 17; ++i) {
+      CHECK(with[3 * i] == plain[2 * i]);
+      CHECK(with[3 * i + 1] == plain[2 * i + 1]);
+      CHECK(with[3 * i + 2] == (!known ? 1.0F : i == 17 + 4 ? 0.0F : 0.25F));
+    }
+  }
+}
+
 TEST_CASE("truth is relative to the root, and the base estimate's root is zero") {
   Dataset dataset = dataset_of({3});
   Sequence& sequence = dataset.sequences[0];
@@ -231,7 +249,9 @@ TEST_CASE("a short clip is filled with its last frame") {
 }
 
 TEST_CASE("a flipped window is the mirrored person in 2D and 3D") {
-  const Dataset dataset = dataset_of({4});
+  Dataset dataset = dataset_of({4});
+  std::vector<float>& sure = dataset.sequences[0].confidence.emplace(4 * 17);
+  for (std::size_t i = 0; i < sure.size(); ++i) sure[i] = 0.01F * static_cast<float>(i);
   const Window window{0, 1, 3, 0};
   const auto check = [&](auto gather, int channels) {
     std::vector<float> plain(std::size_t(3 * 17 * channels));
@@ -250,6 +270,7 @@ TEST_CASE("a flipped window is the mirrored person in 2D and 3D") {
     CHECK(flipped == plain);
   };
   check(gather_2d, 2);
+  check(gather_2d_confidence, 3);
   check(gather_truth, 3);
   check(gather_noisy, 3);
 }

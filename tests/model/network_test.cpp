@@ -19,6 +19,7 @@ NetworkConfig small(const NetworkRule& rule) {
   for (std::size_t i = 0; i < config.sizes.size(); ++i) {
     const std::string_view key = rule.sizes[i].key;
     config.sizes[i] = key == "width" ? 16 : key == "hidden" ? 12 : key == "mlp_ratio" ? 3 : 2;
+    if (key == model::kConfidence.key) config.sizes[i] = 1;
   }
   return config;
 }
@@ -30,7 +31,7 @@ struct Example {
 
 Example example(const NetworkConfig& config) {
   Example e;
-  for (const Index channels : model::input_channels(config.rule->role)) {
+  for (const Index channels : model::input_channels(config)) {
     e.inputs.push_back(random_normal({2, 5, 17, channels}, 1 + e.inputs.size()));
   }
   e.with_truth = e.inputs;
@@ -110,7 +111,11 @@ TEST_CASE("networks come back from their file, every weight of every one") {
       }
     }
   }
-  const model::NetworkSet set = small_set(model::mixste_network, 5);
+  // Those without the confidence are as they were before there was one.
+  model::NetworkSet set = small_set(model::mixste_network, 5);
+  CHECK(model::config_text(set).find("confidence") != std::string::npos);
+  set.config.sizes.back() = 0;
+  CHECK(model::config_text(set).find("confidence") == std::string::npos);
   CHECK(set.for_subject("S1").name == "fold1");
   CHECK(set.for_subject("S5").name == "full");
 }

@@ -80,11 +80,12 @@ inline const std::vector<
         {"denoiser", train_denoiser},
         {"stcformer",
          [](DType dtype, Device device, int level) {
-           return train_lifter({&model::stcformer_network, 9, {16, 3, 2, 4}}, dtype, device, level);
+           return train_lifter({&model::stcformer_network, 9, {16, 3, 2, 4, 0}}, dtype, device,
+                               level);
          }},
         {"mixste",
          [](DType dtype, Device device, int level) {
-           return train_lifter({&model::mixste_network, 9, {16, 3, 2, 2}}, dtype, device, level);
+           return train_lifter({&model::mixste_network, 9, {16, 3, 2, 2, 0}}, dtype, device, level);
          }},
     };
 

@@ -262,6 +262,47 @@ class Detectors(unittest.TestCase):
                                             "--detector-parts", "noise"))
 
 
+class Confidence(unittest.TestCase):
+    def test_networks_are_given_it_where_they_were_trained_with_it(self):
+        run("prepare", "synthetic", "-o", "seen.npz", *MOTION, "--cameras", 0, "--detector",
+            "openpose")
+        run("train", "lifter", "seen.npz", "-o", "plain.safetensors", *SIZE)
+        run("train", "lifter", "seen.npz", "-o", "sure.safetensors", *SIZE, "--confidence")
+        run("lift", "sure.safetensors", "seen.npz", "-o", "lifted.npz")
+        size = [o for o in SIZE if o not in ("--folds", "0")]
+        run("train", "refiner", "lifted.npz", "-o", "refiner.safetensors", *size, "--confidence",
+            "--states", "rollout")
+        file = arrays("lifted.npz")
+        name = next(n[: -len("/confidence")] for n in file if n.endswith("/confidence"))
+        changed, unknown = dict(file), dict(file)
+        changed[name + "/confidence"] = np.ones_like(file[name + "/confidence"])
+        for clip in list(unknown):
+            if clip.endswith("/confidence"):
+                del unknown[clip]
+        for path, content in (("changed.npz", changed), ("unknown.npz", unknown)):
+            np.savez(WORK / path, **content)
+        for command, checkpoint, field, differs in (
+                ("lift", "plain.safetensors", "noisy_3d", False),
+                ("lift", "sure.safetensors", "noisy_3d", True),
+                ("refine", "refiner.safetensors", "refined_3d", True)):
+            out = {}
+            for path in ("lifted.npz", "changed.npz", "unknown.npz"):
+                run(command, checkpoint, path, "-o", "out.npz", "--quiet")
+                out[path] = arrays("out.npz")[f"{name}/{field}"]
+            self.assertNotEqual(np.array_equal(out["lifted.npz"], out["changed.npz"]), differs)
+            # Where nothing is known it is 1.
+            np.testing.assert_array_equal(out["changed.npz"], out["unknown.npz"])
+        # A training goes on with what it was started with.
+        more = [{"--epochs": "2"}.get(before, o) for before, o in zip([None, *SIZE], SIZE)]
+        run("train", "lifter", "seen.npz", "-o", "sure.safetensors", *more, "--confidence",
+            "--resume")
+        error = run("train", "lifter", "seen.npz", "-o", "sure.safetensors", *more, "--resume",
+                    expect=1).stderr
+        self.assertIn("was started with --confidence, now --no-confidence", error)
+        run("inspect", "refiner.safetensors", "lifted.npz", "-o", "taps.npz")
+        run("report", "lifted.npz", "refiner.safetensors", "-o", "report.html")
+
+
 class Windows(unittest.TestCase):
     def test_no_seams_by_default(self):
         name = "P2/walk_1/0/noisy_3d"
