@@ -238,6 +238,31 @@ class Page(unittest.TestCase):
         self.assertEqual(self.skeletons(), {"refined"})
         self.assertEqual(self.skeletons("#curve"), {"base", "refined"})
 
+    def test_joints_that_nobody_saw_are_faint(self):
+        with zipfile.ZipFile(self.dataset) as file, zipfile.ZipFile(WORK / "seen.npz", "w") as copy:
+            for name in file.namelist():
+                copy.writestr(name, file.read(name))
+            sure = [0.9] * (60 * 17)
+            for f in range(60):
+                sure[f * 17 + 3] = 0  # right foot
+                if 20 <= f < 40:
+                    sure[f * 17 + 13] = 0
+            copy.writestr("P1/walk/0/confidence.npy", npy(sure, (60, 17)))
+        page = report(WORK / "seen.npz", "--sequences", "P1/walk/0")
+        guessed = data_of(page)["sequences"][0]["guessed"]
+        self.assertEqual(guessed[3], [0, 60])
+        self.assertEqual(guessed[13], [20, 40])
+        self.assertEqual(guessed[12], [])
+        self.open(WORK / "seen.npz", "--sequences", "P1/walk/0")
+        self.assertIn("Faint: joints that nobody saw (7.8 %)", self.text("#crop"))
+        faint = self.picture("#image")
+        self.open(self.dataset, "--sequences", "P1/walk/0")
+        self.assertNotIn("Faint", self.text("#crop"))
+        seen = self.picture("#image")
+        text = self.colour("text")
+        dark = [sum(n for c, n in counts.items() if near(text, c)) for counts in (faint, seen)]
+        self.assertLess(dark[0], 0.98 * dark[1])
+
     def test_plays_and_scrubs(self):
         self.open(self.dataset)
         self.assertEqual(self.frame(), 1)

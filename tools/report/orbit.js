@@ -109,22 +109,25 @@ function projected(poses, f, project, channels = 3) {
   return points;
 }
 
-// Skeletons [{points, kind}] with what is nearer over what is behind it.
+// Skeletons [{points, kind, guessed}] with what is nearer over what is behind it. Joints that
+// nobody saw, where guessed(joint) says so, and their bones are faint.
 function drawSkeletons(context, skeletons) {
   const parts = [];
-  for (const {points, kind} of skeletons) {
+  for (const {points, kind, guessed = () => false} of skeletons) {
     skeleton.parents.forEach((parent, joint) => {
       const depth = points[joint][2];
+      const faint = guessed(joint);
       if (parent >= 0) {
         parts.push({depth: (depth + points[parent][2]) / 2, kind, from: points[parent],
-          to: points[joint]});
+          to: points[joint], faint: faint || guessed(parent)});
       }
-      if (kind.dots) parts.push({depth: depth - 0.01, kind, dot: points[joint]});
+      if (kind.dots) parts.push({depth: depth - 0.01, kind, dot: points[joint], faint});
     });
   }
   parts.sort((a, b) => b.depth - a.depth);
   context.lineCap = "round";
-  for (const {kind, from, to, dot} of parts) {
+  for (const {kind, from, to, dot, faint} of parts) {
+    context.globalAlpha = faint ? 0.25 : 1;
     context.strokeStyle = context.fillStyle = colour(kind.colour);
     context.beginPath();
     if (dot) {
@@ -138,6 +141,7 @@ function drawSkeletons(context, skeletons) {
       context.stroke();
     }
   }
+  context.globalAlpha = 1;
   context.setLineDash([]);
 }
 

@@ -21,6 +21,18 @@ function decoded(sequence) {
   return sequence;
 }
 
+// Whether nobody saw the joint in that frame, so that its place is interpolated or guessed.
+function isGuessed(sequence, joint, frame) {
+  const edges = sequence.guessed?.[joint] ?? [];
+  return edges.filter((edge) => edge <= frame).length % 2 === 1;
+}
+
+// Of all joints in all frames.
+function shareGuessed(sequence) {
+  const lengths = (sequence.guessed ?? []).flat().map((edge, i) => i % 2 === 0 ? -edge : edge);
+  return lengths.reduce((a, b) => a + b, 0) / (jointCount * sequence.frames);
+}
+
 // mm, [F][17]
 function jointErrors(poses, truth) {
   const errors = new Float32Array(poses.length / 3);
@@ -79,6 +91,7 @@ class Player {
     this.frame = 0;
     this.joint = -1;
     this.playing = false;
+    this.guessed = (joint) => isGuessed(this.sequence, joint, this.frame);
     this.orbit = new Orbit();
     this.view = new Surface(byId("view"), (...args) => this.drawView(...args));
     this.image = new Surface(byId("image"), (...args) => this.drawImage(...args));
@@ -257,7 +270,8 @@ class Player {
     this.drawn = Object.entries(this.sequence.poses)
       .filter(([name]) => this.shown[name])
       .map(([name, poses]) => ({kind: kinds[name], poses,
-        points: projected(poses, this.frame, project)}));
+        points: projected(poses, this.frame, project),
+        guessed: name === "truth" ? undefined : this.guessed}));
     drawSkeletons(context, this.drawn);
     if (this.joint < 0) return;
     for (const {poses, kind} of this.drawn) this.drawTrail(context, project, poses, kind);
@@ -318,6 +332,11 @@ class Player {
     this.part = {centres: centres.map(smooth), size: size.map((v) => 1.25 * v + 2)};
     byId("crop").textContent = `2D input: ${this.part.size.map(Math.round).join(" × ")} px of an ` +
       `image of ${width} × ${height} px.`;
+    const share = shareGuessed(this.sequence);
+    if (share > 0) {
+      byId("crop").textContent += ` Faint: joints that nobody saw (${fixed(100 * share, 1)} %), ` +
+        "interpolated or guessed.";
+    }
   }
 
   drawImage(context, width, height) {
@@ -331,6 +350,7 @@ class Player {
     context.strokeRect(x0 + 0.5, y0 + 0.5, scale * w, scale * h);
     const points = projected(this.sequence.pixels, this.frame,
       (x, y) => [x0 + scale * x, y0 + scale * y, 0], 2);
-    drawSkeletons(context, [{points, kind: {colour: "text", width: 2, dash: [], dots: 3}}]);
+    drawSkeletons(context, [{points, kind: {colour: "text", width: 2, dash: [], dots: 3},
+      guessed: this.guessed}]);
   }
 }

@@ -65,6 +65,22 @@ std::vector<int> shown_sequences(const data::Dataset& dataset, std::span<const i
   return shown;
 }
 
+// For each joint the frames in which nobody saw it, as [from, beyond, from, beyond, ...].
+Json guessed_json(const data::Sequence& sequence) {
+  Json joints = Json::array();
+  for (int j = 0; j < data::kJoints; ++j) {
+    Json edges = Json::array();
+    bool guessed = false;
+    for (int f = 0; f <= sequence.frames(); ++f) {
+      const bool now = f < sequence.frames() && sequence.sure(f, j) <= 0;
+      if (now != guessed) edges.push_back(f);
+      guessed = now;
+    }
+    joints.push_back(std::move(edges));
+  }
+  return joints;
+}
+
 Json poses_json(const data::Dataset& dataset, std::span<const int> shown,
                 const std::optional<data::Comparison>& comparison) {
   std::map<int, double> base;
@@ -79,6 +95,7 @@ Json poses_json(const data::Dataset& dataset, std::span<const int> shown,
                {"fps", s.fps},
                {"image_size", s.image_size},
                {"pose_2d", encoded(s.pose_2d.values, 2 * data::kJoints, kPixelUnit)}};
+    if (s.confidence) entry["guessed"] = guessed_json(s);
     if (s.pose_3d) entry["truth"] = coded_pose(*s.pose_3d);
     if (s.noisy_3d) entry["base"] = coded_pose(*s.noisy_3d);
     if (s.refined_3d) entry["refined"] = coded_pose(*s.refined_3d);
