@@ -30,7 +30,9 @@ class Options(ctypes.Structure):
 
 class Options2(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int), ("stride", ctypes.c_int),
-                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("unused", ctypes.c_int)]
+                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("unused", ctypes.c_int),
+                ("confidence", ctypes.c_void_p), ("intrinsics", ctypes.c_void_p),
+                ("up", ctypes.c_void_p)]
 
 
 class Options3(ctypes.Structure):
@@ -68,6 +70,7 @@ def setUpModule():
     run("train", "lifter", WORK / "data.npz", "-o", WORK / "lifter.safetensors", "--folds", 0, *size)
     run("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "lifted.npz")
     run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors", *size)
+    run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "sure.safetensors", *size, "--confidence")
     with np.load(WORK / "lifted.npz") as file:
         clip = {name: file[f"{CLIP}/{name}"] for name in ("pose_2d", "noisy_3d", "image_size")}
         truth = file[f"{CLIP}/pose_3d"]
@@ -98,11 +101,15 @@ class CInterface(unittest.TestCase):
             options and ctypes.byref(options), out.ctypes.data)
         return status, out
 
-    def refine2(self, options, noisy=None):
+    def refine2(self, options, noisy=None, checkpoint=None):
         noisy = self.noisy if noisy is None else noisy
         out = np.full_like(self.noisy, 7)
+        refiner = self.refiner
+        if checkpoint is not None:
+            refiner = self.c.posetape_refiner_load(bytes(WORK / checkpoint))
+            self.addCleanup(self.c.posetape_refiner_free, refiner)
         status = self.c.posetape_refine2(
-            self.refiner, len(noisy), self.pose_2d.ctypes.data, noisy.ctypes.data, *self.size,
+            refiner, len(noisy), self.pose_2d.ctypes.data, noisy.ctypes.data, *self.size,
             options and ctypes.byref(options), out.ctypes.data)
         return status, out
 
@@ -146,8 +153,41 @@ class CInterface(unittest.TestCase):
         for options, words in ((Options2(0, 3), b"struct_size is 0"),
                                (Options2(1 << 40, 3), b"struct_size"),
                                (Options2(size, 0, 0, 0, 0, -5), b"-5 frames a second"),
-                               (Options3(ctypes.sizeof(Options3), 0, 0, 0, 0, 0, 0, 1),
+                               (Options3(ctypes.sizeof(Options3), later=1),
                                 b"does not know")):
+            status, out = self.refine2(options)
+            self.assertEqual(status, -1)
+            self.assertTrue((out == 7).all())
+            self.assertIn(words, self.c.posetape_last_error())
+
+    def test_confidence_and_lens_are_those_of_the_command(self):
+        sure = np.full(self.pose_2d.shape[:2], 0.9, "f4")
+        sure[5:20, 3] = 0
+        intrinsics = np.array([1150, 1150, 500, 500, -0.2, 0.2, 0, 0, 0], "f8")
+        up = np.array([0, -0.98, -0.2], "f8")
+        with np.load(WORK / "one.npz") as file:
+            arrays = {name: file[name] for name in file.files}
+        np.savez(WORK / "more.npz", **arrays, **{"one/confidence": sure})
+        for options, arguments in (
+                (Options2(confidence=sure.ctypes.data), ()),
+                (Options2(confidence=sure.ctypes.data, intrinsics=intrinsics.ctypes.data),
+                 ("--intrinsics", ",".join(map(str, intrinsics)))),
+                (Options2(confidence=sure.ctypes.data, intrinsics=intrinsics.ctypes.data,
+                          up=up.ctypes.data),
+                 ("--intrinsics", ",".join(map(str, intrinsics)), "--up", ",".join(map(str, up))))):
+            options.struct_size = ctypes.sizeof(Options2)
+            run("refine", WORK / "sure.safetensors", WORK / "more.npz", "-o", WORK / "out.npz", *arguments)
+            with np.load(WORK / "out.npz") as file:
+                expected = file["one/refined_3d"]
+            status, out = self.refine2(options, checkpoint="sure.safetensors")
+            self.assertEqual(status, 0, self.c.posetape_last_error())
+            np.testing.assert_array_equal(out, expected)
+        self.assertFalse(np.array_equal(out, self.refine2(None, checkpoint="sure.safetensors")[1]))
+        sure[2, 1] = 2
+        size = ctypes.sizeof(Options2)
+        for options, words in (
+                (Options2(size, confidence=sure.ctypes.data), b"confidence: 2 in frame 2, joint 1"),
+                (Options2(size, up=up.ctypes.data), b"up needs intrinsics")):
             status, out = self.refine2(options)
             self.assertEqual(status, -1)
             self.assertTrue((out == 7).all())

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "data/file_kind.hpp"
 #include "data/gaps.hpp"
@@ -56,8 +58,47 @@ data::PoseArray poses_of(const char* name, const float* values, int frames, int 
   return poses;
 }
 
+// How sure the detector was of joints of `given`; NULL where nobody said it.
+std::optional<std::vector<float>> confidence_of(const float* values, const float* given,
+                                                std::size_t joints) {
+  std::vector<float> confidence(joints, 1);
+  if (values != nullptr) confidence.assign(values, values + joints);
+  bool known = values != nullptr;
+  for (std::size_t i = 0; i < joints; ++i) {
+    if (!(confidence[i] >= 0 && confidence[i] <= 1)) {
+      fail("posetape_refine2: confidence: {} in frame {}, joint {}; expected numbers from 0 to 1",
+           confidence[i], i / data::kJoints, i % data::kJoints);
+    }
+    const float x = given[2 * i], y = given[2 * i + 1];
+    if (std::isfinite(x) && std::isfinite(y) && (x != 0 || y != 0)) continue;
+    confidence[i] = 0;
+    known = true;
+  }
+  if (!known) return std::nullopt;
+  return confidence;
+}
+
+void set_lens(data::Sequence& sequence, const double* intrinsics, const double* up) {
+  if (intrinsics == nullptr && up == nullptr) return;
+  if (intrinsics == nullptr) fail("posetape_refine2: up needs intrinsics");
+  const auto finite = [](double v) { return std::isfinite(v); };
+  if (!(std::all_of(intrinsics, intrinsics + 9, finite) && intrinsics[0] > 0 &&
+        intrinsics[1] > 0)) {
+    fail("posetape_refine2: intrinsics: expected 9 numbers, fx and fy above 0; found fx {}, fy {}",
+         intrinsics[0], intrinsics[1]);
+  }
+  std::copy_n(intrinsics, 9, sequence.intrinsics.emplace().begin());
+  if (up == nullptr) return;
+  if (!std::all_of(up, up + 3, finite) ||
+      std::all_of(up, up + 3, [](double v) { return v == 0; })) {
+    fail("posetape_refine2: up: {}, {}, {} is no direction", up[0], up[1], up[2]);
+  }
+  std::copy_n(up, 3, sequence.up.emplace().begin());
+}
+
 data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy_3d, int width,
-                   int height, float fps) {
+                   int height, const posetape_refine2_options& options) {
+  const float fps = options.fps;
   constexpr int kMost = std::numeric_limits<int>::max() / (3 * data::kJoints);
   if (frames < 1 || frames > kMost) {
     fail("posetape_refine: {} frames; expected 1 to {}", frames, kMost);
@@ -74,6 +115,9 @@ data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy
   }
   if (fps > 0) sequence.fps = fps;
   sequence.pose_2d = poses_of("pose_2d", pose_2d, static_cast<int>(frames), 2, sequence.fps);
+  sequence.confidence =
+      confidence_of(options.confidence, pose_2d, std::size_t(frames) * std::size_t(data::kJoints));
+  set_lens(sequence, options.intrinsics, options.up);
   sequence.noisy_3d = poses_of("noisy_3d", noisy_3d, static_cast<int>(frames), 3, sequence.fps);
   data::Dataset dataset;
   dataset.sequences.push_back(std::move(sequence));
@@ -124,7 +168,9 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
   // Where no rate is given, frames are taken for the network's.
-  const data::View view(dataset, refiner.convention, /*resample=*/options.fps > 0);
+  data::Convention convention = refiner.convention;
+  if (options.intrinsics != nullptr) convention.normalisation = data::Normalisation::rays;
+  const data::View view(dataset, convention, /*resample=*/options.fps > 0);
   auto result =
       refine(view, all,
              {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},
@@ -209,7 +255,7 @@ int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const floa
         if (refiner == nullptr) fail("posetape_refine: refiner is NULL");
         if (refined_3d == nullptr) fail("posetape_refine: refined_3d is NULL");
         const posetape_refine2_options all = read_options(options);
-        data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height, all.fps);
+        data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height, all);
         std::string warnings = guard(dataset, all.force != 0);
         const data::PoseArray result = refined(*refiner, dataset, all);
         std::ranges::copy(result.values, refined_3d);

@@ -83,6 +83,14 @@ typedef struct posetape_refine2_options {
   float fps; /* frames a second: the clip is resampled to the rate that the refiner was trained at,
               * and the result back. 0: taken for that rate, gaps for those of 50 a second */
   int unused; /* 0 */
+  /* How sure the detector was, [frames][17] from 0 (not seen) to 1, for refiners that were trained
+   * with it (`train refiner --confidence`). NULL: 1, but 0 for joints that are missing. */
+  const float* confidence;
+  /* The lens: fx, fy, cx, cy in pixels, then OpenCV's k1, k2, p1, p2, k3; NULL: not known. With it,
+   * the clip is seen as by a camera that stands level, as with `refine --intrinsics`. */
+  const double* intrinsics;
+  const double* up; /* with a lens: the direction up in camera space (x right, y down, z forward);
+                     * NULL: 0, -1, 0 */
 } posetape_refine2_options;
 
 /* As posetape_refine(), since version 2. */
