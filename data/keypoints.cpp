@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -28,15 +29,57 @@ void note_filled(const std::string& sequence, int frames, const FillReport& repo
   }
 }
 
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_json(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".json" && !it->is_directory(error)) return true;
+  }
+  return false;
+}
+
+// The folders of JSON in a folder that has none itself, in the order of their names.
+std::vector<std::string> folders_in(const std::string& path) {
+  std::vector<std::string> folders;
+  std::error_code error;
+  if (!fs::is_directory(path, error) || has_json(path)) return folders;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    if (it->is_directory(error) && has_json(it->path())) folders.push_back(it->path().string());
+  }
+  std::ranges::sort(folders);
+  return folders;
+}
+
+// "<folder>/<its folder>/0" for the clip of a folder in a folder.
+std::vector<KeypointClip> read_all(const std::string& path, std::optional<KeypointFormat> format) {
+  const std::vector<std::string> folders = folders_in(path);
+  if (folders.empty()) return read_clips(KeypointInput(path), Wanted::keypoints, format);
+  const std::string subject = KeypointInput(path).subject();
+  std::vector<KeypointClip> clips;
+  for (const std::string& folder : folders) {
+    const KeypointInput input(folder);
+    for (KeypointClip& clip : read_clips(input, Wanted::keypoints, format)) {
+      const std::string camera = clip.name.substr(clip.name.rfind('/') + 1);
+      clip.name = fmt::format("{}/{}/{}", subject, input.subject(), camera);
+      clips.push_back(std::move(clip));
+    }
+  }
+  return clips;
+}
+
+}  // namespace
+
 Dataset prepare_keypoints(const std::string& path, const TrackOptions& options,
                           std::vector<std::string>& notes) {
-  const KeypointInput input(path);
   Dataset dataset;
   nlohmann::ordered_json filled = nlohmann::ordered_json::object();
   nlohmann::ordered_json first = nlohmann::ordered_json::object();
   bool rate_known = options.fps.has_value();
   KeypointLayout layout{};
-  for (const KeypointClip& clip : read_clips(input, Wanted::keypoints, options.format)) {
+  for (const KeypointClip& clip : read_all(path, options.format)) {
     rate_known = rate_known || clip.fps > 0;
     const std::string where = fmt::format("{}: {}", path, printable(clip.name));
     for (TrackPiece& piece : track_pieces(clip, options, where, notes)) {

