@@ -63,6 +63,11 @@ class View {
   // Throws Error where rays are wanted and a sequence has no lens.
   View(const Dataset& dataset, const Convention& convention, bool resample);
 
+  // With frames at the rate `fps` alone, 0: as they are.
+  static View at_rate(const Dataset& dataset, double fps) {
+    return {dataset, {.fps = fps}, /*resample=*/true};
+  }
+
   // What the network is given; the same sequences. The dataset itself where nothing changes.
   const Dataset& dataset() const { return changed_ ? *changed_ : original_; }
   // Of the sequences, how many were resampled.

@@ -74,6 +74,10 @@ void cut(data::Sequence& sequence, int first, int count) {
   for (auto* poses : {&sequence.pose_3d, &sequence.noisy_3d, &sequence.refined_3d}) {
     if (*poses) cut_poses(**poses);
   }
+  if (sequence.confidence) {
+    const auto begin = sequence.confidence->begin() + first * data::kJoints;
+    sequence.confidence = std::vector<float>(begin, begin + count * data::kJoints);
+  }
 }
 
 // The part of the input that is looked at: a dataset of one sequence, and its windows.
@@ -86,14 +90,19 @@ struct Subject {
   int frames() const { return dataset.sequences[0].frames(); }
 };
 
-Subject choose(const Options& options, int window_frames) {
+Subject choose(const Options& options, int window_frames, double fps) {
   data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   Subject subject;
   subject.dataset.test_subjects = dataset.test_subjects;
   subject.dataset.metadata = dataset.metadata;
   subject.dataset.sequences = {std::move(find_sequence(dataset, options))};
+  check_estimate(subject.sequence(), options.input);
+  if (const auto view = data::View::at_rate(subject.dataset, fps); view.resampled() > 0) {
+    fmt::print(stderr, "{}: note: {:g} frames a second, resampled to the {:g} of {}\n",
+               shown(options.input), subject.sequence().fps, fps, shown(options.checkpoint));
+    subject.dataset = data::Dataset(view.dataset());
+  }
   data::Sequence& sequence = subject.sequence();
-  check_estimate(sequence, options.input);
   const std::vector<int> all{0};
   subject.windows = data::make_windows(subject.dataset, all, window_frames);
   if (!options.window) return subject;
@@ -351,7 +360,8 @@ void run(Options options) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   const Refiner refiner =
       Refiner::load(file, options.checkpoint, DType::f32, options.common.device);
-  Subject subject = choose(options, refiner.config().frames);
+  const data::Convention convention = convention_of(file, options.checkpoint);
+  Subject subject = choose(options, refiner.config().frames, convention.fps);
   if (options.list) {
     options.taps.clear();
     options.gradients = subject.sequence().pose_3d.has_value();
@@ -365,8 +375,7 @@ void run(Options options) {
   }
   Taps taps(options.taps, {options.whole_attention});
   Collected all(refiner, subject, options.whole_attention);
-  const data::View view(subject.dataset, convention_of(file, options.checkpoint),
-                        /*resample=*/false);
+  const data::View view(subject.dataset, convention, /*resample=*/false);
   const Passes passes(options, refiner, subject, view.dataset());
   passes.refine(taps, all);
   if (training) passes.train(taps, all);

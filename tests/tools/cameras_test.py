@@ -211,6 +211,20 @@ class Rates(unittest.TestCase):
         self.assertNotIn("resampled", run("lift", "lifter.safetensors", "fast.npz", "-o", "kept.npz",
                                           "--protocol", "mixste-seq2seq").stderr)
 
+    def test_inspection_is_of_the_frames_that_the_network_sees(self):
+        run("lift", "lifter.safetensors", "data.npz", "-o", "lifted.npz")
+        size = [o for o in SIZE if o not in ("--folds", "0")]
+        run("train", "refiner", "lifted.npz", "-o", "refiner.safetensors", *size)
+        file = arrays("lifted.npz")
+        for name in list(file):
+            if name.endswith("/fps"):
+                file[name] = np.float32(100)
+        np.savez(WORK / "fast.npz", **file)
+        done = run("inspect", "refiner.safetensors", "fast.npz", "-o", "taps.npz")
+        self.assertIn("100 frames a second, resampled to the 50 of", done.stderr)
+        self.assertEqual(len(arrays("taps.npz")["step.1.x_k"]), 25 + 1)
+        run("report", "fast.npz", "refiner.safetensors", "-o", "report.html")
+
     def test_an_unknown_rate_is_said(self):
         file = {name: value for name, value in arrays("data.npz").items()
                 if not name.endswith("/fps")}
@@ -299,7 +313,13 @@ class Confidence(unittest.TestCase):
         error = run("train", "lifter", "seen.npz", "-o", "sure.safetensors", *more, "--resume",
                     expect=1).stderr
         self.assertIn("was started with --confidence, now --no-confidence", error)
-        run("inspect", "refiner.safetensors", "lifted.npz", "-o", "taps.npz")
+        for options in ((), ("--window", 2)):
+            run("inspect", "refiner.safetensors", "lifted.npz", "--sequence", name, "-o", "taps.npz",
+                *options)
+            taps = arrays("taps.npz")
+            self.assertEqual(taps[name + "/confidence"].shape, taps[name + "/pose_2d"].shape[:2])
+        sure = file[name + "/confidence"]
+        np.testing.assert_array_equal(taps[name + "/confidence"], sure[18 : 18 + 9])
         run("report", "lifted.npz", "refiner.safetensors", "-o", "report.html")
 
 

@@ -108,9 +108,10 @@ void add_looks(const Options& options, const Inputs& inputs, const std::vector<i
       report::rounded_list(diffusion::make_schedule(config.schedule, config.steps).alpha_bar);
   page["diffusion"]["schedule"] = name(config.schedule);
   bool first = true;
+  const data::View view = data::View::at_rate(*inputs.dataset, inputs.convention.fps);
   for (const int i : shown) {
     if (!inputs.dataset->sequences[static_cast<std::size_t>(i)].noisy_3d) continue;
-    add_inspection(report::inspect_window(*inputs.refiner, inputs.convention, *inputs.dataset, i,
+    add_inspection(report::inspect_window(*inputs.refiner, inputs.convention, view.dataset(), i,
                                           options.steps, first),
                    page);
     first = false;
