@@ -1,7 +1,8 @@
-"""Adds up a meson test log: python3 tools/test_summary.py build/meson-logs/testlog.json
+"""Adds up a meson test log: python3 tools/test_summary.py build/meson-logs/testlog.json [--failed]
 
 Prints what failed or was skipped, and at last "N passed, M failed". A doctest program counts by its
-test cases, a script as one test. Exits with 1 where anything failed or nothing ran.
+test cases, a script as one test. Exits with 1 where anything failed or nothing ran. With --failed,
+it prints the end of what each failed test had to say, and nothing else.
 """
 
 import json
@@ -31,9 +32,25 @@ def count(test):
     return passed, failed, f"{name}: {failed} test cases failed" if failed else None
 
 
-def main(path):
+def print_failed(tests, lines=30):
+    for test in tests:
+        _, failed, remark = count(test)
+        if failed == 0:
+            continue
+        said = f"{test.get('stdout') or ''}\n{test.get('stderr') or ''}".strip().splitlines()
+        # Of a doctest program, what is about errors stands anywhere.
+        wrong = [i for i, line in enumerate(said) if "ERROR:" in line]
+        first = max(0, wrong[0] - 3) if wrong else max(0, len(said) - lines)
+        print("\n".join([f"-- {remark}", *said[first : first + lines]]))
+
+
+def main(path, only_failed=False):
     with open(path, encoding="utf-8") as log:
-        results = [count(json.loads(line)) for line in log if line.strip()]
+        tests = [json.loads(line) for line in log if line.strip()]
+    if only_failed:
+        print_failed(tests)
+        return 0
+    results = [count(test) for test in tests]
     passed = sum(r[0] for r in results)
     failed = sum(r[1] for r in results)
     for _, _, remark in results:
@@ -46,4 +63,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], "--failed" in sys.argv))
