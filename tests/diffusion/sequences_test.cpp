@@ -222,3 +222,33 @@ TEST_CASE("rows of the conditional noise: errors, and what they depend on") {
     CHECK(rows.b[static_cast<std::size_t>(f * 85)] == s.pose_2d.frame(f)[0] / 1000 * 2 - 1);
   }
 }
+
+TEST_CASE("clips that are made to fit a network have results that fit the clips") {
+  data::Dataset dataset = dataset_of({41});
+  data::Sequence& s = dataset.sequences[0];
+  s.fps = 25;
+  s.intrinsics = {900, 910, 510, 490, -0.1, 0.02, 0, 0, 0};
+  s.up = {0.2, -0.9, 0.3};
+  const std::vector<int> all{0};
+  const auto difference = [&](const data::Convention& convention) {
+    const data::View view(dataset, convention, /*resample=*/true);
+    Inference network = unchanged();
+    const auto result = network(view, all, {.windows = data::seamless(9)});
+    REQUIRE(result.poses[0].values.size() == s.noisy_3d->values.size());
+    float worst = 0;
+    for (std::size_t i = 0; i < result.poses[0].values.size(); ++i) {
+      worst = std::max(worst, std::fabs(result.poses[0].values[i] - s.noisy_3d->values[i]));
+    }
+    return worst;
+  };
+  // Turned into a level camera's space, and back.
+  CHECK(difference({.normalisation = data::Normalisation::rays}) < 1e-6F);
+  // At twice the rate the frames of the clip are among the network's.
+  CHECK(difference({.fps = 50}) < 1e-6F);
+  CHECK(difference({.normalisation = data::Normalisation::rays, .fps = 50}) < 1e-6F);
+  // What the network itself sees is another pose, at other times.
+  const data::View view(dataset, {.normalisation = data::Normalisation::rays, .fps = 50}, true);
+  CHECK(view.dataset().sequences[0].frames() == 81);
+  CHECK(view.resampled() == 1);
+  CHECK(std::fabs(view.dataset().sequences[0].noisy_3d->values[5] - s.noisy_3d->values[5]) > 1e-3F);
+}
