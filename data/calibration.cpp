@@ -8,6 +8,7 @@
 #include <set>
 
 #include "data/calibration_formats.hpp"
+#include "data/printable.hpp"
 #include "data/text_lines.hpp"
 #include "engine/error.hpp"
 
@@ -59,7 +60,7 @@ class CameraReader {
         fail(
             "{}: \"{}\" is unknown; known are name, size, focal, centre, radial, tangential, "
             "rotation, position and up",
-            where_, key);
+            where_, printable(key));
       }
     }
   }
@@ -112,7 +113,8 @@ class CameraReader {
       if (list[i].is_number() && std::isfinite(list[i].get<double>())) values.push_back(list[i]);
     }
     if (!list.is_array() || list.size() != count || values.size() != count) {
-      fail("{}: \"{}\" takes {} numbers, found {}", where_, key, count, json.dump());
+      fail("{}: \"{}\" takes {} numbers, found {}", where_, key, count,
+           printable(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
     }
     return values;
   }

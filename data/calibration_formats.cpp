@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "data/printable.hpp"
 #include "engine/error.hpp"
 
 namespace posetape::data {
@@ -161,7 +162,7 @@ Json qualisys_calibration(const std::string& text, const std::string& path) {
     const std::string name = camera.attribute("serial").as_string(std::to_string(number).c_str());
     ++number;
     if (!camera.attribute("active").as_bool(true)) continue;
-    json["cameras"].push_back(qualisys_camera(camera, name, path + ": camera " + name));
+    json["cameras"].push_back(qualisys_camera(camera, name, path + ": camera " + printable(name)));
   }
   return json;
 }
@@ -174,12 +175,12 @@ Json toml_calibration(const std::string& text, const std::string& path) {
       const toml::table* table = node.as_table();
       if (table == nullptr || !table->contains("matrix")) continue;
       const std::string name = (*table)["name"].value_or(std::string(key.str()));
-      json["cameras"].push_back(toml_camera(*table, name, path + ": camera " + name));
+      json["cameras"].push_back(toml_camera(*table, name, path + ": camera " + printable(name)));
     }
     return json;
   } catch (const toml::parse_error& error) {
     fail("{}: is neither JSON nor TOML (line {}: {})", path, error.source().begin.line,
-         error.description());
+         printable(error.description()));
   }
 }
 

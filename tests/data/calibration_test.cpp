@@ -174,6 +174,10 @@ TEST_CASE_FIXTURE(Fixture, "calibration: what is wrong is said with the camera a
   CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": -1})"), "above 0");
   CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": [1, 2, 3]})"), "\"focal\" takes 2");
   CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": 1, "fov": 3})"), "\"fov\" is unknown");
+  // A message is one line, whatever is in the file.
+  CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": 1, "a\nb": 3})"), "\"a?b\" is unknown");
+  test::write_all(path, "[a]\nfisheye = fal\nf\n");
+  CHECK_MESSAGE_PARTS(read_calibration(path), "neither JSON nor TOML (line 2");
   CHECK_MESSAGE_PARTS(read(R"({"size": [9, 9], "focal": 1, "up": [0, 0, 0]})"), "direction");
   CHECK_MESSAGE_PARTS(read(R"({"name": "a/b", "size": [9, 9], "focal": 1})"), "slash");
   CHECK_MESSAGE_PARTS(read(R"({"name": "a", "size": [9, 9], "focal": 1},
