@@ -26,6 +26,12 @@ struct AttentionShape {
   Index segments() const { return axis == Axis::cross ? 2 : 1; }
   Index head_width() const { return width / segments() / heads; }
   Index tokens() const { return batch * frames * joints; }
+  // Of a segment of the channels: the axis that it attends along, and its sequences.
+  bool is_space(Index segment) const {
+    return axis == Axis::space || (axis == Axis::cross && segment == 0);
+  }
+  Index length(Index segment) const { return is_space(segment) ? joints : frames; }
+  Index sequences(Index segment) const { return batch * (is_space(segment) ? frames : joints); }
 };
 
 template <class T>

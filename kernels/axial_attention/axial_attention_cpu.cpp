@@ -1,4 +1,5 @@
-// One task is one sequence of tokens (the joints of a frame, or the frames of a joint) with all its
+// Short sequences are computed many at a time (short_sequences.hpp). Of long ones,
+// one task is one sequence of tokens (the joints of a frame, or the frames of a joint) with all its
 // heads: a token's channels are read and written in one go, since the tokens of a joint lie far
 // apart. q, k and v are copied into padded buffers in the cache, head by head. Scores are computed
 // for a block of queries at a time, key by key, with a query in each lane: the softmax then takes
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/axial_attention/short_sequences.hpp"
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/vector.hpp"
 
@@ -83,24 +85,6 @@ static void product(Strided<A> a, Index rows, const A* b, Index k_count, Index w
   }
 }
 
-// A sum of n terms, which `add_term` adds to what it is given, in an order that does not depend on
-// the instruction set: as sixteen partial sums, of every sixteenth term each, as far as terms go by
-// sixteens; the first takes the rest.
-template <class V, class F>
-static V ordered_sum(Index n, const F& add_term) {
-  constexpr Index kPartialSums = 16;
-  const Index whole = n / kPartialSums * kPartialSums;
-  const auto partial_sum = [&](Index first) {
-    V sum = {};
-    for (Index j = first; j < whole; j += kPartialSums) sum = add_term(sum, j);
-    return sum;
-  };
-  V sum = partial_sum(0);
-  for (Index j = whole; j < n; ++j) sum = add_term(sum, j);
-  for (Index first = 1; first < std::min(whole, kPartialSums); ++first) sum += partial_sum(first);
-  return sum;
-}
-
 // Where the tokens of one sequence and the channels of its segment are.
 struct Place {
   Index first_token;
@@ -114,21 +98,19 @@ struct Place {
 
 // Calls f(place, thread_buffer) for every sequence.
 template <class A, class F>
-static void for_each_sequence(const AttentionShape& s, Index buffer_size, const F& f) {
-  for (Index segment = 0; segment < s.segments(); ++segment) {
-    const bool space = s.axis == Axis::space || (s.axis == Axis::cross && segment == 0);
-    const Index sequences = space ? s.batch * s.frames : s.batch * s.joints;
-    const Index slot = segment * s.heads;
-    parallel_for(sequences, 1, [&](Index begin, Index end) {
-      Scratch<A> buffer(buffer_size);
-      for (Index q = begin; q < end; ++q) {
-        const Place place = space ? Place{q * s.joints, 1, s.joints, slot * s.head_width(), slot}
-                                  : Place{q / s.joints * s.frames * s.joints + q % s.joints,
-                                          s.joints, s.frames, slot * s.head_width(), slot};
-        f(place, buffer.data());
-      }
-    });
-  }
+static void for_each_sequence(const AttentionShape& s, Index segment, Index buffer_size,
+                              const F& f) {
+  const bool space = s.is_space(segment);
+  const Index slot = segment * s.heads;
+  parallel_for(s.sequences(segment), 1, [&](Index begin, Index end) {
+    Scratch<A> buffer(buffer_size);
+    for (Index q = begin; q < end; ++q) {
+      const Place place = space ? Place{q * s.joints, 1, s.joints, slot * s.head_width(), slot}
+                                : Place{q / s.joints * s.frames * s.joints + q % s.joints, s.joints,
+                                        s.frames, slot * s.head_width(), slot};
+      f(place, buffer.data());
+    }
+  });
 }
 
 // Sizes of one head's buffers: tokens and channels padded to whole blocks.
@@ -140,11 +122,6 @@ struct Padding {
       : rows(padded(tokens, kQueries<A>)), width(padded(channels, kWidth<A>)) {}
 };
 
-// Asks for `count` elements, which need not exist.
-template <class T>
-static void prefetch(const T* x, Index count) {
-  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
-}
 static constexpr Index kAhead = 6;
 
 // out[h][i][c] = factor x[token i][offset + channel c of head h]; zero beyond, up to the tokens
@@ -190,7 +167,7 @@ static void transpose(const A* x, Index width, A* out) {
 }
 
 template <class T>
-static void compute(const AxialAttentionForward<T>& a) {
+static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) {
   using A = Accumulator<T>;
   using V = Wide<A>;
   constexpr Index kBlock = kQueries<A>;
@@ -201,7 +178,7 @@ static void compute(const AxialAttentionForward<T>& a) {
   const Padding<A> most(std::max(s.frames, s.joints), channels);
   const Index buffer_size =
       4 * s.heads * most.rows * most.width + (most.width + most.rows) * kBlock;
-  for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
+  for_each_sequence<A>(s, segment, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
     const Index block = pad.rows * pad.width;
     A* all_q = buffer;
@@ -268,10 +245,9 @@ static void compute(const AxialAttentionForward<T>& a) {
     }
   });
 }
-POSETAPE_CPU_KERNEL(AxialAttentionForward);
 
 template <class T>
-static void compute(const AxialAttentionBackward<T>& a) {
+static void backward_sequences(const AxialAttentionBackward<T>& a, Index segment) {
   using A = Accumulator<T>;
   using V = Wide<A>;
   constexpr Index kBlock = kQueries<A>;
@@ -282,7 +258,7 @@ static void compute(const AxialAttentionBackward<T>& a) {
   const Padding<A> most(std::max(s.frames, s.joints), channels);
   const Index buffer_size =
       7 * s.heads * most.rows * most.width + 2 * (most.width + most.rows) * kBlock;
-  for_each_sequence<A>(s, buffer_size, [&](const Place& p, A* buffer) {
+  for_each_sequence<A>(s, segment, buffer_size, [&](const Place& p, A* buffer) {
     const Padding<A> pad(p.length, channels);
     const Index block = pad.rows * pad.width;
     A* all_q = buffer;
@@ -348,6 +324,35 @@ static void compute(const AxialAttentionBackward<T>& a) {
       }
     }
   });
+}
+
+// Whether a segment's sequences are better computed many at a time: where a pair's numbers, times
+// the lanes, stay in the second cache, or so few channels would leave most lanes of a vector empty.
+static bool are_short(const AttentionShape& s, Index segment) {
+  return s.head_width() <= 4 || s.length(segment) * s.head_width() <= 400;
+}
+
+template <class T>
+static void compute(const AxialAttentionForward<T>& a) {
+  for (Index segment = 0; segment < a.shape.segments(); ++segment) {
+    if (are_short(a.shape, segment)) {
+      forward_pairs(a, segment);
+    } else {
+      forward_sequences(a, segment);
+    }
+  }
+}
+POSETAPE_CPU_KERNEL(AxialAttentionForward);
+
+template <class T>
+static void compute(const AxialAttentionBackward<T>& a) {
+  for (Index segment = 0; segment < a.shape.segments(); ++segment) {
+    if (are_short(a.shape, segment)) {
+      backward_pairs(a, segment);
+    } else {
+      backward_sequences(a, segment);
+    }
+  }
 }
 POSETAPE_CPU_KERNEL(AxialAttentionBackward);
 

@@ -51,6 +51,22 @@ std::vector<Case> cases() {
         {random_normal({1, 3, 2, 12}, seed + 9), random_normal({1, 3, 2, 4}, seed + 12)}, axis, 1,
         0, constant_inputs({1}));
   }
+  // Channels that are whole vectors, and heads that are not whole vectors of pairs.
+  put("space_16_channels", {random_normal({1, 2, 3, 96}, 90)}, Axis::space, 2);
+  put("time_8_channels", {random_normal({1, 3, 3, 72}, 91)}, Axis::time, 3);
+  put("cross_4_channels", {random_normal({1, 3, 5, 72}, 92)}, Axis::cross, 3);
+  // On the CPU, sequences of so many channels are computed one at a time (are_short()).
+  for (const Index length : {31, 33, 64}) {
+    const auto seed = static_cast<std::uint64_t>(180 + length);
+    const Index channels = 401 / length + 1;
+    put(fmt::format("long_space_{}", length), {random_normal({1, 1, length, 3 * channels}, seed)},
+        Axis::space, 1);
+    put(fmt::format("long_time_{}", length),
+        {random_normal({1, length, 1, 3 * channels}, seed + 1)}, Axis::time, 1);
+  }
+  put("long_heads", {random_normal({1, 1, 21, 120}, 93)}, Axis::space, 2);
+  put("long_added", {random_normal({1, 21, 1, 60}, 94), random_normal({1, 21, 1, 20}, 95)},
+      Axis::time, 1);
   // Lengths around a vector's and a block's of rows.
   for (const Index length : {2, 4, 5, 7, 8, 9, 15, 16, 17, 33}) {
     const auto seed = static_cast<std::uint64_t>(100 + length);

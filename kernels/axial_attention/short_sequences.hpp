@@ -1,0 +1,398 @@
+// Attention over many short sequences, on the CPU: part of axial_attention_cpu.cpp.
+//
+// A vector has one number of as many pairs of a sequence and a head as it has lanes. What is done
+// for one pair in scalars is done for all of them at once, so that no lane is lost to sequences or
+// heads that do not fill a vector. Every sum has the order that it has for long sequences: results
+// are equal to the bit.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "kernels/axial_attention/axial_attention.hpp"
+#include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/vector.hpp"
+
+namespace posetape {
+
+// Asks for `count` elements, which need not exist.
+template <class T>
+static void prefetch(const T* x, Index count) {
+  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
+}
+
+// A sum of n terms, which `add_term` adds to what it is given, in an order that does not depend on
+// the instruction set: as sixteen partial sums, of every sixteenth term each, as far as terms go by
+// sixteens; the first takes the rest.
+template <class V, class F>
+static V ordered_sum(Index n, const F& add_term) {
+  constexpr Index kPartialSums = 16;
+  const Index whole = n / kPartialSums * kPartialSums;
+  const auto partial_sum = [&](Index first) {
+    V sum = {};
+    for (Index j = first; j < whole; j += kPartialSums) sum = add_term(sum, j);
+    return sum;
+  };
+  V sum = partial_sum(0);
+  for (Index j = whole; j < n; ++j) sum = add_term(sum, j);
+  for (Index first = 1; first < std::min(whole, kPartialSums); ++first) sum += partial_sum(first);
+  return sum;
+}
+
+template <class A>
+using Pairs = Vector<A>;
+template <class A>
+static constexpr Index kPairs = kLanes<A>;
+
+// A matrix of numbers of pairs, row and column so many vectors apart.
+template <class A>
+struct PairMatrix {
+  A* data;
+  Index row_step, column_step;
+
+  A* at(Index row, Index column) const {
+    return data + (row * row_step + column * column_step) * kPairs<A>;
+  }
+  PairMatrix from(Index row, Index column) const {
+    return {at(row, column), row_step, column_step};
+  }
+};
+
+// c[r][x] = sum_k a[r][k] b[k][x], or that added to c, pair by pair.
+template <Index rows, Index columns, class A>
+static void pair_block(PairMatrix<A> a, PairMatrix<A> b, Index k_count, PairMatrix<A> c, bool add) {
+  using V = Pairs<A>;
+  V sums[rows][columns] = {};
+  if (add) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index x = 0; x < columns; ++x) sums[r][x] = read<V>(c.at(r, x));
+    }
+  }
+  for (Index k = 0; k < k_count; ++k) {
+    V bk[columns];
+#pragma GCC unroll 4
+    for (Index x = 0; x < columns; ++x) bk[x] = read<V>(b.at(k, x));
+#pragma GCC unroll 4
+    for (Index r = 0; r < rows; ++r) {
+      const V ak = read<V>(a.at(r, k));
+#pragma GCC unroll 4
+      for (Index x = 0; x < columns; ++x) sums[r][x] += ak * bk[x];
+    }
+  }
+  for (Index r = 0; r < rows; ++r) {
+    for (Index x = 0; x < columns; ++x) write(c.at(r, x), sums[r][x]);
+  }
+}
+
+template <class A>
+static void pair_product(PairMatrix<A> a, Index rows, PairMatrix<A> b, Index k_count, Index columns,
+                         PairMatrix<A> c, bool add = false) {
+  // As many sums as there are registers for, beside a row of b.
+  constexpr Index kBlockColumns = 4;
+#ifdef __AVX512F__
+  constexpr Index kBlockRows = 4;
+#else
+  constexpr Index kBlockRows = 2;
+#endif
+  const auto strip = [&](Index r, auto block_rows) {
+    const auto part = [&](Index x, auto block_columns) {
+      pair_block<block_rows.value, block_columns.value>(a.from(r, 0), b.from(0, x), k_count,
+                                                        c.from(r, x), add);
+    };
+    Index x = 0;
+    for (; x + kBlockColumns <= columns; x += kBlockColumns) {
+      part(x, std::integral_constant<Index, kBlockColumns>{});
+    }
+    for (; x < columns; ++x) part(x, std::integral_constant<Index, 1>{});
+  };
+  Index r = 0;
+  for (; r + kBlockRows <= rows; r += kBlockRows) {
+    strip(r, std::integral_constant<Index, kBlockRows>{});
+  }
+  for (; r < rows; ++r) strip(r, std::integral_constant<Index, 1>{});
+}
+
+// The pairs of one vector, in a segment. Those of one sequence are a run: their heads, and so their
+// channels, are neighbours.
+struct PairGroup {
+  struct Run {
+    Index lane, lanes;
+    Index first_token;  // of the sequence
+    Index head;         // of the first lane
+  };
+  Run runs[kVectorBytes];
+  Index run_count;
+  Index token_step;  // from a token of a sequence to the next
+  Index length;
+  Index channel;   // of the segment's first head
+  Index lse_slot;  // of it
+
+  // Calls f(run, token i of the run's sequence).
+  template <class F>
+  void each_run(Index i, const F& f) const {
+    for (Index r = 0; r < run_count; ++r) f(runs[r], runs[r].first_token + i * token_step);
+  }
+};
+
+// Rows of `channels` numbers, one a lane, become one vector for each channel.
+template <class A>
+static void to_lanes(const A* rows, Index channels, A* out) {
+  constexpr Index kLanesOf = kPairs<A>;
+  if constexpr (std::is_same_v<A, float> && kLanesOf % 4 == 0) {
+    if (channels % kSquare == 0 && kLanesOf == kSquare) {
+      for (Index c = 0; c < channels; c += kSquare) {
+        transpose_block(rows + c, channels, out + c * kLanesOf, kLanesOf);
+      }
+      return;
+    }
+    if (channels % 4 == 0) {
+      for (Index l = 0; l < kLanesOf; l += 4) {
+        for (Index c = 0; c < channels; c += 4) {
+          transpose_4x4(rows + l * channels + c, channels, out + c * kLanesOf + l, kLanesOf);
+        }
+      }
+      return;
+    }
+  }
+  for (Index c = 0; c < channels; ++c) {
+    for (Index l = 0; l < kLanesOf; ++l) out[c * kLanesOf + l] = rows[l * channels + c];
+  }
+}
+
+// And back.
+template <class A>
+static void from_lanes(const A* vectors, Index channels, A* out) {
+  constexpr Index kLanesOf = kPairs<A>;
+  if constexpr (std::is_same_v<A, float> && kLanesOf % 4 == 0) {
+    if (channels % kSquare == 0 && kLanesOf == kSquare) {
+      for (Index c = 0; c < channels; c += kSquare) {
+        transpose_block(vectors + c * kLanesOf, kLanesOf, out + c, channels);
+      }
+      return;
+    }
+    if (channels % 4 == 0) {
+      for (Index l = 0; l < kLanesOf; l += 4) {
+        for (Index c = 0; c < channels; c += 4) {
+          transpose_4x4(vectors + c * kLanesOf + l, kLanesOf, out + l * channels + c, channels);
+        }
+      }
+      return;
+    }
+  }
+  for (Index l = 0; l < kLanesOf; ++l) {
+    for (Index c = 0; c < channels; ++c) out[l * channels + c] = vectors[c * kLanesOf + l];
+  }
+}
+
+// out[i][channel][pair] = factor x[token i][offset + channel]; `rows` has room for a number of each
+// lane and channel.
+template <class A, class T>
+static void gather_pairs(const T* x, Index stride, Index offset, const PairGroup& g, Index channels,
+                         A factor, A* rows, A* out) {
+  constexpr Index kAhead = 4;
+  const Index step = kAhead * g.token_step * stride;
+  for (Index i = 0; i < g.length; ++i) {
+    g.each_run(i, [&](const PairGroup::Run& run, Index token) {
+      const T* row = x + token * stride + offset + g.channel + run.head * channels;
+      A* to = rows + run.lane * channels;
+      const Index count = run.lanes * channels;
+      // The next tokens are too far away for the processor to see them coming.
+      prefetch(row + step, count);
+      for (Index c = 0; c < count; ++c) to[c] = factor * load(row[c]);
+    });
+    to_lanes(rows, channels, out + i * channels * kPairs<A>);
+  }
+}
+
+// Calls f(group, thread_buffer) for all pairs of a segment's sequences and heads.
+template <class A, class F>
+static void for_each_group(const AttentionShape& s, Index segment, Index buffer_size, const F& f) {
+  const bool space = s.is_space(segment);
+  const Index pairs = s.sequences(segment) * s.heads;
+  const Index slot = segment * s.heads;
+  parallel_for((pairs + kPairs<A> - 1) / kPairs<A>, 1, [&](Index begin, Index end) {
+    Scratch<A> buffer(buffer_size);
+    PairGroup g;
+    g.token_step = space ? 1 : s.joints;
+    g.length = s.length(segment);
+    g.channel = slot * s.head_width();
+    g.lse_slot = slot;
+    for (Index group = begin; group < end; ++group) {
+      const Index first = group * kPairs<A>;
+      const Index count = std::min(kPairs<A>, pairs - first);
+      g.run_count = 0;
+      for (Index lane = 0; lane < count;) {
+        const Index q = (first + lane) / s.heads;
+        const Index head = (first + lane) % s.heads;
+        const Index lanes = std::min(s.heads - head, count - lane);
+        const Index token =
+            space ? q * s.joints : q / s.joints * s.frames * s.joints + q % s.joints;
+        g.runs[g.run_count++] = {lane, lanes, token, head};
+        lane += lanes;
+      }
+      // What the last vector's empty lanes have is computed, too, and left alone.
+      if (count < kPairs<A>) std::fill_n(buffer.data(), buffer_size, A(0));
+      f(g, buffer.data());
+    }
+  });
+}
+
+// Queries whose scores, with all keys, stay in the first cache.
+static Index queries_at_a_time(Index length) {
+  if (length <= 4) return length;
+  return std::clamp(Index{384} / length / 4 * 4, Index{4}, length);
+}
+
+template <class T>
+static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
+  using A = Accumulator<T>;
+  using V = Pairs<A>;
+  constexpr Index kOne = kPairs<A>;
+  const AttentionShape& s = a.shape;
+  const Index channels = s.head_width();
+  const Index lse_stride = s.segments() * s.heads;
+  const Index longest = std::max(s.frames, s.joints);
+  const Index buffer_size =
+      (4 * longest * channels + queries_at_a_time(longest) * longest + channels) * kOne;
+  for_each_group<A>(s, segment, buffer_size, [&](const PairGroup& g, A* buffer) {
+    const Index length = g.length;
+    const Index size = length * channels * kOne;
+    A* q = buffer;  // [token][channel][pair], as k, v and the results
+    A* k = q + size;
+    A* v = k + size;
+    A* results = v + size;
+    A* rows = results + size;
+    A* scores = rows + channels * kOne;  // [query][key][pair]
+    gather_pairs(a.qkv, 3 * s.width, 0, g, channels, static_cast<A>(s.scale), rows, q);
+    gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
+    gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
+    const Index most = queries_at_a_time(length);
+    for (Index first = 0; first < length; first += most) {
+      const Index queries = std::min(most, length - first);
+      pair_product<A>({q + first * channels * kOne, channels, 1}, queries, {k, 1, channels},
+                      channels, length, {scores, length, 1});
+      for (Index i = 0; i < queries; ++i) {
+        A* row = scores + i * length * kOne;
+        V top = read<V>(row);
+        for (Index j = 1; j < length; ++j) top = larger(top, read<V>(row + j * kOne));
+        A tops[kOne], sums[kOne];
+        write(tops, top);
+        // A query without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
+        // stays NaN and spreads.
+        for (Index j = 0; j < length; ++j) {
+          for (Index l = 0; l < kOne; ++l) row[j * kOne + l] = exp_(row[j * kOne + l] - tops[l]);
+        }
+        write(sums, ordered_sum<V>(length,
+                                   [&](V sum, Index j) { return sum + read<V>(row + j * kOne); }));
+        g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
+          A* lse = a.lse + token * lse_stride + g.lse_slot + run.head;
+          for (Index l = 0; l < run.lanes; ++l) {
+            lse[l] = tops[run.lane + l] + log_(sums[run.lane + l]);
+          }
+        });
+        for (Index l = 0; l < kOne; ++l) sums[l] = A(1) / sums[l];
+        for (Index j = 0; j < length; ++j) {
+          for (Index l = 0; l < kOne; ++l) row[j * kOne + l] *= sums[l];
+        }
+      }
+      pair_product<A>({scores, length, 1}, queries, {v, channels, 1}, length, channels,
+                      {results + first * channels * kOne, channels, 1});
+    }
+    for (Index i = 0; i < length; ++i) {
+      from_lanes(results + i * channels * kOne, channels, rows);
+      g.each_run(i, [&](const PairGroup::Run& run, Index token) {
+        const Index at = token * s.width + g.channel + run.head * channels;
+        const A* result = rows + run.lane * channels;
+        const Index count = run.lanes * channels;
+        T* out = a.out + at;
+        if (a.add != nullptr) {
+          const T* added = a.add + at;
+          for (Index c = 0; c < count; ++c) out[c] = store<T>(result[c] + load(added[c]));
+        } else {
+          for (Index c = 0; c < count; ++c) out[c] = store<T>(result[c]);
+        }
+      });
+    }
+  });
+}
+
+template <class T>
+static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
+  using A = Accumulator<T>;
+  using V = Pairs<A>;
+  constexpr Index kOne = kPairs<A>;
+  const AttentionShape& s = a.shape;
+  const Index channels = s.head_width();
+  const auto scale = static_cast<A>(s.scale);
+  const Index lse_stride = s.segments() * s.heads;
+  const Index longest = std::max(s.frames, s.joints);
+  const Index buffer_size =
+      (7 * longest * channels + 2 * queries_at_a_time(longest) * longest + channels) * kOne;
+  for_each_group<A>(s, segment, buffer_size, [&](const PairGroup& g, A* buffer) {
+    const Index length = g.length;
+    const Index size = length * channels * kOne;
+    A* q = buffer;  // [token][channel][pair], as the next six
+    A* k = q + size;
+    A* v = k + size;
+    A* dout = v + size;
+    A* dq = dout + size;
+    A* dk = dq + size;
+    A* dv = dk + size;
+    A* rows = dv + size;
+    A* prob = rows + channels * kOne;                              // [query][key][pair]
+    A* dscore = prob + queries_at_a_time(length) * length * kOne;  // the same
+    gather_pairs(a.qkv, 3 * s.width, 0, g, channels, scale, rows, q);
+    gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
+    gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
+    gather_pairs(a.dout, s.width, 0, g, channels, A(1), rows, dout);
+    const Index most = queries_at_a_time(length);
+    for (Index first = 0; first < length; first += most) {
+      const Index queries = std::min(most, length - first);
+      const PairMatrix<A> q_rows{q + first * channels * kOne, channels, 1};
+      const PairMatrix<A> dout_rows{dout + first * channels * kOne, channels, 1};
+      pair_product<A>(q_rows, queries, {k, 1, channels}, channels, length, {prob, length, 1});
+      pair_product<A>(dout_rows, queries, {v, 1, channels}, channels, length, {dscore, length, 1});
+      for (Index i = 0; i < queries; ++i) {
+        A* p = prob + i * length * kOne;
+        A* ds = dscore + i * length * kOne;
+        A lse[kOne] = {};
+        g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
+          std::copy_n(a.lse + token * lse_stride + g.lse_slot + run.head, run.lanes,
+                      lse + run.lane);
+        });
+        for (Index j = 0; j < length; ++j) {
+          for (Index l = 0; l < kOne; ++l) p[j * kOne + l] = exp_(p[j * kOne + l] - lse[l]);
+        }
+        const V delta = ordered_sum<V>(length, [&](V sum, Index j) {
+          return sum + read<V>(p + j * kOne) * read<V>(ds + j * kOne);
+        });
+        for (Index j = 0; j < length; ++j) {
+          A* at = ds + j * kOne;
+          write(at, read<V>(p + j * kOne) * (read<V>(at) - delta));
+        }
+      }
+      pair_product<A>({dscore, length, 1}, queries, {k, channels, 1}, length, channels,
+                      {dq + first * channels * kOne, channels, 1});
+      // q already carries the scale.
+      pair_product<A>({dscore, 1, length}, length, q_rows, queries, channels, {dk, channels, 1},
+                      first > 0);
+      pair_product<A>({prob, 1, length}, length, dout_rows, queries, channels, {dv, channels, 1},
+                      first > 0);
+    }
+    for (Index i = 0; i < length; ++i) {
+      Index offset = 0;
+      for (A* gradient : {dq, dk, dv}) {
+        from_lanes(gradient + i * channels * kOne, channels, rows);
+        const A factor = gradient == dq ? scale : A(1);
+        g.each_run(i, [&](const PairGroup::Run& run, Index token) {
+          const Index at = token * 3 * s.width + offset + g.channel + run.head * channels;
+          const A* row = rows + run.lane * channels;
+          for (Index c = 0; c < run.lanes * channels; ++c) a.dqkv.put(at + c, factor * row[c]);
+        });
+        offset += s.width;
+      }
+    }
+  });
+}
+
+}  // namespace posetape
