@@ -15,12 +15,6 @@
 
 namespace posetape {
 
-// Asks for `count` elements, which need not exist.
-template <class T>
-static void prefetch(const T* x, Index count) {
-  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
-}
-
 // A sum of n terms, which `add_term` adds to what it is given, in an order that does not depend on
 // the instruction set: as sixteen partial sums, of every sixteenth term each, as far as terms go by
 // sixteens; the first takes the rest.

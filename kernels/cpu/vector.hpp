@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/base/numbers.hpp"
 #include "kernels/base/scalar.hpp"
@@ -67,6 +68,28 @@ template <class V, class A>
 template <class V, class A>
 [[gnu::always_inline]] static inline void write(A* p, V v) {
   __builtin_memcpy(static_cast<void*>(p), &v, sizeof v);
+}
+
+// Stored numbers in their accumulator type, as a vector V of it or as one number: V is the
+// accumulator itself.
+template <class V, class T>
+[[gnu::always_inline]] static inline V load_as(const T* p) {
+  if constexpr (std::is_same_v<V, Accumulator<T>>) {
+    return load(*p);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    constexpr Index kCount = Index{sizeof(V)} / Index{sizeof(float)};
+    using Words = Vector<std::uint32_t, 4 * kCount>;
+    using Halves = Vector<std::uint16_t, 2 * kCount>;
+    return (V)(__builtin_convertvector(read<Halves>(p), Words) << 16);
+  } else {
+    return read<V>(p);
+  }
+}
+
+// Asks for `count` elements, which need not exist.
+template <class T>
+static void prefetch(const T* x, Index count) {
+  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
 }
 
 // Lane by lane; a where one of the two is not a number.

@@ -1,6 +1,7 @@
 #include "kernels/structure_embedding/structure_embedding.hpp"
 
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/vector.hpp"
 
 namespace posetape {
 
@@ -17,64 +18,78 @@ struct Grid {
   Index width;
 };
 
-// Calls f(tap, x, count) for each frame next to (row, j), where row = b N + n: `count` neighbouring
-// joints from x on belong to the taps from `tap` on. Neighbours outside of the grid are left out,
-// so that a weight that is not finite stays where it is.
-template <class T, class F>
-static void each_neighbour(const Grid<T>& g, Index row, Index j, const F& f) {
-  const Index n = row % g.frames;
-  const Index first = j > 0 ? j - 1 : 0;
-  const Index last = j + 1 < g.joints ? j + 1 : j;
-  for (Index dn = n > 0 ? -1 : 0; dn <= (n + 1 < g.frames ? 1 : 0); ++dn) {
-    const T* x = g.data + ((row + dn) * g.joints + first) * g.step;
-    f((dn + 1) * 3 + (first - j + 1), x, last - first + 1);
+// The neighbours of (row, j), where row = b N + n: of each frame next to it, `count` joints side by
+// side from x on, that belong to the taps from `tap` on. Neighbours outside of the grid are left
+// out, so that a weight that is not finite stays where it is.
+template <class T>
+struct Neighbours {
+  struct Run {
+    Index tap;
+    const T* x;
+    Index count;
+  };
+  Run runs[3];
+  Index count = 0;
+
+  Neighbours(const Grid<T>& g, Index row, Index j) {
+    const Index n = row % g.frames;
+    const Index first = j > 0 ? j - 1 : 0;
+    const Index last = j + 1 < g.joints ? j + 1 : j;
+    for (Index dn = n > 0 ? -1 : 0; dn <= (n + 1 < g.frames ? 1 : 0); ++dn) {
+      const T* x = g.data + ((row + dn) * g.joints + first) * g.step;
+      runs[count++] = {(dn + 1) * 3 + (first - j + 1), x, last - first + 1};
+    }
   }
+};
+
+// Calls f(c, V()) for all channels c, a vector V of them at a time and the last ones one by one.
+template <class A, class F>
+static void each_channel(Index width, const F& f) {
+  Index c = 0;
+  for (; c + kLanes<A> <= width; c += kLanes<A>) f(c, Vector<A>());
+  for (; c < width; ++c) f(c, A());
 }
 
-// sums[c] += sum of w[tap][c] x[tap][c] over the neighbours. Three taps at a time, so that a sum is
-// read and written once for three products.
-template <class T, class A>
-static void correlate(const Grid<T>& g, Index row, Index j, const A* weights, A* __restrict sums) {
+// sum + the sum of w[tap][c] x[tap][c] over the neighbours.
+template <class V, class T, class A>
+[[gnu::always_inline]] static inline V correlate(const Grid<T>& g, const Neighbours<T>& neighbours,
+                                                 const A* weights, Index c, V sum) {
   const Index width = g.width;
-  each_neighbour(g, row, j, [&](Index tap, const T* x, Index count) {
-    const A* w = weights + tap * width;
-    if (count == 3) {
-      for (Index c = 0; c < width; ++c) {
-        sums[c] += w[c] * load(x[c]) + w[width + c] * load(x[g.step + c]) +
-                   w[2 * width + c] * load(x[2 * g.step + c]);
-      }
-      return;
+  for (Index r = 0; r < neighbours.count; ++r) {
+    const auto& run = neighbours.runs[r];
+    const A* w = weights + run.tap * width + c;
+    const T* x = run.x + c;
+    if (run.count == 3) {
+      sum = sum + (read<V>(w) * load_as<V>(x) + read<V>(w + width) * load_as<V>(x + g.step) +
+                   read<V>(w + 2 * width) * load_as<V>(x + 2 * g.step));
+      continue;
     }
-    for (Index t = 0; t < count; ++t) {
-      for (Index c = 0; c < width; ++c) sums[c] += w[t * width + c] * load(x[t * g.step + c]);
+    for (Index t = 0; t < run.count; ++t) {
+      sum = sum + read<V>(w + t * width) * load_as<V>(x + t * g.step);
     }
-  });
-}
-
-// Of three taps side by side, s_t[c] += d[c] x_t[c]. The sums are arguments of their own for
-// __restrict: with one type for all six arrays the compiler would not vectorise the loop.
-template <class T, class A>
-static inline void add_three(Index width, const T* __restrict d, const T* __restrict x, Index step,
-                             A* __restrict s0, A* __restrict s1, A* __restrict s2) {
-  for (Index c = 0; c < width; ++c) {
-    const A each = load(d[c]);
-    s0[c] += each * load(x[c]);
-    s1[c] += each * load(x[step + c]);
-    s2[c] += each * load(x[2 * step + c]);
   }
+  return sum;
 }
 
-// sums[tap][c] += d[c] x[tap][c]
-template <class T, class A>
-static void correlate_weights(const Grid<T>& g, Index row, Index j, const T* d, A* sums) {
-  const Index width = g.width;
-  each_neighbour(g, row, j, [&](Index tap, const T* x, Index count) {
-    A* s = sums + tap * width;
-    if (count == 3) return add_three(width, d, x, g.step, s, s + width, s + 2 * width);
-    for (Index t = 0; t < count; ++t) {
-      for (Index c = 0; c < width; ++c) s[t * width + c] += load(d[c]) * load(x[t * g.step + c]);
-    }
-  });
+// Of all joints of a row: sums[tap][c] += d[c] x[tap][c] for the three taps of one neighbouring
+// frame, whose first joint is at x, and which stay in registers meanwhile.
+template <class V, class T, class A>
+[[gnu::always_inline]] static inline void correlate_weights(const Grid<T>& g, const T* d,
+                                                            const T* x, Index width, A* sums) {
+  V before = read<V>(sums), same = read<V>(sums + width), after = read<V>(sums + 2 * width);
+  V left = {}, here = load_as<V>(x);
+  for (Index j = 0; j < g.joints; ++j) {
+    const V each = load_as<V>(d + j * width);
+    if (j > 0) before = before + each * left;
+    same = same + each * here;
+    left = here;
+    if (j + 1 == g.joints) break;
+    here = load_as<V>(x + (j + 1) * g.step);
+    after = after + each * here;
+  }
+  write(sums, before);
+  write(sums + width, same);
+  write(sums + 2 * width, after);
 }
 
 template <class T>
@@ -104,8 +119,14 @@ static void compute(const StructureEmbeddingForward<T>& a) {
     Scratch<A> sums(width);
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
-        for (Index c = 0; c < width; ++c) sums[c] = start[j * width + c];
-        correlate(values, row, j, weights.data(), sums.data());
+        const Neighbours<T> neighbours(values, row, j);
+        // Two thirds of a token are in between, so the processor does not see these coming.
+        prefetch(values.data + ((row + 2) * a.joints + j) * values.step, width);
+        each_channel<A>(width, [&](Index c, auto v) {
+          using V = decltype(v);
+          const V from = read<V>(start.data() + j * width + c);
+          write(sums.data() + c, correlate(values, neighbours, weights.data(), c, from));
+        });
         T* out = a.out + (row * a.joints + j) * width;
         for (Index c = 0; c < width; ++c) out[c] = store<T>(sums[c]);
       }
@@ -130,8 +151,11 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
     Scratch<A> sums(width);
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
-        for (Index c = 0; c < width; ++c) sums[c] = A(0);
-        correlate(cotangents, row, j, weights.data(), sums.data());
+        const Neighbours<T> neighbours(cotangents, row, j);
+        each_channel<A>(width, [&](Index c, auto v) {
+          write(sums.data() + c,
+                correlate(cotangents, neighbours, weights.data(), c, decltype(v){}));
+        });
         const Index at = (row * a.joints + j) * 3 * width;
         if (a.dqkv.into == Into::write) {
           for (Index c = 0; c < 2 * width; ++c) a.dqkv.data[at + c] = T(0);
@@ -159,9 +183,21 @@ static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
       rows, table_at + a.parts * half,
       [&](Index begin, Index end, A* sums) {
         for (Index row = begin; row < end; ++row) {
+          const Index n = row % a.frames;
+          for (Index dn = n > 0 ? -1 : 0; dn <= (n + 1 < a.frames ? 1 : 0); ++dn) {
+            if (!a.dweight.wanted()) break;
+            const T* d = a.dout + row * a.joints * width;
+            const T* x = values.data + (row + dn) * a.joints * values.step;
+            for (Index j = 0; dn == 0 && j < a.joints; ++j) {
+              prefetch(x + (2 * a.joints + j) * values.step, width);
+            }
+            A* of_frame = sums + (dn + 1) * 3 * width;
+            each_channel<A>(width, [&](Index c, auto v) {
+              correlate_weights<decltype(v)>(values, d + c, x + c, width, of_frame + c);
+            });
+          }
           for (Index j = 0; j < a.joints; ++j) {
             const T* d = a.dout + (row * a.joints + j) * width;
-            if (a.dweight.wanted()) correlate_weights(values, row, j, d, sums);
             for (Index c = 0; c < width; ++c) sums[bias_at + c] += load(d[c]);
             if (half == 0) continue;
             A* of_part = sums + table_at + a.part[j] * half;
