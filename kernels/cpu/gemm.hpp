@@ -87,9 +87,8 @@ template <class T>
 
 // out[k / group][i] = x[k k_step + i i_step] for i < count, and zero up to `width`. One of the
 // steps is 1.
-template <class T>
-static void pack(const T* x, Index k_step, Index i_step, Index inner, Index count, Index width,
-                 Packed<T>* out) {
+template <Index width, class T>
+static void pack(const T* x, Index k_step, Index i_step, Index inner, Index count, Packed<T>* out) {
   constexpr Index kStep = kGroup<T>;
   const auto element = [&](Index k, Index i, bool whole) {
     out[k / kStep * width + i] = packed(x + k * k_step + i * i_step, k_step, whole);
@@ -98,7 +97,12 @@ static void pack(const T* x, Index k_step, Index i_step, Index inner, Index coun
     for (Index i = count; i < width; ++i) out[k / kStep * width + i] = Packed<T>(0);
   };
   const Index whole = inner / kStep * kStep;
-  if (i_step == 1) {
+  if (i_step == 1 && count == width) {
+    for (Index k = 0; k < whole; k += kStep) {
+#pragma GCC unroll 32
+      for (Index i = 0; i < width; ++i) element(k, i, true);
+    }
+  } else if (i_step == 1) {
     for (Index k = 0; k < whole; k += kStep) {
       for (Index i = 0; i < count; ++i) element(k, i, true);
       zeros(k);
@@ -171,9 +175,11 @@ template <class V, class A>
 }
 #endif
 
-// The product of some rows of A and a packed strip of B: sums[kTileRows][kTileColumns].
-template <class T, class Rows>
-static void tile(Index groups, Rows a, const Packed<T>* b, Accumulator<T>* sums) {
+// The product of some rows of A and a packed strip of B. Calls finish(row, left, right) with the
+// two vectors of each of its rows.
+template <class T, class Rows, class F>
+[[gnu::always_inline]] static inline void tile(Index groups, Rows a, const Packed<T>* b,
+                                               const F& finish) {
   using A = Accumulator<T>;
   using B = Vector<Packed<T>>;
   Vector<A> c[kTileRows][2] = {};
@@ -189,10 +195,29 @@ static void tile(Index groups, Rows a, const Packed<T>* b, Accumulator<T>* sums)
     b += kTileColumns<A>;
   }
 #pragma GCC unroll 16
-  for (Index r = 0; r < kTileRows; ++r) {
-    write(sums + r * kTileColumns<A>, c[r][0]);
-    write(sums + r * kTileColumns<A> + kLanes<A>, c[r][1]);
-  }
+  for (Index r = 0; r < kTileRows; ++r) finish(r, c[r][0], c[r][1]);
+}
+
+// The same into sums[kTileRows][kTileColumns].
+template <class T, class Rows>
+[[gnu::noinline]] static void tile_sums(Index groups, Rows a, const Packed<T>* b,
+                                        Accumulator<T>* sums) {
+  using A = Accumulator<T>;
+  tile<T>(groups, a, b, [&](Index r, const Vector<A>& left, const Vector<A>& right) {
+    write(sums + r * kTileColumns<A>, left);
+    write(sums + r * kTileColumns<A> + kLanes<A>, right);
+  });
+}
+
+// The same given to `out` as it is, where that takes vectors.
+template <class T, class Rows, class Out>
+[[gnu::noinline]] static void tile_out(Index groups, Rows a, const Packed<T>* b, Index i, Index j,
+                                       const Out& out) {
+  using A = Accumulator<T>;
+  tile<T>(groups, a, b, [&](Index r, const Vector<A>& left, const Vector<A>& right) {
+    out.put_vector(i + r, j, left);
+    out.put_vector(i + r, j + kLanes<A>, right);
+  });
 }
 
 // Where a product goes: what gemm() takes as `out`. Its functions get the sums of C[i][j ... j +
@@ -201,6 +226,8 @@ static void tile(Index groups, Rows a, const Packed<T>* b, Accumulator<T>* sums)
 // or, where the sum is made of several blocks along k,
 //   begin    the value that the blocks are added to
 //   end      with the sum, `begin` in it
+//
+// and optionally put_vector(i, j, sums) for C[i][j ...], a vector of sums, in place of put.
 template <class T>
 struct Result {
   T* c;
@@ -212,6 +239,11 @@ struct Result {
     T* row = c + i * stride + j;
     if (into == Into::write) return end(i, j, count, sums);
     for (Index x = 0; x < count; ++x) row[x] = store<T>(load(row[x]) + sums[x]);
+  }
+  void put_vector(Index i, Index j, Vector<Accumulator<T>> sums) const {
+    T* at = c + i * stride + j;
+    if (into == Into::add) sums = load_as<Vector<Accumulator<T>>>(at) + sums;
+    store_as(at, sums);
   }
   void begin(Index i, Index j, Index count, Accumulator<T>* sums) const {
     for (Index x = 0; x < count; ++x) {
@@ -253,26 +285,32 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
   const bool blocks = most < k;
   Scratch<A> sums(blocks ? m * n : 0);
   for (Index i = 0; blocks && i < m; ++i) out.begin(row + i, 0, n, sums.data() + i * n);
-  A part_sums[kTileRows * kColumns];
+  alignas(64) A part_sums[kTileRows * kColumns];  // a vector on two lines is slow to come back
   for (Index first = 0; first < k; first += most) {
     const Index inner = std::min(most, k - first);
     const Index groups = strips(inner, kGroup<T>);
     for (Index i = packed_from; i < m; i += kTileRows) {
-      pack(part(a, row + i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
-           std::min(kTileRows, m - i), kTileRows, strip_a.data() + (i - packed_from) * groups);
+      pack<kTileRows>(part(a, row + i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
+                      std::min(kTileRows, m - i), strip_a.data() + (i - packed_from) * groups);
     }
     for (Index j = 0; j < n; j += kColumns) {
       const Packed<T>* strip = b + j * strips(k, kGroup<T>) + first / kGroup<T> * kColumns;
       const Index columns = std::min(kColumns, n - j);
       for (Index i = 0; i < m; i += kTileRows) {
-        if (i < packed_from) {
-          if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
-            tile<T>(groups, RowsInPlace<T>(part(a, row + i, first).data, a.stride), strip,
-                    part_sums);
+        const auto compute = [&](auto rows) {
+          if constexpr (requires { out.put_vector(i, j, Vector<A>()); }) {
+            if (!blocks && columns == kColumns && i + kTileRows <= m) {
+              tile_out<T>(groups, rows, strip, row + i, j, out);
+              return true;
+            }
           }
-        } else {
-          tile<T>(groups, PackedRows<T>{strip_a.data() + (i - packed_from) * groups}, strip,
-                  part_sums);
+          tile_sums<T>(groups, rows, strip, part_sums);
+          return false;
+        };
+        if (i >= packed_from) {
+          if (compute(PackedRows<T>{strip_a.data() + (i - packed_from) * groups})) continue;
+        } else if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
+          if (compute(RowsInPlace<T>(part(a, row + i, first).data, a.stride))) continue;
         }
         each_row<A>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
           const A* from = part_sums + r * kColumns;
@@ -332,8 +370,8 @@ static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matr
   Scratch<Packed<T>> packed_b(strips(n, kColumns) * kColumns * groups);
   parallel_for(strips(n, kColumns), strips(16384, kColumns * k), [&](Index begin, Index end) {
     for (Index j = begin * kColumns; j < std::min(n, end * kColumns); j += kColumns) {
-      pack(part(b, 0, j).data, t ? 1 : b.stride, t ? b.stride : 1, k, std::min(kColumns, n - j),
-           kColumns, packed_b.data() + j * groups);
+      pack<kColumns>(part(b, 0, j).data, t ? 1 : b.stride, t ? b.stride : 1, k,
+                     std::min(kColumns, n - j), packed_b.data() + j * groups);
     }
   });
   // Few rows become smaller pieces, so that there is one for everybody.

@@ -86,6 +86,23 @@ template <class V, class T>
   }
 }
 
+// And back, rounded as bf16's constructor does.
+template <class T, class V>
+[[gnu::always_inline]] static inline void store_as(T* p, const V& v) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    constexpr Index kCount = Index{sizeof(V)} / Index{sizeof(float)};
+    using Words = Vector<std::uint32_t, 4 * kCount>;
+    using Halves = Vector<std::uint16_t, 2 * kCount>;
+    const auto word = (Words)v;
+    const Words rounded = (word + 0x7FFFu + ((word >> 16) & 1u)) >> 16;
+    const Words quiet = word >> 16 | 0x40u;
+    const Words bits = (word & 0x7FFFFFFFu) > 0x7F800000u ? quiet : rounded;
+    write(p, __builtin_convertvector(bits, Halves));
+  } else {
+    write(p, v);
+  }
+}
+
 // Asks for `count` elements, which need not exist.
 template <class T>
 static void prefetch(const T* x, Index count) {

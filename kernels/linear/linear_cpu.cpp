@@ -22,12 +22,36 @@ struct Epilogue {
   void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* y = a.y + i * a.out + j;
     T* z = a.z != nullptr ? a.z + i * a.out + j : y;
-    for (Index x = 0; x < count; ++x) {
-      z[x] = store<T>(a.b != nullptr ? sums[x] + load(a.b[j + x]) : sums[x]);
+    if constexpr (std::is_same_v<F, Identity>) {
+      for (Index x = 0; x < count; ++x) z[x] = with_bias(j + x, sums[x]);
+      return;
     }
-    if constexpr (!std::is_same_v<F, Identity>) {
-      for (Index x = 0; x < count; ++x) y[x] = store<T>(F::value(load(z[x])));
+    // What is stored is not read again: the load would wait for the store.
+    constexpr Index kMost = kTileColumns<Accumulator<T>>;
+    alignas(64) T values[kMost];
+    for (Index first = 0; first < count; first += kMost) {
+      const auto some = [&] {
+        if constexpr (std::is_same_v<Count, Index>) {
+          return std::min(kMost, count - first);
+        } else {
+          return count;
+        }
+      }();
+      for (Index x = 0; x < some; ++x) values[x] = with_bias(j + first + x, sums[first + x]);
+      if (a.z != nullptr) {
+        for (Index x = 0; x < some; ++x) z[first + x] = values[x];
+      }
+      for (Index x = 0; x < some; ++x) y[first + x] = store<T>(F::value(load(values[x])));
     }
+  }
+  T with_bias(Index j, Accumulator<T> sum) const {
+    return store<T>(a.b != nullptr ? sum + load(a.b[j]) : sum);
+  }
+  void put_vector(Index i, Index j,
+                  Vector<Accumulator<T>> sums) const requires std::is_same_v<F, Identity> {
+    if (a.b != nullptr) sums = sums + load_as<Vector<Accumulator<T>>>(a.b + j);
+    store_as(a.y + i * a.out + j, sums);
+    if (a.z != nullptr) store_as(a.z + i * a.out + j, sums);
   }
   void begin(Index, Index, Index count, Accumulator<T>* sums) const {
     std::fill_n(sums, count, Accumulator<T>(0));
