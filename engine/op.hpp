@@ -26,6 +26,7 @@ class Backward;
 struct Cost {
   double flops = 0;
   double bytes = 0;
+  bool products = false;  // of matrices, which have a limit of their own in bf16
 };
 
 // What engine/ops/<op>.cpp defines for its op, as `const Rule <op>_rule`.
@@ -36,6 +37,7 @@ struct Rule {
   double (*flops)(const Node& node);
   // Which of its forms a call uses ("gelu", "cross"), for ops whose attributes choose other code.
   std::string (*mode)(const Node& node) = nullptr;
+  bool products = false;  // Cost::products
 };
 
 const Rule& rule(Op op);

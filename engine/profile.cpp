@@ -26,7 +26,7 @@ void Profile::before_rule(const Node&, Backward&) {
 
 void Profile::after_rule(const Node& node, const Backward&) {
   const Cost forward = cost(node);
-  put(form(node), true, {2 * forward.flops, 2 * forward.bytes});
+  put(form(node), true, {2 * forward.flops, 2 * forward.bytes, forward.products});
 }
 
 void Profile::before_update() {

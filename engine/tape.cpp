@@ -54,7 +54,7 @@ Tensor seed_of(const Tensor& loss, const Tensor& cotangent) {
 }  // namespace
 
 Cost cost(const Node& node) {
-  Cost total{rule(node.op).flops(node), 0};
+  Cost total{rule(node.op).flops(node), 0, rule(node.op).products};
   for (const auto* values : {&node.inputs, &node.outputs}) {
     for (const Value& v : *values) {
       if (v.given)

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "kernels/base/dispatch.hpp"
 #include "kernels/base/parallel.hpp"
 #include "kernels/cuda/runtime.hpp"
+#include "kernels/matmul/matmul.hpp"
 #include "model/network.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
@@ -113,11 +115,21 @@ class Subject {
 
 // What this machine can do at most, measured with the threads in use.
 struct Limits {
-  double flops = 0;  // a second, of a large matrix product
-  double bytes = 0;  // a second, of a sum of two long vectors
+  double flops = 0;     // a second, of a large matrix product in f32
+  double products = 0;  // a second, of the innermost loop of products in the precision in use
+  double bytes = 0;     // a second, of a sum of two long vectors
 };
 
-Limits measure_limits(Device device) {
+template <class T>
+double product_limit(const std::function<double(const std::function<void()>&)>& seconds_of) {
+  std::vector<Accumulator<T>> sums(static_cast<std::size_t>(8 * threads()));
+  double flops = 0;
+  const ProductLimit<T> limit{sums.data(), &flops, static_cast<Index>(sums.size()), 200};
+  const double seconds = seconds_of([&] { launch(Cpu{}, limit); });
+  return flops / seconds;
+}
+
+Limits measure_limits(Device device, DType precision) {
   const auto best = [device](const std::function<void()>& f) {
     double seconds = 1e9;
     for (int i = 0; i < 6; ++i) {
@@ -134,8 +146,24 @@ Limits measure_limits(Device device) {
   const Tensor b = random({n, n}, 2, device);
   const Tensor x = random({emulated ? 1 : 32, n, n}, 3, device);
   const auto size = static_cast<double>(n);
-  return {4 * size * size * size / best([&] { matmul(a, b); }),
-          3.0 * static_cast<double>(x.bytes()) / best([&] { add(x, x); })};
+  Limits limits;
+  limits.flops = limits.products = 4 * size * size * size / best([&] { matmul(a, b); });
+  limits.bytes = 3.0 * static_cast<double>(x.bytes()) / best([&] { add(x, x); });
+  if (device == Device::cpu) {
+    const auto fastest = [](const std::function<void()>& f) {
+      double seconds = 1e9;
+      for (int i = 0; i < 6; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        f();
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        seconds = std::min(seconds, took.count());
+      }
+      return seconds;
+    };
+    limits.products =
+        precision == DType::bf16 ? product_limit<bf16>(fastest) : product_limit<float>(fastest);
+  }
+  return limits;
 }
 
 struct Line {
@@ -157,6 +185,7 @@ std::vector<Line> lines(const std::vector<ProfileEvent>& events, int steps) {
     line.seconds += e.seconds / steps;
     line.cost.flops += e.cost.flops / steps;
     line.cost.bytes += e.cost.bytes / steps;
+    line.cost.products = e.cost.products;
   }
   std::vector<Line> all;
   for (auto& [key, line] : by_name) {
@@ -173,7 +202,8 @@ std::string machine(Device device) {
 }
 
 double percent_of_limit(const Line& line, const Limits& limits) {
-  const double least = std::max(line.cost.flops / limits.flops, line.cost.bytes / limits.bytes);
+  const double flops = line.cost.products ? limits.products : limits.flops;
+  const double least = std::max(line.cost.flops / flops, line.cost.bytes / limits.bytes);
   return line.seconds > 0 ? 100 * least / line.seconds : 0;
 }
 
@@ -214,6 +244,7 @@ std::string json_text(const Options& o, const std::vector<Line>& all, const Limi
             {"threads", threads()},
             {"isa", posetape::name(cpu_isa())},
             {"limit_flops_per_second", limits.flops},
+            {"limit_product_flops_per_second", limits.products},
             {"limit_bytes_per_second", limits.bytes},
             {"parameter_bytes", subject.parameters().values().bytes()},
             {"saved_bytes", subject.kept_bytes()},
@@ -250,7 +281,7 @@ std::string trace_text(const std::vector<ProfileEvent>& events) {
 void run(const Options& o) {
   o.common.apply();
   const Device device = o.common.device;
-  const Limits limits = measure_limits(device);
+  const Limits limits = measure_limits(device, o.precision);
   Arena& arena = Arena::of(device);
   arena.trim();
   arena.reset_peak();
@@ -269,8 +300,12 @@ void run(const Options& o) {
   fmt::print("{} {}, {}: {} sequences of {} frames, {}; {}\n", o.rule->name,
              o.inference ? "inference" : "training step", name(o.precision), o.batch, o.frames,
              model::sizes_text(o.config()), machine(device));
-  fmt::print("limits measured here: {:.0f} GFLOP/s, {:.1f} GB/s\n\n", limits.flops / 1e9,
-             limits.bytes / 1e9);
+  const std::string products = device == Device::cpu
+                                   ? fmt::format(", {:.0f} of the innermost loop of products in {}",
+                                                 limits.products / 1e9, name(o.precision))
+                                   : "";
+  fmt::print("limits measured here: {:.0f} GFLOP/s of a large product in f32{}; {:.1f} GB/s\n\n",
+             limits.flops / 1e9, products, limits.bytes / 1e9);
   print_table(all, limits);
   if (device == Device::cuda) {
     fmt::print(

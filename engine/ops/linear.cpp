@@ -67,6 +67,6 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   return y;
 }
 
-const Rule linear_rule{backward_rule, flops, mode};
+const Rule linear_rule{backward_rule, flops, mode, /*products=*/true};
 
 }  // namespace posetape

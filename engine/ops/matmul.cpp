@@ -73,6 +73,6 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags) {
   return c;
 }
 
-const Rule matmul_rule{backward_rule, flops, mode};
+const Rule matmul_rule{backward_rule, flops, mode, /*products=*/true};
 
 }  // namespace posetape

@@ -42,4 +42,16 @@ struct MatmulBackward {
   MatmulFlags flags;
 };
 
+// The innermost loop of a product alone, on operands that stay in the first cache: no product is
+// faster. Each of `pieces` (threads share them) does it `repeats` times; one element of `sums` a
+// piece keeps the result. On the CPU.
+template <class T>
+struct ProductLimit {
+  static constexpr bool kProduct = true;
+  Accumulator<T>* sums;  // [pieces]
+  double* flops;         // of all pieces, written
+  Index pieces;
+  Index repeats;
+};
+
 }  // namespace posetape

@@ -52,4 +52,46 @@ static void compute(const MatmulBackward<T>& g) {
 }
 POSETAPE_CPU_KERNEL(MatmulBackward);
 
+template <class T>
+static void compute(const ProductLimit<T>& g) {
+#ifdef POSETAPE_TILES
+  constexpr Index kSide = 32, kInner = 256;  // 16 KiB of each operand
+  *g.flops = 2.0 * static_cast<double>(g.pieces * g.repeats * kSide * kSide * kInner);
+  parallel_for(g.pieces, 1, [&](Index begin, Index end) {
+    const TilesInUse tiles;
+    Scratch<bf16> a(kSide * kInner);
+    Scratch<Bf16Pair> b(kSide * kInner / 2);
+    std::fill_n(a.data(), kSide * kInner, bf16());
+    std::fill_n(b.data(), kSide * kInner / 2, Bf16Pair(0));
+    alignas(64) float sums[kSide * kSide];
+    for (Index p = begin; p < end; ++p) {
+      for (Index i = 0; i < g.repeats; ++i) {
+        tiles_product(a.data(), kInner, b.data(), kInner, sums);
+      }
+      g.sums[p] = sums[0];
+    }
+  });
+#else
+  using A = Accumulator<T>;
+  constexpr Index kGroups = 128;  // along k, of a strip of 16 or 32 KiB
+  constexpr Index kColumns = kTileColumns<A>;
+  *g.flops =
+      2.0 * static_cast<double>(g.pieces * g.repeats * kTileRows * kColumns * kGroups * kGroup<T>);
+  parallel_for(g.pieces, 1, [&](Index begin, Index end) {
+    Scratch<Packed<T>> a(kTileRows * kGroups);
+    Scratch<Packed<T>> b(kColumns * kGroups);
+    std::fill_n(a.data(), kTileRows * kGroups, Packed<T>(0));
+    std::fill_n(b.data(), kColumns * kGroups, Packed<T>(0));
+    alignas(64) A sums[kTileRows * kColumns];
+    for (Index p = begin; p < end; ++p) {
+      for (Index i = 0; i < g.repeats; ++i) {
+        tile_sums<T>(kGroups, PackedRows<T>{a.data()}, b.data(), sums);
+      }
+      g.sums[p] = sums[0];
+    }
+  });
+#endif
+}
+POSETAPE_CPU_KERNEL(ProductLimit);
+
 }  // namespace posetape
