@@ -1,12 +1,16 @@
-// posetape info: what a dataset or a checkpoint holds.
+// posetape info: what a dataset or a checkpoint holds, and what machine this is.
 #include <fmt/format.h>
 
+#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
 
 #include "data/dataset.hpp"
 #include "data/file_kind.hpp"
+#include "data/printable.hpp"
+#include "kernels/base/dispatch.hpp"
+#include "kernels/base/parallel.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
@@ -19,7 +23,36 @@ struct Options {
   Common common;
   std::string path;
   bool drop_invalid = false;
+  bool machine = false;
 };
+
+// Of the first processor in /proc/cpuinfo.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+// The processor, what kernels there are for it, which are in use, and why.
+void describe_machine() {
+  const Isa used = cpu_isa();
+  fmt::print("processor: {}, {} threads in use\n", data::printable(processor_name()), threads());
+  const char* wish = isa_wish();
+  for (const IsaChoice& choice : isa_choices()) {
+    const std::string why = !choice.built        ? "not built (-Disa)"
+                            : !choice.there      ? "the processor has it not"
+                            : choice.isa == used ? wish != nullptr && *wish != '\0'
+                                                       ? fmt::format("in use, by POSETAPE_ISA={}",
+                                                                     data::printable(wish))
+                                                       : "in use, the best that is there"
+                            : choice.isa < used  ? "there"
+                                                 : "there, but POSETAPE_ISA asks for less";
+    fmt::print("  {:<12} {}\n", name(choice.isa), why);
+  }
+}
 
 void describe_checkpoint(const std::string& path) {
   const TensorFile file = read_checkpoint(path);
@@ -85,12 +118,18 @@ void add_info(const Command& app) {
   const Command command = app.add_command("info", "What a dataset or a checkpoint holds");
   auto options = std::make_shared<Options>();
   options->common.add_to(command);
-  add_input(command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)")
-      .required();
+  add_input(command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)");
+  command.add_flag("--machine", options->machine,
+                   "The processor, its instruction sets, which kernels are in use, and why");
   add_drop_invalid(command, options->drop_invalid);
   command.footer("Example: posetape info refiner.safetensors");
   command.runs([options] {
     options->common.apply();
+    if (options->machine) describe_machine();
+    if (options->path.empty()) {
+      if (!options->machine) throw WrongUsage("file is required");
+      return;
+    }
     using data::FileKind;
     data::expect_kind(options->path, {FileKind::npz, FileKind::safetensors},
                       "a dataset (.npz) or a checkpoint (.safetensors)");

@@ -1,44 +1,113 @@
 #include "kernels/base/dispatch.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string_view>
+
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace posetape {
 namespace {
 
-Isa best_isa() {
-  Isa best = Isa::baseline;
-#ifdef POSETAPE_HAVE_AVX2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
+#ifdef POSETAPE_HAVE_BASELINE
+constexpr bool kHaveBaseline = true;
+#else
+constexpr bool kHaveBaseline = false;
 #endif
-#if defined(POSETAPE_HAVE_AVX512) || defined(POSETAPE_HAVE_AVX512_BF16)
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#ifdef POSETAPE_HAVE_AVX2
+constexpr bool kHaveAvx2 = true;
+#else
+constexpr bool kHaveAvx2 = false;
 #endif
 #ifdef POSETAPE_HAVE_AVX512
-  if (avx512) best = Isa::avx512;
+constexpr bool kHaveAvx512 = true;
+#else
+constexpr bool kHaveAvx512 = false;
 #endif
 #ifdef POSETAPE_HAVE_AVX512_BF16
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) best = Isa::avx512_bf16;
+constexpr bool kHaveAvx512Bf16 = true;
+#else
+constexpr bool kHaveAvx512Bf16 = false;
 #endif
-  const char* wish = std::getenv("POSETAPE_ISA");
+
+#ifdef POSETAPE_HAVE_AVX512_AMX
+constexpr bool kHaveAvx512Amx = true;
+#else
+constexpr bool kHaveAvx512Amx = false;
+#endif
+
+// The system gives a process tiles if it asks.
+bool gets_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+std::array<IsaChoice, 5> look() {
+  bool avx2 = false, avx512 = false, bf16 = false, amx = false;
+#ifdef __x86_64__
+  avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+  amx = bf16 && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+        kHaveAvx512Amx && gets_tiles();
+#endif
+  return {{{Isa::baseline, kHaveBaseline, true},
+           {Isa::avx2, kHaveAvx2, avx2},
+           {Isa::avx512, kHaveAvx512, avx512},
+           {Isa::avx512_bf16, kHaveAvx512Bf16, bf16},
+           {Isa::avx512_amx, kHaveAvx512Amx, amx}}};
+}
+
+Isa best_isa() {
+  Isa best = Isa::baseline;
+  for (const IsaChoice& choice : isa_choices()) {
+    if (choice.built && choice.there) best = choice.isa;
+  }
+  const char* wish = isa_wish();
   if (wish == nullptr) return best;
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
-    if (std::string_view(wish) == name(isa)) best = std::min(best, isa);
+  for (const IsaChoice& choice : isa_choices()) {
+    if (std::string_view(wish) == name(choice.isa)) best = std::min(best, choice.isa);
   }
   return best;
 }
 
 }  // namespace
 
+std::span<const IsaChoice> isa_choices() {
+  static const auto choices = look();
+  return choices;
+}
+
+const char* isa_wish() {
+  return std::getenv("POSETAPE_ISA");
+}
+
 Isa cpu_isa() {
   static const Isa isa = best_isa();
   return isa;
 }
 
+bool uses_tile_model() {
+  static const bool uses = [] {
+    const char* wish = std::getenv("POSETAPE_TILES");
+    return wish != nullptr && std::string_view(wish) == "model";
+  }();
+  return uses;
+}
+
 const char* name(Isa isa) {
   switch (isa) {
+    case Isa::avx512_amx:
+      return "avx512_amx";
     case Isa::avx512_bf16:
       return "avx512_bf16";
     case Isa::avx512:

@@ -14,7 +14,10 @@
 #include <immintrin.h>
 #endif
 
-#ifdef POSETAPE_HAVE_ONEDNN
+#if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
+#define POSETAPE_TILES
+#include "kernels/cpu/tiles.hpp"
+#elif defined(POSETAPE_HAVE_ONEDNN)
 #include "kernels/cpu/onednn.hpp"
 #endif
 #include "kernels/base/parallel.hpp"
@@ -61,7 +64,7 @@ static inline Index strips(Index n, Index width) {
 
 // What operands are packed into: numbers of the type that products are in, or, where the processor
 // multiplies bf16 by itself, pairs of them that are neighbours along k.
-#ifdef __AVX512BF16__
+#if defined(__AVX512BF16__) || defined(POSETAPE_TILES)
 using Bf16Pair = std::uint32_t;
 template <class T>
 using Packed = std::conditional_t<std::is_same_v<T, bf16>, Bf16Pair, Accumulator<T>>;
@@ -136,6 +139,51 @@ static void pack(const T* x, Index k_step, Index i_step, Index inner, Index coun
   for (Index i = 0; i < count; ++i) element(whole, i, false);
   zeros(whole);
 }
+
+#ifdef POSETAPE_TILES
+// out[i][k], rows of `width` numbers, from A as the product uses it: `count` rows and `inner`
+// numbers, and zeros up to `rows` and `width`.
+static void pack_rows(const Matrix<bf16>& a, Index count, Index inner, Index width, Index rows,
+                      bf16* out) {
+  if (a.transpose == Transpose::no) {
+    for (Index i = 0; i < count; ++i) {
+      std::copy_n(a.data + i * a.stride, inner, out + i * width);
+      std::fill(out + i * width + inner, out + (i + 1) * width, bf16());
+    }
+  } else {
+    for (Index i = 0; i < count; ++i) {
+      std::fill(out + i * width + inner, out + (i + 1) * width, bf16());
+    }
+    // Pairs along k of as many rows as transpose_block() takes.
+    constexpr Index kPairs = kSquare;
+    const Index whole_i = count / kPairs * kPairs;
+    const Index whole_k = inner / (2 * kPairs) * (2 * kPairs);
+    for (Index k = 0; k < whole_k; k += 2 * kPairs) {
+      for (Index i = 0; i < whole_i; i += kPairs) {
+        Bf16Pair pairs[kPairs * kPairs];
+        for (Index p = 0; p < kPairs; ++p) {
+          const bf16* even = a.data + (k + 2 * p) * a.stride + i;
+          for (Index x = 0; x < kPairs; ++x) {
+            pairs[p * kPairs + x] = even[x].bits | std::uint32_t{even[a.stride + x].bits} << 16;
+          }
+        }
+        Bf16Pair turned[kPairs * kPairs];
+        transpose_block(pairs, kPairs, turned, kPairs);
+        for (Index x = 0; x < kPairs; ++x) {
+          __builtin_memcpy(static_cast<void*>(out + (i + x) * width + k), turned + x * kPairs,
+                           sizeof(Bf16Pair) * kPairs);
+        }
+      }
+    }
+    for (Index i = 0; i < count; ++i) {
+      for (Index k = i < whole_i ? whole_k : 0; k < inner; ++k) {
+        out[i * width + k] = a.data[k * a.stride + i];
+      }
+    }
+  }
+  std::fill(out + count * width, out + rows * width, bf16());
+}
+#endif
 
 // The rows of a tile in a packed strip, at one k after the other.
 template <class T>
@@ -324,7 +372,60 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
   for (Index i = 0; blocks && i < m; ++i) out.end(row + i, 0, n, sums.data() + i * n);
 }
 
-#if defined(POSETAPE_HAVE_ONEDNN) && defined(__AVX512BF16__)
+#ifdef POSETAPE_TILES
+// The same on tiles, in blocks of 32 rows and columns, with whole strips of B along k.
+template <class Out>
+static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const Matrix<bf16>& b,
+                       const Out& out) {
+  constexpr Index kSide = 32;
+  const Index inner = strips(k, kTileInner) * kTileInner;
+  const Index strip = inner / 2 * kSide;
+  Scratch<Bf16Pair> packed_b(strips(n, kSide) * strip);
+  const bool tb = b.transpose == Transpose::yes;
+  parallel_for(strips(n, kSide), strips(16384, kSide * k), [&](Index begin, Index end) {
+    for (Index j = begin * kSide; j < std::min(n, end * kSide); j += kSide) {
+      Bf16Pair* to = packed_b.data() + j / kSide * strip;
+      pack<kSide>(part(b, 0, j).data, tb ? 1 : b.stride, tb ? b.stride : 1, k,
+                  std::min(kSide, n - j), to);
+      std::fill(to + strips(k, 2) * kSide, to + strip, Bf16Pair(0));
+    }
+  });
+  // Rows of A that are whole are read where they lie.
+  const bool in_place = a.transpose == Transpose::no && inner == k;
+  const Index rows = std::clamp(strips(m, 16 * kSide) * kSide, kSide, 4 * kSide);
+  parallel_for(strips(m, rows), strips(65536, rows * n * k), [&](Index begin, Index end) {
+    const TilesInUse tiles;
+    Scratch<bf16> packed_a(rows * inner);
+    alignas(64) float sums[kSide * kSide];
+    for (Index row = begin * rows; row < std::min(m, end * rows); row += rows) {
+      const Index count = std::min(rows, m - row);
+      const Index whole = in_place ? count / kSide * kSide : 0;
+      pack_rows(part(a, row + whole, 0), count - whole, k, inner,
+                strips(count - whole, kSide) * kSide, packed_a.data());
+      for (Index j = 0; j < n; j += kSide) {
+        const Bf16Pair* strip_b = packed_b.data() + j / kSide * strip;
+        for (Index i = 0; i < count; i += kSide) {
+          if (i < whole) {
+            tiles_product(part(a, row + i, 0).data, a.stride, strip_b, inner, sums);
+          } else {
+            tiles_product(packed_a.data() + (i - whole) * inner, inner, strip_b, inner, sums);
+          }
+          const Index columns = std::min(kSide, n - j);
+          for (Index r = 0; r < std::min(kSide, count - i); ++r) {
+            if (columns == kSide) {
+              out.put(row + i + r, j, std::integral_constant<Index, kSide>{}, sums + r * kSide);
+            } else {
+              out.put(row + i + r, j, columns, sums + r * kSide);
+            }
+          }
+        }
+      }
+    }
+  });
+}
+#endif
+
+#if defined(POSETAPE_HAVE_ONEDNN) && defined(__AVX512BF16__) && !defined(POSETAPE_TILES)
 // The same by oneDNN: blocks of rows with one shape, of which the last begins in the one before it.
 template <class Out>
 static void onednn_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const Matrix<bf16>& b,
@@ -358,6 +459,10 @@ static void onednn_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const 
 template <class T, class Out>
 static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b,
                        const Out& out) {
+#if defined(POSETAPE_TILES)
+  static_assert(std::is_same_v<T, bf16>);  // which alone is built (kernels/base/dispatch.hpp)
+  tiles_gemm(m, n, k, a, b, out);
+#else
 #if defined(POSETAPE_HAVE_ONEDNN) && defined(__AVX512BF16__)
   if constexpr (std::is_same_v<T, bf16>) {
     if (m * n * k >= onednn::least_work()) return onednn_gemm(m, n, k, a, b, out);
@@ -381,6 +486,7 @@ static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matr
       gemm_rows(i, std::min(rows, m - i), n, k, a, packed_b.data(), out);
     }
   });
+#endif
 }
 
 // C = A B of m rows and n columns, given to `out` (Result is the common one). A is m x k and B is

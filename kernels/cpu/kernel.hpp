@@ -28,14 +28,14 @@ void cpu_entry(const Args& args) {
 
 // Instantiates one argument struct's entry, with the template arguments that follow its type: for
 // f64, f32 and bf16; in the library of derivatives for the numbers of kernels/base/numbers.hpp; and
-// in that of avx512_bf16 for bf16 alone (kernels/base/dispatch.hpp).
+// in those of avx512_bf16 and on for bf16 alone (kernels/base/dispatch.hpp).
 #define POSETAPE_CPU_ENTRY(Args, ...) \
   template void cpu_entry<kIsa>(const Args<__VA_ARGS__>& arguments)
 #ifdef POSETAPE_NUMBERS
 #define POSETAPE_CPU_KERNEL(Args, ...)                       \
   POSETAPE_CPU_ENTRY(Args, Dual __VA_OPT__(, ) __VA_ARGS__); \
   POSETAPE_CPU_ENTRY(Args, Complex __VA_OPT__(, ) __VA_ARGS__)
-#elif defined(__AVX512BF16__)
+#elif defined(__AVX512BF16__) || defined(POSETAPE_TILE_MODEL)
 #define POSETAPE_CPU_KERNEL(Args, ...) POSETAPE_CPU_ENTRY(Args, bf16 __VA_OPT__(, ) __VA_ARGS__)
 #else
 #define POSETAPE_CPU_KERNEL(Args, ...)                         \

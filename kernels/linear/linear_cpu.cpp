@@ -27,16 +27,17 @@ struct Epilogue {
       return;
     }
     // What is stored is not read again: the load would wait for the store.
-    constexpr Index kMost = kTileColumns<Accumulator<T>>;
+    constexpr bool kConstant = !std::is_same_v<Count, Index>;
+    constexpr Index kMost = [] {
+      if constexpr (kConstant) {
+        return Count::value;
+      } else {
+        return Index{32};
+      }
+    }();
     alignas(64) T values[kMost];
     for (Index first = 0; first < count; first += kMost) {
-      const auto some = [&] {
-        if constexpr (std::is_same_v<Count, Index>) {
-          return std::min(kMost, count - first);
-        } else {
-          return count;
-        }
-      }();
+      const Index some = kConstant ? kMost : std::min(kMost, count - first);
       for (Index x = 0; x < some; ++x) values[x] = with_bias(j + first + x, sums[first + x]);
       if (a.z != nullptr) {
         for (Index x = 0; x < some; ++x) z[first + x] = values[x];

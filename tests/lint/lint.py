@@ -44,6 +44,8 @@ MORE_LIBRARIES = {
     "kernels/emulation/": re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$"),
     # Loads cuBLASLt where a device is asked for.
     "kernels/cuda/blas_port_nvcc.cpp": re.compile(r"^dlfcn\.h$"),
+    # Asks the system for AMX's tiles.
+    "kernels/base/dispatch.cpp": re.compile(r"^(sys/syscall|unistd)\.h$"),
     "kernels/cpu/onednn.cpp": re.compile(r"^oneapi/dnnl/dnnl\.hpp$"),
 }
 

@@ -1450,6 +1450,13 @@ class BadInput(unittest.TestCase):
     def good(self, field):
         return arrays(WORK / "lifted.npz")[f"P4/walk_1/0/{field}"].copy()
 
+    def test_the_machine_is_described(self):
+        out, _ = run("info", "--machine", env={**os.environ, "POSETAPE_ISA": "baseline"})
+        self.assertRegex(out, r"^processor: .+, \d+ threads in use\n")
+        self.assertRegex(out, r"(?m)^  baseline +in use, (by POSETAPE_ISA=baseline|the best)")
+        self.assertEqual(len(re.findall("in use, ", out)), 1)
+        self.assertIn("file is required", run("info", expect=2)[1])
+
     def test_missing_file(self):
         line = refused("refine", WORK / "refiner.safetensors", WORK / "no.npz", "-o", WORK / "o.npz")
         self.assertIn("no.npz", line)
