@@ -276,4 +276,15 @@ double mpjpe(const Dataset& dataset, std::span<const int> sequences,
   return count > 0 ? 1000 * sum / count : 0;
 }
 
+double base_mpjpe(const Dataset& dataset, std::span<const int> sequences) {
+  std::vector<PoseArray> estimates;
+  for (const int i : sequences) {
+    const Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    if (!s.noisy_3d) fail("sequence {} has no noisy_3d", s.name);
+    PoseArray& poses = estimates.emplace_back(*s.noisy_3d);
+    for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0F);
+  }
+  return mpjpe(dataset, sequences, estimates);
+}
+
 }  // namespace posetape::data

@@ -102,6 +102,8 @@ JointErrors joint_distances(const Sequence& sequence, const PoseArray& estimate,
 // epoch of a training. 0 where there is no frame. Throws Error where a sequence lacks the truth.
 double mpjpe(const Dataset& dataset, std::span<const int> sequences,
              std::span<const PoseArray> estimates);
+// The same of the base estimates, their root at zero. Throws Error where a sequence lacks one.
+double base_mpjpe(const Dataset& dataset, std::span<const int> sequences);
 
 // A figure with its central 95 % interval; NaN where there is no interval.
 struct Interval {

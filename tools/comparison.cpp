@@ -1,5 +1,9 @@
 #include "tools/comparison.hpp"
 
+#include <fmt/format.h>
+
+#include <cstdio>
+
 #include "data/protocol.hpp"
 #include "data/windows.hpp"
 #include "engine/error.hpp"
@@ -65,6 +69,19 @@ data::Comparison compare(const data::Dataset& dataset, const std::string& path,
     if (message.starts_with(path)) throw;
     fail("{}: {}", path, message);
   }
+}
+
+std::string gain_text(double base_mm, double refined_mm) {
+  const std::string change =
+      base_mm > 0 ? fmt::format(" ({:+.1f} %)", 100 * (refined_mm / base_mm - 1)) : "";
+  return fmt::format("base {:.2f} mm, refined {:.2f} mm{}", base_mm, refined_mm, change);
+}
+
+void warn_if_worse(const std::string& what, double base_mm, double refined_mm,
+                   const std::string& advice) {
+  if (refined_mm <= base_mm) return;
+  fmt::print(stderr, "posetape: warning: {}: refining made the poses worse: {}; {}\n", what,
+             gain_text(base_mm, refined_mm), advice);
 }
 
 }  // namespace posetape::tools

@@ -30,4 +30,10 @@ struct ScoringOptions {
 data::Comparison compare(const data::Dataset& dataset, const std::string& path,
                          std::span<const int> sequences, const ScoringOptions& options);
 
+// "base 118.05 mm, refined 77.01 mm (-34.8 %)"
+std::string gain_text(double base_mm, double refined_mm);
+// Says so in a warning where poses became worse; `what` they are, and what may help.
+void warn_if_worse(const std::string& what, double base_mm, double refined_mm,
+                   const std::string& advice);
+
 }  // namespace posetape::tools

@@ -6,10 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "data/evaluation.hpp"
 #include "data/smoothing.hpp"
 #include "diffusion/sequences.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
+#include "tools/comparison.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
@@ -164,10 +166,19 @@ void run(const Options& options) {
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
   data::set_provenance(dataset, "refined_3d", made);
   data::write_dataset(options.output, dataset);
+  const std::vector<int> all = data::all_sequences(dataset);
+  std::string gain;
+  if (std::ranges::all_of(dataset.sequences, [](const auto& s) { return s.pose_3d.has_value(); })) {
+    std::vector<data::PoseArray> refined;
+    for (const data::Sequence& s : dataset.sequences) refined.push_back(*s.refined_3d);
+    const double base_mm = data::base_mpjpe(dataset, all);
+    const double refined_mm = data::mpjpe(dataset, all, refined);
+    gain = fmt::format("; MPJPE: {}", gain_text(base_mm, refined_mm));
+    warn_if_worse(options.output, base_mm, refined_mm, "`posetape evaluate` says where");
+  }
   if (options.quiet) return;
-  fmt::print("refined {} frames of {} sequences; wrote {}\n",
-             data::count_frames(dataset, data::all_sequences(dataset)), dataset.sequences.size(),
-             shown(options.output));
+  fmt::print("refined {} frames of {} sequences; wrote {}{}\n", data::count_frames(dataset, all),
+             dataset.sequences.size(), shown(options.output), gain);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
 #include "kernels/base/parallel.hpp"
+#include "tools/comparison.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
@@ -367,7 +368,8 @@ TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool ref
       dataset_(
           as_seen(read_input(flags.input, flags.drop_invalid, flags.force), flags.normalisation)),
       convention_{flags.normalisation, data::common_fps(dataset_), data::joints_of(dataset_)},
-      parts_(split(dataset_, flags.validation_subjects, flags.input)) {
+      parts_(split(dataset_, flags.validation_subjects, flags.input)),
+      refines_(refines) {
   if (refines) check_refinable(dataset_, parts_, flags.input);
   domain_ = data::fit_domain(dataset_, parts_.train, refines).dump();
 }
@@ -522,6 +524,14 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
     fail("{}: no epoch of {} had a finite validation; train again with a lower learning rate",
          files_.paths().last, learner.label);
   }
+  if (!refines_) return;
+  const double base = data::base_mpjpe(dataset_, parts_.validation);
+  const double refined = trainer.state().best_validation;
+  flags_.say("{}  validation of epoch {}: {}\n", learner.label, trainer.state().best_epoch + 1,
+             gain_text(base, refined));
+  warn_if_worse(files_.paths().output, base, refined,
+                "of people that it did not train on, so don't use it: train longer, with more "
+                "people, or with --states rollout");
 }
 
 std::string joined(const std::vector<std::string>& names) {

@@ -173,6 +173,7 @@ class TrainingRun {
   data::Convention convention_;
   Split parts_;
   std::string domain_;  // JSON
+  bool refines_ = false;
 };
 
 // The part of a network that a parameter belongs to: its name up to the first number, or else its

@@ -34,6 +34,11 @@ def run(*arguments, expect=0):
     return done
 
 
+def but_for_gains(error):
+    """Without the warning that a network as small as these made poses worse."""
+    return "".join(line for line in error.splitlines(True) if "refining made the poses" not in line)
+
+
 def read(path):
     with np.load(path) as file:
         return {name: file[name] for name in file}
@@ -123,13 +128,13 @@ class Guards(unittest.TestCase):
                         ["lift", WORK / "lifter.safetensors", path, "-o", WORK / "lifted.npz"],
                         ["lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o",
                          WORK / "lifted.npz"]):
-            said = run(*command).stderr
+            said = but_for_gains(run(*command).stderr)
             self.assertNotIn("warning", said, command)
             self.assertLessEqual(said.count("\n"), 1)  # of the domain: four people are few
         # What lifters and refiners of ours make is not examined, however bad it is.
         said = run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
                    WORK / "refined.npz").stderr
-        self.assertNotIn("warning", said)
+        self.assertNotIn("warning", but_for_gains(said))
         self.assertEqual(run("evaluate", WORK / "refined.npz").stderr, "")
         self.assertEqual(run("report", WORK / "refined.npz", "-o", WORK / "r.html").stderr, "")
 
