@@ -44,6 +44,19 @@ struct Split {
 
 }  // namespace
 
+// A row in the type that it is computed in: itself, or a copy, so that loops that read it several
+// times convert it once.
+template <class T>
+static const Accumulator<T>* in_accumulators(const T* row, Index width,
+                                             [[maybe_unused]] Accumulator<T>* copy) {
+  if constexpr (std::is_same_v<T, Accumulator<T>>) {
+    return row;
+  } else {
+    for (Index i = 0; i < width; ++i) copy[i] = load(row[i]);
+    return copy;
+  }
+}
+
 // s = x + residual + shift over one row.
 template <class T>
 static void add_up(const LayerNormForward<T>& a, Index row) {
@@ -69,16 +82,14 @@ static void compute(const LayerNormForward<T>& a) {
   using Long = LongSum<A>;
   const auto width = static_cast<Long>(a.width);
   parallel_for(a.rows, kRowsAtLeast, [&](Index begin, Index end) {
+    Scratch<A> copy(a.width);
     for (Index r = begin; r < end; ++r) {
-      const T* s = a.x + r * a.width;
-      if (a.s != nullptr) {
-        add_up(a, r);
-        s = a.s + r * a.width;
-      }
+      if (a.s != nullptr) add_up(a, r);
+      const A* s =
+          in_accumulators((a.s != nullptr ? a.s : a.x) + r * a.width, a.width, copy.data());
       // Two passes over a row that is in the cache: the one-pass formula cancels. The second one
       // also sums what the first has left of the mean.
-      const A near =
-          static_cast<A>(sum_of<A>(a.width, [&](Index i) { return load(s[i]); }) / width);
+      const A near = static_cast<A>(sum_of<A>(a.width, [&](Index i) { return s[i]; }) / width);
       Long rest = 0;
       Long squares = 0;
       in_stretches(a.width, [&](Index from, Index to) {
@@ -86,7 +97,7 @@ static void compute(const LayerNormForward<T>& a) {
         A sum_of_squares = 0;
 #pragma omp simd reduction(+ : sum, sum_of_squares)
         for (Index i = from; i < to; ++i) {
-          const A d = load(s[i]) - near;
+          const A d = s[i] - near;
           sum += d;
           sum_of_squares += d * d;
         }
@@ -101,7 +112,7 @@ static void compute(const LayerNormForward<T>& a) {
       const Split<A> mean(whole);
       T* y = a.y + r * a.width;
       for (Index i = 0; i < a.width; ++i) {
-        const A n = (load(s[i]) - mean.high - mean.low) * rstd;
+        const A n = (s[i] - mean.high - mean.low) * rstd;
         y[i] = store<T>(n * load(a.gamma[i]) + load(a.beta[i]));
       }
       a.mean[r] = whole;
@@ -122,9 +133,11 @@ static void compute(const LayerNormBackward<T>& a) {
       [&](Index begin, Index end, A* sums) {
         A* dgamma = sums;
         A* dbeta = sums + width;
+        Scratch<A> copies(3 * width);
+        const A* gamma = in_accumulators(a.gamma, width, copies.data());
         for (Index r = begin; r < end; ++r) {
-          const T* s = a.s + r * width;
-          const T* dy = a.dy + r * width;
+          const A* s = in_accumulators(a.s + r * width, width, copies.data() + width);
+          const A* dy = in_accumulators(a.dy + r * width, width, copies.data() + 2 * width);
           const Split<A> mean(a.mean[r]);
           const A rstd = a.rstd[r];
           Long all_g = 0;
@@ -134,9 +147,9 @@ static void compute(const LayerNormBackward<T>& a) {
             A sum_gn = 0;
 #pragma omp simd reduction(+ : sum_g, sum_gn)
             for (Index i = from; i < to; ++i) {
-              const A n = (load(s[i]) - mean.high - mean.low) * rstd;
-              const A d = load(dy[i]);
-              const A g = d * load(a.gamma[i]);
+              const A n = (s[i] - mean.high - mean.low) * rstd;
+              const A d = dy[i];
+              const A g = d * gamma[i];
               dgamma[i] += d * n;
               dbeta[i] += d;
               sum_g += g;
@@ -153,8 +166,8 @@ static void compute(const LayerNormBackward<T>& a) {
           // One loop for each case, so that each is vectorised.
           const auto each = [&](auto adds, auto has_ds_out) {
             for (Index i = 0; i < width; ++i) {
-              const A n = (load(s[i]) - mean.high - mean.low) * rstd;
-              A value = rstd * (load(dy[i]) * load(a.gamma[i]) - mean_g - n * mean_gn);
+              const A n = (s[i] - mean.high - mean.low) * rstd;
+              A value = rstd * (dy[i] * gamma[i] - mean_g - n * mean_gn);
               if constexpr (has_ds_out) value += load(ds_out[i]);
               if constexpr (adds) value += load(ds[i]);
               ds[i] = store<T>(value);
