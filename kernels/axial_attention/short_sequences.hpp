@@ -192,7 +192,9 @@ static void gather_pairs(const T* x, Index stride, Index offset, const PairGroup
       const Index count = run.lanes * channels;
       // The next tokens are too far away for the processor to see them coming.
       prefetch(row + step, count);
-      for (Index c = 0; c < count; ++c) to[c] = factor * load(row[c]);
+      each_vector<A>(count, [&](Index c, auto lanes) {
+        store_as(to + c, factor * load_as<decltype(lanes)>(row + c));
+      });
     });
     to_lanes(rows, channels, out + i * channels * kPairs<A>);
   }
@@ -301,9 +303,14 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
         T* out = a.out + at;
         if (a.add != nullptr) {
           const T* added = a.add + at;
-          for (Index c = 0; c < count; ++c) out[c] = store<T>(result[c] + load(added[c]));
+          each_vector<A>(count, [&](Index c, auto lanes) {
+            using Sum = decltype(lanes);
+            store_as(out + c, read<Sum>(result + c) + load_as<Sum>(added + c));
+          });
         } else {
-          for (Index c = 0; c < count; ++c) out[c] = store<T>(result[c]);
+          each_vector<A>(count, [&](Index c, auto lanes) {
+            store_as(out + c, read<decltype(lanes)>(result + c));
+          });
         }
       });
     }
@@ -381,7 +388,14 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
         g.each_run(i, [&](const PairGroup::Run& run, Index token) {
           const Index at = token * 3 * s.width + offset + g.channel + run.head * channels;
           const A* row = rows + run.lane * channels;
-          for (Index c = 0; c < run.lanes * channels; ++c) a.dqkv.put(at + c, factor * row[c]);
+          T* to = a.dqkv.data + at;
+          const bool adds = a.dqkv.into == Into::add;
+          each_vector<A>(run.lanes * channels, [&](Index c, auto lanes) {
+            using Sum = decltype(lanes);
+            Sum value = factor * read<Sum>(row + c);
+            if (adds) value = load_as<Sum>(to + c) + value;
+            store_as(to + c, value);
+          });
         });
         offset += s.width;
       }

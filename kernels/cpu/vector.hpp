@@ -89,7 +89,9 @@ template <class V, class T>
 // And back, rounded as bf16's constructor does.
 template <class T, class V>
 [[gnu::always_inline]] static inline void store_as(T* p, const V& v) {
-  if constexpr (std::is_same_v<T, bf16>) {
+  if constexpr (std::is_same_v<V, Accumulator<T>>) {
+    *p = store<T>(v);
+  } else if constexpr (std::is_same_v<T, bf16>) {
     constexpr Index kCount = Index{sizeof(V)} / Index{sizeof(float)};
     using Words = Vector<std::uint32_t, 4 * kCount>;
     using Halves = Vector<std::uint16_t, 2 * kCount>;
@@ -101,6 +103,15 @@ template <class T, class V>
   } else {
     write(p, v);
   }
+}
+
+// Calls f(i, V()) for all i below n, a vector V of A at a time and the last ones one by one, where
+// V is A.
+template <class A, class F>
+[[gnu::always_inline]] static inline void each_vector(Index n, const F& f) {
+  Index i = 0;
+  for (; i + kLanes<A> <= n; i += kLanes<A>) f(i, Vector<A>());
+  for (; i < n; ++i) f(i, A());
 }
 
 // Asks for `count` elements, which need not exist.

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/vector.hpp"
 
 namespace posetape {
 
@@ -64,16 +65,13 @@ static void add_up(const LayerNormForward<T>& a, Index row) {
   const T* residual = a.residual != nullptr ? a.residual + row * a.width : nullptr;
   const T* shift = a.shift != nullptr ? a.shift + row / a.rows_per_shift * a.width : nullptr;
   T* s = a.s + row * a.width;
-  // One loop for each case, so that each is vectorised.
-  if (residual == nullptr) {
-    for (Index i = 0; i < a.width; ++i) s[i] = store<T>(load(x[i]) + load(shift[i]));
-  } else if (shift == nullptr) {
-    for (Index i = 0; i < a.width; ++i) s[i] = store<T>(load(x[i]) + load(residual[i]));
-  } else {
-    for (Index i = 0; i < a.width; ++i) {
-      s[i] = store<T>(load(x[i]) + load(residual[i]) + load(shift[i]));
-    }
-  }
+  each_vector<Accumulator<T>>(a.width, [&](Index i, auto v) {
+    using V = decltype(v);
+    V sum = load_as<V>(x + i);
+    if (residual != nullptr) sum = sum + load_as<V>(residual + i);
+    if (shift != nullptr) sum = sum + load_as<V>(shift + i);
+    store_as(s + i, sum);
+  });
 }
 
 template <class T>

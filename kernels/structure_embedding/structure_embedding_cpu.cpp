@@ -42,14 +42,6 @@ struct Neighbours {
   }
 };
 
-// Calls f(c, V()) for all channels c, a vector V of them at a time and the last ones one by one.
-template <class A, class F>
-static void each_channel(Index width, const F& f) {
-  Index c = 0;
-  for (; c + kLanes<A> <= width; c += kLanes<A>) f(c, Vector<A>());
-  for (; c < width; ++c) f(c, A());
-}
-
 // sum + the sum of w[tap][c] x[tap][c] over the neighbours.
 template <class V, class T, class A>
 [[gnu::always_inline]] static inline V correlate(const Grid<T>& g, const Neighbours<T>& neighbours,
@@ -122,7 +114,7 @@ static void compute(const StructureEmbeddingForward<T>& a) {
         const Neighbours<T> neighbours(values, row, j);
         // Two thirds of a token are in between, so the processor does not see these coming.
         prefetch(values.data + ((row + 2) * a.joints + j) * values.step, width);
-        each_channel<A>(width, [&](Index c, auto v) {
+        each_vector<A>(width, [&](Index c, auto v) {
           using V = decltype(v);
           const V from = read<V>(start.data() + j * width + c);
           write(sums.data() + c, correlate(values, neighbours, weights.data(), c, from));
@@ -152,7 +144,7 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
         const Neighbours<T> neighbours(cotangents, row, j);
-        each_channel<A>(width, [&](Index c, auto v) {
+        each_vector<A>(width, [&](Index c, auto v) {
           write(sums.data() + c,
                 correlate(cotangents, neighbours, weights.data(), c, decltype(v){}));
         });
@@ -192,7 +184,7 @@ static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
               prefetch(x + (2 * a.joints + j) * values.step, width);
             }
             A* of_frame = sums + (dn + 1) * 3 * width;
-            each_channel<A>(width, [&](Index c, auto v) {
+            each_vector<A>(width, [&](Index c, auto v) {
               correlate_weights<decltype(v)>(values, d + c, x + c, width, of_frame + c);
             });
           }
