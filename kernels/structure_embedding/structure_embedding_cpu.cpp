@@ -68,6 +68,7 @@ template <class V, class T, class A>
 template <class V, class T, class A>
 [[gnu::always_inline]] static inline void correlate_weights(const Grid<T>& g, const T* d,
                                                             const T* x, Index width, A* sums) {
+  if (g.joints == 0) return;
   V before = read<V>(sums), same = read<V>(sums + width), after = read<V>(sums + 2 * width);
   V left = {}, here = load_as<V>(x);
   for (Index j = 0; j < g.joints; ++j) {
