@@ -3,16 +3,20 @@
     compare.py BENCH_MEASURE PYTHON [options]
 
 Times are medians over rounds, of which each gives every program one turn. Ratios are the fastest of
-PyTorch's configurations divided by posetape's fastest: above 1, posetape is faster.
+PyTorch's configurations of each type divided by posetape's of that type, the fastest of all by the
+fastest of all, and the same for another build of posetape (--before): above 1, posetape is faster.
 """
 
 import argparse
 import math
 import os
 import pathlib
+import sys
 
 from worker import Work, Worker, in_turns, load, peak_memory
 
+# Of peers/peer.py.
+MODES = ("eager", "eager-by-hand", "compiled", "compiled-by-hand")
 WORKS = [
     Work("train", batch=4, frames=81),
     Work("train", batch=1, frames=243),
@@ -24,14 +28,48 @@ WORKS = [
 ]
 
 
-def table(title, names, rows):
-    """Rows of (label, figures of posetape's configurations, figures of PyTorch's)."""
+def processor():
+    """Its name and the instruction sets that count here."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    fields = dict(
+        line.split(":", 1) for line in text.split("\n\n")[0].replace("\t", "").splitlines() if ":" in line
+    )
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    sets = [name for name in wanted if name in fields.get("flags", "").split()]
+    return f"{fields.get('model name', 'unknown processor').strip()} ({', '.join(sets)})"
+
+
+def ratios(figures, dtypes):
+    """Of figures {(program, dtype): value}: [(name, ratio)]."""
+    found = []
+    for others in ("PyTorch", "before"):
+        rivals = {
+            key: value
+            for key, value in figures.items()
+            if key[0] != "posetape" and (key[0] == "before") == (others == "before")
+        }
+        if not rivals:
+            continue
+        for dtype in [*dtypes, "best"] if len(dtypes) > 1 else dtypes:
+            ours = [v for (p, d), v in figures.items() if p == "posetape" and dtype in (d, "best")]
+            theirs = [v for (p, d), v in rivals.items() if dtype in (d, "best")]
+            found.append((f"{others} {dtype}", min(theirs) / min(ours)))
+    return found
+
+
+def table(title, configurations, rows):
+    """Rows of (label, figures by configuration), the configurations one below the other."""
+    rows = list(rows)
+    dtypes = [dtype for program, dtype in configurations if program == "posetape"]
     print(f"\n{title}")
-    print(f"{'':18}" + "".join(f"{name:>16}" for name in names) + f"{'ratio':>8}")
-    for label, ours, theirs in rows:
-        cells = ("failed" if math.isinf(value) else f"{value:.1f}" for value in [*ours, *theirs])
-        figures = "".join(f"{cell:>16}" for cell in cells)
-        print(f"{label:18}{figures}{min(theirs) / min(ours):8.2f}  ({load()})", flush=True)
+    print(f"{'':28}" + "".join(f"{label:>16}" for label, _ in rows))
+    for configuration in configurations:
+        values = (figures[configuration] for _, figures in rows)
+        cells = ("failed" if math.isinf(value) else f"{value:.1f}" for value in values)
+        print(f"{' '.join(configuration):28}" + "".join(f"{cell:>16}" for cell in cells))
+    columns = [ratios(figures, dtypes) for _, figures in rows]
+    for i, (name, _) in enumerate(columns[0]):
+        print(f"{name + ' / posetape':28}" + "".join(f"{c[i][1]:16.2f}" for c in columns), flush=True)
 
 
 def main():
@@ -42,7 +80,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of each turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtypes", default="f32", help="of posetape, e.g. f32,bf16")
-    parser.add_argument("--modes", default="eager,compiled", help="of PyTorch")
+    parser.add_argument("--modes", default=",".join(MODES), help="of PyTorch")
+    parser.add_argument("--before", help="bench_measure of another build, to be compared with, too")
     parser.add_argument("--only", default="", help="works named so, e.g. 'train B4'")
     parser.add_argument(
         "--clock",
@@ -56,12 +95,11 @@ def main():
 
     peer = str(pathlib.Path(__file__).parent / "peers" / "peer.py")
     commands = {"posetape": [args.ours]}
+    if args.before:
+        commands["before"] = [args.before]
     for mode in args.modes.split(","):
         commands[mode] = [args.python, peer, "measure", mode]
-    ours = [("posetape", dtype) for dtype in args.dtypes.split(",")]
-    theirs = [(mode, dtype) for mode in args.modes.split(",") for dtype in ("f32", "bf16")]
-    configurations = ours + theirs
-    names = [f"{program} {dtype}" for program, dtype in configurations]
+    configurations = [(program, dtype) for program in commands for dtype in args.dtypes.split(",")]
     works = [(f"{w.kind} B{w.batch} N{w.frames}", w) for w in WORKS]
     works = [(label, w) for label, w in works if args.only in label]
 
@@ -73,22 +111,24 @@ def main():
                 (workers[program], work._replace(dtype=dtype)) for program, dtype in configurations
             ]
             turns = in_turns(contestants, args.threads, args.seconds, args.rounds, args.clock)
-            medians = [1e3 * seconds for seconds in turns]
-            yield label, medians[: len(ours)], medians[len(ours) :]
+            print(f"{label}: {load()}", file=sys.stderr, flush=True)
+            yield label, {c: 1e3 * seconds for c, seconds in zip(configurations, turns)}
 
-    table(f"milliseconds ({args.clock}), {args.threads} threads", names, times())
+    print(processor())
+    table(f"milliseconds ({args.clock}), {args.threads} threads", configurations, times())
     for worker in workers.values():
         worker.close()
 
     def memory():
         for label, work in works:
-            peaks = [
-                peak_memory(commands[program], work._replace(dtype=dtype), args.threads) / 1e6
+            yield label, {
+                (program, dtype): peak_memory(
+                    commands[program], work._replace(dtype=dtype), args.threads
+                ) / 1e6
                 for program, dtype in configurations
-            ]
-            yield label, peaks[: len(ours)], peaks[len(ours) :]
+            }
 
-    table("peak memory of the process, MB", names, memory())
+    table("peak memory of the process, MB", configurations, memory())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """PoseDenoiser in PyTorch, for comparison: the same parameters, shapes, loss and optimiser.
 
-    peer.py measure eager|compiled     answers requests as build/bench/bench_measure does
+    peer.py measure MODE               answers requests as build/bench/bench_measure does
     peer.py check REFINER ANSWERS      compares with what build/bench/peer_check wrote
 
-Where PyTorch offers several ways, the one that was fastest on the CPU is taken: fused attention
-(scaled_dot_product_attention), the convolution on a channels-last view, the fused Adam.
+MODE is eager or compiled, with PyTorch's fused attention (scaled_dot_product_attention), or
+eager-by-hand or compiled-by-hand, with attention written as two products and a softmax: which of
+them is faster depends on shape, type and processor. Where PyTorch offers several ways else, the one
+that was fastest on the CPU is taken: the convolution on a channels-last view, the fused Adam.
 """
 
 import json
@@ -25,12 +27,21 @@ DTYPES = {"F32": torch.float32, "F64": torch.float64, "I32": torch.int32, "BF16"
 TOLERANCE = 1e-5
 
 
+MODES = ("eager", "eager-by-hand", "compiled", "compiled-by-hand")
+
+
+def by_hand(q, k, v):
+    """Attention as two products and a softmax. The scale goes to q, the smallest of the three."""
+    return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+
+
 class Stc(nn.Module):
     """Half of the channels attends over the joints of a frame, half over the frames of a joint."""
 
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, attention):
         super().__init__()
         self.heads = heads
+        self.attention = attention
         self.qkv = nn.Linear(width, 3 * width)
         self.local = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.part = nn.Parameter(0.02 * torch.randn(5, width // 2 // heads))
@@ -49,8 +60,8 @@ class Stc(nn.Module):
         def over_joints(t):  # [B J, H, N, W]
             return t[:, :, :, 1].permute(0, 2, 3, 1, 4).flatten(0, 1)
 
-        s = F.scaled_dot_product_attention(space(q), space(k), space(v))
-        t = F.scaled_dot_product_attention(over_joints(q), over_joints(k), over_joints(v))
+        s = self.attention(space(q), space(k), space(v))
+        t = self.attention(over_joints(q), over_joints(k), over_joints(v))
         s = s.transpose(1, 2) + self.part[self.part_of_joint].unsqueeze(1)
         s = s.reshape(b, n, j, d // 2)
         t = t.view(b, j, h, n, -1).permute(0, 3, 1, 2, 4).reshape(b, n, j, d // 2)
@@ -59,10 +70,10 @@ class Stc(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, attention):
         super().__init__()
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-        self.stc1, self.stc2 = Stc(width, heads), Stc(width, heads)
+        self.stc1, self.stc2 = (Stc(width, heads, attention) for _ in range(2))
         self.temb = nn.Linear(width, width)
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
@@ -73,12 +84,12 @@ class Block(nn.Module):
 
 
 class PoseDenoiser(nn.Module):
-    def __init__(self, width=256, depth=4, heads=8):
+    def __init__(self, width=256, depth=4, heads=8, attention=F.scaled_dot_product_attention):
         super().__init__()
         self.width = width
         self.input = nn.Linear(5, width)
         self.timestep = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, attention) for _ in range(depth))
         self.output = nn.Linear(width, 3)
 
     def forward(self, x, y, t):
@@ -119,12 +130,12 @@ def read_safetensors(path):
     return tensors
 
 
-def from_checkpoint(path):
+def from_checkpoint(path, attention):
     tensors = read_safetensors(path)
     depth = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("network.blocks."))
     head_width = tensors["network.blocks.0.stc1.part"].shape[1]
     width = tensors["network.input.weight"].shape[0]
-    network = PoseDenoiser(width, depth, width // 2 // head_width)
+    network = PoseDenoiser(width, depth, width // 2 // head_width, attention)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(tensors["network." + our_name(name)].view(parameter.shape))
@@ -137,37 +148,39 @@ def relative(ours, theirs):
 
 
 def check(checkpoint, answers):
-    network = from_checkpoint(checkpoint)
     a = read_safetensors(answers)
-    output = network(a["x"], a["y"], a["t"])
-    loss = joint_distance(output, a["target"])
-    loss.backward()
-    differences = {
-        "output": relative(a["output"], output.detach()),
-        "loss": relative(a["loss"], loss.detach()),
-        "gradients": max(
-            relative(a["gradient." + our_name(name)].view(p.shape), p.grad)
-            for name, p in network.named_parameters()
-        ),
-    }
-    text = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
-    print(f"largest relative difference to PyTorch {torch.__version__}: {text}")
-    if differences["output"] > TOLERANCE:
-        sys.exit(f"peer.py: the outputs differ by more than {TOLERANCE}")
+    for way, attention in (("fused", F.scaled_dot_product_attention), ("by hand", by_hand)):
+        network = from_checkpoint(checkpoint, attention)
+        output = network(a["x"], a["y"], a["t"])
+        loss = joint_distance(output, a["target"])
+        loss.backward()
+        differences = {
+            "output": relative(a["output"], output.detach()),
+            "loss": relative(a["loss"], loss.detach()),
+            "gradients": max(
+                relative(a["gradient." + our_name(name)].view(p.shape), p.grad)
+                for name, p in network.named_parameters()
+            ),
+        }
+        text = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
+        print(f"largest relative difference to PyTorch {torch.__version__}, {way}: {text}")
+        if differences["output"] > TOLERANCE:
+            sys.exit(f"peer.py: the outputs differ by more than {TOLERANCE}")
 
 
 def autocast(dtype):
     return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16")
 
 
-def prepare(kind, dtype, batch, frames, width, depth, compiled):
+def prepare(kind, dtype, batch, frames, width, depth, mode):
     """A function that makes one pass."""
     torch.manual_seed(1)
-    network = PoseDenoiser(width, depth)
+    attention = by_hand if mode.endswith("by-hand") else F.scaled_dot_product_attention
+    network = PoseDenoiser(width, depth, attention=attention)
     x, target = torch.randn(2, batch, frames, JOINTS, 3)
     y = torch.randn(batch, frames, JOINTS, 2)
     t = torch.full((batch,), 20)
-    call = torch.compile(network, dynamic=False) if compiled else network
+    call = torch.compile(network, dynamic=False) if mode.startswith("compiled") else network
     if kind == "forward":
         network.eval()
 
@@ -193,14 +206,14 @@ def peak_memory():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measure(compiled):
+def measure(mode):
     passes = {}
     for line in sys.stdin:
         kind, dtype, *sizes, threads, seconds = line.split()
         torch.set_num_threads(int(threads))
         key = (kind, dtype, *map(int, sizes))
         if key not in passes:
-            passes[key] = prepare(*key, compiled)
+            passes[key] = prepare(*key, mode)
             try:
                 passes[key]()
             except RuntimeError as error:  # torch.compile's, of code that g++ does not take
@@ -222,8 +235,8 @@ def measure(compiled):
 
 
 def main():
-    if sys.argv[1:] in (["measure", "eager"], ["measure", "compiled"]):
-        measure(compiled=sys.argv[2] == "compiled")
+    if sys.argv[1:2] == ["measure"] and len(sys.argv) == 3 and sys.argv[2] in MODES:
+        measure(sys.argv[2])
     elif sys.argv[1:2] == ["check"] and len(sys.argv) == 4:
         check(*sys.argv[2:])
     else:
