@@ -32,6 +32,11 @@ struct AttentionShape {
   }
   Index length(Index segment) const { return is_space(segment) ? joints : frames; }
   Index sequences(Index segment) const { return batch * (is_space(segment) ? frames : joints); }
+  Index first_token(Index segment, Index sequence) const {
+    return is_space(segment) ? sequence * joints
+                             : sequence / joints * frames * joints + sequence % joints;
+  }
+  Index token_step(Index segment) const { return is_space(segment) ? 1 : joints; }
 };
 
 template <class T>

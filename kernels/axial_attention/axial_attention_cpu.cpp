@@ -100,14 +100,12 @@ struct Place {
 template <class A, class F>
 static void for_each_sequence(const AttentionShape& s, Index segment, Index buffer_size,
                               const F& f) {
-  const bool space = s.is_space(segment);
   const Index slot = segment * s.heads;
   parallel_for(s.sequences(segment), 1, [&](Index begin, Index end) {
     Scratch<A> buffer(buffer_size);
     for (Index q = begin; q < end; ++q) {
-      const Place place = space ? Place{q * s.joints, 1, s.joints, slot * s.head_width(), slot}
-                                : Place{q / s.joints * s.frames * s.joints + q % s.joints, s.joints,
-                                        s.frames, slot * s.head_width(), slot};
+      const Place place{s.first_token(segment, q), s.token_step(segment), s.length(segment),
+                        slot * s.head_width(), slot};
       f(place, buffer.data());
     }
   });
@@ -150,22 +148,6 @@ static void gather(const T* x, Index stride, Index offset, const Place& p, Index
   }
 }
 
-// out[c][i] = x[i][c] for a block of queries with `width` channels each.
-template <class A>
-static void transpose(const A* x, Index width, A* out) {
-  if constexpr (std::is_same_v<A, float>) {
-    for (Index i = 0; i < kQueries<A>; i += kSquare) {
-      for (Index c = 0; c < width; c += kSquare) {
-        transpose_block(x + i * width + c, width, out + c * kQueries<A> + i, kQueries<A>);
-      }
-    }
-  } else {
-    for (Index c = 0; c < width; ++c) {
-      for (Index i = 0; i < kQueries<A>; ++i) out[c * kQueries<A> + i] = x[i * width + c];
-    }
-  }
-}
-
 template <class T>
 static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) {
   using A = Accumulator<T>;
@@ -198,7 +180,7 @@ static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) 
       const A* k = all_k + h * block;
       const A* v = all_v + h * block;
       for (Index i = 0; i < p.length; i += kBlock) {
-        transpose(all_q + h * block + i * pad.width, pad.width, qt);
+        transpose(all_q + h * block + i * pad.width, kBlock, pad.width, qt);
         product({k, pad.width, 1}, p.length, qt, channels, kBlock, scores);
         A tops[kBlock];
         A sums[kBlock];
@@ -283,8 +265,8 @@ static void backward_sequences(const AxialAttentionBackward<T>& a, Index segment
       for (Index i = 0; i < p.length; i += kBlock) {
         const Index from = h * block + i * pad.width;
         const Index queries = std::min(kBlock, p.length - i);
-        transpose(all_q + from, pad.width, qt);
-        transpose(all_dout + from, pad.width, dout_t);
+        transpose(all_q + from, kBlock, pad.width, qt);
+        transpose(all_dout + from, kBlock, pad.width, dout_t);
         product({k, pad.width, 1}, p.length, qt, channels, kBlock, prob);
         product({v, pad.width, 1}, p.length, dout_t, channels, kBlock, dscore);
         A lse[kBlock] = {};

@@ -128,56 +128,6 @@ struct PairGroup {
   }
 };
 
-// Rows of `channels` numbers, one a lane, become one vector for each channel.
-template <class A>
-static void to_lanes(const A* rows, Index channels, A* out) {
-  constexpr Index kLanesOf = kPairs<A>;
-  if constexpr (std::is_same_v<A, float> && kLanesOf % 4 == 0) {
-    if (channels % kSquare == 0 && kLanesOf == kSquare) {
-      for (Index c = 0; c < channels; c += kSquare) {
-        transpose_block(rows + c, channels, out + c * kLanesOf, kLanesOf);
-      }
-      return;
-    }
-    if (channels % 4 == 0) {
-      for (Index l = 0; l < kLanesOf; l += 4) {
-        for (Index c = 0; c < channels; c += 4) {
-          transpose_4x4(rows + l * channels + c, channels, out + c * kLanesOf + l, kLanesOf);
-        }
-      }
-      return;
-    }
-  }
-  for (Index c = 0; c < channels; ++c) {
-    for (Index l = 0; l < kLanesOf; ++l) out[c * kLanesOf + l] = rows[l * channels + c];
-  }
-}
-
-// And back.
-template <class A>
-static void from_lanes(const A* vectors, Index channels, A* out) {
-  constexpr Index kLanesOf = kPairs<A>;
-  if constexpr (std::is_same_v<A, float> && kLanesOf % 4 == 0) {
-    if (channels % kSquare == 0 && kLanesOf == kSquare) {
-      for (Index c = 0; c < channels; c += kSquare) {
-        transpose_block(vectors + c * kLanesOf, kLanesOf, out + c, channels);
-      }
-      return;
-    }
-    if (channels % 4 == 0) {
-      for (Index l = 0; l < kLanesOf; l += 4) {
-        for (Index c = 0; c < channels; c += 4) {
-          transpose_4x4(vectors + c * kLanesOf + l, kLanesOf, out + l * channels + c, channels);
-        }
-      }
-      return;
-    }
-  }
-  for (Index l = 0; l < kLanesOf; ++l) {
-    for (Index c = 0; c < channels; ++c) out[l * channels + c] = vectors[c * kLanesOf + l];
-  }
-}
-
 // out[i][channel][pair] = factor x[token i][offset + channel]; `rows` has room for a number of each
 // lane and channel.
 template <class A, class T>
@@ -196,20 +146,19 @@ static void gather_pairs(const T* x, Index stride, Index offset, const PairGroup
         store_as(to + c, factor * load_as<decltype(lanes)>(row + c));
       });
     });
-    to_lanes(rows, channels, out + i * channels * kPairs<A>);
+    transpose(rows, kPairs<A>, channels, out + i * channels * kPairs<A>);
   }
 }
 
 // Calls f(group, thread_buffer) for all pairs of a segment's sequences and heads.
 template <class A, class F>
 static void for_each_group(const AttentionShape& s, Index segment, Index buffer_size, const F& f) {
-  const bool space = s.is_space(segment);
   const Index pairs = s.sequences(segment) * s.heads;
   const Index slot = segment * s.heads;
   parallel_for((pairs + kPairs<A> - 1) / kPairs<A>, 1, [&](Index begin, Index end) {
     Scratch<A> buffer(buffer_size);
     PairGroup g;
-    g.token_step = space ? 1 : s.joints;
+    g.token_step = s.token_step(segment);
     g.length = s.length(segment);
     g.channel = slot * s.head_width();
     g.lse_slot = slot;
@@ -221,9 +170,7 @@ static void for_each_group(const AttentionShape& s, Index segment, Index buffer_
         const Index q = (first + lane) / s.heads;
         const Index head = (first + lane) % s.heads;
         const Index lanes = std::min(s.heads - head, count - lane);
-        const Index token =
-            space ? q * s.joints : q / s.joints * s.frames * s.joints + q % s.joints;
-        g.runs[g.run_count++] = {lane, lanes, token, head};
+        g.runs[g.run_count++] = {lane, lanes, s.first_token(segment, q), head};
         lane += lanes;
       }
       // What the last vector's empty lanes have is computed, too, and left alone.
@@ -295,7 +242,7 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
                       {results + first * channels * kOne, channels, 1});
     }
     for (Index i = 0; i < length; ++i) {
-      from_lanes(results + i * channels * kOne, channels, rows);
+      transpose(results + i * channels * kOne, channels, kOne, rows);
       g.each_run(i, [&](const PairGroup::Run& run, Index token) {
         const Index at = token * s.width + g.channel + run.head * channels;
         const A* result = rows + run.lane * channels;
@@ -383,7 +330,7 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
     for (Index i = 0; i < length; ++i) {
       Index offset = 0;
       for (A* gradient : {dq, dk, dv}) {
-        from_lanes(gradient + i * channels * kOne, channels, rows);
+        transpose(gradient + i * channels * kOne, channels, kOne, rows);
         const A factor = gradient == dq ? scale : A(1);
         g.each_run(i, [&](const PairGroup::Run& run, Index token) {
           const Index at = token * 3 * s.width + offset + g.channel + run.head * channels;

@@ -305,10 +305,10 @@ struct Result {
   }
 };
 
-// Calls f(row, count) for each row of a tile that lies inside of C.
-template <class A, class F>
+// Calls f(row, count) for each row of a tile, `whole` columns wide, that lies inside of C.
+template <Index whole, class F>
 [[gnu::always_inline]] static inline void each_row(Index rows, Index columns, const F& f) {
-  constexpr std::integral_constant<Index, kTileColumns<A>> kWhole{};
+  constexpr std::integral_constant<Index, whole> kWhole{};
   if (columns == kWhole) {
     for (Index r = 0; r < rows; ++r) f(r, kWhole);
   } else {
@@ -360,7 +360,7 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
         } else if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
           if (compute(RowsInPlace<T>(part(a, row + i, first).data, a.stride))) continue;
         }
-        each_row<A>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
+        each_row<kColumns>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
           const A* from = part_sums + r * kColumns;
           if (!blocks) return out.put(row + i + r, j, count, from);
           A* to = sums.data() + (i + r) * n + j;
@@ -410,14 +410,8 @@ static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const M
           } else {
             tiles_product(packed_a.data() + (i - whole) * inner, inner, strip_b, inner, sums);
           }
-          const Index columns = std::min(kSide, n - j);
-          for (Index r = 0; r < std::min(kSide, count - i); ++r) {
-            if (columns == kSide) {
-              out.put(row + i + r, j, std::integral_constant<Index, kSide>{}, sums + r * kSide);
-            } else {
-              out.put(row + i + r, j, columns, sums + r * kSide);
-            }
-          }
+          each_row<kSide>(std::min(kSide, count - i), std::min(kSide, n - j),
+                          [&](Index r, auto c) { out.put(row + i + r, j, c, sums + r * kSide); });
         }
       }
     }

@@ -191,4 +191,30 @@ template <class T, class Out>
 }
 #endif
 
+// out[column][row] = x[row][column]
+template <class A>
+static void transpose(const A* x, Index rows, Index columns, A* out) {
+  if constexpr (std::is_same_v<A, float>) {
+    if (rows % kSquare == 0 && columns % kSquare == 0) {
+      for (Index r = 0; r < rows; r += kSquare) {
+        for (Index c = 0; c < columns; c += kSquare) {
+          transpose_block(x + r * columns + c, columns, out + c * rows + r, rows);
+        }
+      }
+      return;
+    }
+    if (rows % 4 == 0 && columns % 4 == 0) {
+      for (Index r = 0; r < rows; r += 4) {
+        for (Index c = 0; c < columns; c += 4) {
+          transpose_4x4(x + r * columns + c, columns, out + c * rows + r, rows);
+        }
+      }
+      return;
+    }
+  }
+  for (Index c = 0; c < columns; ++c) {
+    for (Index r = 0; r < rows; ++r) out[c * rows + r] = x[r * columns + c];
+  }
+}
+
 }  // namespace posetape

@@ -27,17 +27,10 @@ struct Epilogue {
       return;
     }
     // What is stored is not read again: the load would wait for the store.
-    constexpr bool kConstant = !std::is_same_v<Count, Index>;
-    constexpr Index kMost = [] {
-      if constexpr (kConstant) {
-        return Count::value;
-      } else {
-        return Index{32};
-      }
-    }();
+    constexpr Index kMost = 32;
     alignas(64) T values[kMost];
     for (Index first = 0; first < count; first += kMost) {
-      const Index some = kConstant ? kMost : std::min(kMost, count - first);
+      const Index some = std::min<Index>(kMost, count - first);
       for (Index x = 0; x < some; ++x) values[x] = with_bias(j + first + x, sums[first + x]);
       if (a.z != nullptr) {
         for (Index x = 0; x < some; ++x) z[first + x] = values[x];
