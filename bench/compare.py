@@ -79,7 +79,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=2, help="of each turn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dtypes", default="f32", help="of posetape, e.g. f32,bf16")
+    parser.add_argument("--dtypes", default="f32", help="of both, e.g. f32,bf16")
     parser.add_argument("--modes", default=",".join(MODES), help="of PyTorch")
     parser.add_argument("--before", help="bench_measure of another build, to be compared with, too")
     parser.add_argument("--only", default="", help="works named so, e.g. 'train B4'")
