@@ -78,8 +78,8 @@ std::vector<Stretch> whole_stretches(const std::vector<Pose3>& frames, std::size
   }
   if (all.empty()) return all;
   const Stretch longest = *std::ranges::max_element(all, {}, &Stretch::size);
-  std::erase_if(all, [&](const Stretch& s) { return s.size() < std::min(least, longest.size()); });
-  if (longest.size() < least) all = {longest};
+  if (longest.size() < least) return {longest};
+  std::erase_if(all, [&](const Stretch& s) { return s.size() < least; });
   return all;
 }
 
