@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/base/memory.hpp"
+
 namespace posetape {
 namespace {
 
@@ -198,9 +200,11 @@ class ScratchStack {
   };
 
   static std::byte* allocate(std::size_t bytes) {
-    return static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlign}));
+    void* memory = allocate_aligned(bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    return static_cast<std::byte*>(memory);
   }
-  static void release(std::byte* data) { ::operator delete (data, std::align_val_t{kAlign}); }
+  static void release(std::byte* data) { release_aligned(data); }
 
   std::vector<Block> blocks_;
   std::size_t current_ = 0;  // the block of the last piece

@@ -1,12 +1,11 @@
 #include "kernels/base/runtime.hpp"
 
 #include <cstring>
-#include <new>
+
+#include "kernels/base/memory.hpp"
 
 namespace posetape {
 namespace {
-
-constexpr std::align_val_t kAlignment{64};
 
 void copy(void* to, const void* from, std::size_t bytes) {
   std::memmove(to, from, bytes);
@@ -15,9 +14,9 @@ void copy(void* to, const void* from, std::size_t bytes) {
 }  // namespace
 
 constinit const Runtime cpu_runtime{
-    .alignment = static_cast<std::size_t>(kAlignment),
-    .allocate = [](std::size_t bytes) { return ::operator new(bytes, kAlignment, std::nothrow); },
-    .release = [](void* memory) { ::operator delete(memory, kAlignment); },
+    .alignment = 64,
+    .allocate = allocate_aligned,
+    .release = release_aligned,
     .set_scratch = [](ScratchSource) {},  // kernels have a stack of their own (parallel.hpp)
     .upload = copy,
     .download = copy,
