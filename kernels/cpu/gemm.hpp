@@ -141,47 +141,54 @@ static void pack(const T* x, Index k_step, Index i_step, Index inner, Index coun
 }
 
 #ifdef POSETAPE_TILES
-// out[i][k], rows of `width` numbers, from A as the product uses it: `count` rows and `inner`
-// numbers, and zeros up to `rows` and `width`.
-static void pack_rows(const Matrix<bf16>& a, Index count, Index inner, Index width, Index rows,
-                      bf16* out) {
+// Tiles of A as the product uses it, from `a` on, `count` rows of `inner` numbers, with zeros up to
+// `rows` and `width`: out[row / 16][k / 32][16][32].
+static void pack_tiles(const Matrix<bf16>& a, Index count, Index inner, Index width, Index rows,
+                       bf16* out) {
+  constexpr Index kTile = kTileHeight * kTileInner;
+  const auto tile_at = [&](Index i, Index k) {
+    return out + i / kTileHeight * kTileHeight * width + k / kTileInner * kTile;
+  };
+  const auto element = [&](Index i, Index k) {
+    const bool t = a.transpose == Transpose::yes;
+    return i < count && k < inner ? a.data[t ? k * a.stride + i : i * a.stride + k] : bf16();
+  };
+  const auto pack_tile = [&](Index i, Index k) {
+    bf16* to = tile_at(i, k);
+    if (i + kTileHeight > count || k + kTileInner > inner) {
+      for (Index r = 0; r < kTileHeight; ++r) {
+        for (Index x = 0; x < kTileInner; ++x) to[r * kTileInner + x] = element(i + r, k + x);
+      }
+    } else if (a.transpose == Transpose::no) {
+      for (Index r = 0; r < kTileHeight; ++r) {
+        std::copy_n(a.data + (i + r) * a.stride + k, kTileInner, to + r * kTileInner);
+      }
+    } else {
+      Bf16Pair pairs[kTile / 2];  // along k, of a row in each column
+      for (Index p = 0; p < kTileInner / 2; ++p) {
+        const bf16* even = a.data + (k + 2 * p) * a.stride + i;
+        for (Index x = 0; x < kTileHeight; ++x) {
+          pairs[p * kTileHeight + x] = even[x].bits | std::uint32_t{even[a.stride + x].bits} << 16;
+        }
+      }
+      for (Index p = 0; p < kTileInner / 2; p += kSquare) {
+        for (Index x = 0; x < kTileHeight; x += kSquare) {
+          transpose_block(pairs + p * kTileHeight + x, kTileHeight, to + x * kTileInner + 2 * p,
+                          kTileInner);
+        }
+      }
+    }
+  };
+  // In the order in which A lies.
   if (a.transpose == Transpose::no) {
-    for (Index i = 0; i < count; ++i) {
-      std::copy_n(a.data + i * a.stride, inner, out + i * width);
-      std::fill(out + i * width + inner, out + (i + 1) * width, bf16());
+    for (Index i = 0; i < rows; i += kTileHeight) {
+      for (Index k = 0; k < width; k += kTileInner) pack_tile(i, k);
     }
   } else {
-    for (Index i = 0; i < count; ++i) {
-      std::fill(out + i * width + inner, out + (i + 1) * width, bf16());
-    }
-    // Pairs along k of as many rows as transpose_block() takes.
-    constexpr Index kPairs = kSquare;
-    const Index whole_i = count / kPairs * kPairs;
-    const Index whole_k = inner / (2 * kPairs) * (2 * kPairs);
-    for (Index k = 0; k < whole_k; k += 2 * kPairs) {
-      for (Index i = 0; i < whole_i; i += kPairs) {
-        Bf16Pair pairs[kPairs * kPairs];
-        for (Index p = 0; p < kPairs; ++p) {
-          const bf16* even = a.data + (k + 2 * p) * a.stride + i;
-          for (Index x = 0; x < kPairs; ++x) {
-            pairs[p * kPairs + x] = even[x].bits | std::uint32_t{even[a.stride + x].bits} << 16;
-          }
-        }
-        Bf16Pair turned[kPairs * kPairs];
-        transpose_block(pairs, kPairs, turned, kPairs);
-        for (Index x = 0; x < kPairs; ++x) {
-          __builtin_memcpy(static_cast<void*>(out + (i + x) * width + k), turned + x * kPairs,
-                           sizeof(Bf16Pair) * kPairs);
-        }
-      }
-    }
-    for (Index i = 0; i < count; ++i) {
-      for (Index k = i < whole_i ? whole_k : 0; k < inner; ++k) {
-        out[i * width + k] = a.data[k * a.stride + i];
-      }
+    for (Index k = 0; k < width; k += kTileInner) {
+      for (Index i = 0; i < rows; i += kTileHeight) pack_tile(i, k);
     }
   }
-  std::fill(out + count * width, out + rows * width, bf16());
 }
 #endif
 
@@ -286,7 +293,10 @@ struct Result {
   void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* row = c + i * stride + j;
     if (into == Into::write) return end(i, j, count, sums);
-    for (Index x = 0; x < count; ++x) row[x] = store<T>(load(row[x]) + sums[x]);
+    each_vector<Accumulator<T>>(count, [&](Index x, auto v) {
+      using V = decltype(v);
+      store_as(row + x, load_as<V>(row + x) + read<V>(sums + x));
+    });
   }
   void put_vector(Index i, Index j, Vector<Accumulator<T>> sums) const {
     T* at = c + i * stride + j;
@@ -301,7 +311,8 @@ struct Result {
   template <class Count>
   void end(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* row = c + i * stride + j;
-    for (Index x = 0; x < count; ++x) row[x] = store<T>(sums[x]);
+    each_vector<Accumulator<T>>(
+        count, [&](Index x, auto v) { store_as(row + x, read<decltype(v)>(sums + x)); });
   }
 };
 
@@ -373,45 +384,64 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
 }
 
 #ifdef POSETAPE_TILES
-// The same on tiles, in blocks of 32 rows and columns, with whole strips of B along k.
+// The same on tiles, in blocks of 32 rows and columns, with strips of B that are whole along k.
 template <class Out>
 static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const Matrix<bf16>& b,
                        const Out& out) {
   constexpr Index kSide = 32;
+  constexpr Index kBlock = kSide * kSide;
   const Index inner = strips(k, kTileInner) * kTileInner;
   const Index strip = inner / 2 * kSide;
   Scratch<Bf16Pair> packed_b(strips(n, kSide) * strip);
   const bool tb = b.transpose == Transpose::yes;
-  parallel_for(strips(n, kSide), strips(16384, kSide * k), [&](Index begin, Index end) {
-    for (Index j = begin * kSide; j < std::min(n, end * kSide); j += kSide) {
-      Bf16Pair* to = packed_b.data() + j / kSide * strip;
-      pack<kSide>(part(b, 0, j).data, tb ? 1 : b.stride, tb ? b.stride : 1, k,
-                  std::min(kSide, n - j), to);
-      std::fill(to + strips(k, 2) * kSide, to + strip, Bf16Pair(0));
+  // By pieces along k, in the order in which B lies.
+  constexpr Index kPiece = 64;
+  parallel_for(strips(inner, kPiece), strips(16384, n * kPiece), [&](Index begin, Index end) {
+    for (Index piece = begin; piece < end; ++piece) {
+      const Index first = piece * kPiece;
+      const Index some = std::min(kPiece, inner - first);
+      const Index there = std::min(some, k - first);
+      for (Index j = 0; j < n; j += kSide) {
+        Bf16Pair* to = packed_b.data() + j / kSide * strip + first / 2 * kSide;
+        pack<kSide>(part(b, first, j).data, tb ? 1 : b.stride, tb ? b.stride : 1, there,
+                    std::min(kSide, n - j), to);
+        std::fill(to + strips(there, 2) * kSide, to + some / 2 * kSide, Bf16Pair(0));
+      }
     }
   });
-  // Rows of A that are whole are read where they lie.
-  const bool in_place = a.transpose == Transpose::no && inner == k;
+  // Rows of A that are whole are read where they lie, unless so many columns use them that packing
+  // is worth its time: short rows that lie apart come slowly from the second cache.
+  const bool in_place = a.transpose == Transpose::no && inner == k && n <= k;
   const Index rows = std::clamp(strips(m, 16 * kSide) * kSide, kSide, 4 * kSide);
+  // Along k as much at a time as leaves A and the strip in the second cache.
+  const Index most = inner <= 1024 ? inner : 512;
+  const bool blocks = most < inner;
   parallel_for(strips(m, rows), strips(65536, rows * n * k), [&](Index begin, Index end) {
     const TilesInUse tiles;
-    Scratch<bf16> packed_a(rows * inner);
-    alignas(64) float sums[kSide * kSide];
+    Scratch<bf16> packed_a(rows * most);
+    Scratch<float> sums(blocks ? strips(n, kSide) * rows * kSide : kBlock);
     for (Index row = begin * rows; row < std::min(m, end * rows); row += rows) {
       const Index count = std::min(rows, m - row);
       const Index whole = in_place ? count / kSide * kSide : 0;
-      pack_rows(part(a, row + whole, 0), count - whole, k, inner,
-                strips(count - whole, kSide) * kSide, packed_a.data());
-      for (Index j = 0; j < n; j += kSide) {
-        const Bf16Pair* strip_b = packed_b.data() + j / kSide * strip;
+      for (Index first = 0; first < inner; first += most) {
+        const Index some = std::min(most, inner - first);
+        const Index there = std::min(some, k - first);
+        pack_tiles(part(a, row + whole, first), count - whole, there, some,
+                   strips(count - whole, kSide) * kSide, packed_a.data());
+        // Row by row, so that what is written is written in streams.
         for (Index i = 0; i < count; i += kSide) {
-          if (i < whole) {
-            tiles_product(part(a, row + i, 0).data, a.stride, strip_b, inner, sums);
-          } else {
-            tiles_product(packed_a.data() + (i - whole) * inner, inner, strip_b, inner, sums);
+          const auto rows_a = i < whole
+                                  ? TilesOfRows::in_place(part(a, row + i, first).data, a.stride)
+                                  : TilesOfRows::packed(packed_a.data() + (i - whole) * some, some);
+          for (Index j = 0; j < n; j += kSide) {
+            float* to =
+                sums.data() + (blocks ? (i / kSide * strips(n, kSide) + j / kSide) * kBlock : 0);
+            tiles_product(rows_a, {packed_b.data() + j / kSide * strip + first / 2 * kSide, kSide},
+                          some, {to, kSide}, first > 0);
+            if (first + some < inner) continue;
+            each_row<kSide>(std::min(kSide, count - i), std::min(kSide, n - j),
+                            [&](Index r, auto c) { out.put(row + i + r, j, c, to + r * kSide); });
           }
-          each_row<kSide>(std::min(kSide, count - i), std::min(kSide, n - j),
-                          [&](Index r, auto c) { out.put(row + i + r, j, c, sums + r * kSide); });
         }
       }
     }
@@ -501,7 +531,12 @@ static void gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>&
   // Long sums over few outputs (a weight's gradient: k counts tokens) are cut along k, each piece
   // with its own output, added up in order.
   constexpr Index kPiece = 1024;
-  if (k < 2 * kPiece || m * n > (Index{1} << 17)) return short_gemm(m, n, k, a, b, out);
+#ifdef POSETAPE_TILES
+  constexpr Index kFew = Index{1} << 13;  // more fill the threads by themselves
+#else
+  constexpr Index kFew = Index{1} << 17;
+#endif
+  if (k < 2 * kPiece || m * n > kFew) return short_gemm(m, n, k, a, b, out);
   const Index pieces = std::min<Index>(16, strips(k, kPiece));
   Scratch<A> partial(pieces * m * n);
   parallel_for(pieces, 1, [&](Index first, Index last) {

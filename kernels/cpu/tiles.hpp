@@ -168,36 +168,76 @@ class TilesInUse {
 
 #endif
 
-// sums[32][32] = A B, for 32 rows of A from `a` on, a row `a_stride` bf16 after the other, and a
-// packed strip of B: pairs along k of 32 columns. Both have `inner` of k, a multiple of kTileInner,
-// zeros beyond their end.
-static void tiles_product(const bf16* a, Index a_stride, const std::uint32_t* b, Index inner,
-                          float* sums) {
-  constexpr Index kColumns = 2 * kTileFloats;
-  const Index a_bytes = a_stride * Index{sizeof(bf16)};
-  constexpr Index kStripBytes = kColumns * Index{sizeof(std::uint32_t)};
-  tiles_read(a);
-  tiles_read(b);
-  tile_zero<0>();
-  tile_zero<1>();
-  tile_zero<2>();
-  tile_zero<3>();
-  for (Index k = 0; k < inner; k += kTileInner) {
-    const std::uint32_t* strip = b + k / 2 * kColumns;
-    tile_load<4>(a + k, a_bytes);
-    tile_load<6>(strip, kStripBytes);
-    tile_load<7>(strip + kTileFloats, kStripBytes);
-    tile_multiply<0, 4, 6>();
-    tile_multiply<1, 4, 7>();
-    tile_load<5>(a + k + kTileHeight * a_stride, a_bytes);
-    tile_multiply<2, 5, 6>();
-    tile_multiply<3, 5, 7>();
+// Rows of A in tiles, from the first one on: where they lie, `row` bf16 after each other, or
+// packed, a tile after the other.
+struct TilesOfRows {
+  const bf16* data;
+  Index row;    // from a row to the next
+  Index below;  // from a tile to the one below
+  Index along;  // from a tile to the next along k
+
+  static TilesOfRows in_place(const bf16* a, Index stride) {
+    return {a, stride, kTileHeight * stride, kTileInner};
   }
-  constexpr Index kSumBytes = kColumns * Index{sizeof(float)};
-  tile_store<0>(sums, kSumBytes);
-  tile_store<1>(sums + kTileFloats, kSumBytes);
-  tile_store<2>(sums + kTileHeight * kColumns, kSumBytes);
-  tile_store<3>(sums + kTileHeight * kColumns + kTileFloats, kSumBytes);
+  static TilesOfRows packed(const bf16* a, Index inner) {
+    return {a, kTileInner, kTileHeight * inner, kTileHeight * kTileInner};
+  }
+};
+
+// A packed B: pairs along k, so many words from a row to the next.
+struct RowsOfPairs {
+  const std::uint32_t* data;
+  Index row;
+};
+struct RowsOfSums {
+  float* data;
+  Index row;
+};
+
+// sums = A B, or that added to them: of 32 rows, or 16 without `lower`, and 32 columns, or 16
+// without `right`. `inner`, of k, is a multiple of kTileInner.
+template <bool lower = true, bool right = true>
+static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inner,
+                          const RowsOfSums& sums, bool add = false) {
+  const Index a_bytes = a.row * Index{sizeof(bf16)};
+  const Index b_bytes = b.row * Index{sizeof(std::uint32_t)};
+  const Index sum_bytes = sums.row * Index{sizeof(float)};
+  float* const below = sums.data + kTileHeight * sums.row;
+  tiles_read(a.data);
+  tiles_read(b.data);
+  if (add) {
+    tile_load<0>(sums.data, sum_bytes);
+    if constexpr (right) tile_load<1>(sums.data + kTileFloats, sum_bytes);
+    if constexpr (lower) tile_load<2>(below, sum_bytes);
+    if constexpr (lower && right) tile_load<3>(below + kTileFloats, sum_bytes);
+  } else {
+    tile_zero<0>();
+    if constexpr (right) tile_zero<1>();
+    if constexpr (lower) tile_zero<2>();
+    if constexpr (lower && right) tile_zero<3>();
+  }
+  const bf16* at_a = a.data;
+  const std::uint32_t* at_b = b.data;
+  for (Index k = 0; k < inner; k += kTileInner) {
+    tile_load<4>(at_a, a_bytes);
+    tile_load<6>(at_b, b_bytes);
+    tile_multiply<0, 4, 6>();
+    if constexpr (right) {
+      tile_load<7>(at_b + kTileFloats, b_bytes);
+      tile_multiply<1, 4, 7>();
+    }
+    if constexpr (lower) {
+      tile_load<5>(at_a + a.below, a_bytes);
+      tile_multiply<2, 5, 6>();
+    }
+    if constexpr (lower && right) tile_multiply<3, 5, 7>();
+    at_a += a.along;
+    at_b += kTileInner / 2 * b.row;
+  }
+  tile_store<0>(sums.data, sum_bytes);
+  if constexpr (right) tile_store<1>(sums.data + kTileFloats, sum_bytes);
+  if constexpr (lower) tile_store<2>(below, sum_bytes);
+  if constexpr (lower && right) tile_store<3>(below + kTileFloats, sum_bytes);
 }
 
 }  // namespace posetape

@@ -3,6 +3,11 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #include "kernels/base/numbers.hpp"
 #include "kernels/base/scalar.hpp"
@@ -95,6 +100,9 @@ template <class T, class V>
     constexpr Index kCount = Index{sizeof(V)} / Index{sizeof(float)};
     using Words = Vector<std::uint32_t, 4 * kCount>;
     using Halves = Vector<std::uint16_t, 2 * kCount>;
+#ifdef __AVX512BF16__  // the same, but for subnormal numbers, which become zero
+    if constexpr (kCount == 16) return write(p, (Halves)_mm512_cvtneps_pbh((__m512)v));
+#endif
     const auto word = (Words)v;
     const Words rounded = (word + 0x7FFFu + ((word >> 16) & 1u)) >> 16;
     const Words quiet = word >> 16 | 0x40u;
@@ -105,13 +113,27 @@ template <class T, class V>
   }
 }
 
+// What load_as() finds after store_as().
+template <class T, class V>
+[[gnu::always_inline]] static inline V rounded_to(const V& v) {
+  if constexpr (std::is_same_v<V, Accumulator<T>>) {
+    return load(store<T>(v));
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    bf16 stored[sizeof(V) / sizeof(float)];
+    store_as(stored, v);
+    return load_as<V>(stored);
+  } else {
+    return v;
+  }
+}
+
 // Calls f(i, V()) for all i below n, a vector V of A at a time and the last ones one by one, where
 // V is A.
 template <class A, class F>
 [[gnu::always_inline]] static inline void each_vector(Index n, const F& f) {
-  Index i = 0;
-  for (; i + kLanes<A> <= n; i += kLanes<A>) f(i, Vector<A>());
-  for (; i < n; ++i) f(i, A());
+  const Index whole = n / kLanes<A> * kLanes<A>;
+  for (Index i = 0; i < whole; i += kLanes<A>) f(i, Vector<A>());
+  for (Index i = whole; i < n; ++i) f(i, A());
 }
 
 // Asks for `count` elements, which need not exist.
@@ -154,6 +176,28 @@ template <class T, class Out>
 // The same for as many rows as a vector has lanes: transpose_block.
 #ifdef __AVX512F__
 static constexpr Index kSquare = 16;
+
+// Off-diagonal squares of two rows change places. The order is written as constants: g++ 12 puts
+// one that is computed together lane by lane, at every call.
+template <Index square, std::size_t... l>
+[[gnu::always_inline]] static inline void swap_squares(Vector<std::int32_t>& first,
+                                                       Vector<std::int32_t>& second,
+                                                       std::index_sequence<l...>) {
+  const auto upper =
+      __builtin_shufflevector(first, second, ((l & square) != 0 ? kSquare + l - square : l)...);
+  second =
+      __builtin_shufflevector(first, second, ((l & square) != 0 ? kSquare + l : l + square)...);
+  first = upper;
+}
+template <Index square>
+[[gnu::always_inline]] static inline void swap_squares(Vector<std::int32_t>* rows) {
+#pragma GCC unroll 16
+  for (Index r = 0; r < kSquare; ++r) {
+    if ((r & square) == 0) {
+      swap_squares<square>(rows[r], rows[r + square], std::make_index_sequence<kSquare>());
+    }
+  }
+}
 template <class T, class Out>
 [[gnu::always_inline]] static inline void transpose_block(const T* x, Index x_step, Out* out,
                                                           Index out_step) {
@@ -161,24 +205,10 @@ template <class T, class Out>
   V rows[kSquare];
 #pragma GCC unroll 16
   for (Index r = 0; r < kSquare; ++r) rows[r] = read<V>(x + r * x_step);
-    // Off-diagonal squares of 1, 2, 4 and 8 change places.
-#pragma GCC unroll 4
-  for (Index square = 1; square < kSquare; square *= 2) {
-    V upper, lower;  // 16 and more: of the second row
-    for (Index l = 0; l < kSquare; ++l) {
-      const bool right = (l & square) != 0;
-      upper[l] = static_cast<std::int32_t>(right ? kSquare + l - square : l);
-      lower[l] = static_cast<std::int32_t>(right ? kSquare + l : l + square);
-    }
-#pragma GCC unroll 16
-    for (Index r = 0; r < kSquare; ++r) {
-      if ((r & square) != 0) continue;
-      const V first = rows[r];
-      const V second = rows[r + square];
-      rows[r] = __builtin_shuffle(first, second, upper);
-      rows[r + square] = __builtin_shuffle(first, second, lower);
-    }
-  }
+  swap_squares<1>(rows);
+  swap_squares<2>(rows);
+  swap_squares<4>(rows);
+  swap_squares<8>(rows);
 #pragma GCC unroll 16
   for (Index r = 0; r < kSquare; ++r) write(out + r * out_step, rows[r]);
 }

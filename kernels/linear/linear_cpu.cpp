@@ -21,31 +21,36 @@ struct Epilogue {
   template <class Count>
   void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* y = a.y + i * a.out + j;
-    T* z = a.z != nullptr ? a.z + i * a.out + j : y;
-    if constexpr (std::is_same_v<F, Identity>) {
-      for (Index x = 0; x < count; ++x) z[x] = with_bias(j + x, sums[x]);
-      return;
-    }
-    // What is stored is not read again: the load would wait for the store.
+    if constexpr (std::is_same_v<F, Identity>) return put_sums(y, j, count, sums);
+    // A load of what two stores have written waits until they are in the cache, so that the values
+    // to activate are kept in whole vectors, as they are after rounding.
     constexpr Index kMost = 32;
-    alignas(64) T values[kMost];
+    alignas(64) Accumulator<T> values[kMost];
     for (Index first = 0; first < count; first += kMost) {
       const Index some = std::min<Index>(kMost, count - first);
-      for (Index x = 0; x < some; ++x) values[x] = with_bias(j + first + x, sums[first + x]);
-      if (a.z != nullptr) {
-        for (Index x = 0; x < some; ++x) z[first + x] = values[x];
-      }
-      for (Index x = 0; x < some; ++x) y[first + x] = store<T>(F::value(load(values[x])));
+      if (a.z != nullptr) put_sums(a.z + i * a.out + j + first, j + first, some, sums + first);
+      each_vector<Accumulator<T>>(some, [&](Index x, auto v) {
+        write(values + x,
+              rounded_to<T>(with_bias(j + first + x, read<decltype(v)>(sums + first + x))));
+      });
+      for (Index x = 0; x < some; ++x) y[first + x] = store<T>(F::value(values[x]));
     }
   }
-  T with_bias(Index j, Accumulator<T> sum) const {
-    return store<T>(a.b != nullptr ? sum + load(a.b[j]) : sum);
+  // to[x] = sums[x] with the bias of column j + x.
+  template <class Count>
+  [[gnu::always_inline]] void put_sums(T* to, Index j, Count count,
+                                       const Accumulator<T>* sums) const {
+    each_vector<Accumulator<T>>(count, [&](Index x, auto v) {
+      store_as(to + x, with_bias(j + x, read<decltype(v)>(sums + x)));
+    });
+  }
+  template <class V>
+  [[gnu::always_inline]] V with_bias(Index j, V sum) const {
+    return a.b != nullptr ? sum + load_as<V>(a.b + j) : sum;
   }
   void put_vector(Index i, Index j,
                   Vector<Accumulator<T>> sums) const requires std::is_same_v<F, Identity> {
-    if (a.b != nullptr) sums = sums + load_as<Vector<Accumulator<T>>>(a.b + j);
-    store_as(a.y + i * a.out + j, sums);
-    if (a.z != nullptr) store_as(a.z + i * a.out + j, sums);
+    store_as(a.y + i * a.out + j, with_bias(j, sums));
   }
   void begin(Index, Index, Index count, Accumulator<T>* sums) const {
     std::fill_n(sums, count, Accumulator<T>(0));

@@ -66,7 +66,8 @@ static void compute(const ProductLimit<T>& g) {
     alignas(64) float sums[kSide * kSide];
     for (Index p = begin; p < end; ++p) {
       for (Index i = 0; i < g.repeats; ++i) {
-        tiles_product(a.data(), kInner, b.data(), kInner, sums);
+        tiles_product(TilesOfRows::packed(a.data(), kInner), {b.data(), kSide}, kInner,
+                      {sums, kSide});
       }
       g.sums[p] = sums[0];
     }
