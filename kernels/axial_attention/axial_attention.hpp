@@ -41,6 +41,8 @@ struct AttentionShape {
 
 template <class T>
 struct AxialAttentionForward {
+  static constexpr bool kProduct = true;
+
   const T* qkv;         // [B, N, J, 3D]: q, then k, then v
   const T* add;         // [B, N, J, D] added to the output, or null
   T* out;               // [B, N, J, D]
@@ -50,6 +52,8 @@ struct AxialAttentionForward {
 
 template <class T>
 struct AxialAttentionBackward {
+  static constexpr bool kProduct = true;
+
   const T* qkv;
   const Accumulator<T>* lse;
   const T* dout;

@@ -1,15 +1,21 @@
-// Short sequences are computed many at a time (short_sequences.hpp). Of long ones,
-// one task is one sequence of tokens (the joints of a frame, or the frames of a joint) with all its
-// heads: a token's channels are read and written in one go, since the tokens of a joint lie far
-// apart. q, k and v are copied into padded buffers in the cache, head by head. Scores are computed
-// for a block of queries at a time, key by key, with a query in each lane: the softmax then takes
-// its maximum and its sums from lane to same lane, and only blocks of scores are ever stored.
+// Short sequences are computed many at a time (short_sequences.hpp), and long ones in bf16 on tiles
+// where the processor has them (tile_sequences.hpp). Of other long ones, one task is one sequence
+// of tokens (the joints of a frame, or the frames of a joint) with all its heads: a token's
+// channels are read and written in one go, since the tokens of a joint lie far apart. q, k and v
+// are copied into padded buffers in the cache, head by head. Scores are computed for a block of
+// queries at a time, key by key, with a query in each lane: the softmax then takes its maximum and
+// its sums from lane to same lane, and only blocks of scores are ever stored.
 #include "kernels/axial_attention/axial_attention.hpp"
 
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/axial_attention/sequence.hpp"
 #include "kernels/axial_attention/short_sequences.hpp"
+#if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
+#define POSETAPE_TILES
+#include "kernels/axial_attention/tile_sequences.hpp"
+#endif
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/vector.hpp"
 
@@ -85,29 +91,13 @@ static void product(Strided<A> a, Index rows, const A* b, Index k_count, Index w
   }
 }
 
-// Where the tokens of one sequence and the channels of its segment are.
-struct Place {
-  Index first_token;
-  Index token_step;
-  Index length;
-  Index channel;   // of the first head's first channel in [0, D)
-  Index lse_slot;  // of the first head in [0, segments * heads)
-
-  Index token(Index i) const { return first_token + i * token_step; }
-};
-
 // Calls f(place, thread_buffer) for every sequence.
 template <class A, class F>
 static void for_each_sequence(const AttentionShape& s, Index segment, Index buffer_size,
                               const F& f) {
-  const Index slot = segment * s.heads;
   parallel_for(s.sequences(segment), 1, [&](Index begin, Index end) {
     Scratch<A> buffer(buffer_size);
-    for (Index q = begin; q < end; ++q) {
-      const Place place{s.first_token(segment, q), s.token_step(segment), s.length(segment),
-                        slot * s.head_width(), slot};
-      f(place, buffer.data());
-    }
+    for (Index q = begin; q < end; ++q) f(Place(s, segment, q), buffer.data());
   });
 }
 
@@ -120,18 +110,13 @@ struct Padding {
       : rows(padded(tokens, kQueries<A>)), width(padded(channels, kWidth<A>)) {}
 };
 
-static constexpr Index kAhead = 6;
-
 // out[h][i][c] = factor x[token i][offset + channel c of head h]; zero beyond, up to the tokens
 // padded to `multiple`.
 template <class A, class T>
 static void gather(const T* x, Index stride, Index offset, const Place& p, Index heads,
                    Index channels, const Padding<A>& pad, Index multiple, A factor, A* out) {
   const Index block = pad.rows * pad.width;
-  for (Index i = 0; i < p.length; ++i) {
-    const T* row = x + p.token(i) * stride + offset + p.channel;
-    // The next tokens' channels are too far away for the processor to see them coming.
-    prefetch(row + kAhead * p.token_step * stride, heads * channels);
+  each_row_ahead(x + offset, stride, p, heads * channels, [&](Index i, const T* row) {
     for (Index h = 0; h < heads; ++h) {
       A* to = out + h * block + i * pad.width;
       if (channels == kWidth<A>) {  // the common width, whose loop needs no tail
@@ -141,7 +126,7 @@ static void gather(const T* x, Index stride, Index offset, const Place& p, Index
       for (Index c = 0; c < channels; ++c) to[c] = factor * load(row[h * channels + c]);
       for (Index c = channels; c < pad.width; ++c) to[c] = A(0);
     }
-  }
+  });
   for (Index h = 0; h < heads; ++h) {
     std::fill(out + h * block + p.length * pad.width,
               out + h * block + padded(p.length, multiple) * pad.width, A(0));
@@ -319,6 +304,10 @@ static void compute(const AxialAttentionForward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
     if (are_short(a.shape, segment)) {
       forward_pairs(a, segment);
+#ifdef POSETAPE_TILES
+    } else if (fill_tiles(a.shape)) {
+      forward_tiles(a, segment);
+#endif
     } else {
       forward_sequences(a, segment);
     }
@@ -331,6 +320,10 @@ static void compute(const AxialAttentionBackward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
     if (are_short(a.shape, segment)) {
       backward_pairs(a, segment);
+#ifdef POSETAPE_TILES
+    } else if (fill_tiles(a.shape)) {
+      backward_tiles(a, segment);
+#endif
     } else {
       backward_sequences(a, segment);
     }

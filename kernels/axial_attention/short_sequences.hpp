@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/axial_attention/axial_attention.hpp"
+#include "kernels/axial_attention/sequence.hpp"
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/vector.hpp"
 
@@ -133,14 +133,12 @@ struct PairGroup {
 template <class A, class T>
 static void gather_pairs(const T* x, Index stride, Index offset, const PairGroup& g, Index channels,
                          A factor, A* rows, A* out) {
-  constexpr Index kAhead = 4;
   const Index step = kAhead * g.token_step * stride;
   for (Index i = 0; i < g.length; ++i) {
     g.each_run(i, [&](const PairGroup::Run& run, Index token) {
       const T* row = x + token * stride + offset + g.channel + run.head * channels;
       A* to = rows + run.lane * channels;
       const Index count = run.lanes * channels;
-      // The next tokens are too far away for the processor to see them coming.
       prefetch(row + step, count);
       each_vector<A>(count, [&](Index c, auto lanes) {
         store_as(to + c, factor * load_as<decltype(lanes)>(row + c));

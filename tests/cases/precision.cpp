@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "kernels/base/dispatch.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
@@ -89,9 +90,12 @@ std::vector<Loss> measure_precision(const std::vector<Case>& all, Device device)
   return ladder.losses();
 }
 
-double expected_ulp(Op op, int input, DType dtype) {
+double expected_ulp(Op op, int input, DType dtype, Device device) {
+  const bool tiles = device == Device::cpu && (uses_tile_model() || cpu_isa() == Isa::avx512_amx);
   for (const Ulp& known : facts(op).ulp) {
-    if (known.input == input) return dtype == DType::bf16 ? known.bf16 : known.f32;
+    if (known.input != input) continue;
+    if (dtype != DType::bf16) return known.f32;
+    return tiles ? known.tiles : known.bf16;
   }
   return -1;
 }
@@ -101,7 +105,7 @@ std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& all, bool 
   std::vector<SuiteRow> rows;
   const bool on_cpu = device == Device::cpu;
   for (const Loss& loss : measure_precision(all, device)) {
-    const double expected = expected_ulp(op, loss.input, loss.dtype);
+    const double expected = expected_ulp(op, loss.input, loss.dtype, device);
     const bool worse = on_cpu ? loss.ulp > kFactor * expected + kSlack
                               : loss.ulp > kDeviceFactor * expected + kDeviceSlack;
     const bool better = on_cpu && all_cases && kTooLarge * (loss.ulp + kSlack) < expected;

@@ -24,8 +24,9 @@ struct Loss {
 // On the CPU, or with kernels of another device.
 std::vector<Loss> measure_precision(const std::vector<Case>& cases, Device device = Device::cpu);
 
-// The figure that the op's facts commit for it; negative where they have none.
-double expected_ulp(Op op, int input, DType dtype);
+// The figure that the op's facts commit for it, of the kernels in use; negative where they have
+// none.
+double expected_ulp(Op op, int input, DType dtype, Device device = Device::cpu);
 
 // As rows with check "ulp": one for each quantity and type. Disagrees where the error is clearly
 // above the committed figure, or so far below it that the figure should be mended; on another
