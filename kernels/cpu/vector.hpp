@@ -46,6 +46,10 @@ struct Pack {
     for (Index i = 0; i < count; ++i) a.lanes[i] -= b.lanes[i];
     return a;
   }
+  friend Pack operator-(Pack a, N b) {
+    for (N& x : a.lanes) x -= b;
+    return a;
+  }
   friend Pack operator*(Pack a, const Pack& b) {
     for (Index i = 0; i < count; ++i) a.lanes[i] *= b.lanes[i];
     return a;

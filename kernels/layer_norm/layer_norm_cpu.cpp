@@ -8,6 +8,8 @@
 namespace posetape {
 
 static constexpr Index kRowsAtLeast = 16;  // rows worth a thread
+// Rows of which each step is done before the next: a row alone waits for its own sums.
+static constexpr Index kTogether = 4;
 
 // f(begin, end) for stretches of a row, whose sums in A are added up in f64, as sum_of does.
 template <class F>
@@ -53,7 +55,8 @@ static const Accumulator<T>* in_accumulators(const T* row, Index width,
   if constexpr (std::is_same_v<T, Accumulator<T>>) {
     return row;
   } else {
-    for (Index i = 0; i < width; ++i) copy[i] = load(row[i]);
+    each_vector<Accumulator<T>>(
+        width, [&](Index i, auto v) { write(copy + i, load_as<decltype(v)>(row + i)); });
     return copy;
   }
 }
@@ -80,41 +83,55 @@ static void compute(const LayerNormForward<T>& a) {
   using Long = LongSum<A>;
   const auto width = static_cast<Long>(a.width);
   parallel_for(a.rows, kRowsAtLeast, [&](Index begin, Index end) {
-    Scratch<A> copy(a.width);
-    for (Index r = begin; r < end; ++r) {
-      if (a.s != nullptr) add_up(a, r);
-      const A* s =
-          in_accumulators((a.s != nullptr ? a.s : a.x) + r * a.width, a.width, copy.data());
+    Scratch<A> copies((kTogether + 2) * a.width);
+    const A* gamma = in_accumulators(a.gamma, a.width, copies.data() + kTogether * a.width);
+    const A* beta = in_accumulators(a.beta, a.width, copies.data() + (kTogether + 1) * a.width);
+    for (Index first = begin; first < end; first += kTogether) {
+      const Index count = std::min(kTogether, end - first);
+      const A* rows[kTogether];
+      A near[kTogether];
+      for (Index r = 0; r < count; ++r) {
+        if (a.s != nullptr) add_up(a, first + r);
+        const A* s = in_accumulators((a.s != nullptr ? a.s : a.x) + (first + r) * a.width, a.width,
+                                     copies.data() + r * a.width);
+        rows[r] = s;
+        near[r] = static_cast<A>(sum_of<A>(a.width, [&](Index i) { return s[i]; }) / width);
+      }
       // Two passes over a row that is in the cache: the one-pass formula cancels. The second one
       // also sums what the first has left of the mean.
-      const A near = static_cast<A>(sum_of<A>(a.width, [&](Index i) { return s[i]; }) / width);
-      Long rest = 0;
-      Long squares = 0;
-      in_stretches(a.width, [&](Index from, Index to) {
-        A sum = 0;
-        A sum_of_squares = 0;
+      for (Index r = 0; r < count; ++r) {
+        const A* s = rows[r];
+        Long rest = 0;
+        Long squares = 0;
+        in_stretches(a.width, [&](Index from, Index to) {
+          A sum = 0;
+          A sum_of_squares = 0;
 #pragma omp simd reduction(+ : sum, sum_of_squares)
-        for (Index i = from; i < to; ++i) {
-          const A d = s[i] - near;
-          sum += d;
-          sum_of_squares += d * d;
-        }
-        rest += static_cast<Long>(sum);
-        squares += static_cast<Long>(sum_of_squares);
-      });
-      rest = rest / width;
-      Long variance = squares / width - rest * rest;
-      if (variance < Long(0)) variance = Long(0);  // of a constant row, by rounding
-      const A rstd = static_cast<A>(Long(1) / sqrt_(variance + static_cast<Long>(a.eps)));
-      const Long whole = static_cast<Long>(near) + rest;
-      const Split<A> mean(whole);
-      T* y = a.y + r * a.width;
-      for (Index i = 0; i < a.width; ++i) {
-        const A n = (s[i] - mean.high - mean.low) * rstd;
-        y[i] = store<T>(n * load(a.gamma[i]) + load(a.beta[i]));
+          for (Index i = from; i < to; ++i) {
+            const A d = s[i] - near[r];
+            sum += d;
+            sum_of_squares += d * d;
+          }
+          rest += static_cast<Long>(sum);
+          squares += static_cast<Long>(sum_of_squares);
+        });
+        rest = rest / width;
+        Long variance = squares / width - rest * rest;
+        if (variance < Long(0)) variance = Long(0);  // of a constant row, by rounding
+        a.mean[first + r] = static_cast<Long>(near[r]) + rest;
+        a.rstd[first + r] = static_cast<A>(Long(1) / sqrt_(variance + static_cast<Long>(a.eps)));
       }
-      a.mean[r] = whole;
-      a.rstd[r] = rstd;
+      for (Index r = 0; r < count; ++r) {
+        const A* s = rows[r];
+        const Split<A> mean(a.mean[first + r]);
+        const A rstd = a.rstd[first + r];
+        T* y = a.y + (first + r) * a.width;
+        each_vector<A>(a.width, [&](Index i, auto v) {
+          using V = decltype(v);
+          const V n = rstd * (read<V>(s + i) - mean.high - mean.low);
+          store_as(y + i, n * read<V>(gamma + i) + read<V>(beta + i));
+        });
+      }
     }
   });
 }
