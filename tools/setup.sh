@@ -6,7 +6,6 @@ set -euo pipefail
 packages=(
   g++ meson ninja-build pkg-config  # compiler and build
   libeigen3-dev                     # f64 algebra
-  libdnnl-dev                       # bf16 products on processors with AMX; optional
   libcli11-dev                      # command line
   nlohmann-json3-dev                # checkpoint headers, reports
   libzip-dev                        # npz

@@ -17,8 +17,6 @@
 #if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
 #define POSETAPE_TILES
 #include "kernels/cpu/tiles.hpp"
-#elif defined(POSETAPE_HAVE_ONEDNN)
-#include "kernels/cpu/onednn.hpp"
 #endif
 #include "kernels/base/parallel.hpp"
 #include "kernels/base/scalar.hpp"
@@ -449,36 +447,6 @@ static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const M
 }
 #endif
 
-#if defined(POSETAPE_HAVE_ONEDNN) && defined(__AVX512BF16__) && !defined(POSETAPE_TILES)
-// The same by oneDNN: blocks of rows with one shape, of which the last begins in the one before it.
-template <class Out>
-static void onednn_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const Matrix<bf16>& b,
-                        const Out& out) {
-  constexpr Index kMostRows = 128;
-  const Index rows = std::min(m, kMostRows);
-  const bool ta = a.transpose == Transpose::yes;
-  const bool tb = b.transpose == Transpose::yes;
-  const onednn::Product& product = onednn::product(
-      {rows, n, k, ta ? 1 : a.stride, ta ? a.stride : 1, tb ? 1 : b.stride, tb ? b.stride : 1});
-  Scratch<char> packed_b(onednn::packed_bytes(product));
-  {
-    Scratch<char> work(onednn::scratch_bytes(product));
-    onednn::pack(product, b.data, packed_b.data(), work.data());
-  }
-  parallel_for(strips(m, rows), strips(65536, rows * n * k), [&](Index begin, Index end) {
-    Scratch<float> sums(rows * n);
-    Scratch<char> work(onednn::scratch_bytes(product));
-    for (Index row = begin * rows; row < std::min(m, end * rows); row += rows) {
-      const Index first = std::min(row, m - rows);
-      onednn::multiply(product, part(a, first, 0).data, packed_b.data(), sums.data(), work.data());
-      for (Index i = row; i < std::min(m, row + rows); ++i) {
-        out.put(i, 0, n, sums.data() + (i - first) * n);
-      }
-    }
-  });
-}
-#endif
-
 // gemm() without the cut along k.
 template <class T, class Out>
 static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matrix<T>& b,
@@ -487,11 +455,6 @@ static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matr
   static_assert(std::is_same_v<T, bf16>);  // which alone is built (kernels/base/dispatch.hpp)
   tiles_gemm(m, n, k, a, b, out);
 #else
-#if defined(POSETAPE_HAVE_ONEDNN) && defined(__AVX512BF16__)
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (m * n * k >= onednn::least_work()) return onednn_gemm(m, n, k, a, b, out);
-  }
-#endif
   using A = Accumulator<T>;
   constexpr Index kColumns = kTileColumns<A>;
   const bool t = b.transpose == Transpose::yes;

@@ -46,7 +46,8 @@ MORE_LIBRARIES = {
     "kernels/cuda/blas_port_nvcc.cpp": re.compile(r"^dlfcn\.h$"),
     # Asks the system for AMX's tiles.
     "kernels/base/dispatch.cpp": re.compile(r"^(sys/syscall|unistd)\.h$"),
-    "kernels/cpu/onednn.cpp": re.compile(r"^oneapi/dnnl/dnnl\.hpp$"),
+    # Asks it for large pages.
+    "kernels/base/memory.cpp": re.compile(r"^sys/mman\.h$"),
 }
 
 # simd is a hint to the compiler and starts no thread, and neither does a declaration.
