@@ -177,3 +177,32 @@ TEST_CASE("shape errors name the op and what it got") {
   CHECK_THROWS_AS(add(zeros({2}), Tensor::zeros({2}, DType::f64)), Error);
   CHECK_THROWS_AS(posetape::exp(indices({2})), Error);
 }
+
+TEST_CASE("a NaN in attention reaches the queries that see it, and no others, in every type") {
+  // Heads that fill tiles, and a sequence of two blocks.
+  constexpr Index kFrames = 33, kJoints = 2, kWidth = 16, kFrame = 5, kChannel = 3;
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    for (const Index part : {0, 1, 2}) {  // q, k, v
+      Doubles numbers(static_cast<std::size_t>(kFrames * kJoints * 3 * kWidth));
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        numbers[i] = 0.1 * static_cast<double>(i % 23) - 1;
+      }
+      numbers[static_cast<std::size_t>(kFrame * kJoints * 3 * kWidth + part * kWidth + kChannel)] =
+          kNaN;
+      const Tensor qkv = Tensor::of({1, kFrames, kJoints, 3 * kWidth}, numbers, dtype);
+      const Doubles y = axial_attention(qkv, Axis::time, 1).to_doubles();
+      for (Index n = 0; n < kFrames; ++n) {
+        for (Index j = 0; j < kJoints; ++j) {
+          for (Index c = 0; c < kWidth; ++c) {
+            const bool sees = j == 0 && (part == 0   ? n == kFrame
+                                         : part == 1 ? true
+                                                     : c == kChannel);
+            const double value = y[static_cast<std::size_t>((n * kJoints + j) * kWidth + c)];
+            CHECK_MESSAGE(std::isnan(value) == sees, std::string(name(dtype)), " ", part, " ", n,
+                          " ", j, " ", c);
+          }
+        }
+      }
+    }
+  }
+}
