@@ -5,6 +5,7 @@
 #include "kernels/elementwise/unary.hpp"
 
 namespace posetape {
+namespace {
 
 struct Identity {
   template <class A>
@@ -60,6 +61,8 @@ struct Epilogue {
     put(i, j, count, sums);
   }
 };
+
+}  // namespace
 
 template <class F, class T>
 static void multiply(const LinearForward<T>& a) {

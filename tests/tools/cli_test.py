@@ -2294,7 +2294,8 @@ class Gradcheck(unittest.TestCase):
         self.assertEqual(report["format"], "posetape gradcheck 1")
         self.assertEqual((report["seed"], report["device"], report["threads"], report["fast"]),
                          (3, "cpu", 2, False))
-        self.assertIn(report["isa"], ("baseline", "avx2", "avx512", "avx512_bf16"))
+        self.assertIn(report["isa"],
+                      ("baseline", "avx2", "avx512", "avx512_bf16", "avx512_amx"))
         rows = report["rows"]
         self.assertEqual(report["passed"] + report["failed"] + report["skipped"], len(rows))
         self.assertEqual(report["failed"], sum(not row["passed"] for row in rows))
