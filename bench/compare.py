@@ -98,6 +98,8 @@ def main():
     if args.before:
         commands["before"] = [args.before]
     for mode in args.modes.split(","):
+        if mode not in MODES:
+            parser.error(f"--modes: {mode} is none of {', '.join(MODES)}")
         commands[mode] = [args.python, peer, "measure", mode]
     configurations = [(program, dtype) for program in commands for dtype in args.dtypes.split(",")]
     works = [(f"{w.kind} B{w.batch} N{w.frames}", w) for w in WORKS]
