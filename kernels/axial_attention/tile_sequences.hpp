@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "kernels/axial_attention/sequence.hpp"
 #include "kernels/cpu/kernel.hpp"
@@ -57,15 +58,15 @@ static inline Halves rounded(Queries first, Queries second) {
 #endif
 }
 
-// words[l] = pair of x[l + from] and y[l + from].
-template <Index from>
+// words[l] = pair of the numbers first + l and second + l of x and y, one behind the other. The
+// order is written as constants, as in transpose_block().
+template <Index first, Index second, std::size_t... l>
+static inline Words pairs_of(Halves x, Halves y, std::index_sequence<l...>) {
+  return (Words)__builtin_shufflevector(x, y, ((l % 2 == 0 ? first : second) + l / 2)...);
+}
+template <Index first, Index second>
 static inline Words pairs_of(Halves x, Halves y) {
-  Halves order;
-  for (Index l = 0; l < kHalf; ++l) {
-    order[2 * l] = static_cast<std::uint16_t>(from + l);
-    order[2 * l + 1] = static_cast<std::uint16_t>(kSide + from + l);
-  }
-  return (Words)__builtin_shuffle(x, y, order);
+  return pairs_of<first, second>(x, y, std::make_index_sequence<kSide>());
 }
 
 // Sizes of one head: tokens and channels padded to whole tiles.
@@ -214,12 +215,14 @@ static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
               const Queries even = power_of_two(power(j) - top);
               const Queries odd = power_of_two(power(j + 1) - top);
               sum += even + odd;
-              write(to, pairs_of<0>(rounded(even, even), rounded(odd, odd)));
+              const Halves both = rounded(even, odd);
+              write(to, pairs_of<0, kHalf>(both, both));
             }
             if (j < p.length) {
               const Queries last = power_of_two(power(j) - top);
               sum += last;
-              write(to, pairs_of<0>(rounded(last, last), Halves{}));
+              const Halves both = rounded(last, Queries{});
+              write(to, pairs_of<0, kHalf>(both, both));
             }
             write(tops + half, top);
             write(sums + half, sum);
@@ -320,8 +323,9 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
           for (Index j = 0; j < z.tokens; j += 2) {
             const Halves even = j < p.length ? dscore_row(j) : Halves{};
             const Halves odd = j + 1 < p.length ? dscore_row(j + 1) : Halves{};
-            write(dscore_pairs.data() + j / 2 * kSide, pairs_of<0>(even, odd));
-            write(dscore_pairs.data() + j / 2 * kSide + kHalf, pairs_of<kHalf>(even, odd));
+            write(dscore_pairs.data() + j / 2 * kSide, pairs_of<0, kSide>(even, odd));
+            write(dscore_pairs.data() + j / 2 * kSide + kHalf,
+                  pairs_of<kHalf, kSide + kHalf>(even, odd));
           }
           const Index head = h * z.channels;
           weighted_sum(key_rows.data(), dscore_pairs.data(), z, scales,
