@@ -12,12 +12,12 @@
 
 #include "kernels/axial_attention/sequence.hpp"
 #include "kernels/axial_attention/short_sequences.hpp"
-#if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
-#define POSETAPE_TILES
+#include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/tiles.hpp"
+#include "kernels/cpu/vector.hpp"
+#ifdef POSETAPE_TILES
 #include "kernels/axial_attention/tile_sequences.hpp"
 #endif
-#include "kernels/cpu/kernel.hpp"
-#include "kernels/cpu/vector.hpp"
 
 namespace posetape {
 
@@ -31,10 +31,6 @@ static constexpr Index kWidth = kLanes<A, kBytes>;
 static constexpr Index kRows = 4;  // of a product, at a time
 template <class A>
 static constexpr Index kQueries = 2 * kWidth<A>;  // of a block
-
-static Index padded(Index n, Index to) {
-  return (n + to - 1) / to * to;
-}
 
 // A matrix whose rows and columns are any number of elements apart.
 template <class A>

@@ -23,6 +23,10 @@ struct Place {
   Index token(Index i) const { return first_token + i * token_step; }
 };
 
+static inline Index padded(Index n, Index to) {
+  return (n + to - 1) / to * to;
+}
+
 // The next tokens' channels are too far away for the processor to see them coming: so many tokens
 // ahead they are asked for.
 static constexpr Index kAhead = 6;

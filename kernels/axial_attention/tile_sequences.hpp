@@ -79,9 +79,8 @@ struct TileSizes {
   TileSizes(const AttentionShape& s, Index segment)
       : heads(s.heads),
         channels(s.head_width()),
-        inner(padded(channels)),
-        tokens(padded(s.length(segment))) {}
-  static Index padded(Index n) { return (n + kSide - 1) / kSide * kSide; }
+        inner(padded(channels, kSide)),
+        tokens(padded(s.length(segment), kSide)) {}
   Index rows() const { return tokens * inner; }      // of one head, in bf16
   Index pairs() const { return tokens * channels; }  // of them along tokens, in bf16
   Index results() const { return tokens * heads * channels; }

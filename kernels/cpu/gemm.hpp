@@ -14,12 +14,9 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
-#define POSETAPE_TILES
-#include "kernels/cpu/tiles.hpp"
-#endif
 #include "kernels/base/parallel.hpp"
 #include "kernels/base/scalar.hpp"
+#include "kernels/cpu/tiles.hpp"
 #include "kernels/cpu/vector.hpp"
 
 namespace posetape {

@@ -4,6 +4,9 @@
 // Reference", chapter 3.
 #pragma once
 
+#if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
+#define POSETAPE_TILES  // else nothing is here
+
 #include <cstdint>
 #include <cstring>
 
@@ -241,3 +244,5 @@ static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inne
 }
 
 }  // namespace posetape
+
+#endif
