@@ -46,8 +46,9 @@ void cpu_entry(const Args& args);
 template <class Args>
 void cuda_entry(const Args& args);
 
-// Whether Args is a product of bf16, which argument structs say by a `kProduct`: that is all in
-// which avx512_bf16 and avx512_amx are ahead of avx512, so nothing else is built for them.
+// Whether Args is a product of bf16, or made of products as attention is, which argument structs
+// say by a `kProduct`: nothing else is built for avx512_bf16 and avx512_amx, which are ahead in
+// them.
 template <class Args, class T>
 inline constexpr bool kProductOfBf16 = std::is_same_v<T, bf16>&& requires {
   Args::kProduct;
