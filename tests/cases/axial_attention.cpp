@@ -220,7 +220,7 @@ const Facts axial_attention_facts{
     .cases = cases,
     .values = values,
     .calls = calls,
-    .ulp = {{-1, 10.7, 0.5, 1.0}, {0, 2647.0, 0.6, 2.3}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
+    .ulp = {{-1, 17.0, 0.5, 1.0}, {0, 2647.0, 0.6, 2.3}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
 };
 
 }  // namespace posetape
