@@ -77,26 +77,32 @@ double bones_length(const Pose& pose) {
 // The shortest tree that joins all joints, after Prim.
 template <class Pose>
 double shortest_tree(const Pose& pose) {
-  std::array<double, kJoints> distance{};
+  constexpr int kDimensions = Pose::RowsAtCompileTime;
+  const double* joints = pose.data();      // one after the other
+  std::array<double, kJoints> distance{};  // squared, to the tree
   distance.fill(std::numeric_limits<double>::infinity());
   std::array<bool, kJoints> inside{};
   double sum = 0;
-  std::size_t next = 0;
+  int next = 0;
   for (int step = 0; step < kJoints; ++step) {
-    inside[next] = true;
-    if (step > 0) sum += distance[next];
-    std::size_t nearest = 0;
+    inside[std::size_t(next)] = true;
+    if (step > 0) sum += std::sqrt(distance[std::size_t(next)]);
+    const double* from = joints + kDimensions * next;
     double least = std::numeric_limits<double>::infinity();
-    for (std::size_t j = 0; j < kJoints; ++j) {
-      if (inside[j]) continue;
-      distance[j] =
-          std::min(distance[j], (pose.col(Eigen::Index(j)) - pose.col(Eigen::Index(next))).norm());
-      if (distance[j] < least) {
-        least = distance[j];
-        nearest = j;
+    for (int j = 0; j < kJoints; ++j) {
+      if (inside[std::size_t(j)]) continue;
+      double square = 0;
+      for (int c = 0; c < kDimensions; ++c) {
+        const double difference = joints[kDimensions * j + c] - from[c];
+        square += difference * difference;
+      }
+      double& nearest = distance[std::size_t(j)];
+      nearest = std::min(nearest, square);
+      if (nearest < least) {
+        least = nearest;
+        next = j;
       }
     }
-    next = nearest;
   }
   return sum;
 }
