@@ -87,6 +87,7 @@ struct Sums {
   std::int64_t frames = 0;
   std::int64_t velocities = 0;
   std::int64_t accelerations = 0;
+  std::int64_t speeds = 0;
   std::vector<double> poses;
 };
 
@@ -96,6 +97,7 @@ void add(Sums& total, const Sums& part) {
   total.frames += part.frames;
   total.velocities += part.velocities;
   total.accelerations += part.accelerations;
+  total.speeds += part.speeds;
 }
 
 Scores mean(const Sums& sums) {
@@ -108,20 +110,25 @@ Scores mean(const Sums& sums) {
   }
   scores.mpjve = divide(sums.sum.mpjve, sums.velocities);
   scores.acceleration = divide(sums.sum.acceleration, sums.accelerations);
+  scores.peak_speed = divide(sums.sum.peak_speed, sums.speeds);
   for (std::size_t j = 0; j < kJoints; ++j) {
     scores.joints[j] = divide(sums.sum.joints[j], sums.frames);
   }
   return scores;
 }
 
-Sums score_sequence(const PoseArray& truths, std::span<const Scored> order,
+Sums score_sequence(const Sequence& sequence, std::span<const Scored> order,
                     const Protocol& protocol) {
   Sums sums;
+  std::vector<Pose> truths;
+  std::vector<Pose> estimates;
   Pose error_1{};  // a frame ago
   Pose error_2{};  // two frames ago
   for (std::size_t f = 0; f < order.size(); ++f) {
-    const Pose truth = relative_truth(truths, order[f].frame);
+    const Pose truth = relative_truth(*sequence.pose_3d, order[f].frame);
     const Pose estimate = rooted_estimate(order[f].estimate, protocol.root);
+    truths.push_back(truth);
+    estimates.push_back(estimate);
     const Pose error = error_vectors(estimate, truth);
     const JointErrors lengths = joint_errors(error);
     sums.poses.push_back(mean_length(error));
@@ -154,6 +161,11 @@ Sums score_sequence(const PoseArray& truths, std::span<const Scored> order,
   };
   sums.velocities = weigh(sums.sum.mpjve, 1);
   sums.accelerations = weigh(sums.sum.acceleration, 2);
+  constexpr double kMoving = 200;  // mm/s
+  if (const double truth = peak_speed(truths); truth * sequence.fps > kMoving) {
+    sums.speeds = sums.velocities;
+    sums.sum.peak_speed = 100 * peak_speed(estimates) / truth * static_cast<double>(sums.speeds);
+  }
   return sums;
 }
 
@@ -227,9 +239,8 @@ Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
   parallel_for(static_cast<Index>(sequences.size()), 1, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Sequence& sequence = dataset.sequences[static_cast<std::size_t>(sequences[i])];
-      sums[i] = score_sequence(*sequence.pose_3d,
-                               scored_frames(dataset, sequences[i], estimate, protocol, frames),
-                               protocol);
+      sums[i] = score_sequence(
+          sequence, scored_frames(dataset, sequences[i], estimate, protocol, frames), protocol);
     }
   });
 
@@ -240,7 +251,7 @@ Evaluation evaluate(const Dataset& dataset, std::span<const int> sequences,
     const std::string action = action_class(sequence);
     result.sequences.push_back({sequences[i], sequence.name, std::string(sequence.clip()), action,
                                 sums[i].frames, sums[i].velocities, sums[i].accelerations,
-                                mean(sums[i])});
+                                sums[i].speeds, mean(sums[i])});
     add(actions[action], sums[i]);
     result.frames += sums[i].frames;
     result.poses.insert(result.poses.end(), sums[i].poses.begin(), sums[i].poses.end());

@@ -16,7 +16,8 @@
 namespace posetape::data {
 
 // Means of what data/metrics.hpp defines. A mean over nothing (the velocity of a single frame) is
-// NaN.
+// NaN. Of peak speeds, each divided by the truth's, clips count in which the truth's is above 0.2
+// m/s: of who stands still, any estimate is many times too quick.
 struct Scores {
   double mpjpe = 0;         // mm
   double p_mpjpe = 0;       // mm, after a similarity transform of each frame
@@ -27,6 +28,7 @@ struct Scores {
   double symmetry = 0;      // mm, of the estimate alone
   double pck = 0;           // %, below 150 mm
   double auc = 0;           // %
+  double peak_speed = 0;    // % of the truth's
   JointErrors joints{};     // mm, MPJPE of each joint
 };
 
@@ -37,7 +39,8 @@ struct SequenceScores {
   std::string action;              // action_class()
   std::int64_t frames = 0;         // that were scored
   std::int64_t velocities = 0;     // what the means of velocities and
-  std::int64_t accelerations = 0;  // accelerations weigh in the action's
+  std::int64_t accelerations = 0;  // accelerations weigh in the action's, and
+  std::int64_t speeds = 0;         // its peak speed: 0 where nothing moves
   Scores mean;
 };
 
@@ -67,7 +70,7 @@ struct Metric {
 constexpr bool is_error(const Metric& metric) {
   return std::string_view(metric.unit) != "%";
 }
-inline constexpr std::array<Metric, 9> kMetrics{{
+inline constexpr std::array<Metric, 10> kMetrics{{
     {"MPJPE", "mm", "mpjpe_mm", &Scores::mpjpe, &SequenceScores::frames},
     {"P-MPJPE", "mm", "p_mpjpe_mm", &Scores::p_mpjpe, &SequenceScores::frames},
     {"N-MPJPE", "mm", "n_mpjpe_mm", &Scores::n_mpjpe, &SequenceScores::frames},
@@ -79,6 +82,7 @@ inline constexpr std::array<Metric, 9> kMetrics{{
     {"Left/right asymmetry", "mm", "symmetry_error_mm", &Scores::symmetry, &SequenceScores::frames},
     {"PCK@150", "%", "pck_150_percent", &Scores::pck, &SequenceScores::frames},
     {"AUC", "%", "auc_percent", &Scores::auc, &SequenceScores::frames},
+    {"Peak speed", "%", "peak_speed_percent", &Scores::peak_speed, &SequenceScores::speeds},
 }};
 
 // The action up to its first space: Human3.6M's "Directions 1" is a take of "Directions".

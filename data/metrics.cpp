@@ -140,6 +140,21 @@ double auc(const JointErrors& errors) {
   return sum / thresholds;
 }
 
+double peak_speed(std::span<const Pose> poses) {
+  constexpr std::array<std::size_t, 4> kEnds{3, 6, 13, 16};  // ankles and wrists
+  std::vector<double> speeds;
+  for (std::size_t f = 1; f < poses.size(); ++f) {
+    for (const std::size_t j : kEnds) {
+      const double* now = &poses[f][3 * j];
+      const double* before = &poses[f - 1][3 * j];
+      speeds.push_back(1000 *
+                       std::hypot(now[0] - before[0], now[1] - before[1], now[2] - before[2]));
+    }
+  }
+  std::ranges::sort(speeds);
+  return quantile(speeds, 0.99);
+}
+
 double quantile(std::span<const double> sorted, double q) {
   if (sorted.empty()) return std::numeric_limits<double>::quiet_NaN();
   const double at = q * static_cast<double>(sorted.size() - 1);

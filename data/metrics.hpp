@@ -54,6 +54,12 @@ double pck(const JointErrors& errors, double threshold_mm = 150);
 // AUC: the mean of PCK over the 31 thresholds 0, 5, ..., 150 mm, in percent.
 double auc(const JointErrors& errors);
 
+// The speed in mm/frame that wrists and ankles exceed in 1 % of the frames: the 0.99-quantile of
+// |1000 (y_j(f) - y_j(f-1))| over these four joints and all frames f >= 1. Of an estimate, divided
+// by that of the truth, it tells smoothing from loss of signal: jitter makes it larger than 1, and
+// a filter that takes quick motion for jitter smaller. NaN of less than two poses.
+double peak_speed(std::span<const Pose> poses);
+
 // The q-quantile, q in [0, 1], of sorted values, linear between two of them (numpy's default).
 // NaN where there are none.
 double quantile(std::span<const double> sorted, double q);

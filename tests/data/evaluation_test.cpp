@@ -286,7 +286,7 @@ Evaluation evaluation_of(const std::vector<std::string>& names, const std::vecto
     Sequence sequence;
     sequence.name = names[i];
     SequenceScores scores{
-        static_cast<int>(i), names[i], std::string(sequence.clip()), "All", 10, 9, 8, {}};
+        static_cast<int>(i), names[i], std::string(sequence.clip()), "All", 10, 9, 8, 9, {}};
     scores.mean.mpjpe = mpjpe[i];
     scores.mean.p_mpjpe = mpjpe[i] / 2;
     evaluation.sequences.push_back(scores);

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <span>
 
+#include "data/evaluation.hpp"
 #include "data/skeleton.hpp"
 #include "engine/rng.hpp"
 #include "tests/data/horn.hpp"
+#include "tests/data/poses.hpp"
 
 using namespace posetape;
 using namespace posetape::data;
@@ -214,4 +216,31 @@ TEST_CASE("quantiles and the histogram") {
   CHECK(counts[1] == 1);
   CHECK(counts[29] == 1);
   CHECK(counts[30] == 2);
+}
+
+TEST_CASE("peak speed is that of wrists and ankles, and none of a clip in which nothing moves") {
+  // Ankles and wrists at 1, 2, 3 and 4 m a frame, other joints far quicker.
+  std::vector<Pose> poses(101);
+  for (std::size_t f = 0; f < poses.size(); ++f) {
+    poses[f].fill(100.0 * double(f));
+    for (const auto& [joint, metres] :
+         {std::pair<std::size_t, double>{3, 1}, {6, 2}, {13, 3}, {16, 4}}) {
+      poses[f][3 * joint] = 0;
+      poses[f][3 * joint + 1] = metres * double(f);
+      poses[f][3 * joint + 2] = 7;
+    }
+  }
+  CHECK(peak_speed(poses) == Approx(4000));
+  CHECK(std::isnan(peak_speed(std::span(poses).first(1))));
+
+  Dataset dataset;
+  dataset.sequences = {test::random_sequence("a/still/0", 30, 1),
+                       test::random_sequence("a/moving/0", 30, 2)};
+  Sequence& still = dataset.sequences[0];
+  for (int f = 1; f < 30; ++f) std::copy_n(still.pose_3d->frame(0), 51, still.pose_3d->frame(f));
+  const Evaluation evaluation = evaluate(dataset, all_sequences(dataset), &Sequence::noisy_3d);
+  CHECK(std::isnan(evaluation.sequences[0].mean.peak_speed));
+  CHECK(evaluation.sequences[0].speeds == 0);
+  CHECK(evaluation.average.peak_speed == evaluation.sequences[1].mean.peak_speed);
+  CHECK(evaluation.sequences[1].mean.peak_speed > 0);
 }

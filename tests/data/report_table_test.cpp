@@ -27,8 +27,9 @@ Scores scores_of(double mpjpe) {
 
 Evaluation evaluation_of(double walk, double sit) {
   Evaluation evaluation;
-  evaluation.sequences = {{0, "S9/Sitting 1/0", "S9/Sitting 1", "Sitting", 1, 0, 0, scores_of(sit)},
-                          {1, "S9/Walk/0", "S9/Walk", "Walk", 3, 2, 1, scores_of(walk)}};
+  evaluation.sequences = {
+      {0, "S9/Sitting 1/0", "S9/Sitting 1", "Sitting", 1, 0, 0, 0, scores_of(sit)},
+      {1, "S9/Walk/0", "S9/Walk", "Walk", 3, 2, 1, 2, scores_of(walk)}};
   evaluation.actions = {{"Sitting", 1, scores_of(sit)}, {"Walk", 3, scores_of(walk)}};
   evaluation.frames = 4;
   evaluation.average = scores_of((walk + sit) / 2);
@@ -78,11 +79,11 @@ TEST_CASE("the text has every action, metric, unit, change and interval, aligned
                          "3",       "40.00",    "38.00",
                          "-5.00 %", "Average",  "4",
                          "50.00",   "44.00",    "-12.00 %"}));
-  CHECK(has_parts(
-      text, {"Average over the actions", "MPJPE (mm)", "50.00", "44.00",
-             "+12.00 % [+10.50, +13.00]", "P-MPJPE (mm)", "+11.00 % [-2.00, +14.00]",
-             "N-MPJPE (mm)", "MPJVE (mm/frame)", "3.00", "Acceleration error (mm/frame^2)", "1.50",
-             "Bone length error (mm)", "Left/right asymmetry (mm)", "PCK@150 (%)", "AUC (%)"}));
+  CHECK(has_parts(text, {"Average over the actions", "MPJPE (mm)", "50.00", "44.00",
+                         "+12.00 % [+10.50, +13.00]", "P-MPJPE (mm)", "+11.00 % [-2.00, +14.00]",
+                         "N-MPJPE (mm)", "MPJVE (mm/frame)", "3.00",
+                         "Acceleration error (mm/frame^2)", "1.50", "Bone length error (mm)",
+                         "Left/right asymmetry (mm)", "PCK@150 (%)", "AUC (%)", "Peak speed (%)"}));
   CHECK(has_parts(text, {"refined - base", "50.00 [101.00, 199.00]", "44.00 [201.00, 299.00]",
                          "-6.00 [-8.00, +2.00]", "7 clips"}));
   CHECK(has_parts(text, {"median", "50.00", "44.00", "30-35", "25.00 %", "from 150", "25.00 %"}));

@@ -93,6 +93,11 @@ def score(sequences, protocol):
             if protocol in ("mixste-seq2seq", "vp3d") and len(moved):
                 moved = np.full(len(estimate), moved.mean())
             values[key] = moved
+        # Of wrists and ankles, once a clip, with the weight of its velocities.
+        speeds = [lengths(np.diff(poses[:, [3, 6, 13, 16]], 1, 0)) for poses in (estimate, truth)]
+        peaks = [np.quantile(s, 0.99) if s.size else 0 for s in speeds]
+        moving = len(values["mpjve_mm_per_frame"]) if peaks[1] * 50 > 200 else 0
+        values["peak_speed_percent"] = np.full(moving, 100 * peaks[0] / (peaks[1] or 1))
         for key, value in values.items():
             actions.setdefault(action, {}).setdefault(key, []).append(value)
     actions = {a: {k: np.concatenate(v) for k, v in keys.items()} for a, keys in actions.items()}

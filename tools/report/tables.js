@@ -52,7 +52,7 @@ const metricList = [
   ["acceleration_error_mm_per_frame2", "Acceleration error", "mm/frame²"],
   ["bone_length_error_mm", "Bone length error", "mm"],
   ["symmetry_error_mm", "Left/right asymmetry", "mm"], ["pck_150_percent", "PCK@150", "%"],
-  ["auc_percent", "AUC", "%"],
+  ["auc_percent", "AUC", "%"], ["peak_speed_percent", "Peak speed", "%"],
 ];
 
 class Tables {
