@@ -3,6 +3,7 @@
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "engine/error.hpp"
@@ -73,6 +74,41 @@ PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter) {
     }
   }
   return result;
+}
+
+int Filter::window_at(double fps) const {
+  const int nearest = 2 * static_cast<int>(std::lround((kSeconds * fps - 1) / 2)) + 1;
+  const int least = degree + 2 + (degree + 1) % 2;
+  return window.value_or(std::max(nearest, least));
+}
+
+PoseArray Filter::operator()(const PoseArray& poses, double fps) const {
+  switch (kind) {
+    case FilterKind::none:
+      break;
+    case FilterKind::savitzky_golay:
+      return data::savitzky_golay(poses, window_at(fps), degree);
+    case FilterKind::one_euro:
+      return data::one_euro(poses, fps, one_euro);
+  }
+  return poses;
+}
+
+nlohmann::ordered_json Filter::provenance() const {
+  nlohmann::ordered_json made = nlohmann::ordered_json::object();
+  if (kind == FilterKind::savitzky_golay) {
+    if (window) {
+      made["smoothing_window"] = *window;
+    } else {
+      made["smoothing_seconds"] = kSeconds;
+    }
+    made["smoothing_degree"] = degree;
+  } else if (kind == FilterKind::one_euro) {
+    made["min_cutoff_hz"] = one_euro.min_cutoff;
+    made["beta"] = one_euro.beta;
+    made["derivative_cutoff_hz"] = one_euro.derivative_cutoff;
+  }
+  return made;
 }
 
 }  // namespace posetape::data

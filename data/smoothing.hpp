@@ -2,7 +2,11 @@
 // counts for something. Each coordinate of each joint is filtered alone.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+
 #include "data/dataset.hpp"
+#include "engine/choices.hpp"
 
 namespace posetape::data {
 
@@ -31,5 +35,32 @@ struct OneEuro {
   double derivative_cutoff = 1;  // Hz
 };
 PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter);
+
+enum class FilterKind { none, savitzky_golay, one_euro };
+constexpr auto choices(FilterKind) {
+  using enum FilterKind;
+  return make_choices<FilterKind>(
+      "filter", {{none, "none"},
+                 {savitzky_golay, "savitzky-golay", "a polynomial around each frame"},
+                 {one_euro, "one-euro", "a mean of the past, quicker where motion is fast"}});
+}
+
+// One of them with its numbers. As it is by default it goes over what a refiner made: it takes two
+// fifths of the acceleration error off and leaves the peak speed within 2 % (diffusion/RESULTS.md).
+struct Filter {
+  FilterKind kind = FilterKind::savitzky_golay;
+  std::optional<int> window{};  // savitzky_golay: frames, odd; by default those of kSeconds
+  int degree = 4;               // savitzky_golay
+  OneEuro one_euro{};
+
+  static constexpr double kSeconds = 0.18;  // 9 frames at 50 a second
+  // The frames of a window: where none is given the odd number nearest to kSeconds, and enough for
+  // the polynomial not to go through all of them.
+  int window_at(double fps) const;
+
+  PoseArray operator()(const PoseArray& poses, double fps) const;
+  // What is stored of it beside the poses (data/protocol.hpp); empty where it is none.
+  nlohmann::ordered_json provenance() const;
+};
 
 }  // namespace posetape::data

@@ -7,15 +7,16 @@
 #include <optional>
 
 #include "data/evaluation.hpp"
-#include "data/smoothing.hpp"
 #include "diffusion/sequences.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
+#include "tools/filter_options.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
+#include "tools/recipe.hpp"
 #include "tools/view_options.hpp"
 #include "tools/window_options.hpp"
 
@@ -41,9 +42,8 @@ struct Options {
   int steps = 2;
   int frames = 0;
   std::optional<Control> control;
-  int window = 13;
-  int degree = 2;
-  data::OneEuro one_euro;
+  Recipe recipe = Recipe::best;
+  FilterOptions filter;
   WindowOptions windows;
   ViewOptions view;
   bool drop_invalid = false;
@@ -58,23 +58,18 @@ bool is_smoothing(std::optional<Control> control) {
 // Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
 
 nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
-  const bool one_euro = options.control == Control::one_euro;
+  data::Filter filter = options.filter.filter;
+  filter.kind = options.control == Control::one_euro ? data::FilterKind::one_euro
+                                                     : data::FilterKind::savitzky_golay;
   for (data::Sequence& s : dataset.sequences) {
-    data::PoseArray poses = *s.noisy_3d;
+    s.refined_3d = s.noisy_3d;
+    data::PoseArray& poses = *s.refined_3d;
     for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0f);
     s.refined_3d_last_window.reset();
-    s.refined_3d = one_euro ? data::one_euro(poses, s.fps, options.one_euro)
-                            : data::savitzky_golay(poses, options.window, options.degree);
   }
+  filter_refined(dataset, filter, 0);
   nlohmann::ordered_json made{{"control", name(*options.control)}};
-  if (one_euro) {
-    made["min_cutoff_hz"] = options.one_euro.min_cutoff;
-    made["beta"] = options.one_euro.beta;
-    made["derivative_cutoff_hz"] = options.one_euro.derivative_cutoff;
-  } else {
-    made["smoothing_window"] = options.window;
-    made["smoothing_degree"] = options.degree;
-  }
+  made.update(filter.provenance());
   made["windows"] = "none, whole clips";
   made["padding"] = "none";
   made["root"] = "set to zero";
@@ -132,12 +127,16 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
         "refiner",
         options.frames, options.checkpoint, frames);
   }
-  auto [protocol, inference] = options.windows.choose(frames);
+  WindowOptions windows = options.windows;
+  const bool paper = options.recipe == Recipe::paper;
+  const bool whole_clips = windows.protocol == data::ProtocolName::sequence;
+  if (paper && whole_clips && !windows.stride) windows.stride = frames;
+  auto [protocol, inference] = windows.choose(frames);
   // A refined root is zero under every protocol.
   protocol.root = inference.root = data::RootRule::zero;
   const std::vector<int> all = data::all_sequences(dataset);
-  const data::View view = options.view.view(dataset, options.input, network.convention,
-                                            options.checkpoint, options.windows);
+  const data::View view =
+      options.view.view(dataset, options.input, network.convention, options.checkpoint, windows);
   if (!options.quiet) {
     compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
   }
@@ -151,8 +150,17 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
+  // Published protocols and controls are what they are, without one.
+  data::Filter filter = options.filter.filter;
+  const bool filters = whole_clips && !paper && !options.control;
+  filter.kind = options.filter.kind.value_or(filters ? filter.kind : data::FilterKind::none);
+  filter_refined(dataset, filter, network.convention.fps);
   nlohmann::ordered_json json =
       data::provenance(protocol, inference.windows, inference.flip_average);
+  if (filter.kind != data::FilterKind::none) {
+    json["filter"] = name(filter.kind);
+    json.update(filter.provenance());
+  }
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
@@ -200,18 +208,10 @@ void add_refine(const Command& app) {
       .positive();
   add_choice(command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
-  command.add_option("--smoothing-window", options->window, "savitzky-golay: frames, odd")
-      .show_default();
-  command.add_option("--smoothing-degree", options->degree, "savitzky-golay: of the polynomial")
-      .show_default();
-  command.add_option("--min-cutoff", options->one_euro.min_cutoff, "one-euro: Hz at rest")
-      .show_default();
-  command.add_option("--beta", options->one_euro.beta, "one-euro: Hz more for each m/s")
-      .show_default();
-  command
-      .add_option("--derivative-cutoff", options->one_euro.derivative_cutoff,
-                  "one-euro: Hz, of the speed")
-      .show_default();
+  options->filter.add_to(command,
+                         "savitzky-golay; none with --control, another --protocol than sequence "
+                         "and --recipe paper");
+  add_recipe(command, options->recipe, "--filter none and windows that only touch");
   options->windows.add_to(command);
   options->view.add_to(command);
   add_drop_invalid(command, options->drop_invalid);

@@ -31,8 +31,9 @@ struct Options {
   GivenSizes sizes;
   int step = 1;
   double drop_path = 0;
-  int folds = 5;
+  std::optional<int> folds;
   bool confidence = false;
+  Recipe recipe = Recipe::best;
 };
 
 // What the network's released code trains with, where the command line doesn't say otherwise.
@@ -165,7 +166,7 @@ void run(const Options& options) {
   TrainingRun training(options.common, flags, /*refines=*/false);
   model::NetworkSet set{sized(*options.rule, flags.frames, options.sizes), options.step, {}};
   set.members =
-      untrained(set.config, options.folds, training.dataset(), training.parts().train, seed);
+      untrained(set.config, *options.folds, training.dataset(), training.parts().train, seed);
   std::vector<std::string> names;
   for (const auto& lifter : set.members) names.push_back(lifter.name);
   const TensorFile* resumed = training.begin(settings(options, set, training), std::move(names));
@@ -241,10 +242,12 @@ void add_train_lifter(const Command& train) {
   command
       .add_option("--folds", options->folds,
                   "Lifters that each hold out a part of the training subjects, so that every "
-                  "training sequence can be lifted by one that never saw it (0: none)")
-      .not_negative()
-      .show_default();
+                  "training sequence can be lifted by one that never saw it (default: 0, none: "
+                  "refiners learn more from estimates as good as those that they are to refine; "
+                  "5 for --recipe paper)")
+      .not_negative();
   add_confidence(command, options->confidence);
+  add_recipe(command, options->recipe, "--folds 5, --normalise width");
   command.footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
   command.runs([command, options] {
     if (options->rule->released.drop_rate == 0 && options->drop_path > 0) {
@@ -255,6 +258,8 @@ void add_train_lifter(const Command& train) {
       fail("--drop-path {}: only {} drops updates; leave it out", options->drop_path, joined(drop));
     }
     take_released(command, *options);
+    options->flags.take_recipe(command, options->recipe);
+    if (!options->folds) options->folds = options->recipe == Recipe::paper ? 5 : 0;
     if (options->confidence) options->sizes[model::kConfidence.key] = 1;
     run(*options);
   });

@@ -31,6 +31,8 @@ struct Options {
   TrainFlags flags;
   RefinerConfig config;
   int inference_steps = 2;
+  Recipe recipe = Recipe::best;
+  std::optional<diffusion::States> states;
   bool confidence = false;
 };
 
@@ -108,12 +110,15 @@ void run(Options options) {
       config.objective == diffusion::Objective::regression ? "--objective regression"
       : config.states == diffusion::States::rollout        ? "--states rollout"
                                                            : "--error-source real";
+  const char* const mend = !options.states && config.states == diffusion::States::rollout
+                               ? "give --states forward, too"
+                               : "leave out one of them";
   const bool draws_noise = draws_errors && config.source != diffusion::ErrorSource::real;
   if (config.noise == diffusion::NoiseKind::ar1 && !draws_noise) {
-    fail("--noise ar1: no noise is drawn with {}; leave out one of them", own_errors);
+    fail("--noise ar1: no noise is drawn with {}; {}", own_errors, mend);
   }
   if (config.source == diffusion::ErrorSource::mixed && !draws_errors) {
-    fail("--error-source mixed: no error is drawn with {}; leave out one of them", own_errors);
+    fail("--error-source mixed: no error is drawn with {}; {}", own_errors, mend);
   }
 
   if (config.objective == diffusion::Objective::diffusion &&
@@ -197,13 +202,23 @@ void add_train_refiner(const Command& train) {
   add_choice(command, "--noise", options->config.noise, "Noise over time");
   add_choice(command, "--error-source", options->config.source, "Training errors");
   add_choice(command, "--objective", options->config.objective, "What the network learns");
-  add_choice(command, "--states", options->config.states, "The x_t of training");
+  add_choice(command, "--states", options->states,
+             "The x_t of training (default: rollout; forward for --recipe paper)");
   add_choice(command, "--normalization", options->config.normalization,
              "What the error is divided by");
   add_choice(command, "--loss", options->config.loss, "Loss of the error");
   add_confidence(command, options->confidence);
+  add_recipe(command, options->recipe, "--states forward, --normalise width");
   command.footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");
-  command.runs([options] { run(*options); });
+  command.runs([command, options] {
+    const bool paper = options->recipe == Recipe::paper;
+    options->flags.take_recipe(command, options->recipe);
+    // A regression has no states, and drawn errors are of the paper's alone.
+    const bool forward = paper || options->config.objective == diffusion::Objective::regression;
+    options->config.states =
+        options->states.value_or(forward ? diffusion::States::forward : diffusion::States::rollout);
+    run(*options);
+  });
 }
 
 }  // namespace posetape::tools

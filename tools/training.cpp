@@ -162,6 +162,12 @@ void TrainFlags::add_to(const Command& command) {
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
 
+void TrainFlags::take_recipe(const Command& command, Recipe recipe) {
+  if (recipe == Recipe::paper && command.count("--normalise") == 0) {
+    normalisation = data::Normalisation::width;
+  }
+}
+
 void add_confidence(const Command& command, bool& confidence) {
   command.add_flag("--confidence,!--no-confidence", confidence,
                    "Give the network how sure the detector was of each joint, beside its place; 1 "

@@ -16,6 +16,7 @@
 #include "engine/trainer.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
+#include "tools/recipe.hpp"
 #include "tools/training_files.hpp"
 
 namespace posetape::tools {
@@ -62,6 +63,8 @@ struct TrainFlags {
   data::Normalisation normalisation = data::Normalisation::longer_side;
 
   void add_to(const Command& command);
+  // Defaults of the recipe, of what the command line doesn't give.
+  void take_recipe(const Command& command, Recipe recipe);
   TrainOptions options(int steps_per_epoch) const;
   // "x.safetensors" -> "x.last.safetensors"
   std::string last_path() const;

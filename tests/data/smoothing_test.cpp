@@ -105,3 +105,21 @@ TEST_CASE("filters that mean nothing are refused") {
   CHECK_MESSAGE_PARTS(one_euro(poses, 50, {0, 0, 1}), "0 and 1 Hz");
   CHECK_MESSAGE_PARTS(one_euro(poses, 50, {1, -1, 1}), "beta -1");
 }
+
+TEST_CASE("a filter's window lasts equally long at every frame rate") {
+  const Filter filter;
+  for (const auto& [fps, frames] :
+       {std::pair{50.0, 9}, {60.0, 11}, {120.0, 21}, {30.0, 7}, {25.0, 7}, {0.5, 7}}) {
+    CHECK(filter.window_at(fps) == frames);
+  }
+  CHECK(Filter{.degree = 1}.window_at(1) == 3);
+  CHECK(Filter{.degree = 2}.window_at(1) == 5);
+  CHECK(Filter{.window = 5}.window_at(50) == 5);
+
+  const PoseArray poses = random_poses(60, 3, 0, 7);
+  CHECK(filter(poses, 50).values == savitzky_golay(poses, 9, 4).values);
+  CHECK(Filter{.window = 7, .degree = 3}(poses, 50).values == savitzky_golay(poses, 7, 3).values);
+  CHECK(Filter{.kind = FilterKind::none}(poses, 50).values == poses.values);
+  CHECK(Filter{.kind = FilterKind::one_euro}(poses, 50).values == one_euro(poses, 50, {}).values);
+  CHECK_THROWS_AS((Filter{.window = 3}(poses, 50)), Error);
+}

@@ -100,8 +100,9 @@ def setUpModule():
     run("train", "lifter", WORK / "data.npz", "-o", WORK / "lifter.safetensors", "--epochs", 2,
         "--folds", 2, *LIFTER)
     run("lift", WORK / "lifter.safetensors", WORK / "data.npz", "-o", WORK / "lifted.npz")
+    # With the states that are drawn; the others' own are the default everywhere else.
     run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "refiner.safetensors", "--epochs", 2,
-        *REFINER)
+        *REFINER, "--states", "forward")
     run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "refined.npz")
     # P1 to P3 train, P4 validates, P5 and P6 test.
     run("prepare", "synthetic", "-o", WORK / "folds.npz", "--people", 6, "--takes", 1,
@@ -274,7 +275,8 @@ class WholeJob(unittest.TestCase):
         name = "P4/walk_1/0"
         noisy = arrays(WORK / "lifted.npz")[name + "/noisy_3d"].astype(float)
         for control, *options in (("one-euro", "--min-cutoff", 2, "--beta", 0),
-                                  ("savitzky-golay", "--smoothing-window", 5)):
+                                  ("savitzky-golay", "--smoothing-window", 5,
+                                   "--smoothing-degree", 2)):
             run("refine", WORK / "lifted.npz", "-o", WORK / "smooth.npz", "--control", control,
                 *options)
             file = arrays(WORK / "smooth.npz")
@@ -341,7 +343,7 @@ class WholeJob(unittest.TestCase):
         for threads in (1, 3):
             out = WORK / f"again{threads}.safetensors"
             run("train", "refiner", WORK / "lifted.npz", "-o", out, "--epochs", 2, "--threads",
-                threads, *REFINER)
+                threads, *REFINER, "--states", "forward")
             self.assertEqual(out.read_bytes(), (WORK / "refiner.safetensors").read_bytes())
 
     def test_recomputing_gives_the_same_bytes(self):
@@ -637,7 +639,7 @@ class Resume(unittest.TestCase):
 
     # What may change, and for the rest another value than the one that a run was started with.
     FREE = set("""help output epochs patience threads device drop-invalid force quiet log-format log
-                  gradient-norms check-finite plot resume recompute""".split())
+                  gradient-norms check-finite plot resume recompute recipe""".split())
     COMMON = {"seed": [2], "frames": [27], "batch": [4], "lr": [0.002], "decay": [0.9],
               "weight-decay": [0.5], "precision": ["bf16"], "validation-subjects": ["P1"],
               "width": [32], "depth": [2], "normalise": ["width"]}
@@ -651,7 +653,7 @@ class Resume(unittest.TestCase):
                     "confidence": []},
         "smoothnet": {**COMMON, "width": [16], "flip": [], "hidden": [16]},
     }
-    START = {"lifter": ("folds.npz", [*LIFTER, "--folds", 2]), "refiner": ("lifted.npz", REFINER),
+    START = {"lifter": ("folds.npz", [*LIFTER, "--folds", 2]), "refiner": ("lifted.npz", [*REFINER, "--states", "forward"]),
              "smoothnet": ("lifted.npz", SMOOTHNET)}
 
     def trained(self, kind, name, epochs=1, *more):
@@ -1078,7 +1080,7 @@ class Damaged(unittest.TestCase):
             few |= {f"{s}/a/0/image_size": file["P1/walk_1/0/image_size"] for s in "AB"}
             np.savez(WORK / "few.npz", **few, metadata=file["metadata"])
             _, error = run("train", "refiner", WORK / "few.npz", "-o", WORK / "few.safetensors",
-                           "--epochs", 1, *REFINER)
+                           "--epochs", 1, *REFINER, "--states", "forward")
             self.assertEqual("posetape: warning: the conditional noise" in error, warned, error)
             if warned:
                 self.assertIn(rank, error)
@@ -1086,8 +1088,8 @@ class Damaged(unittest.TestCase):
                 self.assertIn("it needs 137 frames at least", error)
         # Where no noise is drawn, it is no matter.
         _, error = run("train", "refiner", WORK / "few.npz", "-o", WORK / "few.safetensors",
-                       "--epochs", 1, *REFINER, "--states", "rollout")
-        self.assertEqual(error, "")
+                       "--epochs", 1, *REFINER)
+        self.assertNotIn("conditional noise", error)
 
 
 class Inspect(unittest.TestCase):
@@ -1125,7 +1127,7 @@ class Inspect(unittest.TestCase):
         # Windows that only touch, as refine can have them, in batches of another size.
         two = self.inspect()
         run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
-            WORK / "touching.npz", "--stride", 9)
+            WORK / "touching.npz", "--recipe", "paper")
         refined = arrays(WORK / "touching.npz")
         np.testing.assert_allclose(two["refined"], refined[f"{self.CLIP}/refined_3d"], atol=1e-5)
         made = json.loads(bytes(two["metadata"]))["inspect"]
@@ -1690,20 +1692,24 @@ class BadInput(unittest.TestCase):
 
     def test_an_option_that_changes_nothing(self):
         train = ("train", "refiner", WORK / "lifted.npz", "-o", WORK / "o.safetensors")
-        for other in (("--states", "rollout"), ("--error-source", "real"),
+        for other in (("--states", "rollout"), ("--error-source", "real", "--states", "forward"),
                       ("--objective", "regression")):
             line = refused(*train, "--noise", "ar1", *other)
+            other = other[:2]
             self.assertIn("--noise ar1", line)
             self.assertIn(" ".join(other), line)
         for other in (("--states", "rollout"), ("--objective", "regression")):
             line = refused(*train, "--error-source", "mixed", *other)
             self.assertIn("--error-source mixed", line)
             self.assertIn(" ".join(other), line)
+        # The advice works where rollout is the default.
+        for option in (("--noise", "ar1"), ("--error-source", "mixed")):
+            self.assertIn("give --states forward, too", refused(*train, *option))
 
     def test_errors_that_are_drawn_or_real_by_chance(self):
         out, _ = run("train", "refiner", WORK / "lifted.npz", "-o", WORK / "mixed.safetensors",
-                     "--error-source", "mixed", "--epochs", 1, "--frames", 9, "--width", 8,
-                     "--depth", 1, "--heads", 1)
+                     "--error-source", "mixed", "--states", "forward", "--epochs", 1, "--frames", 9,
+                     "--width", 8, "--depth", 1, "--heads", 1)
         self.assertIn("wrote", out)
         out, _ = run("info", WORK / "mixed.safetensors")
         self.assertIn("mixed", out)

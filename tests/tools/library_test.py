@@ -30,7 +30,7 @@ class Options(ctypes.Structure):
 
 class Options2(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int), ("stride", ctypes.c_int),
-                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("unused", ctypes.c_int),
+                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("no_filter", ctypes.c_int),
                 ("confidence", ctypes.c_void_p), ("intrinsics", ctypes.c_void_p),
                 ("up", ctypes.c_void_p)]
 
@@ -127,7 +127,7 @@ class CInterface(unittest.TestCase):
         self.assertNotIn("\n", error)
 
     def test_it_says_what_it_is(self):
-        self.assertEqual(self.c.posetape_api_version(), 2)
+        self.assertEqual(self.c.posetape_api_version(), 3)
         self.assertEqual(self.c.posetape_version().decode(), run("--version").strip())
         self.assertEqual(self.c.posetape_refiner_frames(self.refiner), 9)
         self.assertEqual(self.c.posetape_refiner_frames(None), -1)
@@ -144,6 +144,7 @@ class CInterface(unittest.TestCase):
         for options, arguments in (
                 (None, ()), (Options2(size), ()), (Options2(size, 3), ("--steps", 3)),
                 (Options2(size, 0, 4, 1), ("--stride", 4, "--flip-average")),
+                (Options2(size, no_filter=1), ("--filter", "none")),
                 # Of a program from before and from after this library.
                 (Options2(Options2.fps.offset, 3, 0, 0, 0, 1e9), ("--steps", 3)),
                 (Options3(ctypes.sizeof(Options3), 3), ("--steps", 3))):

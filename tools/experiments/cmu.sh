@@ -27,7 +27,7 @@ mkdir -p "$out"
 
 # Sizes: two cores, about one hour. Every lifter trains until its validation error has stopped falling.
 validation=(--validation-subjects 09,60)
-size=(--frames 27 --width 64 --depth 2 --heads 2 --batch 16)
+size=(--frames 27 --width 64 --depth 2 --heads 2 --batch 16 --recipe paper)
 lifter=("${size[@]}" --epochs 40 --decay 0.9 --patience 3)
 refiner=("${size[@]}" --epochs 15 --decay 0.85 --patience 3)
 if [[ -n ${EARLY:-} ]]; then
@@ -66,7 +66,7 @@ variant() {
   stage "$name.safetensors" train refiner "$out/$input.npz" \
     "${refiner[@]}" "${validation[@]}" "$@"
   # Test subjects are lifted by the same full lifter in both inputs.
-  stage "$name.npz" refine "$out/$name.safetensors" "$out/lifted.npz" --stride 27
+  stage "$name.npz" refine "$out/$name.safetensors" "$out/lifted.npz" --recipe paper
 }
 
 variant plain lifted                             # the paper's method
@@ -81,17 +81,17 @@ for control in bias linear; do
   stage "$control.npz" refine "$out/plain.safetensors" "$out/lifted.npz" --stride 27 --control "$control"
 done
 for control in one-euro savitzky-golay; do
-  stage "$control.npz" refine "$out/lifted.npz" --control "$control"
+  stage "$control.npz" refine "$out/lifted.npz" --control "$control" --smoothing-window 13 --smoothing-degree 2
 done
 # SmoothNet, the smoother to compare with; windows as its authors make them.
 stage smoothnet.safetensors train smoothnet "$out/lifted.npz" \
   --epochs 15 --batch 16 --decay 0.85 --patience 3 "${validation[@]}"
 stage smoothnet.npz refine "$out/smoothnet.safetensors" "$out/lifted.npz" \
-  --stride 1 --overlap average
+  --stride 1 --overlap average --filter none
 # Overlapping windows and mirror images, averaged: nothing is trained.
 for name in rollout rollout_in_sample; do
   stage "${name}_overlap.npz" refine "$out/$name.safetensors" "$out/lifted.npz" \
-    --stride 9 --overlap average --flip-average
+    --stride 9 --overlap average --flip-average --filter none
 done
 
 "$posetape" evaluate \

@@ -24,6 +24,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VALIDATION = ["--validation-subjects", "09,60"]
+PAPER = ["--recipe", "paper"]  # but for what a row changes
 ROLLOUT = ["--states", "rollout"]
 COST_DEPTHS = [2, 4, 6, 8, 10, 12, 16]  # the paper's Table IV
 STEPS = [1, 5, 10, 25]  # K beside the default, 2
@@ -138,14 +139,12 @@ class Study:
         model, frames = BASES[base]
         s = self.stages
         lifter = f"{base}.lifter.safetensors"
-        options = ["--model", model.lower(), "--frames", str(frames), *self.size[model], *VALIDATION]
+        options = ["--model", model.lower(), "--frames", str(frames), *self.size[model], *VALIDATION, *PAPER]
         s.run(lifter, "train", "lifter", s.path("data.npz"), *options, training=True)
         s.run(f"{base}.npz", "lift", s.path(lifter), s.path("data.npz"), "--stride", str(frames))
 
     def refine(self, base, title, name, *command):
-        # The study's windows only touch, but where it says otherwise.
-        touching = [] if "--stride" in command else ["--stride", str(BASES[base][1])]
-        self.stages.run(f"{name}.refined.npz", "refine", *command, *touching)
+        self.stages.run(f"{name}.refined.npz", "refine", *command, *PAPER)
         self.rows[base].append((title, name))
 
     def variant(self, base, title, name, *options, trained_on=None, **network):
@@ -155,7 +154,7 @@ class Study:
         options = ["--frames", str(BASES[base][1]), *network, *self.size["train"], *options]
         source = s.path(f"{trained_on or base}.npz")
         refiner = f"{name}.safetensors"
-        s.run(refiner, "train", "refiner", source, *options, *VALIDATION, training=True)
+        s.run(refiner, "train", "refiner", source, *options, *VALIDATION, *PAPER, training=True)
         self.refine(base, title, name, s.path(refiner), s.path(f"{base}.npz"))
 
     def parts(self):
@@ -187,7 +186,8 @@ class Study:
         for title, name in (("constant bias", "bias"), ("linear-Gaussian", "linear")):
             self.refine("stc27", title, name, fitted, lifted, "--control", name)
         for title, name in (("Savitzky-Golay", "savitzky-golay"), ("One-Euro", "one-euro")):
-            self.refine("stc27", title, name, lifted, "--control", name)
+            self.refine("stc27", title, name, lifted, "--control", name, "--smoothing-window", "13",
+                        "--smoothing-degree", "2")
         options = [*self.size["train"], *VALIDATION]
         s.run("smoothnet.safetensors", "train", "smoothnet", lifted, *options, training=True)
         smoothnet = s.path("smoothnet.safetensors")
