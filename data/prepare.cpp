@@ -63,6 +63,12 @@ bool stores_cameras(const PrepareOptions& options) {
   return options.random_cameras > 0 || !options.own_cameras.empty();
 }
 
+std::vector<JointDefinitions> definitions_of(const PrepareOptions& options) {
+  using enum JointDefinitions;
+  if (options.joints == keypoints_mixed) return {keypoints, keypoints_top};
+  return {options.joints};
+}
+
 void look(Sequence& sequence, const PrepareOptions& options) {
   const std::uint64_t hash = name_hash(sequence.name);
   switch (options.detector) {
@@ -108,11 +114,16 @@ std::vector<Sequence> film_all(int count, const std::function<std::vector<Motion
   const auto film_one = [&](Index i) {
     try {
       for (Motion& source : motions(static_cast<int>(i))) {
-        const double middle = source.mid_head;
-        source = with_joints(std::move(source), options.joints, middle);
-        const Motion placed = place(resample(std::move(source), options.fps), centre);
-        for (const View& view : views_of(placed, rig, options)) {
-          Sequence sequence = film(placed, view.camera, view.name);
+        // Of cameras that take turns, the second, fourth, ... see the second one.
+        std::vector<Motion> placed;
+        for (const JointDefinitions joints : definitions_of(options)) {
+          const double middle = source.mid_head;
+          placed.push_back(
+              place(resample(with_joints(source, joints, middle), options.fps), centre));
+        }
+        std::size_t turn = 0;
+        for (const View& view : views_of(placed[0], rig, options)) {
+          Sequence sequence = film(placed[turn++ % placed.size()], view.camera, view.name);
           if (stores_cameras(options)) set_calibration(sequence, view.camera, up_of(view.camera));
           look(sequence, options);
           filmed[static_cast<std::size_t>(i)].push_back(std::move(sequence));

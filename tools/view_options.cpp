@@ -40,8 +40,7 @@ void say_unknown(const data::Dataset& dataset, const std::string& path,
     }
   }
   const auto joints = data::joints_of(dataset);
-  const auto unsaid = data::JointDefinitions::unknown;
-  if (joints != unsaid && convention.joints != unsaid && joints != convention.joints) {
+  if (!fits(convention.joints, joints)) {
     fmt::print(stderr,
                "posetape: warning: {}: its joints are those of '{}', and {} was trained on '{}' "
                "(`prepare --joints`): hip, spine, thorax, neck and head have other places, and "
