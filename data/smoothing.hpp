@@ -45,12 +45,13 @@ constexpr auto choices(FilterKind) {
                  {one_euro, "one-euro", "a mean of the past, quicker where motion is fast"}});
 }
 
-// One of them with its numbers. As it is by default it goes over what a refiner made: it takes two
-// fifths of the acceleration error off and leaves the peak speed within 2 % (diffusion/RESULTS.md).
+// One of them with its numbers. As it is by default it goes over what a refiner made, before bones
+// get constant lengths (data/bone_lengths.hpp): the two take more than half of the acceleration
+// error off, and leave the peak speed within 5 % of the truth's (diffusion/RESULTS.md).
 struct Filter {
   FilterKind kind = FilterKind::savitzky_golay;
   std::optional<int> window{};  // savitzky_golay: frames, odd; by default those of kSeconds
-  int degree = 4;               // savitzky_golay
+  int degree = 2;               // savitzky_golay
   OneEuro one_euro{};
 
   static constexpr double kSeconds = 0.18;  // 9 frames at 50 a second

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "data/evaluation.hpp"
 #include "data/protocol.hpp"
 #include "data/windows.hpp"
 #include "engine/error.hpp"
@@ -75,6 +76,19 @@ std::string gain_text(double base_mm, double refined_mm) {
   const std::string change =
       base_mm > 0 ? fmt::format(" ({:+.1f} %)", 100 * (refined_mm / base_mm - 1)) : "";
   return fmt::format("base {:.2f} mm, refined {:.2f} mm{}", base_mm, refined_mm, change);
+}
+
+std::string gain_of(const data::Dataset& dataset, const std::string& what) {
+  std::vector<data::PoseArray> refined;
+  for (const data::Sequence& s : dataset.sequences) {
+    if (!s.pose_3d || !s.refined_3d) return "";
+    refined.push_back(*s.refined_3d);
+  }
+  const std::vector<int> all = data::all_sequences(dataset);
+  const double base_mm = data::base_mpjpe(dataset, all);
+  const double refined_mm = data::mpjpe(dataset, all, refined);
+  warn_if_worse(what, base_mm, refined_mm, "`posetape evaluate` says where");
+  return gain_text(base_mm, refined_mm);
 }
 
 void warn_if_worse(const std::string& what, double base_mm, double refined_mm,

@@ -32,6 +32,9 @@ data::Comparison compare(const data::Dataset& dataset, const std::string& path,
 
 // "base 118.05 mm, refined 77.01 mm (-34.8 %)"
 std::string gain_text(double base_mm, double refined_mm);
+// Of a dataset with the truth, that of all sequences, with the warning below; "" without it, or
+// without refined poses. `what` they are.
+std::string gain_of(const data::Dataset& dataset, const std::string& what);
 // Says so in a warning where poses became worse; `what` they are, and what may help.
 void warn_if_worse(const std::string& what, double base_mm, double refined_mm,
                    const std::string& advice);

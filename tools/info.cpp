@@ -15,6 +15,7 @@
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
+#include "tools/quality.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -24,6 +25,7 @@ struct Options {
   std::string path;
   bool drop_invalid = false;
   bool machine = false;
+  bool quality = false;
 };
 
 // Of the first processor in /proc/cpuinfo.
@@ -83,7 +85,7 @@ void describe_gaps(const data::ReadReport& report) {
   }
 }
 
-void describe_dataset(const std::string& path, bool drop_invalid) {
+void describe_dataset(const std::string& path, bool drop_invalid, bool with_quality) {
   data::ReadReport report;
   const data::Dataset dataset = data::read_dataset(path, {drop_invalid}, &report);
   guard(dataset, path, /*force=*/true);  // says what other commands refuse
@@ -110,6 +112,7 @@ void describe_dataset(const std::string& path, bool drop_invalid) {
     fmt::print("  {:<12} {:>9} {:>9}  {}\n", name, total.sequences, total.frames,
                fmt::join(total.fields, ", "));
   }
+  if (with_quality) fmt::print("{}", quality_table(dataset, dataset.sequences.size()));
 }
 
 }  // namespace
@@ -121,6 +124,10 @@ void add_info(const Command& app) {
   add_input(command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)");
   command.add_flag("--machine", options->machine,
                    "The processor, its instruction sets, which kernels are in use, and why");
+  command.add_flag(
+      "--quality", options->quality,
+      "Of a dataset's 3D poses, a line a clip: joints that were not seen, jitter, peak "
+      "speed, how much bones vary");
   add_drop_invalid(command, options->drop_invalid);
   command.footer("Example: posetape info refiner.safetensors");
   command.runs([options] {
@@ -136,7 +143,7 @@ void add_info(const Command& app) {
     const bool checkpoint = data::file_kind(options->path) == FileKind::safetensors ||
                             options->path.ends_with(".safetensors");
     checkpoint ? describe_checkpoint(options->path)
-               : describe_dataset(options->path, options->drop_invalid);
+               : describe_dataset(options->path, options->drop_invalid, options->quality);
   });
 }
 

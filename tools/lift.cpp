@@ -10,35 +10,34 @@
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
+#include "tools/inference.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
-#include "tools/view_options.hpp"
-#include "tools/window_options.hpp"
 
 namespace posetape::tools {
 namespace {
 
-struct Options {
-  Common common;
-  DType precision = DType::f32;
-  std::string checkpoint;
-  std::string input;
+struct Options : LiftOptions {
   std::string output;
-  WindowOptions windows;
-  ViewOptions view;
-  bool in_sample = false;
   bool drop_invalid = false;
   bool force = false;
-  bool quiet = false;
 };
 
 void run(const Options& options) {
   options.common.apply();
+  data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
+  lift(options, dataset);
+  data::write_dataset(options.output, dataset);
+  if (!options.quiet) fmt::print("wrote {}\n", shown(options.output));
+}
+
+}  // namespace
+
+void lift(const LiftOptions& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   const model::NetworkSet set = model::load_networks(file, options.checkpoint, model::Role::lifter,
                                                      options.precision, options.common.device);
   auto [protocol, inference] = options.windows.choose(set.frames(), set.step);
-  data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   const data::Convention convention = convention_of(file, options.checkpoint);
   const data::View view =
       options.view.view(dataset, options.input, convention, options.checkpoint, options.windows);
@@ -57,10 +56,10 @@ void run(const Options& options) {
   double done = 0;
   inference.on_frames = [&](double part) { progress.update(done += part); };
   for (const auto& [lifter, sequences] : work) {
-    diffusion::Inference lift(
+    diffusion::Inference network(
         {data::screen_field(model::input_channels(set.config)[0])}, options.common.device,
-        [&network = lifter->network](std::span<const Tensor> in) { return network.forward(in); });
-    auto [poses, last_windows] = lift(view, sequences, inference);
+        [&own = lifter->network](std::span<const Tensor> in) { return own.forward(in); });
+    auto [poses, last_windows] = network(view, sequences, inference);
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
@@ -73,11 +72,7 @@ void run(const Options& options) {
       data::provenance(protocol, inference.windows, inference.flip_average);
   if (options.precision != DType::f32) made["precision"] = name(options.precision);
   data::set_provenance(dataset, "noisy_3d", made);
-  data::write_dataset(options.output, dataset);
-  progress.line(fmt::format("wrote {}", shown(options.output)));
 }
-
-}  // namespace
 
 void add_lift(const Command& app) {
   const Command command = app.add_command("lift", "Lift 2D to 3D with a trained lifter");

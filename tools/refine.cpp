@@ -6,49 +6,23 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "data/evaluation.hpp"
 #include "diffusion/sequences.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
-#include "tools/filter_options.hpp"
 #include "tools/guards.hpp"
+#include "tools/inference.hpp"
 #include "tools/input.hpp"
 #include "tools/progress.hpp"
-#include "tools/recipe.hpp"
-#include "tools/view_options.hpp"
-#include "tools/window_options.hpp"
 
 namespace posetape::tools {
 namespace {
 
-// Corrections without a network, to compare with.
-enum class Control { bias, linear, savitzky_golay, one_euro };
-constexpr auto choices(Control) {
-  using enum Control;
-  return make_choices<Control>("control", {{bias, "bias", "each joint's mean error is subtracted"},
-                                           {linear, "linear", "x_noisy - mu(y, x_noisy)"},
-                                           {savitzky_golay, "savitzky-golay", "no checkpoint"},
-                                           {one_euro, "one-euro", "no checkpoint"}});
-}
-
-struct Options {
-  Common common;
-  DType precision = DType::f32;
-  std::string checkpoint;
-  std::string input;
+struct Options : RefineOptions {
   std::string output;
-  int steps = 2;
-  int frames = 0;
-  std::optional<Control> control;
-  Recipe recipe = Recipe::best;
-  FilterOptions filter;
-  WindowOptions windows;
-  ViewOptions view;
   bool drop_invalid = false;
   bool force = false;
-  bool quiet = false;
 };
 
 bool is_smoothing(std::optional<Control> control) {
@@ -57,19 +31,19 @@ bool is_smoothing(std::optional<Control> control) {
 
 // Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
 
-nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
-  data::Filter filter = options.filter.filter;
-  filter.kind = options.control == Control::one_euro ? data::FilterKind::one_euro
-                                                     : data::FilterKind::savitzky_golay;
+nlohmann::ordered_json smooth(const RefineOptions& options, data::Dataset& dataset) {
+  FinishOptions finishing = options.finish;
+  finishing.kind = options.control == Control::one_euro ? data::FilterKind::one_euro
+                                                        : data::FilterKind::savitzky_golay;
+  finishing.choose(false);
   for (data::Sequence& s : dataset.sequences) {
     s.refined_3d = s.noisy_3d;
     data::PoseArray& poses = *s.refined_3d;
     for (int f = 0; f < poses.frames(); ++f) std::fill_n(poses.frame(f), 3, 0.0f);
     s.refined_3d_last_window.reset();
   }
-  filter_refined(dataset, filter, 0);
   nlohmann::ordered_json made{{"control", name(*options.control)}};
-  made.update(filter.provenance());
+  made.update(finish(dataset, finishing, 0));
   made["windows"] = "none, whole clips";
   made["padding"] = "none";
   made["root"] = "set to zero";
@@ -79,12 +53,13 @@ nlohmann::ordered_json smooth(const Options& options, data::Dataset& dataset) {
 
 // What a checkpoint does with windows of its length.
 struct Network {
+  bool refines = false;  // or smooths, and needs no other filter
   int frames = 0;
   data::Convention convention;
   diffusion::Inference refine;
 };
 
-Network load(const Options& options, const TensorFile& file) {
+Network load(const RefineOptions& options, const TensorFile& file) {
   const Device device = options.common.device;
   const data::Convention convention = convention_of(file, options.checkpoint);
   using data::Field;
@@ -98,7 +73,8 @@ Network load(const Options& options, const TensorFile& file) {
       fail("{}: {} has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
            network.config.rule->title, name(*options.control));
     }
-    return {static_cast<int>(network.config.frames),
+    return {false,
+            static_cast<int>(network.config.frames),
             convention,
             {{Field::noisy}, device, [network](std::span<const Tensor> in) {
                return network.forward(in);
@@ -112,12 +88,13 @@ Network load(const Options& options, const TensorFile& file) {
     if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
     return refiner->refine(in[0], in[1], steps);
   };
-  return {refiner->config().frames,
+  return {true,
+          refiner->config().frames,
           convention,
           {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, refine}};
 }
 
-nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
+nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   Network network = load(options, file);
   const int frames = network.frames;
@@ -150,17 +127,12 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
-  // Published protocols and controls are what they are, without one.
-  data::Filter filter = options.filter.filter;
-  const bool filters = whole_clips && !paper && !options.control;
-  filter.kind = options.filter.kind.value_or(filters ? filter.kind : data::FilterKind::none);
-  filter_refined(dataset, filter, network.convention.fps);
   nlohmann::ordered_json json =
       data::provenance(protocol, inference.windows, inference.flip_average);
-  if (filter.kind != data::FilterKind::none) {
-    json["filter"] = name(filter.kind);
-    json.update(filter.provenance());
-  }
+  // Published protocols and controls are what they are, without it.
+  FinishOptions finishing = options.finish;
+  finishing.choose(network.refines && whole_clips && !paper && !options.control);
+  json.update(finish(dataset, finishing, network.convention.fps));
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
@@ -169,27 +141,24 @@ nlohmann::ordered_json denoise(const Options& options, data::Dataset& dataset) {
 void run(const Options& options) {
   options.common.apply();
   data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
+  refine(options, dataset);
+  data::write_dataset(options.output, dataset);
+  std::string gain = gain_of(dataset, options.output);
+  if (!gain.empty()) gain = "; MPJPE: " + gain;
+  if (options.quiet) return;
+  fmt::print("refined {} frames of {} sequences; wrote {}{}\n",
+             data::count_frames(dataset, data::all_sequences(dataset)), dataset.sequences.size(),
+             shown(options.output), gain);
+}
+
+}  // namespace
+
+void refine(const RefineOptions& options, data::Dataset& dataset) {
   for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
   const nlohmann::ordered_json made =
       is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
   data::set_provenance(dataset, "refined_3d", made);
-  data::write_dataset(options.output, dataset);
-  const std::vector<int> all = data::all_sequences(dataset);
-  std::string gain;
-  if (std::ranges::all_of(dataset.sequences, [](const auto& s) { return s.pose_3d.has_value(); })) {
-    std::vector<data::PoseArray> refined;
-    for (const data::Sequence& s : dataset.sequences) refined.push_back(*s.refined_3d);
-    const double base_mm = data::base_mpjpe(dataset, all);
-    const double refined_mm = data::mpjpe(dataset, all, refined);
-    gain = fmt::format("; MPJPE: {}", gain_text(base_mm, refined_mm));
-    warn_if_worse(options.output, base_mm, refined_mm, "`posetape evaluate` says where");
-  }
-  if (options.quiet) return;
-  fmt::print("refined {} frames of {} sequences; wrote {}{}\n", data::count_frames(dataset, all),
-             dataset.sequences.size(), shown(options.output), gain);
 }
-
-}  // namespace
 
 void add_refine(const Command& app) {
   const Command command = app.add_command("refine", "Refine 3D poses with a trained refiner");
@@ -208,10 +177,10 @@ void add_refine(const Command& app) {
       .positive();
   add_choice(command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
-  options->filter.add_to(command,
-                         "savitzky-golay; none with --control, another --protocol than sequence "
-                         "and --recipe paper");
-  add_recipe(command, options->recipe, "--filter none and windows that only touch");
+  options->finish.add_to(command,
+                         "with --control, another --protocol than sequence, and --recipe paper");
+  add_recipe(command, options->recipe,
+             "--filter none, --bone-lengths free, windows that only touch");
   options->windows.add_to(command);
   options->view.add_to(command);
   add_drop_invalid(command, options->drop_invalid);

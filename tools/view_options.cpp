@@ -101,10 +101,10 @@ data::View ViewOptions::view(data::Dataset& dataset, const std::string& path,
     data::set_calibration(dataset, cameras, camera);
   }
   if (!camera.empty() || !intrinsics.empty()) convention.normalisation = data::Normalisation::rays;
-  say_unknown(dataset, path, convention, checkpoint);
+  if (!quiet) say_unknown(dataset, path, convention, checkpoint);
   const bool sequence = windows.protocol == data::ProtocolName::sequence;
   data::View view(dataset, convention, sequence && !keep_rate);
-  if (view.resampled() > 0) {
+  if (!quiet && view.resampled() > 0) {
     say(path, fmt::format("{} sequences have another frame rate than the {:g} a second that {} was "
                           "trained at: resampled to it, and results back",
                           view.resampled(), convention.fps, shown(checkpoint)));

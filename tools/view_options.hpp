@@ -21,6 +21,7 @@ struct ViewOptions {
   std::vector<double> intrinsics;  // fx, fy, cx, cy[, k1, k2, p1, p2[, k3]] of all clips
   std::vector<double> up;          // with them: the direction up in camera space
   bool keep_rate = false;
+  bool quiet = false;  // says nothing: another network of the same data has said it
 
   void add_to(const Command& command);
 

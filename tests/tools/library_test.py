@@ -30,7 +30,7 @@ class Options(ctypes.Structure):
 
 class Options2(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int), ("stride", ctypes.c_int),
-                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("no_filter", ctypes.c_int),
+                ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("raw", ctypes.c_int),
                 ("confidence", ctypes.c_void_p), ("intrinsics", ctypes.c_void_p),
                 ("up", ctypes.c_void_p)]
 
@@ -144,7 +144,7 @@ class CInterface(unittest.TestCase):
         for options, arguments in (
                 (None, ()), (Options2(size), ()), (Options2(size, 3), ("--steps", 3)),
                 (Options2(size, 0, 4, 1), ("--stride", 4, "--flip-average")),
-                (Options2(size, no_filter=1), ("--filter", "none")),
+                (Options2(size, raw=1), ("--filter", "none", "--bone-lengths", "free")),
                 # Of a program from before and from after this library.
                 (Options2(Options2.fps.offset, 3, 0, 0, 0, 1e9), ("--steps", 3)),
                 (Options3(ctypes.sizeof(Options3), 3), ("--steps", 3))):

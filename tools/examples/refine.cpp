@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <exception>
 
+#include "data/bone_lengths.hpp"
 #include "data/plausibility.hpp"
+#include "data/smoothing.hpp"
 #include "diffusion/sequences.hpp"
 
 using namespace posetape;
@@ -24,8 +26,10 @@ int main(int count, char** arguments) try {
   auto result = refine(dataset, all, {.windows = data::seamless(refiner.config().frames)});
   diffusion::check_finite(dataset, all, result.poses, path);
 
+  const data::Filter filter;  // over time
   for (std::size_t i = 0; i < all.size(); ++i) {
-    dataset.sequences[i].refined_3d = std::move(result.poses[i]);
+    data::Sequence& sequence = dataset.sequences[i];
+    sequence.refined_3d = data::with_constant_bones(filter(result.poses[i], sequence.fps));
   }
   data::write_dataset(arguments[3], dataset);
 } catch (const std::exception& error) {

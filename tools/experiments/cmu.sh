@@ -35,23 +35,7 @@ if [[ -n ${EARLY:-} ]]; then
   refiner=("${size[@]}" --epochs 6 --decay 0.8)
 fi
 
-# Makes a file unless it is there already, and says what it cost. What is finished gets the name: a
-# training writes every best epoch, and one that was stopped goes on at its last.
-stage() {  # file, arguments of posetape without -o
-  local name=$1 start=$SECONDS resume=()
-  local stem=${name%.safetensors}
-  shift
-  [[ -f $out/$name ]] && return
-  [[ -f $out/part.$stem.last.safetensors ]] && resume=(--resume)
-  echo "\$ posetape $* -o $out/$name --seed $seed"
-  "$posetape" "$@" -o "$out/part.$name" --seed "$seed" "${resume[@]}"
-  if [[ $1 == train ]]; then
-    rm "$out/part.$stem.last.safetensors"
-    mv "$out/part.$stem.log.jsonl" "$out/$stem.log.jsonl"
-  fi
-  mv "$out/part.$name" "$out/$name"
-  echo "-- $((SECONDS - start)) s"
-}
+. tools/experiments/stage.sh
 
 stage data.npz prepare cmu "$cmu" --test-subjects 17,127,131
 stage lifter.safetensors train lifter "$out/data.npz" "${lifter[@]}" "${validation[@]}"

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "data/bone_lengths.hpp"
 #include "data/file_kind.hpp"
 #include "data/gaps.hpp"
 #include "data/plausibility.hpp"
@@ -177,9 +178,10 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
              {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},
               .flip_average = options.flip_average != 0});
   diffusion::check_finite(dataset, all, result.poses, refiner.path);
-  if (options.no_filter != 0) return std::move(result.poses[0]);
+  if (options.raw != 0) return std::move(result.poses[0]);
   const bool rate_known = options.fps > 0 || convention.fps == 0;
-  return data::Filter{}(result.poses[0], rate_known ? dataset.sequences[0].fps : convention.fps);
+  return data::with_constant_bones(
+      data::Filter{}(result.poses[0], rate_known ? dataset.sequences[0].fps : convention.fps));
 }
 
 }  // namespace

@@ -82,8 +82,8 @@ typedef struct posetape_refine2_options {
   int force; /* not 0: refine poses that make no sense, too; posetape_last_warning() says why not */
   float fps; /* frames a second: the clip is resampled to the rate that the refiner was trained at,
               * and the result back. 0: taken for that rate, gaps for those of 50 a second */
-  int no_filter; /* not 0: without the filter over time that refining ends with (since version 3;
-                  * before, there was none) */
+  int raw; /* not 0: as the network gives them, without the filter over time and the bones of constant
+            * length that refining ends with (since version 3; before, poses were raw) */
   /* How sure the detector was, [frames][17] from 0 (not seen) to 1, for refiners that were trained
    * with it (`train refiner --confidence`). NULL: 1, but 0 for joints that are missing. */
   const float* confidence;

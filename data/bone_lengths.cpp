@@ -1,0 +1,51 @@
+#include "data/bone_lengths.hpp"
+
+#include <Eigen/Core>
+#include <array>
+#include <vector>
+
+#include "data/figures.hpp"
+#include "data/skeleton.hpp"
+
+namespace posetape::data {
+namespace {
+
+Eigen::Vector3d place_of(const PoseArray& poses, int frame, std::size_t j) {
+  return Eigen::Map<const Eigen::Vector3f>(poses.frame(frame) + 3 * j).cast<double>();
+}
+
+// By the joint at a bone's outer end.
+std::array<double, kJoints> median_lengths(const PoseArray& poses) {
+  std::array<double, kJoints> medians{};
+  for (const auto& [parent, child] : kBones) {
+    std::vector<double> lengths;
+    for (int f = 0; f < poses.frames(); ++f) {
+      lengths.push_back(
+          (place_of(poses, f, std::size_t(child)) - place_of(poses, f, std::size_t(parent)))
+              .norm());
+    }
+    medians[std::size_t(child)] = median(std::move(lengths));
+  }
+  return medians;
+}
+
+}  // namespace
+
+PoseArray with_constant_bones(const PoseArray& poses) {
+  const std::array<double, kJoints> medians = median_lengths(poses);
+  PoseArray result = poses;
+  for (int f = 0; f < poses.frames(); ++f) {
+    for (const auto& [parent, child] : kBones) {
+      const auto p = std::size_t(parent), c = std::size_t(child);
+      const double length = (medians[c] + medians[std::size_t(kMirror[c])]) / 2;
+      const Eigen::Vector3d bone = place_of(poses, f, c) - place_of(poses, f, p);
+      const double own = bone.norm();
+      const Eigen::Vector3d moved =
+          place_of(result, f, p) + (own > 0 ? Eigen::Vector3d(bone * (length / own)) : bone);
+      Eigen::Map<Eigen::Vector3f>(result.frame(f) + 3 * c) = moved.cast<float>();
+    }
+  }
+  return result;
+}
+
+}  // namespace posetape::data
