@@ -271,8 +271,19 @@ std::string summary_row(const std::string& name, const Scores& scores, const Sco
         std::isnan(gain.low) ? "-" : fmt::format("{:+.1f} … {:+.1f}", -gain.high, -gain.low);
     return fmt::format("{} ({}, {})", number(value), changed, interval);
   };
-  return fmt::format("| {} | {} | {} | {} | {} |\n", name, with_change(0), with_change(1),
-                     number(scores.mpjve), number(scores.acceleration));
+  return fmt::format("| {} | {} | {} | {} | {} | {} |", name, with_change(0), with_change(1),
+                     number(scores.mpjve), number(scores.acceleration), number(scores.peak_speed));
+}
+
+// How many sequences have an MPJPE more than 1 % above the base's, of how many.
+std::string worse_sequences(const Comparison& c) {
+  const auto& base = c.base.sequences;
+  const auto& refined = c.refined->sequences;
+  int worse = 0;
+  for (std::size_t i = 0; i < base.size(); ++i) {
+    worse += refined[i].mean.mpjpe > 1.01 * base[i].mean.mpjpe ? 1 : 0;
+  }
+  return fmt::format("{} of {}", worse, base.size());
 }
 
 // ---- CSV ----
@@ -409,11 +420,15 @@ std::string text_report(const Comparison& comparison) {
 std::string summary(std::span<const Comparison> comparisons) {
   const Scores& base = comparisons[0].base.average;
   std::string text =
-      "| poses | MPJPE (mm) | P-MPJPE (mm) | MPJVE (mm/frame) | acceleration (mm/frame²) |\n"
-      "| --- | --- | --- | --- | --- |\n" +
-      summary_row("base", base, base, nullptr);
+      "| poses | MPJPE (mm) | P-MPJPE (mm) | MPJVE (mm/frame) | acceleration (mm/frame²) | peak "
+      "speed "
+      "(%) | clips worse by 1 % |\n"
+      "| --- | --- | --- | --- | --- | --- | --- |\n" +
+      summary_row("base", base, base, nullptr) + " - |\n";
   for (const Comparison& c : comparisons) {
-    text += summary_row(c.name, c.refined->average, c.base.average, &c.bootstrap);
+    text += fmt::format("{} {} |\n",
+                        summary_row(c.name, c.refined->average, c.base.average, &c.bootstrap),
+                        worse_sequences(c));
   }
   return text + '\n' + choices(comparisons);
 }

@@ -157,6 +157,23 @@ TEST_CASE("the tables of the paper: a column an action, a drop below each refine
                                          "50.00 [101.00, 199.00]", "-6.00 [-8.00, +2.00]"}));
 }
 
+TEST_CASE("the summary has a row a file, and counts the clips that it made worse") {
+  // Sitting from 60 to 50 mm, walking from 40 to 38; and the other way round.
+  std::vector<Comparison> two{comparison("ours"), comparison("theirs")};
+  std::swap(two[1].base, *two[1].refined);
+  const auto lines = lines_of(summary(two));
+  CHECK(lines[0] ==
+        "| poses | MPJPE (mm) | P-MPJPE (mm) | MPJVE (mm/frame) | acceleration (mm/frame²) | peak "
+        "speed "
+        "(%) | clips worse by 1 % |");
+  CHECK(lines[2] == "| base | 50.00 | 25.00 | 3.00 | 1.50 | 0.00 | - |");
+  CHECK(lines[3] ==
+        "| ours | 44.00 (-12.0 %, -13.0 … -10.5) | 22.00 (-12.0 %, -14.0 … +2.0) | 3.00 | 1.50 | "
+        "0.00 | "
+        "0 of 2 |");
+  CHECK(lines[4].ends_with("| 2 of 2 |"));
+}
+
 TEST_CASE("CSV has a line a figure, of nine fields") {
   const Comparison one = comparison();
   const auto lines = lines_of(csv_report({&one, 1}));
