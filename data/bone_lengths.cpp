@@ -14,10 +14,20 @@ Eigen::Vector3d place_of(const PoseArray& poses, int frame, std::size_t j) {
   return Eigen::Map<const Eigen::Vector3f>(poses.frame(frame) + 3 * j).cast<double>();
 }
 
-// By the joint at a bone's outer end.
+// Of thighs and shins, upper arms and forearms: those that end in knees and ankles, elbows and
+// wrists.
+constexpr bool is_limb(int outer_joint) {
+  for (const int j : {2, 3, 5, 6, 12, 13, 15, 16}) {
+    if (j == outer_joint) return true;
+  }
+  return false;
+}
+
+// By the joint at a bone's outer end; 0 of what is no limb.
 std::array<double, kJoints> median_lengths(const PoseArray& poses) {
   std::array<double, kJoints> medians{};
   for (const auto& [parent, child] : kBones) {
+    if (!is_limb(child)) continue;
     std::vector<double> lengths;
     for (int f = 0; f < poses.frames(); ++f) {
       lengths.push_back(
@@ -40,8 +50,8 @@ PoseArray with_constant_bones(const PoseArray& poses) {
       const double length = (medians[c] + medians[std::size_t(kMirror[c])]) / 2;
       const Eigen::Vector3d bone = place_of(poses, f, c) - place_of(poses, f, p);
       const double own = bone.norm();
-      const Eigen::Vector3d moved =
-          place_of(result, f, p) + (own > 0 ? Eigen::Vector3d(bone * (length / own)) : bone);
+      const double scale = is_limb(child) && own > 0 ? length / own : 1;
+      const Eigen::Vector3d moved = place_of(result, f, p) + scale * bone;
       Eigen::Map<Eigen::Vector3f>(result.frame(f) + 3 * c) = moved.cast<float>();
     }
   }

@@ -13,6 +13,7 @@
 namespace posetape::tools {
 
 void add_commands(const Command& app) {
+  add_pose(app);
   add_prepare(app);
   add_train(app);
   add_lift(app);

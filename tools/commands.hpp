@@ -14,6 +14,7 @@
 
 namespace posetape::tools {
 
+void add_pose(const Command& app);
 void add_prepare(const Command& app);
 void add_train(const Command& app);
 void add_lift(const Command& app);

@@ -41,6 +41,12 @@ run evaluate "$out/refined.npz" --json "$out/scores.json"
 run report "$out/refined.npz" "$out/refiner.safetensors" "$out/refiner.log.jsonl" \
   "$out/lifter.log.jsonl" -o "$out/report.html"
 
+# A clip of one's own: here a person filmed by some camera, 2D poses as a detector gives them. The
+# networks come along and saw none of it.
+run prepare synthetic -o "$out/clip.npz" --people 1 --takes 1 --seconds 4 --cameras random \
+  --joints keypoints --detector openpose
+run pose "$out/clip.npz" -o "$out/clip.json" --report "$out/clip.html"
+
 echo
 echo "wrote $out/refined.npz (poses), $out/scores.json (figures), $out/*.safetensors (networks)"
 echo "and $out/report.html: open it in a browser to look at all of it"

@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include "data/motion_format.hpp"
 #include "data/pose_table.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
+#include "tools/export.hpp"
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
@@ -26,24 +26,10 @@
 namespace posetape::tools {
 namespace {
 
-enum class Field { refined_3d, noisy_3d, pose_3d, pose_2d };
-constexpr auto choices(Field) {
-  using enum Field;
-  return make_choices<Field>("field", {{refined_3d, "refined_3d"},
-                                       {noisy_3d, "noisy_3d"},
-                                       {pose_3d, "pose_3d"},
-                                       {pose_2d, "pose_2d", "pixels"}});
-}
+using Field = ExportField;
 
-struct Options {
+struct Options : PoseExport {
   Common common;
-  std::string input, output;
-  Field field = Field::refined_3d;
-  const data::FormatRule* format = &data::csv_format;
-  data::BvhBones bones = data::BvhBones::mean;
-  std::optional<data::Unit> unit;
-  std::optional<data::Axes> up;
-  std::vector<std::string> sequences;
   bool drop_invalid = false;
   bool force = false;
 };
@@ -59,7 +45,7 @@ const data::PoseArray* find_field(const data::Sequence& sequence, Field field) {
 // The sequences to write, with their poses.
 using Chosen = std::vector<std::pair<const data::Sequence*, const data::PoseArray*>>;
 
-Chosen choose(const Options& options, const data::Dataset& dataset) {
+Chosen choose(const PoseExport& options, const data::Dataset& dataset) {
   Chosen chosen;
   for (const data::Sequence& sequence : dataset.sequences) {
     const bool wanted =
@@ -88,7 +74,7 @@ data::PoseArray levelled(data::PoseArray poses, const std::array<double, 3>& up)
 
 // Poses for a format with a vertical axis are level where the direction up is known; these lie in
 // `turned`.
-std::vector<data::PoseClip> clips_of(const Options& options, const Chosen& chosen,
+std::vector<data::PoseClip> clips_of(const PoseExport& options, const Chosen& chosen,
                                      std::deque<data::PoseArray>& turned) {
   const data::Axes axes = options.up.value_or(options.format->writer->up);
   std::vector<data::PoseClip> clips;
@@ -104,14 +90,14 @@ std::vector<data::PoseClip> clips_of(const Options& options, const Chosen& chose
 }
 
 // Where the confidences of a clip go, if its format has no place for them and something is known.
-std::string table_beside(const Options& options, const std::string& path,
+std::string table_beside(const PoseExport& options, const std::string& path,
                          const data::PoseClip& clip) {
   if (options.format->writer->confidence || clip.confidence == nullptr || is_stream(path))
     return "";
   return std::filesystem::path(path).replace_extension(".confidence.csv").string();
 }
 
-void write_clips(const Options& options, const std::string& path,
+void write_clips(const PoseExport& options, const std::string& path,
                  std::span<const data::PoseClip> clips) {
   const data::FormatWriter& writer = *options.format->writer;
   const std::string table = table_beside(options, path, clips[0]);
@@ -126,7 +112,7 @@ void write_clips(const Options& options, const std::string& path,
 }
 
 // One file of a single sequence, or a folder with one for each.
-void write_each(const Options& options, const std::vector<data::PoseClip>& clips) {
+void write_each(const PoseExport& options, const std::vector<data::PoseClip>& clips) {
   const data::FormatRule& format = *options.format;
   const bool single = data::has_ending(options.output, format.endings) || is_stream(options.output);
   if (single && clips.size() > 1) {
@@ -172,15 +158,7 @@ void check_options(const Options& options) {
 void run(const Options& options) {
   options.common.apply();
   check_options(options);
-  const data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
-  const Chosen chosen = choose(options, dataset);
-  std::deque<data::PoseArray> turned;
-  const std::vector<data::PoseClip> clips = clips_of(options, chosen, turned);
-  options.format->writer->all_in_one ? write_clips(options, options.output, clips)
-                                     : write_each(options, clips);
-  std::int64_t frames = 0;
-  for (const data::PoseClip& clip : clips) frames += clip.poses->frames();
-  fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, clips.size());
+  export_poses(options, read_input(options.input, options.drop_invalid, options.force));
 }
 
 // Units and axes that the formats have where none are chosen: "bvh cm y (fixed), ..."
@@ -195,6 +173,17 @@ std::string defaults() {
 }
 
 }  // namespace
+
+void export_poses(const PoseExport& options, const data::Dataset& dataset) {
+  const Chosen chosen = choose(options, dataset);
+  std::deque<data::PoseArray> turned;
+  const std::vector<data::PoseClip> clips = clips_of(options, chosen, turned);
+  options.format->writer->all_in_one ? write_clips(options, options.output, clips)
+                                     : write_each(options, clips);
+  std::int64_t frames = 0;
+  for (const data::PoseClip& clip : clips) frames += clip.poses->frames();
+  fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, clips.size());
+}
 
 void add_export(const Command& app) {
   const Command command =

@@ -45,6 +45,7 @@ struct RefineOptions {
   int steps = 2;      // K
   int frames = 0;     // what the checkpoint's windows are to have; 0: any
   std::optional<Control> control;
+  double strength = 1;  // of the way from the estimate to what the network makes of it
   Recipe recipe = Recipe::best;
   FinishOptions finish;
   WindowOptions windows;

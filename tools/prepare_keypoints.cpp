@@ -90,10 +90,7 @@ void add_keypoints(const Command& prepare) {
                    "2D poses: a file, or a folder of JSON, a file a frame", {".json"}, true)
       .required();
   add_output(command, "-o,--output", files->output, "Dataset to write (.npz)").required();
-  add_format(command, "--format", files->keypoints.format);
-  add_choice(command, "--layout", files->keypoints.layout,
-             "Order of the joints (default: as the file says, or as the skeleton looks)");
-  add_track_options(command, files->keypoints);
+  add_keypoint_options(command, "--format", files->keypoints);
   add_force(command, files->force);
   command.footer(
       "Examples: posetape prepare keypoints json_folder/ -o mine.npz --fps 30 --image-size "
@@ -181,6 +178,14 @@ void add_estimates(const Command& prepare) {
 }
 
 }  // namespace
+
+void add_keypoint_options(const Command& command, const std::string& format,
+                          data::TrackOptions& options) {
+  add_format(command, format, options.format);
+  add_choice(command, "--layout", options.layout,
+             "Order of the joints (default: as the file says, or as the skeleton looks)");
+  add_track_options(command, options);
+}
 
 void add_prepare_keypoints(const Command& prepare) {
   add_keypoints(prepare);

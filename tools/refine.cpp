@@ -94,6 +94,14 @@ Network load(const RefineOptions& options, const TensorFile& file) {
           {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, refine}};
 }
 
+// Takes refined poses back towards the estimate, whose joint 0 counts as zero as theirs is.
+void approach(const data::PoseArray& estimate, double strength, data::PoseArray& refined) {
+  for (std::size_t i = 0; i < refined.values.size(); ++i) {
+    const double base = i % (3 * data::kJoints) < 3 ? 0.0 : double{estimate.values[i]};
+    refined.values[i] = static_cast<float>(base + strength * (refined.values[i] - base));
+  }
+}
+
 nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   Network network = load(options, file);
@@ -124,7 +132,9 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   auto [poses, last_windows] = network.refine(view, all, inference);
   diffusion::check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
-    dataset.sequences[i].refined_3d = std::move(poses[i]);
+    data::Sequence& s = dataset.sequences[i];
+    s.refined_3d = std::move(poses[i]);
+    if (options.strength < 1) approach(*s.noisy_3d, options.strength, *s.refined_3d);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
   nlohmann::ordered_json json =
@@ -133,6 +143,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   FinishOptions finishing = options.finish;
   finishing.choose(network.refines && whole_clips && !paper && !options.control);
   json.update(finish(dataset, finishing, network.convention.fps));
+  if (options.strength < 1) json["strength"] = options.strength;
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
   return json;
@@ -177,6 +188,12 @@ void add_refine(const Command& app) {
       .positive();
   add_choice(command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
+  command
+      .add_option("--strength", options->strength,
+                  "How far to go from the estimate to what the network makes of it: less than 1 gains "
+                  "less, and loses less where estimates are not as in training")
+      .range(0.0, 1.0)
+      .show_default();
   options->finish.add_to(command,
                          "with --control, another --protocol than sequence, and --recipe paper");
   add_recipe(command, options->recipe,

@@ -298,7 +298,7 @@ class WholeJob(unittest.TestCase):
         run("refine", WORK / "lifted.npz", "-o", WORK / "o.npz", "--control", "bias", expect=2)
 
     def test_refined_poses_are_finished(self):
-        """A filter over time, then bones of constant length; both can be left out, and are stored."""
+        """A filter over time, then limbs of constant length; both can be left out, and are stored."""
         files = {}
         for name, *options in (("finished",), ("raw", "--filter", "none", "--bone-lengths", "free"),
                                ("filtered", "--bone-lengths", "free"),
@@ -313,16 +313,23 @@ class WholeJob(unittest.TestCase):
         kernel = np.array([-21, 14, 39, 54, 59, 54, 39, 14, -21]) / 231
         expected = np.tensordot(kernel, poses["raw"][6:15].astype(float), 1)
         np.testing.assert_allclose(poses["filtered"][10], expected, atol=1e-6)
-        parents = [0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15]
-        bones = poses["finished"][:, 1:] - poses["finished"][:, parents]
+        limbs, parents = [2, 3, 12, 13, 5, 6, 15, 16], [1, 2, 11, 12, 4, 5, 14, 15]
+        bones = poses["finished"][:, limbs] - poses["finished"][:, parents]
         lengths = np.linalg.norm(bones, axis=-1)
         self.assertLess(np.ptp(lengths, axis=0).max(), 1e-6)
-        np.testing.assert_allclose(lengths[0, 0:3], lengths[0, 3:6], atol=1e-6)
+        np.testing.assert_allclose(lengths[0, :4], lengths[0, 4:], atol=1e-6)
         made = {n: json.loads(bytes(f["metadata"]))["refined_3d"] for n, f in files.items()}
         self.assertEqual((made["finished"]["filter"], made["finished"]["bone_lengths"]),
                          ("savitzky-golay", "constant"))
         for name in ("raw", "paper"):
             self.assertFalse({"filter", "bone_lengths"} & set(made[name]), name)
+        # Half of the way.
+        run("refine", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", WORK / "half.npz",
+            "--filter", "none", "--bone-lengths", "free", "--strength", 0.5)
+        half, lifted = arrays(WORK / "half.npz"), arrays(WORK / "lifted.npz")
+        np.testing.assert_allclose(
+            half[clip], (poses["raw"] + lifted["P4/walk_1/0/noisy_3d"]) / 2, atol=1e-6)
+        self.assertEqual(json.loads(bytes(half["metadata"]))["refined_3d"]["strength"], 0.5)
 
     def test_smoothnet_is_a_control_that_refine_runs(self):
         for name, threads in (("smoothnet", 1), ("again", 3)):

@@ -89,6 +89,10 @@ def main():
         tables = [posetape("export", f"by_{name}.npz", "-o", "-", "--field", "refined_3d")
                   for name in ("command", "program")]
         assert len(tables[0]) > 1000 and tables[0] == tables[1]
+        # The networks that come along are found where they were put.
+        posetape("prepare", "synthetic", "-o", "clip.npz", "--people", 1, "--takes", 1, "--seconds", 1,
+                 "--cameras", "random", "--joints", "keypoints")
+        assert "wrote poses.json" in posetape("pose", "clip.npz", "-o", "poses.json")
         print(f"{len(headers)} headers, flags {cflags}, libraries {libraries}")
 
 

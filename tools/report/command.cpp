@@ -22,6 +22,7 @@
 #include "tools/report/noise.hpp"
 #include "tools/report/page.hpp"
 #include "tools/report/poses.hpp"
+#include "tools/report/report.hpp"
 #include "tools/report/training.hpp"
 #include "tools/view_options.hpp"
 
@@ -160,9 +161,8 @@ void add_inspection(const Options& options, const Inputs& inputs, Json& page) {
   if (!page["diffusion"].contains("paths")) page.erase("diffusion");
 }
 
-void run(const Options& options) {
-  options.common.apply();
-  const Inputs inputs = read_inputs(options);
+// The files of `options.inputs`, which are in `inputs`.
+void write_page(const Options& options, const Inputs& inputs) {
   Json page{{"files", Json::array()},
             {"skeleton", report::skeleton_json()},
             {"units", {{"pose_m", report::kPoseUnit}, {"pixel", report::kPixelUnit}}},
@@ -181,7 +181,25 @@ void run(const Options& options) {
              static_cast<double>(text.size()) / 1e6);
 }
 
+void run(const Options& options) {
+  options.common.apply();
+  write_page(options, read_inputs(options));
+}
+
 }  // namespace
+
+void write_report(const std::string& output, const std::string& input, data::Dataset dataset,
+                  const Common& common) {
+  Options options;
+  options.common = common;
+  options.inputs = {input};
+  options.output = output;
+  options.subjects = Subjects::all;
+  Inputs inputs;
+  inputs.dataset_path = input;
+  inputs.dataset = std::move(dataset);
+  write_page(options, inputs);
+}
 
 void add_report(const Command& app) {
   const Command command =

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Makes the networks of this folder again from the CMU database's motion.
+#
+#   model/weights/train.sh CMU_DIRECTORY
+#
+# DIRECTORY holds <subject>/<subject>.asf and its .amc files (mocap.cs.cmu.edu). Subjects 17, 127 and
+# 131 are seen by no training; 09 and 60 choose the epochs. A run that was stopped goes on where it was.
+#
+#   OUT=out/weights   where everything is written
+#   BUILD=build       build directory
+#   THREADS=          of every command; changes no result
+set -euo pipefail
+cmu=${1:?usage: model/weights/train.sh CMU_DIRECTORY}
+cmu=$(realpath "$cmu")
+cd "$(dirname "$0")/../.."
+build=${BUILD:-build}
+out=${OUT:-out/weights}
+seed=1
+posetape=$build/tools/posetape
+
+[[ -f $build/meson-private/coredata.dat ]] || { tools/setup.sh; meson setup "$build"; }
+meson compile -C "$build" posetape >/dev/null
+mkdir -p "$out"
+. tools/experiments/stage.sh
+
+# Eight cameras a clip, drawn anew, that see keypoints as detectors give them (half of the cameras with
+# the head's top), with OpenPose's kind of errors and confidences. bf16: half the time of f32.
+training=(--validation-subjects 09,60 --frames 27 --batch 32 --precision bf16 --confidence
+  ${THREADS:+--threads "$THREADS"})
+large_lifter=(--width 128 --depth 4 --heads 8 --epochs 12 --lr 0.0015 --decay 0.8)
+large_refiner=(--width 128 --depth 3 --heads 8 --epochs 4 --lr 0.0015 --decay 0.7)
+small_lifter=(--width 64 --depth 3 --heads 4 --epochs 10 --lr 0.002 --decay 0.75)
+small_refiner=(--width 64 --depth 3 --heads 4 --epochs 8 --lr 0.002 --decay 0.7)
+
+stage data.npz prepare cmu "$cmu" --test-subjects 17,127,131 --joints keypoints-mixed \
+  --cameras random:8 --detector openpose
+for networks in large small; do
+  declare -n lifter=${networks}_lifter refiner=${networks}_refiner
+  stage "${networks}_lifter.safetensors" train lifter "$out/data.npz" "${training[@]}" "${lifter[@]}"
+  stage "${networks}_lifted.npz" lift "$out/${networks}_lifter.safetensors" "$out/data.npz"
+  stage "${networks}_refiner.safetensors" train refiner "$out/${networks}_lifted.npz" \
+    "${training[@]}" "${refiner[@]}"
+done
+echo "wrote $out/{large,small}_{lifter,refiner}.safetensors; those of model/weights were made so"

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""`posetape pose` with the networks that come along: pose_test.py PATH_OF_POSETAPE
+
+Trains nothing. Clips are the embedded motion, filmed by cameras that no training saw; what a detector
+would have written of them is written here.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+try:
+    import numpy as np
+except ImportError:
+    print("numpy is missing: install python3-numpy")
+    sys.exit(77)
+
+POSETAPE = None
+WORK = None
+# Of BODY_25's keypoints, the joint of ours that is there; 18 is the ears' side, which stays unseen.
+BODY_25 = {0: 9, 2: 14, 3: 15, 4: 16, 5: 11, 6: 12, 7: 13, 8: 0, 9: 1, 10: 2, 11: 3, 12: 4, 13: 5, 14: 6,
+           15: 10, 16: 10}
+
+
+def run(*arguments, expect=0):
+    done = subprocess.run([POSETAPE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == expect, (arguments, done.stdout, done.stderr)
+    return done.stdout, done.stderr
+
+
+def refused(*arguments, expect=1):
+    _, error = run(*arguments, expect=expect)
+    line = error.strip().splitlines()[0]
+    return line
+
+
+def openpose_folder(folder, poses, unseen=()):
+    """One file a frame, as OpenPose writes them; `unseen` are (frame, keypoint)."""
+    folder.mkdir()
+    for f, pose in enumerate(poses):
+        values = np.zeros((25, 3))
+        for keypoint, joint in BODY_25.items():
+            if (f, keypoint) not in unseen:
+                values[keypoint] = [*pose[joint], 0.9]
+        people = [{"pose_keypoints_2d": values.ravel().tolist()}]
+        (folder / f"video_{f:012d}_keypoints.json").write_text(json.dumps({"people": people}))
+
+
+def mpjpe(a, b):
+    return 1000 * np.linalg.norm((a - a[:, :1]) - (b - b[:, :1]), axis=-1).mean()
+
+
+def setUpModule():
+    run("prepare", "synthetic", "-o", WORK / "truth.npz", "--people", 1, "--takes", 1, "--seconds", 2,
+        "--cameras", "random", "--joints", "keypoints", "--detector", "openpose", "--seed", 5)
+    with np.load(WORK / "truth.npz") as file:
+        for name in file.files:
+            if name.endswith("/walk_1/random0/pose_2d"):
+                clip = name.removesuffix("/pose_2d")
+        TRUTH.update({field: file[f"{clip}/{field}"] for field in ("pose_2d", "pose_3d", "image_size")})
+    openpose_folder(WORK / "me", TRUTH["pose_2d"], {(f, 4) for f in range(10, 18)})
+
+
+TRUTH = {}
+
+
+class Pose(unittest.TestCase):
+    def pose(self, output, *options, source="me"):
+        width, height = TRUTH["image_size"]
+        return run("pose", WORK / source, "-o", WORK / output, "--fps", 50, "--image-size",
+                   f"{width},{height}", *options)
+
+    def test_a_folder_of_a_detector_becomes_3d(self):
+        out, error = self.pose("me.npz")
+        self.assertEqual(error, "")
+        self.assertRegex(out, r"\nClip +frames +guessed joints")
+        self.assertIn(f"wrote {WORK}/me.npz", out)
+        with np.load(WORK / "me.npz") as file:
+            name = next(n for n in file.files if n.endswith("refined_3d")).removesuffix("/refined_3d")
+            base, refined = file[f"{name}/noisy_3d"], file[f"{name}/refined_3d"]
+            made = json.loads(bytes(file["metadata"]))
+        truth = TRUTH["pose_3d"]
+        self.assertEqual(refined.shape, truth.shape)
+        # A still figure in the middle of the data has 250 mm and more.
+        self.assertLess(mpjpe(base, truth), 100)
+        self.assertLess(mpjpe(refined, truth), 100)
+        self.assertEqual(made["refined_3d"]["filter"], "savitzky-golay")
+        self.assertEqual((made["refined_3d"]["flip_average"], made["refined_3d"]["strength"]),
+                         ("yes", 0.5))
+
+    def test_the_small_networks_come_near(self):
+        self.pose("large.npz")
+        self.pose("small.npz", "--networks", "small")
+        poses = []
+        for name in ("large", "small"):
+            with np.load(WORK / f"{name}.npz") as file:
+                poses.append(next(file[n] for n in file.files if n.endswith("refined_3d")))
+        self.assertGreater(mpjpe(*poses), 0)
+        self.assertLess(mpjpe(*poses), 100)
+
+    def test_every_format_by_its_ending(self):
+        for name in ("me.csv", "me.json", "me.glb", "me.bvh", "me.trc", "me.c3d"):
+            out, _ = self.pose(name)
+            self.assertIn(f"wrote {WORK}/{name}: 100 frames of 1 sequences", out)
+            self.assertGreater((WORK / name).stat().st_size, 1000)
+        out, _ = self.pose("folder", "--format", "bvh", "--quiet")
+        self.assertEqual([p.suffix for p in sorted((WORK / "folder").iterdir())], [".bvh", ".csv"])
+
+    def test_results_are_those_of_the_commands(self):
+        self.pose("me.npz", "--report", WORK / "me.html")
+        self.assertIn("</html>", (WORK / "me.html").read_text())
+        width, height = TRUTH["image_size"]
+        weights = WEIGHTS / "large_"
+        run("prepare", "keypoints", WORK / "me", "-o", WORK / "2d.npz", "--fps", 50, "--image-size",
+            f"{width},{height}")
+        run("lift", f"{weights}lifter.safetensors", WORK / "2d.npz", "-o", WORK / "3d.npz",
+            "--flip-average")
+        run("refine", f"{weights}refiner.safetensors", WORK / "3d.npz", "-o", WORK / "refined.npz",
+            "--flip-average", "--strength", 0.5)
+        with np.load(WORK / "me.npz") as one, np.load(WORK / "refined.npz") as many:
+            self.assertEqual(one.files, many.files)
+            for name in one.files:
+                np.testing.assert_array_equal(one[name], many[name], name)
+
+    def test_a_dataset_with_the_truth_says_what_was_gained(self):
+        out, _ = run("pose", WORK / "truth.npz", "-o", WORK / "again.npz")
+        self.assertRegex(out, r"MPJPE: base \d+\.\d+ mm, refined \d+\.\d+ mm")
+        self.assertNotRegex(run("pose", WORK / "truth.npz", "-o", WORK / "again.npz", "--quiet")[0],
+                            r"\S")
+
+    def test_quality_is_what_numpy_says(self):
+        self.pose("me.npz")
+        line = next(line for line in run("info", "--quality", WORK / "me.npz")[0].splitlines()
+                    if line.startswith("me/clip/0"))
+        figures = [float(x) for x in re.findall(r"[\d.]+", line.removeprefix("me/clip/0"))]
+        with np.load(WORK / "me.npz") as file:
+            base, refined = (next(1000 * file[n].astype(float) for n in file.files if n.endswith(kind))
+                             for kind in ("noisy_3d", "refined_3d"))
+        expected = [len(base), 100 * 8 / 1700]
+        for figure in (lambda p: np.linalg.norm(np.diff(p, 2, axis=0), axis=-1)[:, 1:].mean(),
+                       lambda p: np.quantile(np.linalg.norm(
+                           np.diff(p[:, [3, 6, 13, 16]], axis=0), axis=-1), 0.99) * 50 / 1000,
+                       lambda p: 100 * np.mean([(b := np.linalg.norm(
+                           p[:, c] - p[:, parent], axis=-1)).std() / b.mean() for c, parent in
+                           enumerate([0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15], 1)])):
+            expected += [figure(base), figure(refined)]
+        np.testing.assert_allclose(figures, expected, atol=0.051)
+
+    def test_what_cannot_be(self):
+        self.assertIn(".bvh", refused("pose", WORK / "me", "-o", WORK / "me.xyz", expect=2))
+        line = refused("pose", WORK / "me", "-o", WORK / "never.npz", "--fps", 50)
+        self.assertIn("--image-size", line)
+        self.assertFalse((WORK / "never.npz").exists())
+        for name, words in (("nowhere/me.npz", "make the directory"), ("all.bvh", "--format bvh")):
+            run("prepare", "synthetic", "-o", WORK / "two.npz", "--people", 1, "--takes", 1,
+                "--seconds", 1, "--cameras", "0,1")
+            done = subprocess.run([POSETAPE, "pose", WORK / "two.npz", "-o", WORK / name],
+                                  capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))  # before the work
+            self.assertIn(words, done.stderr)
+        lone = WORK / "alone"
+        lone.mkdir()
+        (lone / "posetape").write_bytes(Path(POSETAPE).read_bytes())
+        (lone / "posetape").chmod(0o755)
+        done = subprocess.run([lone / "posetape", "pose", WORK / "me", "-o", WORK / "never.npz"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("large_lifter.safetensors is neither in ", done.stderr)
+        self.assertIn("--lifter FILE", done.stderr)
+
+
+if __name__ == "__main__":
+    POSETAPE = str(Path(sys.argv.pop(1)).resolve())
+    WEIGHTS = Path(__file__).resolve().parents[2] / "model/weights"
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(verbosity=1)
