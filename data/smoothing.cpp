@@ -54,24 +54,49 @@ PoseArray savitzky_golay(const PoseArray& poses, int window, int degree) {
   return result;
 }
 
-PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter) {
+std::vector<double> savitzky_golay_weights(int before, int after, int degree) {
+  if (before < 0 || after < 0 || degree < 0) {
+    fail("a Savitzky-Golay filter of {} frames before, {} after and degree {}; none is negative",
+         before, after, degree);
+  }
+  const int window = before + 1 + after;
+  const Eigen::MatrixXd weights = fit_weights(window, std::min(degree, window - 1));
+  std::vector<double> row(std::size_t(window), 0);
+  for (int k = 0; k < window; ++k) row[std::size_t(k)] = weights(before, k);
+  return row;
+}
+
+OneEuroFilter::OneEuroFilter(const OneEuro& filter, double fps)
+    : filter_(filter),
+      fps_(fps),
+      derivative_factor_(smoothing_factor(filter.derivative_cutoff, fps)) {
   if (!(fps > 0 && filter.min_cutoff > 0 && filter.derivative_cutoff > 0 && filter.beta >= 0)) {
     fail(
         "a 1 Euro filter at {} fps with cut-offs of {} and {} Hz and beta {}; all must be above "
         "zero, beta may be zero",
         fps, filter.min_cutoff, filter.derivative_cutoff, filter.beta);
   }
+}
+
+void OneEuroFilter::operator()(std::span<float> frame) {
+  if (y_.empty()) {
+    y_.assign(frame.begin(), frame.end());
+    v_.assign(frame.size(), 0);
+    return;
+  }
+  for (std::size_t i = 0; i < frame.size(); ++i) {
+    const double step = frame[i] - y_[i];
+    v_[i] += derivative_factor_ * (step * fps_ - v_[i]);
+    y_[i] += smoothing_factor(filter_.min_cutoff + filter_.beta * std::abs(v_[i]), fps_) * step;
+    frame[i] = static_cast<float>(y_[i]);
+  }
+}
+
+PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter) {
   PoseArray result = poses;
-  const double derivative_factor = smoothing_factor(filter.derivative_cutoff, fps);
-  for (int i = 0; i < kJoints * poses.channels; ++i) {
-    double y = poses.frames() > 0 ? poses.frame(0)[i] : 0;
-    double v = 0;
-    for (int f = 1; f < poses.frames(); ++f) {
-      const double step = poses.frame(f)[i] - y;
-      v += derivative_factor * (step * fps - v);
-      y += smoothing_factor(filter.min_cutoff + filter.beta * std::abs(v), fps) * step;
-      result.frame(f)[i] = static_cast<float>(y);
-    }
+  OneEuroFilter next(filter, fps);
+  for (int f = 0; f < poses.frames(); ++f) {
+    next({result.frame(f), std::size_t(kJoints * poses.channels)});
   }
   return result;
 }

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "data/dataset.hpp"
 #include "engine/choices.hpp"
@@ -20,6 +22,10 @@ namespace posetape::data {
 // window is the clip, and the degree at most what its frames determine. Throws Error unless window
 // is odd and 0 <= degree < window.
 PoseArray savitzky_golay(const PoseArray& poses, int window, int degree);
+// The same where fewer frames are there: the weights of the frames f - before ... f + after in the
+// value at f of the polynomial that fits them best, of this degree or the highest that they
+// determine. Throws Error unless none of the three is negative.
+std::vector<double> savitzky_golay_weights(int before, int after, int degree);
 
 // The 1 Euro filter (Casiez, Roussel and Vogel, CHI 2012), an exponential mean whose cut-off
 // frequency rises with speed: little jitter at rest, little lag in motion. It looks at the past
@@ -35,6 +41,20 @@ struct OneEuro {
   double derivative_cutoff = 1;  // Hz
 };
 PoseArray one_euro(const PoseArray& poses, double fps, const OneEuro& filter);
+// The same, a frame at a time.
+class OneEuroFilter {
+ public:
+  OneEuroFilter(const OneEuro& filter, double fps);
+  // Filters the next frame in place; all frames have as many values.
+  void operator()(std::span<float> frame);
+
+ private:
+  OneEuro filter_;
+  double fps_;
+  double derivative_factor_;
+  std::vector<double> y_;  // of the frame before; empty where there was none
+  std::vector<double> v_;
+};
 
 enum class FilterKind { none, savitzky_golay, one_euro };
 constexpr auto choices(FilterKind) {

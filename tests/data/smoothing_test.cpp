@@ -50,6 +50,31 @@ TEST_CASE("Savitzky-Golay leaves polynomials of its degree as they are, at both 
   }
 }
 
+TEST_CASE("Savitzky-Golay weights of frames that are there: whole, one-sided and too few") {
+  const auto check = [](const std::vector<double>& weights, const std::vector<double>& expected) {
+    REQUIRE(weights.size() == expected.size());
+    for (std::size_t k = 0; k < weights.size(); ++k) {
+      CHECK(weights[k] == Approx(expected[k]).epsilon(1e-9));
+    }
+  };
+  check(savitzky_golay_weights(2, 2, 2), {-3 / 35.0, 12 / 35.0, 17 / 35.0, 12 / 35.0, -3 / 35.0});
+  check(savitzky_golay_weights(2, 0, 1), {-1 / 6.0, 2 / 6.0, 5 / 6.0});
+  check(savitzky_golay_weights(0, 0, 4), {1});
+  // Through all of them.
+  check(savitzky_golay_weights(1, 0, 4), {0, 1});
+  for (int after = 0; after <= 4; ++after) {
+    const std::vector<double> weights = savitzky_golay_weights(4, after, 3);
+    for (int degree = 0; degree <= 3; ++degree) {
+      double sum = 0;
+      for (int k = -4; k <= after; ++k) {
+        sum += weights[std::size_t(k + 4)] * std::pow(k + 1, degree);
+      }
+      CHECK(sum == Approx(1));
+    }
+  }
+  CHECK_MESSAGE_PARTS(savitzky_golay_weights(-1, 2, 1), "-1 frames before");
+}
+
 TEST_CASE("Savitzky-Golay has the published weights") {
   // The impulse response is the weights: (-3, 12, 17, 12, -3) / 35 for five frames and degree 2.
   const PoseArray impulse = motion(11, [](int f) { return f == 5 ? 1 : 0; });
