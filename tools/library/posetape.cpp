@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,12 +19,22 @@
 #include "data/plausibility.hpp"
 #include "data/smoothing.hpp"
 #include "diffusion/sequences.hpp"
+#include "diffusion/stream.hpp"
 #include "kernels/base/parallel.hpp"
 
 struct posetape_refiner {
   posetape::diffusion::Refiner refiner;
   posetape::data::Convention convention;
   std::string path;
+};
+
+struct posetape_stream {
+  posetape_stream(const posetape_refiner& refiner, int steps)
+      : network(posetape::diffusion::refining(refiner.refiner, steps)) {}
+
+  posetape::diffusion::Inference network;
+  std::string warnings;  // of the call that is at work
+  std::optional<posetape::diffusion::PoseStream> poses;
 };
 
 namespace posetape {
@@ -80,27 +91,37 @@ std::optional<std::vector<float>> confidence_of(const float* values, const float
   return confidence;
 }
 
-void set_lens(data::Sequence& sequence, const double* intrinsics, const double* up) {
+void check_fps(const char* function, float fps) {
+  if (fps >= 0 && std::isfinite(fps)) return;
+  fail("{}: {} frames a second; expected a number above 0", function, fps);
+}
+
+int steps_of(const char* function, int steps) {
+  if (steps < 0) fail("{}: {} steps; expected one or more", function, steps);
+  return steps == 0 ? 2 : steps;
+}
+
+void set_lens(data::Sequence& sequence, const char* function, const double* intrinsics,
+              const double* up) {
   if (intrinsics == nullptr && up == nullptr) return;
-  if (intrinsics == nullptr) fail("posetape_refine2: up needs intrinsics");
+  if (intrinsics == nullptr) fail("{}: up needs intrinsics", function);
   const auto finite = [](double v) { return std::isfinite(v); };
   if (!(std::all_of(intrinsics, intrinsics + 9, finite) && intrinsics[0] > 0 &&
         intrinsics[1] > 0)) {
-    fail("posetape_refine2: intrinsics: expected 9 numbers, fx and fy above 0; found fx {}, fy {}",
+    fail("{}: intrinsics: expected 9 numbers, fx and fy above 0; found fx {}, fy {}", function,
          intrinsics[0], intrinsics[1]);
   }
   std::copy_n(intrinsics, 9, sequence.intrinsics.emplace().begin());
   if (up == nullptr) return;
   if (!std::all_of(up, up + 3, finite) ||
       std::all_of(up, up + 3, [](double v) { return v == 0; })) {
-    fail("posetape_refine2: up: {}, {}, {} is no direction", up[0], up[1], up[2]);
+    fail("{}: up: {}, {}, {} is no direction", function, up[0], up[1], up[2]);
   }
   std::copy_n(up, 3, sequence.up.emplace().begin());
 }
 
 data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy_3d, int width,
                    int height, const posetape_refine2_options& options) {
-  const float fps = options.fps;
   constexpr int kMost = std::numeric_limits<int>::max() / (3 * data::kJoints);
   if (frames < 1 || frames > kMost) {
     fail("posetape_refine: {} frames; expected 1 to {}", frames, kMost);
@@ -112,22 +133,20 @@ data::Dataset clip(std::int64_t frames, const float* pose_2d, const float* noisy
   data::Sequence sequence;
   sequence.name = "clip";
   sequence.image_size = {width, height};
-  if (!(fps >= 0) || !std::isfinite(fps)) {
-    fail("posetape_refine2: {} frames a second; expected a number above 0", fps);
-  }
-  if (fps > 0) sequence.fps = fps;
+  check_fps("posetape_refine2", options.fps);
+  if (options.fps > 0) sequence.fps = options.fps;
   sequence.pose_2d = poses_of("pose_2d", pose_2d, static_cast<int>(frames), 2, sequence.fps);
   sequence.confidence =
       confidence_of(options.confidence, pose_2d, std::size_t(frames) * std::size_t(data::kJoints));
-  set_lens(sequence, options.intrinsics, options.up);
+  set_lens(sequence, "posetape_refine2", options.intrinsics, options.up);
   sequence.noisy_3d = poses_of("noisy_3d", noisy_3d, static_cast<int>(frames), 3, sequence.fps);
   data::Dataset dataset;
   dataset.sequences.push_back(std::move(sequence));
   return dataset;
 }
 
-// As tools/guards.hpp does for the commands. Returns the warnings.
-std::string guard(data::Dataset& dataset, bool force) {
+// As tools/guards.hpp does for the commands. Returns the warnings; `option` is what forces.
+std::string guard(data::Dataset& dataset, const char* function, bool force, const char* option) {
   std::string warnings;
   const double off = force ? 0 : data::subtract_root(dataset.sequences[0]);
   if (off > 0) {
@@ -137,25 +156,27 @@ std::string guard(data::Dataset& dataset, bool force) {
   for (const data::Doubt& doubt : data::examine(dataset.sequences[0])) {
     const std::string text = fmt::format("{}: {}; {}", doubt.field, doubt.found, doubt.mend);
     if (doubt.severity == data::Severity::refusal && !force) {
-      fail("posetape_refine: {}, or go on with it as it is (posetape_refine2's force)", text);
+      fail("{}: {}, or go on with it as it is ({}'s force)", function, text, option);
     }
     warnings += text + "\n";
   }
   return warnings;
 }
 
-// The options of a program that knows fewer members, or more of which none is set.
-posetape_refine2_options read_options(const posetape_refine2_options* options) {
-  posetape_refine2_options own{};
+// The options of a program that knows fewer members, but `least` bytes of them, or more of which
+// none is set.
+template <class Options>
+Options read_options(const Options* options, const char* function, const char* type,
+                     std::size_t least) {
+  Options own{};
   if (options == nullptr) return own;
   const std::size_t size = options->struct_size;
-  if (size < offsetof(posetape_refine2_options, fps) || size > 4096) {
-    fail("posetape_refine2: options.struct_size is {}; set it to sizeof(posetape_refine2_options)",
-         size);
+  if (size < least || size > 4096) {
+    fail("{}: options.struct_size is {}; set it to sizeof({})", function, size, type);
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(options);
   if (std::any_of(bytes + std::min(size, sizeof own), bytes + size, [](int b) { return b != 0; })) {
-    fail("posetape_refine2: options that this library does not know are set; use a newer one");
+    fail("{}: options that this library does not know are set; use a newer one", function);
   }
   std::memcpy(&own, options, std::min(size, sizeof own));
   return own;
@@ -165,8 +186,7 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
                         const posetape_refine2_options& options) {
   const int frames = refiner.refiner.config().frames;
   const int stride = options.stride == 0 ? data::seamless_stride(frames) : options.stride;
-  const int steps = options.steps == 0 ? 2 : options.steps;
-  if (steps < 1) fail("posetape_refine: {} steps; expected one or more", steps);
+  const int steps = steps_of("posetape_refine", options.steps);
   const std::vector<int> all{0};
   diffusion::Inference refine = diffusion::refining(refiner.refiner, steps);
   // Where no rate is given, frames are taken for the network's.
@@ -259,12 +279,99 @@ int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const floa
       [&] {
         if (refiner == nullptr) fail("posetape_refine: refiner is NULL");
         if (refined_3d == nullptr) fail("posetape_refine: refined_3d is NULL");
-        const posetape_refine2_options all = read_options(options);
+        const posetape_refine2_options all =
+            read_options(options, "posetape_refine2", "posetape_refine2_options",
+                         offsetof(posetape_refine2_options, fps));
         data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height, all);
-        std::string warnings = guard(dataset, all.force != 0);
+        std::string warnings =
+            guard(dataset, "posetape_refine", all.force != 0, "posetape_refine2");
         const data::PoseArray result = refined(*refiner, dataset, all);
         std::ranges::copy(result.values, refined_3d);
         last_warning = std::move(warnings);
+        return 0;
+      },
+      -1);
+}
+
+posetape_stream* posetape_stream_new(const posetape_refiner* refiner, int width, int height,
+                                     int delay, const posetape_stream_options* options) {
+  constexpr const char* kFunction = "posetape_stream_new";
+  return guarded(
+      [&] {
+        if (refiner == nullptr) fail("{}: refiner is NULL", kFunction);
+        const posetape_stream_options all =
+            read_options(options, kFunction, "posetape_stream_options",
+                         offsetof(posetape_stream_options, intrinsics));
+        check_fps(kFunction, all.fps);
+        data::Sequence clip;
+        clip.name = "stream";
+        clip.image_size = {width, height};
+        clip.fps_known = all.fps > 0;
+        if (clip.fps_known) clip.fps = all.fps;
+        set_lens(clip, kFunction, all.intrinsics, all.up);
+        data::Convention convention = refiner->convention;
+        if (all.intrinsics != nullptr) convention.normalisation = data::Normalisation::rays;
+        diffusion::PoseStream::Options how{.delay = delay, .flip_average = all.flip_average != 0};
+        if (all.raw != 0) how.filter.kind = data::FilterKind::none;
+        auto stream = std::make_unique<posetape_stream>(*refiner, steps_of(kFunction, all.steps));
+        std::string& warnings = stream->warnings;
+        how.note = [&warnings](const std::string& text) { warnings += text + "\n"; };
+        how.examine = [&warnings, force = all.force != 0](data::Dataset first) {
+          warnings += guard(first, "posetape_stream_push", force, "posetape_stream_options");
+        };
+        try {
+          stream->poses.emplace(stream->network, refiner->refiner.config().frames, convention, clip,
+                                how);
+        } catch (const Error& error) {
+          fail("{}: {}", kFunction, error.what());
+        }
+        last_warning.clear();
+        return stream.release();
+      },
+      static_cast<posetape_stream*>(nullptr));
+}
+
+void posetape_stream_free(posetape_stream* stream) {
+  delete stream;
+}
+
+int posetape_stream_push(posetape_stream* stream, const float* pose_2d, const float* noisy_3d,
+                         const float* confidence) {
+  return guarded(
+      [&] {
+        if (stream == nullptr) fail("posetape_stream_push: stream is NULL");
+        if (pose_2d == nullptr) fail("posetape_stream_push: pose_2d is NULL");
+        if (noisy_3d == nullptr) fail("posetape_stream_push: noisy_3d is NULL");
+        constexpr std::size_t kJoints = data::kJoints;
+        stream->warnings.clear();
+        stream->poses->push({pose_2d, 2 * kJoints}, {noisy_3d, 3 * kJoints},
+                            {confidence, confidence == nullptr ? 0 : kJoints});
+        last_warning = stream->warnings;
+        return 0;
+      },
+      -1);
+}
+
+int posetape_stream_pull(posetape_stream* stream, float* refined_3d) {
+  return guarded(
+      [&] {
+        if (stream == nullptr) fail("posetape_stream_pull: stream is NULL");
+        if (refined_3d == nullptr) fail("posetape_stream_pull: refined_3d is NULL");
+        const auto pose = stream->poses->pull();
+        if (pose) std::ranges::copy(*pose, refined_3d);
+        last_warning.clear();
+        return pose ? 1 : 0;
+      },
+      -1);
+}
+
+int posetape_stream_finish(posetape_stream* stream) {
+  return guarded(
+      [&] {
+        if (stream == nullptr) fail("posetape_stream_finish: stream is NULL");
+        stream->warnings.clear();
+        stream->poses->finish();
+        last_warning = stream->warnings;
         return 0;
       },
       -1);

@@ -5,6 +5,8 @@
  *   posetape_refine(refiner, frames, pose_2d, noisy_3d, 1920, 1080, NULL, refined_3d);
  *   posetape_refiner_free(refiner);
  *
+ * Of frames as they come, see posetape_stream_new().
+ *
  * Functions may be called from several threads, also with one refiner. Results depend neither on
  * that nor on the number of threads at work. tools/examples/refine.py uses it from Python.
  */
@@ -98,6 +100,66 @@ typedef struct posetape_refine2_options {
 int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const float* pose_2d,
                      const float* noisy_3d, int width, int height,
                      const posetape_refine2_options* options, float* refined_3d);
+
+/* Frames as they come, each refined `delay` frames later (since version 3):
+ *
+ *   posetape_stream* stream = posetape_stream_new(refiner, 1920, 1080, 3, NULL);
+ *   for (each frame) {
+ *     posetape_stream_push(stream, pose_2d, noisy_3d, NULL);
+ *     while (posetape_stream_pull(stream, refined_3d) == 1) use(refined_3d);
+ *   }
+ *   posetape_stream_finish(stream);
+ *   while (posetape_stream_pull(stream, refined_3d) == 1) use(refined_3d);
+ *   posetape_stream_free(stream);
+ *
+ * Results are those of `posetape refine --stream`, and of `refine --delay` on a file, to the bit.
+ * Bones have the lengths that the network gives them: constant ones need the whole clip.
+ * Several streams may be at work in several threads, also with one refiner; one stream is for one
+ * thread at a time. */
+typedef struct posetape_stream posetape_stream;
+
+/* Start from {sizeof(posetape_stream_options)}, the other members zero, which stands for the
+ * defaults. */
+typedef struct posetape_stream_options {
+  size_t struct_size;       /* sizeof(posetape_stream_options) of the program */
+  int steps;                /* K, denoising steps; 2 */
+  int flip_average;         /* not 0: average with the result for the mirror image */
+  int raw;                  /* not 0: as the network gives them, without the filter over time */
+  int force;                /* not 0: refine poses that make no sense, too */
+  float fps;                /* frames a second; another rate than the refiner was trained at is
+                             * refused. 0: taken for that rate */
+  const double* intrinsics; /* the lens, as in posetape_refine2_options; may go after the call */
+  const double* up;         /* likewise */
+} posetape_stream_options;
+
+/* A stream of poses in an image of width x height pixels, 0 or more frames behind. The refiner has
+ * to live as long. options may be NULL. NULL on failure. */
+posetape_stream* posetape_stream_new(const posetape_refiner* refiner, int width, int height,
+                                     int delay, const posetape_stream_options* options);
+void posetape_stream_free(posetape_stream* stream);
+
+/* Gives the stream its next frame, and takes the time of refining it: pose_2d [17][2], noisy_3d
+ * [17][3], confidence [17] or NULL, as in posetape_refine2(). Joint 0 is subtracted.
+ *
+ * A joint that is missing (NaN or infinite, or at 0, 0 in pose_2d; all of them where noisy_3d is 0
+ * throughout) stays where it was last for half a second, and is NaN in the results after that until
+ * it is back. Every joint is NaN until all have been there in one frame: at the start, and after
+ * all have been missing for so long.
+ *
+ * 0 on success. -1 on failure: for a confidence outside of 0 to 1, which changes nothing; where a
+ * result is not finite; and with the last of the first posetape_refiner_frames() frames where poses
+ * make no sense, after which the stream has forgotten all frames. Doubts about those and the first
+ * missing joint are in posetape_last_warning(). */
+int posetape_stream_push(posetape_stream* stream, const float* pose_2d, const float* noisy_3d,
+                         const float* confidence);
+
+/* Takes the next result, [17][3], in the order of the frames: 1 where there is one, 0 where it
+ * needs more frames, -1 on failure. There may be several after one frame; all wait to be taken. */
+int posetape_stream_pull(posetape_stream* stream, float* refined_3d);
+
+/* The end: the results of all frames are there to be pulled. Frames after it start anew. 0 on
+ * success, else -1, as posetape_stream_push(), where fewer frames than that were pushed. */
+int posetape_stream_finish(posetape_stream* stream);
 
 #ifdef __cplusplus
 }
