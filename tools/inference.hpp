@@ -50,6 +50,8 @@ struct RefineOptions {
   FinishOptions finish;
   WindowOptions windows;
   ViewOptions view;
+  std::optional<int>
+      delay;  // D: each clip is refined as frames as they come (diffusion/stream.hpp)
   bool quiet = false;
 };
 // Makes refined_3d of every sequence, which needs noisy_3d.

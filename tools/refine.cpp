@@ -7,10 +7,12 @@
 #include <optional>
 
 #include "diffusion/sequences.hpp"
+#include "diffusion/stream.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
+#include "tools/frame_stream.hpp"
 #include "tools/guards.hpp"
 #include "tools/inference.hpp"
 #include "tools/input.hpp"
@@ -21,6 +23,7 @@ namespace {
 
 struct Options : RefineOptions {
   std::string output;
+  StreamOptions stream;
   bool drop_invalid = false;
   bool force = false;
 };
@@ -88,30 +91,98 @@ Network load(const RefineOptions& options, const TensorFile& file) {
     if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
     return refiner->refine(in[0], in[1], steps);
   };
+  // A part of the way from the estimate, whose joint 0 is at zero here as the refined one's.
+  const auto approach = [refine, strength = options.strength](std::span<const Tensor> in) {
+    const Tensor refined = refine(in);
+    if (strength == 1) return refined;
+    return add(scale(in[0], 1 - strength), scale(refined, strength));
+  };
   return {true,
           refiner->config().frames,
           convention,
-          {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, refine}};
+          {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, approach}};
 }
 
-// Takes refined poses back towards the estimate, whose joint 0 counts as zero as theirs is.
-void approach(const data::PoseArray& estimate, double strength, data::PoseArray& refined) {
-  for (std::size_t i = 0; i < refined.values.size(); ++i) {
-    const double base = i % (3 * data::kJoints) < 3 ? 0.0 : double{estimate.values[i]};
-    refined.values[i] = static_cast<float>(base + strength * (refined.values[i] - base));
-  }
-}
-
-nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& dataset) {
-  const TensorFile file = read_checkpoint(options.checkpoint);
-  Network network = load(options, file);
-  const int frames = network.frames;
+// Fails unless --frames is what the checkpoint was made for.
+void check_frames(const RefineOptions& options, int frames) {
   if (options.frames != 0 && options.frames != frames) {
     fail(
         "--frames {}: {} was made for windows of {} frames; leave --frames out or train another "
         "refiner",
         options.frames, options.checkpoint, frames);
   }
+}
+
+// What is stored of these options beside the poses.
+void add_provenance(nlohmann::ordered_json& json, const RefineOptions& options) {
+  if (options.strength < 1) json["strength"] = options.strength;
+  if (options.control) json["control"] = name(*options.control);
+  if (options.precision != DType::f32) json["precision"] = name(options.precision);
+}
+
+// How a stream of frames is refined: with a filter at its end where clips are, and as the network
+// gives the bones.
+diffusion::PoseStream::Options with_delay(const RefineOptions& options, const Network& network) {
+  FinishOptions finishing = options.finish;
+  finishing.choose(network.refines && options.recipe != Recipe::paper && !options.control);
+  return {.delay = options.delay.value_or(3),
+          .flip_average = options.windows.flip_average.value_or(false),
+          .keep_rate = options.view.keep_rate,
+          .filter = finishing.filter};
+}
+
+// Each clip as a stream of its own.
+nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Dataset& dataset) {
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  Network network = load(options, file);
+  check_frames(options, network.frames);
+  const data::Convention convention =
+      options.view.set_cameras(dataset, options.input, network.convention, options.checkpoint);
+  if (!options.quiet) {
+    const data::View view(dataset, convention, /*resample=*/false);
+    compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
+  }
+  const std::vector<int> all = data::all_sequences(dataset);
+  Progress progress("refine", "frames", static_cast<double>(data::count_frames(dataset, all)),
+                    options.quiet);
+  double done = 0;
+  const diffusion::PoseStream::Options how = with_delay(options, network);
+  for (data::Sequence& s : dataset.sequences) {
+    diffusion::PoseStream stream(network.refine, network.frames, convention, s, how);
+    data::PoseArray& refined = s.refined_3d.emplace(data::PoseArray{3, {}});
+    s.refined_3d_last_window.reset();
+    const auto take = [&] {
+      while (const auto pose = stream.pull()) {
+        refined.values.insert(refined.values.end(), pose->begin(), pose->end());
+      }
+    };
+    constexpr std::size_t kJoints = data::kJoints;
+    for (int f = 0; f < s.frames(); ++f) {
+      std::span<const float> sure;
+      if (s.confidence) sure = std::span(*s.confidence).subspan(std::size_t(f) * kJoints, kJoints);
+      stream.push({s.pose_2d.frame(f), 2 * kJoints}, {s.noisy_3d->frame(f), 3 * kJoints}, sure);
+      take();
+      progress.update(++done);
+    }
+    stream.finish();
+    take();
+  }
+  nlohmann::ordered_json json = data::provenance(data::protocol_of(options.windows.protocol),
+                                                 data::disjoint(network.frames), how.flip_average);
+  json["windows"] = "one up to each frame, all that have a frame averaged";
+  json["padding"] = "first frame repeated";
+  json["delay_frames"] = how.delay;
+  if (how.filter.kind != data::FilterKind::none) json["filter"] = name(how.filter.kind);
+  json.update(how.filter.provenance());
+  add_provenance(json, options);
+  return json;
+}
+
+nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& dataset) {
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  Network network = load(options, file);
+  const int frames = network.frames;
+  check_frames(options, frames);
   WindowOptions windows = options.windows;
   const bool paper = options.recipe == Recipe::paper;
   const bool whole_clips = windows.protocol == data::ProtocolName::sequence;
@@ -132,9 +203,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   auto [poses, last_windows] = network.refine(view, all, inference);
   diffusion::check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
-    data::Sequence& s = dataset.sequences[i];
-    s.refined_3d = std::move(poses[i]);
-    if (options.strength < 1) approach(*s.noisy_3d, options.strength, *s.refined_3d);
+    dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
   }
   nlohmann::ordered_json json =
@@ -143,9 +212,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   FinishOptions finishing = options.finish;
   finishing.choose(network.refines && whole_clips && !paper && !options.control);
   json.update(finish(dataset, finishing, network.convention.fps));
-  if (options.strength < 1) json["strength"] = options.strength;
-  if (options.control) json["control"] = name(*options.control);
-  if (options.precision != DType::f32) json["precision"] = name(options.precision);
+  add_provenance(json, options);
   return json;
 }
 
@@ -166,10 +233,75 @@ void run(const Options& options) {
 
 void refine(const RefineOptions& options, data::Dataset& dataset) {
   for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
-  const nlohmann::ordered_json made =
-      is_smoothing(options.control) ? smooth(options, dataset) : denoise(options, dataset);
+  const nlohmann::ordered_json made = is_smoothing(options.control) ? smooth(options, dataset)
+                                      : options.delay ? denoise_with_delay(options, dataset)
+                                                      : denoise(options, dataset);
   data::set_provenance(dataset, "refined_3d", made);
 }
+
+namespace {
+
+void run_stream(const Options& options) {
+  options.common.apply();
+  const TensorFile file = read_checkpoint(options.checkpoint);
+  Network network = load(options, file);
+  check_frames(options, network.frames);
+  const char* input = "standard input";
+  data::Dataset clip;
+  data::Sequence& s = clip.sequences.emplace_back();
+  s.name = "stream";
+  s.image_size = options.stream.image_size;
+  s.fps_known = options.stream.fps > 0;
+  if (s.fps_known) s.fps = static_cast<float>(options.stream.fps);
+  const data::Convention convention =
+      options.view.set_cameras(clip, input, network.convention, options.checkpoint);
+  diffusion::PoseStream::Options how = with_delay(options, network);
+  how.note = [&](const std::string& text) { fmt::print(stderr, "{}: note: {}\n", input, text); };
+  how.examine = [&](data::Dataset first) {
+    if (!options.force) subtract_roots(first, input);
+    guard(first, input, options.force);
+    const data::View view(first, convention, /*resample=*/false);
+    if (!options.quiet) compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
+  };
+  diffusion::PoseStream stream(network.refine, network.frames, convention, s, how);
+  const StreamFigures figures = run(stream, options.stream);
+  if (options.quiet) return;
+  fmt::print(stderr, "refined {} frames; {:.0f} a second while at work\n", figures.frames,
+             figures.seconds > 0 ? static_cast<double>(figures.frames) / figures.seconds : 0);
+}
+
+// What goes with --stream or --delay, and what does not.
+void check_usage(const Options& options) {
+  const auto refuse = [](bool given, const char* option, const char* why) {
+    if (given) throw WrongUsage(fmt::format("{}: {}", option, why));
+  };
+  const bool stream = options.stream.stream;
+  if (stream) {
+    refuse(!options.input.empty(), "input", "--stream reads standard input; leave the file out");
+    refuse(!options.output.empty(), "--output", "--stream writes standard output; leave it out");
+    refuse(shown(options.checkpoint) == "standard input", "checkpoint",
+           "--stream reads frames from standard input; give a file");
+    refuse(options.stream.image_size[0] == 0, "--stream", "needs --image-size WIDTH,HEIGHT");
+    refuse(options.drop_invalid, "--drop-invalid", "is for files; leave it out with --stream");
+  } else {
+    refuse(options.output.empty(), "--output", "is required");
+    refuse(options.stream.image_size[0] != 0, "--image-size", "is for --stream; files say it");
+    refuse(options.stream.fps != 0, "--fps", "is for --stream; files say it");
+  }
+  if (!stream && !options.delay) return;
+  const char* why = "with --stream or --delay there is a window up to each frame; leave it out";
+  const WindowOptions& windows = options.windows;
+  refuse(windows.protocol != data::ProtocolName::sequence, "--protocol", why);
+  refuse(windows.stride.has_value(), "--stride", why);
+  refuse(windows.overlap.has_value(), "--overlap", why);
+  refuse(windows.step.has_value(), "--step", why);
+  refuse(options.finish.bone_lengths == data::BoneLengths::constant, "--bone-lengths constant",
+         "needs whole clips; leave it out with --stream and --delay");
+  refuse(is_smoothing(options.control), "--control",
+         "is a network's with --stream or --delay; --filter has both filters");
+}
+
+}  // namespace
 
 void add_refine(const Command& app) {
   const Command command = app.add_command("refine", "Refine 3D poses with a trained refiner");
@@ -181,17 +313,17 @@ void add_refine(const Command& app) {
       .required();
   add_input(command, "input", options->input,
             "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
-  add_output(command, "-o,--output", options->output, "Dataset to write, with refined_3d")
-      .required();
+  add_output(command, "-o,--output", options->output, "Dataset to write, with refined_3d");
   command.add_option("--steps", options->steps, "K, denoising steps").positive().show_default();
   command.add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
       .positive();
   add_choice(command, "--control", options->control,
              "Corrections without a network, or filters over time, to compare with");
   command
-      .add_option("--strength", options->strength,
-                  "How far to go from the estimate to what the network makes of it: less than 1 gains "
-                  "less, and loses less where estimates are not as in training")
+      .add_option(
+          "--strength", options->strength,
+          "How far to go from the estimate to what the network makes of it: less than 1 gains "
+          "less, and loses less where estimates are not as in training")
       .range(0.0, 1.0)
       .show_default();
   options->finish.add_to(command,
@@ -200,11 +332,22 @@ void add_refine(const Command& app) {
              "--filter none, --bone-lengths free, windows that only touch");
   options->windows.add_to(command);
   options->view.add_to(command);
+  options->stream.add_to(command);
+  command
+      .add_option("--delay", options->delay,
+                  "D: a frame's result comes of the frames up to D later (default with --stream: "
+                  "3). With INPUT, refine its clips as --stream would")
+      .range(0, 100000);
   add_drop_invalid(command, options->drop_invalid);
   add_force(command, options->force);
   command.add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
-  command.footer("Example: posetape refine refiner.safetensors lifted.npz -o refined.npz");
+  command.footer(
+      "Example: posetape refine refiner.safetensors lifted.npz -o refined.npz\n"
+      "         estimator | posetape refine refiner.safetensors --stream --image-size "
+      "1920,1080 | viewer");
   command.runs([options] {
+    check_usage(*options);
+    if (options->stream.stream) return run_stream(*options);
     if (options->input.empty()) {
       // The one file given is the dataset, where that is enough.
       if (!is_smoothing(options->control)) throw WrongUsage("input is required");

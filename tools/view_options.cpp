@@ -85,9 +85,9 @@ void ViewOptions::add_to(const Command& command) {
                    "trained at");
 }
 
-data::View ViewOptions::view(data::Dataset& dataset, const std::string& path,
-                             data::Convention convention, const std::string& checkpoint,
-                             const WindowOptions& windows) const {
+data::Convention ViewOptions::set_cameras(data::Dataset& dataset, const std::string& path,
+                                          data::Convention convention,
+                                          const std::string& checkpoint) const {
   if (!up.empty() && intrinsics.empty()) fail("--up: needs --intrinsics; or give --camera FILE");
   if (!camera_name.empty() && camera.empty()) fail("--camera-name: needs --camera FILE");
   if (!up.empty() && std::ranges::count(up, 0.0) == 3) fail("--up 0,0,0 is no direction");
@@ -102,6 +102,13 @@ data::View ViewOptions::view(data::Dataset& dataset, const std::string& path,
   }
   if (!camera.empty() || !intrinsics.empty()) convention.normalisation = data::Normalisation::rays;
   if (!quiet) say_unknown(dataset, path, convention, checkpoint);
+  return convention;
+}
+
+data::View ViewOptions::view(data::Dataset& dataset, const std::string& path,
+                             data::Convention convention, const std::string& checkpoint,
+                             const WindowOptions& windows) const {
+  convention = set_cameras(dataset, path, convention, checkpoint);
   const bool sequence = windows.protocol == data::ProtocolName::sequence;
   data::View view(dataset, convention, sequence && !keep_rate);
   if (!quiet && view.resampled() > 0) {

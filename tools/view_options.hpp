@@ -30,6 +30,11 @@ struct ViewOptions {
   // not known.
   data::View view(data::Dataset& dataset, const std::string& path, data::Convention convention,
                   const std::string& checkpoint, const WindowOptions& windows) const;
+
+  // The first part of it: writes the cameras, says what is not known, and returns the convention
+  // with these cameras.
+  data::Convention set_cameras(data::Dataset& dataset, const std::string& path,
+                               data::Convention convention, const std::string& checkpoint) const;
 };
 
 }  // namespace posetape::tools
