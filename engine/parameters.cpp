@@ -6,12 +6,6 @@
 #include "engine/taps.hpp"
 
 namespace posetape {
-namespace {
-
-// Every parameter begins at a multiple of this many elements: 64 bytes in f32, for vector loads.
-constexpr Index kAlign = 16;
-
-}  // namespace
 
 ParameterList::ParameterList(Index size, DType dtype, std::uint64_t seed, Device device)
     : measuring_(false),
@@ -47,7 +41,7 @@ Tensor ParameterList::add(const std::string& name, const Shape& shape, Init init
   const Tensor initial = Tensor::of(shape, std::span<const double>(start), masters_.dtype());
   copy(initial, master);
   copy(initial, value);
-  entries_.push_back({name, value, gradient, master});
+  entries_.push_back({name, value, gradient, master, offset});
   destinations_.emplace_back(value, gradient);
   return value;
 }
@@ -56,8 +50,24 @@ void ParameterList::masters_changed() const {
   if (values_.dtype() != masters_.dtype()) copy(masters_, values_);
 }
 
+void ParameterList::freeze(std::string_view pattern) {
+  const bool waits = !gradients_.storage().gradient_is_used();
+  bool known = false;
+  for (Entry& e : entries_) {
+    if (!tap_matches(pattern, e.name)) continue;
+    known = true;
+    e.frozen = true;
+    fill(e.gradient, 0);
+    std::erase_if(destinations_, [&](const auto& d) { return d.first.id() == e.value.id(); });
+  }
+  if (!known) fail("freeze: no parameter is called '{}'", pattern);
+  if (!waits) gradients_.storage().gradient_used();  // zeros are no gradients for an optimiser
+}
+
 void ParameterList::watch(Tape& tape) const {
-  for (const Entry& e : entries_) tape.watch(e.value);
+  for (const Entry& e : entries_) {
+    if (!e.frozen) tape.watch(e.value);
+  }
 }
 
 void ParameterList::tap() const {

@@ -22,6 +22,9 @@ struct Init {
 
 class ParameterList {
  public:
+  // Every parameter begins at a multiple of this many elements: 64 bytes in f32, for vector loads.
+  static constexpr Index kAlign = 16;
+
   // A list that only counts: add() returns undefined tensors. A model's constructor runs on one of
   // these first, to learn the size of the block.
   ParameterList() = default;
@@ -32,11 +35,19 @@ class ParameterList {
   // The next parameter, initialised. The name is unique.
   Tensor add(const std::string& name, const Shape& shape, Init init);
 
+  // Parameters whose names match the pattern ("encoder.*", see engine/taps.hpp) stay what they are:
+  // no tape watches them from now on, their gradients are zero, and optimisers made afterwards
+  // leave them out. An Error where none matches. Copies of this list that were made before know
+  // nothing of it.
+  void freeze(std::string_view pattern);
+
   struct Entry {
     std::string name;
     Tensor value;     // what the network computes with
     Tensor gradient;  // of the value's type
     Tensor master;    // what the optimiser moves and checkpoints hold
+    Index begin = 0;  // in the block
+    bool frozen = false;
   };
   std::span<const Entry> entries() const { return entries_; }
   Index size() const { return size_; }
@@ -53,7 +64,7 @@ class ParameterList {
   void watch(Tape& tape) const;
   // Gives every value its name for a Taps, and so its gradient (engine/taps.hpp).
   void tap() const;
-  // For Tape::Options: every gradient goes to its place in gradients().
+  // For Tape::Options: every gradient goes to its place in gradients(), but those of frozen ones.
   std::span<const std::pair<Tensor, Tensor>> destinations() const { return destinations_; }
 
   // Copies values by name from `find`, which returns an undefined tensor for an unknown name;

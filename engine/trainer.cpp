@@ -4,8 +4,11 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/adam.hpp"
 #include "engine/finite_watch.hpp"
+#include "engine/learning_rate.hpp"
 #include "engine/module.hpp"
+#include "engine/sgd.hpp"
 
 namespace posetape {
 namespace {
@@ -16,29 +19,71 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void check(const TrainOptions& o) {
+  if (o.micro_batches < 1) fail("micro_batches is {}; a step has at least one", o.micro_batches);
+  if (o.warm_up < 0) fail("warm_up is {} steps; it must not be negative", o.warm_up);
+  if (!(o.clip_norm >= 0)) fail("clip_norm is {}; it must not be negative", o.clip_norm);
+  if (!(o.ema >= 0 && o.ema < 1)) fail("ema is {}; it must be in [0, 1)", o.ema);
+}
+
+std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const TrainOptions& o) {
+  if (o.optimiser == OptimiserKind::sgd) {
+    return std::make_unique<Sgd>(parameters, SgdOptions{o.momentum, o.weight_decay, o.undecayed});
+  }
+  return std::make_unique<Adam>(
+      parameters, AdamOptions{.weight_decay = o.weight_decay, .undecayed = o.undecayed});
+}
+
 }  // namespace
 
 Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
-    : parameters_(&parameters),
-      options_(options),
-      adam_(parameters, {.weight_decay = options.weight_decay}) {}
-
-double Trainer::lr() const {
-  return options_.lr * std::pow(options_.decay, state_.epoch);
+    : parameters_(&parameters), options_(std::move(options)) {
+  check(options_);
+  optimiser_ = make_optimiser(parameters, options_);
+  if (!one_pass()) sum_.emplace(parameters);
+  if (options_.ema > 0) ema_.emplace(parameters);
 }
 
-double Trainer::train_step(const Hooks& hooks, Replay& replay) {
-  const Batch batch = hooks.batch(state_.epoch, state_.step);
-  adam_.prepare(lr());
-  const double loss = options_.check_finite ? watched_step(hooks, batch)
-                                            : replay(batch.inputs, batch.variant).item();
-  if (std::isfinite(loss)) return loss;
-  if (!options_.check_finite) watched_step(hooks, batch);  // nothing has moved: it says why
-  diverged(loss, "");
+double Trainer::lr() const {
+  return lr_of(state_.epoch, state_.step);
+}
+
+double Trainer::lr_of(int epoch, int step) const {
+  const TrainOptions& o = options_;
+  const std::int64_t number = std::int64_t{epoch} * o.steps_per_epoch + step;
+  if (o.cosine) {
+    return cosine_rate(number, std::int64_t{o.epochs} * o.steps_per_epoch, o.warm_up, o.lr,
+                       o.lr_floor);
+  }
+  return o.lr * std::pow(o.decay, epoch) * warm_up_part(number, o.warm_up);
+}
+
+double Trainer::train_step(const Hooks& hooks, Replay& pass, Replay& update_with_mean) {
+  const int count = options_.micro_batches;
+  std::vector<Batch> batches;
+  for (int i = 0; i < count; ++i) {
+    batches.push_back(hooks.batch(state_.epoch, state_.step * count + i));
+  }
+  optimiser_->prepare(lr());
+  if (sum_) sum_->clear();
+  double total = 0;
+  for (const Batch& batch : batches) {
+    const double loss = options_.check_finite ? watched_pass(hooks, batch)
+                                              : pass(batch.inputs, batch.variant).item();
+    if (!std::isfinite(loss)) {
+      if (!options_.check_finite) watched_pass(hooks, batch);  // nothing has moved: it says why
+      diverged(loss, "");
+    }
+    total += loss;
+  }
+  const double loss = total / count;
+  if (!one_pass()) update_with_mean(std::vector{Tensor::full({}, loss, DType::f64)});
+  if (ema_) ema_->update(options_.ema);
+  return loss;
 }
 
 // On a GPU op by op, instead of one graph.
-double Trainer::watched_step(const Hooks& hooks, const Batch& batch) {
+double Trainer::watched_pass(const Hooks& hooks, const Batch& batch) {
   const FiniteWatch watch(*parameters_);
   std::vector<Tensor> inputs;
   for (const Tensor& x : batch.inputs) inputs.push_back(x.to(parameters_->device()));
@@ -49,15 +94,33 @@ double Trainer::watched_step(const Hooks& hooks, const Batch& batch) {
   const Tensor loss = checked(gradients(
       *parameters_, [&] { return checked(hooks.loss(inputs, batch.variant)); },
       options_.recompute));
-  adam_.update(loss);
+  finish_pass(loss);
   return loss.item();
 }
 
+// The gradients of a batch are there.
+void Trainer::finish_pass(const Tensor& loss) {
+  one_pass() ? update(loss) : sum_->add();
+}
+
+// Those of a step are.
+void Trainer::update(const Tensor& loss) {
+  if (options_.clip_norm > 0) clip_gradients(*parameters_, options_.clip_norm);
+  optimiser_->update(loss);
+}
+
 void Trainer::diverged(double loss, const std::string& found) {
-  --adam_.steps;                      // prepared, and not taken
+  --optimiser_->steps;                // prepared, and not taken
   fill(parameters_->gradients(), 0);  // of no use to anybody
   fail("training diverged: loss is {} at epoch {}, step {}{}; lower the learning rate (now {:g})",
        loss, state_.epoch + 1, state_.step + 1, found, lr());
+}
+
+// What a checkpoint keeps beside the weights.
+std::vector<Optimiser::State> Trainer::vectors() const {
+  std::vector<Optimiser::State> list = optimiser_->state();
+  if (ema_) list.push_back({"average", "the weights' average", ema_->average});
+  return list;
 }
 
 // Throws where a checkpoint of now would be of no use.
@@ -69,16 +132,20 @@ void Trainer::check_weights() const {
          bad->value, state_.epoch + 1, lr());
   };
   for (const ParameterList::Entry& e : parameters_->entries()) check(e.name, e.master);
-  check("Adam's first moment", adam_.m);
-  check("Adam's second moment", adam_.v);
+  for (const Optimiser::State& s : vectors()) check(s.text, s.tensor);
 }
 
 TrainOutcome Trainer::run(const Hooks& hooks) {
-  Replay replay(parameters_->device(), [&](std::span<const Tensor> inputs, int variant) {
+  Replay pass(parameters_->device(), [&](std::span<const Tensor> inputs, int variant) {
     const Tensor loss = gradients(
         *parameters_, [&] { return hooks.loss(inputs, variant); }, options_.recompute);
-    adam_.update(loss);
+    finish_pass(loss);
     return loss;
+  });
+  Replay update_with_mean(parameters_->device(), [&](std::span<const Tensor> loss, int) {
+    sum_->mean(options_.micro_batches);
+    update(loss[0]);
+    return loss[0];
   });
   while (state_.epoch < options_.epochs) {
     if (options_.patience > 0 && state_.best_epoch >= 0 &&
@@ -87,7 +154,7 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     }
     const auto start = Clock::now();
     while (state_.step < options_.steps_per_epoch) {
-      const double loss = train_step(hooks, replay);
+      const double loss = train_step(hooks, pass, update_with_mean);
       state_.loss_sum += loss;
       ++state_.step;
       if (hooks.on_step) hooks.on_step(state_, loss);
@@ -99,9 +166,9 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     check_weights();
     EpochResult result;
     result.epoch = state_.epoch;
-    result.lr = lr();
+    result.lr = lr_of(state_.epoch, options_.steps_per_epoch - 1);
     result.loss = state_.loss_sum / options_.steps_per_epoch;
-    result.validation = hooks.validate();
+    result.validation = validated(hooks);
     if (!std::isfinite(result.validation)) {
       fail(
           "training diverged: the validation of epoch {} is {}, with losses of {:g}; lower the "
@@ -122,34 +189,45 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
   return TrainOutcome::finished;
 }
 
+double Trainer::validated(const Hooks& hooks) const {
+  if (!ema_) return hooks.validate();
+  const Averaged averaged(*parameters_, *ema_);
+  return hooks.validate();
+}
+
 void Trainer::save(TensorFile& file) const {
-  file.tensors.emplace_back("trainer.m", adam_.m);
-  file.tensors.emplace_back("trainer.v", adam_.v);
-  const std::vector<double> counters{
-      static_cast<double>(adam_.steps), static_cast<double>(state_.epoch),
-      static_cast<double>(state_.step), state_.loss_sum,
-      state_.best_validation,           static_cast<double>(state_.best_epoch)};
+  for (const Optimiser::State& s : vectors()) {
+    file.tensors.emplace_back(fmt::format("trainer.{}", s.name), s.tensor);
+  }
+  const std::vector<double> counters{static_cast<double>(optimiser_->steps),
+                                     static_cast<double>(state_.epoch),
+                                     static_cast<double>(state_.step),
+                                     state_.loss_sum,
+                                     state_.best_validation,
+                                     static_cast<double>(state_.best_epoch)};
   file.tensors.emplace_back("trainer.counters", Tensor::of<double>({6}, counters));
 }
 
 void Trainer::load(const TensorFile& file, const std::string& path) {
-  const Tensor& m = file.at("trainer.m");
-  const Tensor& v = file.at("trainer.v");
+  const std::vector<Optimiser::State> here = vectors();
+  std::vector<Tensor> there;
+  for (const Optimiser::State& s : here)
+    there.push_back(file.at(fmt::format("trainer.{}", s.name)));
   const Tensor& counters = file.at("trainer.counters");
-  if (m.shape() != adam_.m.shape() || v.shape() != adam_.v.shape() || counters.size() != 6) {
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    if (there[i].shape() == here[i].tensor.shape() && counters.size() == 6) continue;
     fail(
         "{}: the optimiser's state is {}, this model needs {}; resume with the options it was "
         "started with",
-        path, m.shape().text(), adam_.m.shape().text());
+        path, there[i].shape().text(), here[i].tensor.shape().text());
   }
   const double* c = counters.data<double>();
   const auto counts = [](double x) { return x >= 0 && x < 1e9 && x == std::floor(x); };
   if (!std::all_of(c, c + 3, counts) || !std::isfinite(c[3]) || !(c[5] == -1 || counts(c[5]))) {
     fail("{}: tensor 'trainer.counters' counts no steps and epochs; start again without it", path);
   }
-  copy(m, adam_.m);
-  copy(v, adam_.v);
-  adam_.steps = static_cast<std::int64_t>(c[0]);
+  for (std::size_t i = 0; i < here.size(); ++i) copy(there[i], here[i].tensor);
+  optimiser_->steps = static_cast<std::int64_t>(c[0]);
   state_ = {static_cast<int>(c[1]), static_cast<int>(c[2]), c[3], c[4], static_cast<int>(c[5])};
 }
 

@@ -1,19 +1,25 @@
-// The training loop: epochs of Adam steps on a loss, validation after each, exact resume. On a GPU
-// a step is one graph: forward, backward and update.
+// The training loop: epochs of an optimiser's steps on a loss, validation after each, exact resume.
+// On a GPU a step is one graph: forward, backward and update.
 //
 // Everything random is drawn by (seed, epoch, step) in the caller's `batch`, so the state of a run
-// is the parameters, Adam's moments and the counters below. A run that was stopped anywhere, saved,
-// loaded and continued gives the same losses, bit for bit, as one that was not.
+// is the parameters, the optimiser's vectors and the counters below. A run that was stopped
+// anywhere, saved, loaded and continued gives the same losses, bit for bit, as one that was not.
 #pragma once
 
 #include <functional>
 #include <limits>
+#include <memory>
+#include <optional>
 
-#include "engine/adam.hpp"
+#include "engine/ema.hpp"
+#include "engine/gradients.hpp"
+#include "engine/optimiser.hpp"
 #include "engine/replay.hpp"
 #include "engine/safetensors.hpp"
 
 namespace posetape {
+
+enum class OptimiserKind { adam, sgd };
 
 struct TrainOptions {
   int epochs = 1;
@@ -22,11 +28,26 @@ struct TrainOptions {
   double decay = 0.96;  // of the learning rate, after every epoch
   // Stop after this many epochs in a row without a better validation; 0: never.
   int patience = 0;
-  double weight_decay = 0;  // of Adam, decoupled
+  double weight_decay = 0;  // of Adam, decoupled; of SGD an L2 penalty
   int recompute = 0;        // level of the tape (engine/recompute.hpp)
   // Look at every result and gradient of every step (engine/finite_watch.hpp): slow, and on a GPU
   // op by op. It finds a gradient that is not finite where the loss is, before the weights move.
   bool check_finite = false;
+  OptimiserKind optimiser = OptimiserKind::adam;
+  double momentum = 0.9;  // of SGD
+  // Patterns of names of parameters without weight decay: {"*.bias", "*.gamma"}.
+  std::vector<std::string> undecayed = {};
+  int warm_up = 0;  // steps in which the rate rises (engine/learning_rate.hpp)
+  // Instead of `decay`: half a cosine over all steps of all epochs, from lr to lr_floor.
+  bool cosine = false;
+  double lr_floor = 0;
+  double clip_norm = 0;  // largest global norm of the gradients (engine/gradients.hpp); 0: any
+  // Batches of a step, whose losses and gradients are averaged. `batch` is asked for each, with
+  // numbers that count them: micro_batches times step, and so on.
+  int micro_batches = 1;
+  // Decay of the weights' moving averages (engine/ema.hpp), with which `validate` is called; 0: no
+  // averages.
+  double ema = 0;
 };
 
 // Where a run is. `step` counts inside the epoch.
@@ -39,8 +60,8 @@ struct TrainState {
 };
 
 struct EpochResult {
-  int epoch = 0;  // counts from 0
-  double lr = 0;
+  int epoch = 0;          // counts from 0
+  double lr = 0;          // of its last step
   double loss = 0;        // mean over the epoch's steps
   double validation = 0;  // lower is better
   bool best = false;
@@ -77,28 +98,39 @@ class Trainer {
   Trainer(const ParameterList& parameters, TrainOptions options);
 
   // Runs until the last epoch, until patience is used up, or until stop() says so. Throws where a
-  // loss, a weight, a moment of Adam's or a validation is not finite, naming the epoch. Of a loss
-  // it says which op gave the first such value, for which the step runs again under a FiniteWatch;
-  // the weights and moments are those before it, to the bit.
+  // loss, a weight, a number of the optimiser's or a validation is not finite, naming the epoch. Of
+  // a loss it says which op gave the first such value, for which the step runs again under a
+  // FiniteWatch; the weights and the optimiser are those before it, to the bit.
   TrainOutcome run(const Hooks& hooks);
 
   const ParameterList& parameters() const { return *parameters_; }
-  double lr() const;
+  double lr() const;  // of the step that comes next
   const TrainState& state() const { return state_; }
+  // The weights' averages, or null: who saves the best does so while an Averaged lives.
+  const Ema* ema() const { return ema_ ? &*ema_ : nullptr; }
 
-  // Adam's moments and the counters, under "trainer."; load() throws where they do not fit.
+  // The optimiser's vectors, the averages and the counters, under "trainer."; load() throws where
+  // they do not fit.
   void save(TensorFile& file) const;
   void load(const TensorFile& file, const std::string& path);
 
  private:
-  double train_step(const Hooks& hooks, Replay& replay);
-  double watched_step(const Hooks& hooks, const Batch& batch);
+  double train_step(const Hooks& hooks, Replay& pass, Replay& update_with_mean);
+  double watched_pass(const Hooks& hooks, const Batch& batch);
+  void finish_pass(const Tensor& loss);
+  void update(const Tensor& loss);
+  double validated(const Hooks& hooks) const;
+  bool one_pass() const { return options_.micro_batches == 1; }
+  double lr_of(int epoch, int step) const;
   [[noreturn]] void diverged(double loss, const std::string& found);
   void check_weights() const;
+  std::vector<Optimiser::State> vectors() const;
 
   const ParameterList* parameters_;
   TrainOptions options_;
-  Adam adam_;
+  std::unique_ptr<Optimiser> optimiser_;
+  std::optional<GradientSum> sum_;  // where a step has several batches
+  std::optional<Ema> ema_;
   TrainState state_;
 };
 

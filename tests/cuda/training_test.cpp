@@ -86,10 +86,11 @@ void check_close(const std::vector<double>& got, const std::vector<double>& expe
   }
 }
 
-// Of 20 steps.
-std::vector<double> lifter_losses(const model::NetworkConfig& config, DType dtype, Device device) {
+// A loss a step.
+std::vector<double> lifter_losses(const model::NetworkConfig& config, DType dtype, Device device,
+                                  const TrainOptions& options = {1, 20, 1e-3, 1, 0, 0.1}) {
   const model::Network network = model::make_network(config, dtype, 5, device);
-  Trainer trainer(*network.parameters, {1, 20, 1e-3, 1, 0, 0.1});
+  Trainer trainer(*network.parameters, options);
   const DType type = accumulator_of(dtype);
   std::vector<double> losses;
   Trainer::Hooks hooks;
@@ -108,12 +109,13 @@ std::vector<double> lifter_losses(const model::NetworkConfig& config, DType dtyp
   return losses;
 }
 
-void check_lifter(const model::NetworkConfig& config) {
+void check_lifter(const model::NetworkConfig& config,
+                  const TrainOptions& options = {1, 20, 1e-3, 1, 0, 0.1}) {
   const std::pair<DType, double> tolerances[] = {{DType::f32, 1e-5}, {DType::bf16, 2e-2}};
   for (const auto& [dtype, tolerance] : tolerances) {
-    const auto cpu = lifter_losses(config, dtype, Device::cpu);
+    const auto cpu = lifter_losses(config, dtype, Device::cpu, options);
     CHECK(cpu.back() < cpu.front());
-    check_close(lifter_losses(config, dtype, Device::cuda), cpu, tolerance);
+    check_close(lifter_losses(config, dtype, Device::cuda, options), cpu, tolerance);
   }
 }
 
@@ -185,4 +187,18 @@ TEST_CASE("cuda: bf16 training follows the CPU's") {
 TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
   check_lifter({&model::stcformer_network, 5, {8, 2, 2, 2, 0}});
   check_lifter({&model::mixste_network, 5, {8, 2, 2, 2, 0}});
+}
+
+TEST_CASE("cuda: clipping, several batches a step, averages, groups and SGD follow the CPU") {
+  for (const OptimiserKind kind : {OptimiserKind::adam, OptimiserKind::sgd}) {
+    TrainOptions options{1, 8, 2e-3, 1, 0, 0.1};
+    options.optimiser = kind;
+    options.undecayed = {"*.bias"};
+    options.warm_up = 3;
+    options.cosine = true;
+    options.clip_norm = 0.5;
+    options.micro_batches = 2;
+    options.ema = 0.9;
+    check_lifter({&model::stcformer_network, 5, {8, 1, 2, 2, 0}}, options);
+  }
 }

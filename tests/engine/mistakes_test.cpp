@@ -644,7 +644,7 @@ TEST_CASE("a gradient that nobody has read is not overwritten by the next pass")
 }
 
 TEST_CASE("a step without a gradient is an Error, at the first step and later") {
-  const std::string message = "Adam: no gradient was written since the last step";
+  const std::string message = "adam: no gradient was written since the last step";
   const TwoParameters p;
   Adam adam(p.list);
   refuses([&] { adam.step(0.1); }, {message, "options.destinations = parameters.destinations()"});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/adam.hpp"
 #include "engine/gradcheck.hpp"
 #include "engine/ops/joint_distance_loss.hpp"
 #include "engine/ops/linear.hpp"

@@ -25,6 +25,7 @@ WHOLE = [
     "engine/tape.cpp",
     "engine/recompute.cpp",
     "engine/adam.cpp",
+    "engine/optimiser.cpp",
     "data/metrics.cpp",
     "data/bootstrap.cpp",
     "data/windows.cpp",

@@ -1,0 +1,44 @@
+// What is done to a model's gradients between the backward pass and the optimiser.
+#pragma once
+
+#include "engine/parameters.hpp"
+
+namespace posetape {
+
+// The Euclidean norm of all gradients as one vector: one element, f32 for bf16, else of their type,
+// on their device.
+Tensor global_norm(const ParameterList& parameters);
+
+// Scales all gradients by min(1, most / (norm + 1e-6)), and returns the norm that they had
+// (Pascanu, Mikolov and Bengio, arXiv 1211.5063). A norm that is NaN makes all of them NaN.
+Tensor clip_gradients(const ParameterList& parameters, double most);
+
+// The mean of several passes' gradients, for batches that do not fit at once:
+//
+//   GradientSum sum(net);
+//   ...
+//   sum.clear();
+//   for (const Batch& b : parts) {
+//     gradients(net, [&] { return loss(b); });
+//     sum.add();
+//   }
+//   sum.mean(parts.size());
+//   adam.step(1e-3);
+//
+// It is held in f32 for bf16.
+class GradientSum {
+ public:
+  explicit GradientSum(const ParameterList& parameters);
+
+  void clear();
+  // Adds the list's gradients.
+  void add();
+  // Puts 1 / passes of the sum in the place of the list's gradients.
+  void mean(int passes);
+
+ private:
+  Tensor gradients_;
+  Tensor sum_;
+};
+
+}  // namespace posetape

@@ -1,0 +1,69 @@
+// What optimisers share: the parameters' block, which parts of it move, and the order of a step.
+// Adam (engine/adam.hpp) and Sgd (engine/sgd.hpp) are the two.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/op.hpp"
+#include "engine/parameters.hpp"
+
+namespace posetape {
+
+class Optimiser {
+ public:
+  virtual ~Optimiser() = default;
+
+  // One update of all parameters from their gradients at learning rate `lr`: prepare(lr) and
+  // update(). Throws where nobody has written to parameters.gradients() since the update before. A
+  // gradient of NaN makes the weights NaN: look at the loss before.
+  void step(double lr);
+  // What depends on the number of the step, and the update itself, whose work is the same each time
+  // and can be recorded (engine/replay.hpp). Where a loss is given, one element, and it is not
+  // finite, weights and state stay as they are.
+  void prepare(double lr);
+  void update(const Tensor& loss = {});
+
+  // A vector of the parameters' size that a checkpoint keeps, beside the steps taken.
+  struct State {
+    const char* name;  // in a file
+    const char* text;  // in messages
+    Tensor tensor;
+  };
+  virtual std::vector<State> state() const = 0;
+  std::int64_t steps = 0;
+
+ protected:
+  // `undecayed` are patterns of names (engine/taps.hpp); one that matches no parameter is an Error.
+  // Parameters that are frozen now are left out.
+  Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
+            const std::vector<std::string>& undecayed);
+
+  // Neighbours in the block that are treated alike.
+  struct Run {
+    Index begin = 0;
+    Index size = 0;
+    double weight_decay = 0;
+  };
+  // What prepare() writes: numbers of this step, and in the last place the loss.
+  static constexpr Index kLoss = 3;
+  virtual std::vector<double> rates(double lr) const = 0;
+  virtual void launch_update(const Run& run) = 0;
+  virtual Cost cost() const = 0;  // of an update
+
+  Tensor zeros_like_masters() const;
+
+  Tensor rates_;  // f64 [4]
+  Tensor masters_;
+  Tensor values_;
+  Tensor gradients_;
+
+ private:
+  void check_gradients() const;
+
+  const char* name_;
+  std::vector<Run> runs_;
+};
+
+}  // namespace posetape
