@@ -1,12 +1,8 @@
 #include "kernels/softmax/softmax.hpp"
 
-#include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/rows.hpp"
 
 namespace posetape {
-
-static inline Index rows_worth_a_thread(Index width) {
-  return std::max<Index>(1, 4096 / std::max<Index>(1, width));
-}
 
 template <class T>
 static void compute(const SoftmaxForward<T>& a) {

@@ -65,6 +65,19 @@ Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const 
   return add(mul(reshape(p, column), x), mul(reshape(q, column), y));
 }
 
+// -1 / rows sum of [c is class] log(softmax(x))
+Tensor cross_entropy_composite(const Tensor& logits, const Tensor& classes) {
+  const Index width = logits.shape().back();
+  std::vector<double> chosen(static_cast<std::size_t>(logits.size()), 0.0);
+  const std::vector<double> given = classes.to_doubles();
+  for (std::size_t r = 0; r < given.size(); ++r) {
+    chosen[r * static_cast<std::size_t>(width) + static_cast<std::size_t>(given[r])] = 1;
+  }
+  const Tensor one_hot = Tensor::of(logits.shape(), chosen, logits.dtype());
+  return scale(sum(mul(one_hot, log(softmax_composite(logits)))),
+               -1 / static_cast<double>(given.size()));
+}
+
 // a exp(-log b)
 Tensor div_composite(const Tensor& a, const Tensor& b) {
   return mul(a, exp(scale(log(b), -1)));
@@ -108,6 +121,10 @@ Tensor linear_composite(const Tensor& x, const Tensor& weight, const Tensor& bia
       break;
   }
   return z;
+}
+
+Tensor log_softmax_composite(const Tensor& x) {
+  return log(softmax_composite(x));
 }
 
 // mean of (x - y)^2

@@ -9,12 +9,14 @@ namespace posetape {
 Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, double scale,
                                  const Tensor& add);
 Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y);
+Tensor cross_entropy_composite(const Tensor& logits, const Tensor& classes);
 Tensor div_composite(const Tensor& a, const Tensor& b);  // b > 0
 Tensor joint_distance_loss_composite(const Tensor& prediction, const Tensor& target);
 Normalized layer_norm_composite(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                 double eps, const Tensor& residual, const Tensor& shift);
 Tensor linear_composite(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         Activation activation);
+Tensor log_softmax_composite(const Tensor& x);
 Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target);
 Tensor scale_composite(const Tensor& x, double factor, double offset);
 Tensor sigmoid_composite(const Tensor& x);

@@ -122,6 +122,11 @@ std::string proof_of_equivalence(Op op, int input, Mutation mutation) {
     return "the mean over a row of y_i (dy_i - sum_k y_k dy_k) is zero, because the y_i add up to "
            "1";
   }
+  const bool of_logits = op == Op::log_softmax || op == Op::cross_entropy;
+  if (of_logits && input == 0 && mutation == Mutation::drop_term) {
+    return "the gradient of a row adds up to zero, because adding a number to all of it changes "
+           "nothing";
+  }
   return {};
 }
 

@@ -1,0 +1,144 @@
+#include <cmath>
+
+#include "engine/ops.hpp"
+#include "tests/cases/cases.hpp"
+#include "tests/cases/composites.hpp"
+
+namespace posetape {
+namespace {
+
+Tensor classes_of(const Shape& shape, Index count) {
+  Tensor t = Tensor::empty(shape, DType::i32);
+  std::int32_t i = 0;
+  for (std::int32_t& v : t.values<std::int32_t>()) {
+    v = static_cast<std::int32_t>((i * 7 + i / 5) % count);
+    ++i;
+  }
+  return t;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  const auto call = [](const Binary& op) { return elementwise(op); };
+  const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
+                          GradcheckOptions options = {}) {
+    list.push_back({name, std::move(inputs), make(Binary(cross_entropy)),
+                    with_composite(make(Binary(cross_entropy_composite)), std::move(options))});
+  };
+  const auto put = [&](const char* name, const Shape& rows, Index count, std::uint64_t seed,
+                       double scale = 1, double shift = 0, GradcheckOptions options = {}) {
+    std::vector<Index> dims;
+    for (int i = 0; i < rows.rank(); ++i) dims.push_back(rows[i]);
+    dims.push_back(count);
+    put_as(name, {random_normal(Shape(dims), seed, scale, shift), classes_of(rows, count)}, call,
+           std::move(options));
+  };
+  put("one_row", {}, 5, 1);
+  put("width_2", {4}, 2, 2);
+  put("width_15", {3}, 15, 3);
+  put("width_16", {3}, 16, 4);
+  put("width_17", {3}, 17, 5);
+  put("width_33", {2}, 33, 6);
+  put("width_65", {2}, 65, 7);
+  put("row_4097", {1}, 4097, 8, 1, 0, steps_from(1));
+  put("row_5000", {2}, 5000, 9, 1, 0, steps_from(1));
+  put("grid", {2, 3}, 4, 10);
+  put("rank4", {2, 1, 3}, 4, 11);
+  put("rank6", {1, 2, 1, 2, 1}, 3, 12);
+  put("rows_127", {127}, 3, 13);
+  put("rows_128", {128}, 3, 14);
+  put("rows_129", {129}, 3, 15);
+  put("rows_1366", {1366}, 3, 16, 1, 0, steps_from(1));  // a chunk and one
+  put("many_rows", {5000}, 3, 17, 1, 0, steps_from(2));
+  put("tiny", {3}, 4, 18, 1e-6);
+  put("saturated", {6}, 5, 19, 8);
+  put("shifted", {3}, 6, 20, 1, 1000, steps_from(2e-5));
+  put_as("two_calls", {random_normal({4, 3}, 21), classes_of({4}, 3), classes_of({4}, 2)},
+         [](const Binary& op) {
+           return [op](std::span<const Tensor> in) {
+             return std::vector{op(in[0], in[1]), op(in[0], in[2])};
+           };
+         });
+  const TensorFunction f = elementwise(Binary(cross_entropy));
+  return joined(list, {
+                          // The composite's logarithm would be that of 0.
+                          {"very_saturated",
+                           {random_normal({10, 4}, 22, 400), classes_of({10}, 4)},
+                           f,
+                           steps_from(1e-4),
+                           /*cancels=*/true},  // probabilities that are 0
+                          {"one_class",
+                           {random_normal({3, 1}, 23), classes_of({3}, 1)},
+                           f,
+                           zero_gradient({0}, "a softmax over one number is constant")},
+                      });
+}
+
+void values(const CheckValues& check) {
+  for (const auto& [rows, count] : {std::pair{Shape{}, Index{3}},
+                                    {Shape{0}, 3},
+                                    {Shape{1}, 1},
+                                    {Shape{4, 17}, 5},
+                                    {Shape{2000}, 3},
+                                    {Shape{3}, 4500}}) {
+    std::vector<Index> dims;
+    for (int i = 0; i < rows.rank(); ++i) dims.push_back(rows[i]);
+    dims.push_back(count);
+    const auto f = [](std::span<const Tensor> in) { return cross_entropy(in[0], in[1]); };
+    const auto reference = [width =
+                                static_cast<std::size_t>(count)](const std::vector<Doubles>& in) {
+      double loss = 0;
+      for (std::size_t r = 0; r < in[1].size(); ++r) {
+        double total = 0;
+        for (std::size_t c = 0; c < width; ++c) total += std::exp(in[0][r * width + c]);
+        loss += std::log(total) - in[0][r * width + static_cast<std::size_t>(in[1][r])];
+      }
+      return Doubles{loss / static_cast<double>(in[1].size())};
+    };
+    const Tensor x = random_normal(Shape(dims), 1, 3);
+    check(rows.text(), {x, classes_of(rows, count)}, f, reference);
+    if (x.size() > 0) {
+      check("nan", {with_nan(x, x.size() / 2), classes_of(rows, count)}, f, reference);
+    }
+  }
+}
+
+std::vector<ModelCall> calls() {
+  return {{"",
+           [] {
+             const Shape rows{kBatch, kFrames, kJoints};
+             return std::vector{random_normal(kTokens, 1), classes_of(rows, kWidth)};
+           },
+           elementwise(Binary(cross_entropy))}};
+}
+
+}  // namespace
+
+const Facts cross_entropy_facts{
+    .cases = cases,
+    .values = values,
+    .calls = calls,
+    .refused = {[] {
+                  cross_entropy(zeros({2, 3}), indices({3}));
+                },
+                [] {
+                  cross_entropy(zeros({2, 3}), indices({2, 3}));
+                },
+                [] {
+                  cross_entropy(zeros({2, 3}), zeros({2}));
+                },
+                [] {
+                  cross_entropy(zeros({2, 0}), indices({2}));
+                },
+                [] {
+                  cross_entropy(zeros({2, 3}),
+                                Tensor::of<std::int32_t>({2}, std::vector<std::int32_t>{0, 3}));
+                },
+                [] {
+                  cross_entropy(zeros({2, 3}),
+                                Tensor::of<std::int32_t>({2}, std::vector<std::int32_t>{-1, 0}));
+                }},
+    .ulp = {{-1, 0.7, 0.6}, {0, 2.5, 0.5}},
+};
+
+}  // namespace posetape
