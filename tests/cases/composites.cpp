@@ -83,6 +83,15 @@ Tensor div_composite(const Tensor& a, const Tensor& b) {
   return mul(a, exp(scale(log(b), -1)));
 }
 
+// x times a mask that is drawn here, number by number
+Tensor dropout_composite(const Tensor& x, double rate, std::uint64_t seed, Stream stream,
+                         std::uint64_t step) {
+  Random random(seed, stream, step);
+  std::vector<double> mask(static_cast<std::size_t>(x.size()));
+  for (double& m : mask) m = random.uniform() < rate ? 0 : 1 / (1 - rate);
+  return mul(x, Tensor::of(x.shape(), mask, x.dtype()));
+}
+
 // mean of sqrt(sum of (x - y)^2)
 Tensor joint_distance_loss_composite(const Tensor& prediction, const Tensor& target) {
   return mean(sqrt(sum(square(sub(prediction, target)), {{-1}})));

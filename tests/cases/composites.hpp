@@ -11,6 +11,8 @@ Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, doub
 Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y);
 Tensor cross_entropy_composite(const Tensor& logits, const Tensor& classes);
 Tensor div_composite(const Tensor& a, const Tensor& b);  // b > 0
+Tensor dropout_composite(const Tensor& x, double rate, std::uint64_t seed, Stream stream,
+                         std::uint64_t step);
 Tensor joint_distance_loss_composite(const Tensor& prediction, const Tensor& target);
 Normalized layer_norm_composite(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                 double eps, const Tensor& residual, const Tensor& shift);

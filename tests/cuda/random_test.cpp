@@ -7,6 +7,10 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/gradcheck.hpp"
+#include "engine/ops/dropout.hpp"
+#include "engine/replay.hpp"
+
 using namespace posetape;
 
 namespace {
@@ -55,4 +59,29 @@ TEST_CASE("cuda: nothing is drawn beyond the end") {
   fill_normal(room.alias({5}, 3), 42, Stream::test, 7);
   const std::vector<double> x = room.to_doubles();
   for (std::size_t i = 0; i < x.size(); ++i) CHECK((x[i] == 0) == (i < 3 || i >= 8));
+}
+
+TEST_CASE("cuda: dropout keeps what the CPU keeps, to the bit") {
+  for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    for (const Index size : {0, 1, 2, 3, 4, 5, 1023, 4096, 10001}) {
+      CAPTURE(size);
+      const Tensor x = Tensor::of({size}, random_normal({size}, 1).values<double>(), dtype);
+      const Tensor expected = dropout(x, 0.4, 42, Stream::dropout, 7);
+      const Tensor got = dropout(x.to(Device::cuda), 0.4, 42, Stream::dropout, 7);
+      CHECK(same_bytes(got.to(Device::cpu), expected));
+    }
+  }
+}
+
+TEST_CASE("cuda: dropout that was recorded draws anew by the step in memory") {
+  Replay replay(Device::cuda, [](std::span<const Tensor> in, int) {
+    return dropout(in[0], 0.5, 42, Stream::dropout, in[1]);
+  });
+  const Tensor x = Tensor::full({1000}, 1, DType::f32);
+  for (int step = 0; step < 4; ++step) {
+    const Tensor got = replay(std::vector{x, Tensor::full({1}, step, DType::f64)});
+    const auto number = static_cast<std::uint64_t>(step);
+    CHECK(got.to_doubles() == dropout(x, 0.5, 42, Stream::dropout, number).to_doubles());
+  }
+  CHECK(replay.recorded() == 1);
 }
