@@ -92,4 +92,12 @@ double flops(const Node& node) {
   const Rule op##_rule{binary_rule<binary::op>, flops<binary::op>};
 #include "kernels/ops.def"
 
+Tensor clamp(const Tensor& x, double low, double high) {
+  if (!(low <= high))
+    fail("clamp: from {} to {}; the first must not be above the second", low, high);
+  check_operands(Op::maximum, {{"x", x}});
+  const auto limit = [&](double value) { return Tensor::full({}, value, x.dtype(), x.device()); };
+  return minimum(maximum(x, limit(low)), limit(high));
+}
+
 }  // namespace posetape

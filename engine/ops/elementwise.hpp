@@ -7,6 +7,7 @@
 namespace posetape {
 
 Tensor relu(const Tensor& x);     // max(x, 0); the gradient at 0 is 0
+Tensor abs(const Tensor& x);      // |x|; the gradient at 0 is 0
 Tensor exp(const Tensor& x);      // e^x
 Tensor log(const Tensor& x);      // the natural logarithm: -infinity at 0, NaN below
 Tensor sqrt(const Tensor& x);     // the slope at 0 is infinite
@@ -20,5 +21,12 @@ Tensor add(const Tensor& a, const Tensor& b);  // a + b
 Tensor sub(const Tensor& a, const Tensor& b);  // a - b
 Tensor mul(const Tensor& a, const Tensor& b);  // a b
 Tensor div(const Tensor& a, const Tensor& b);  // a / b
+// The larger and the smaller of two; a NaN is both. The gradient of equal ones is a's.
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+
+// x, or `low` below it and `high` above, low <= high, made of the two: the gradient is dy from low
+// to high, and 0 outside.
+Tensor clamp(const Tensor& x, double low, double high);
 
 }  // namespace posetape

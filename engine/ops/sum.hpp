@@ -18,4 +18,7 @@ Tensor sum(const Tensor& x, const SumOptions& options = {});
 // The same divided by the number of terms: the sum and a scale. A mean of nothing is NaN.
 Tensor mean(const Tensor& x, const SumOptions& options = {});
 
+// The mean of (x - mean)^2, divided by the number of terms and not by one less: made of other ops.
+Tensor var(const Tensor& x, const SumOptions& options = {});
+
 }  // namespace posetape

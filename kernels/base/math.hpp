@@ -58,6 +58,14 @@ POSETAPE_FUNCTION static inline double sqrt_(double x) {
   return std::sqrt(x);
 }
 
+// x^p
+POSETAPE_FUNCTION static inline float pow_(float x, double p) {
+  return std::pow(x, static_cast<float>(p));
+}
+POSETAPE_FUNCTION static inline double pow_(double x, double p) {
+  return std::pow(x, p);
+}
+
 template <class A>
 POSETAPE_FUNCTION static inline A sigmoid_(A x) {
   return A(1) / (A(1) + exp_(-x));

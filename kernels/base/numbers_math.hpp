@@ -39,6 +39,15 @@ static inline Complex sqrt_(Complex x) {
   return narrow(std::sqrt(wide(x)));
 }
 
+// By the series about the real axis, which has a power of negative numbers, too.
+template <class N>
+requires carries_derivative<N>
+static inline N pow_(N x, double p) {
+  const auto [value, part] = x;
+  const double slope = p == 0 ? 0 : p * std::pow(value, p - 1);
+  return {std::pow(value, p), slope * part};
+}
+
 static inline Dual tanh_(Dual x) {
   const double c = std::cosh(x.value);  // 1 - tanh^2 has lost its digits in saturation
   return {std::tanh(x.value), x.slope / (c * c)};

@@ -107,6 +107,52 @@ struct div {
   }
 };
 
+// The larger of both; b where it is a NaN, so that either one shows. Of equal ones a.
+struct maximum {
+  static constexpr int kFlops = 1;
+  static constexpr bool kLinear = false;
+  static constexpr bool kPasses[] = {false, false};
+  template <class A>
+  POSETAPE_FUNCTION static bool is_b(A a, A b) {
+    return b > a || b != b;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A value(A a, A b) {
+    return is_b(a, b) ? b : a;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A da(A dy, A a, A b) {
+    return is_b(a, b) ? A(0) : dy;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A db(A dy, A a, A b) {
+    return is_b(a, b) ? dy : A(0);
+  }
+};
+
+// The smaller, likewise.
+struct minimum {
+  static constexpr int kFlops = 1;
+  static constexpr bool kLinear = false;
+  static constexpr bool kPasses[] = {false, false};
+  template <class A>
+  POSETAPE_FUNCTION static bool is_b(A a, A b) {
+    return b < a || b != b;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A value(A a, A b) {
+    return is_b(a, b) ? b : a;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A da(A dy, A a, A b) {
+    return is_b(a, b) ? A(0) : dy;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A db(A dy, A a, A b) {
+    return is_b(a, b) ? dy : A(0);
+  }
+};
+
 }  // namespace binary
 
 }  // namespace posetape

@@ -48,6 +48,23 @@ struct relu {
   }
 };
 
+// |x|; the slope at 0 is taken as 0.
+struct abs {
+  static constexpr int kFlops = 1;
+  template <class A>
+  POSETAPE_FUNCTION static A value(A x) {
+    // As relu's.
+    if constexpr (requires { x.value; }) {
+      if (x == A(0)) return A(x.value);
+    }
+    return x < A(0) ? -x : x;
+  }
+  template <class A>
+  POSETAPE_FUNCTION static A slope(A x, A) {
+    return x > A(0) ? A(1) : x < A(0) ? A(-1) : A(0);
+  }
+};
+
 struct exp {
   static constexpr int kFlops = 4;
   template <class A>

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+
+#include "tests/cases/cases.hpp"
 
 namespace posetape {
 namespace {
@@ -36,6 +39,11 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool space, Ind
 }
 
 }  // namespace
+
+// max(x, 0) + max(-x, 0)
+Tensor abs_composite(const Tensor& x) {
+  return add(relu(x), relu(scale(x, -1)));
+}
 
 // The same on all channels, or with the first half in space beside the second in time, plus what
 // is added
@@ -136,9 +144,44 @@ Tensor log_softmax_composite(const Tensor& x) {
   return log(softmax_composite(x));
 }
 
+// The sum of x times a mask, which is 1 at the first of the largest.
+Tensor max_composite(const Tensor& x, const SumOptions& options) {
+  const Shape& shape = x.shape();
+  std::vector<bool> reduced(static_cast<std::size_t>(shape.rank()), options.axes.empty());
+  for (const int axis : options.axes) {
+    reduced[static_cast<std::size_t>(axis < 0 ? axis + shape.rank() : axis)] = true;
+  }
+  const std::vector<double> values = x.to_doubles();
+  std::map<std::vector<Index>, std::size_t> best;  // by the place in the result
+  each_index(shape, [&](const std::vector<Index>& at, std::size_t n) {
+    std::vector<Index> kept;
+    for (std::size_t i = 0; i < at.size(); ++i) kept.push_back(reduced[i] ? 0 : at[i]);
+    std::size_t& place = best.try_emplace(kept, n).first->second;
+    if (values[n] > values[place]) place = n;
+  });
+  std::vector<double> mask(values.size(), 0.0);
+  for (const auto& [kept, place] : best) mask[place] = 1;
+  return sum(mul(x, Tensor::of(shape, mask, x.dtype())), options);
+}
+
+// b + max(a - b, 0)
+Tensor maximum_composite(const Tensor& a, const Tensor& b) {
+  return add(b, relu(sub(a, b)));
+}
+
+// a - max(a - b, 0)
+Tensor minimum_composite(const Tensor& a, const Tensor& b) {
+  return sub(a, relu(sub(a, b)));
+}
+
 // mean of (x - y)^2
 Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target) {
   return mean(square(sub(prediction, target)));
+}
+
+// e^(p log x)
+Tensor pow_composite(const Tensor& x, double exponent) {
+  return exp(scale(log(x), exponent));
 }
 
 // factor x + offset, with the factors as tensors
@@ -200,6 +243,14 @@ Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, co
 Tensor tanh_composite(const Tensor& x) {
   const Tensor e = exp(scale(x, 2));
   return div(scale(e, 1, -1), scale(e, 1, 1));
+}
+
+// m x + (1 - m) y, with m 1 where the condition is above 0
+Tensor where_composite(const Tensor& condition, const Tensor& x, const Tensor& y) {
+  std::vector<double> mask = condition.to_doubles();
+  for (double& m : mask) m = m > 0 ? 1 : 0;
+  const Tensor first = Tensor::of(condition.shape(), mask, x.dtype());
+  return add(mul(first, x), mul(scale(first, -1, 1), y));
 }
 
 }  // namespace posetape

@@ -6,6 +6,7 @@
 
 namespace posetape {
 
+Tensor abs_composite(const Tensor& x);
 Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, double scale,
                                  const Tensor& add);
 Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y);
@@ -19,7 +20,11 @@ Normalized layer_norm_composite(const Tensor& x, const Tensor& gamma, const Tens
 Tensor linear_composite(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         Activation activation);
 Tensor log_softmax_composite(const Tensor& x);
+Tensor max_composite(const Tensor& x, const SumOptions& options);
+Tensor maximum_composite(const Tensor& a, const Tensor& b);
+Tensor minimum_composite(const Tensor& a, const Tensor& b);
 Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target);
+Tensor pow_composite(const Tensor& x, double exponent);  // x > 0
 Tensor scale_composite(const Tensor& x, double factor, double offset);
 Tensor sigmoid_composite(const Tensor& x);
 Tensor silu_composite(const Tensor& x);
@@ -28,5 +33,6 @@ Tensor sqrt_composite(const Tensor& x);  // x > 0
 Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
                                      const Tensor& table, const Tensor& part, double scale);
 Tensor tanh_composite(const Tensor& x);
+Tensor where_composite(const Tensor& condition, const Tensor& x, const Tensor& y);
 
 }  // namespace posetape

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -56,6 +58,11 @@ std::vector<Case> cases() {
        [](std::span<const Tensor> in) {
          return std::vector{mean(in[0]), mean(in[0], {{1}}), mean(in[0], {{0, 2}, true})};
        }},
+      {"var",
+       {random_normal({2, 3, 5}, 18)},
+       [](std::span<const Tensor> in) {
+         return std::vector{var(in[0]), var(in[0], {{1}}), var(in[0], {{0, 2}, true})};
+       }},
       {"two_calls",
        {random_normal({2, 3, 4}, 40)},
        [](std::span<const Tensor> in) {
@@ -75,7 +82,32 @@ std::vector<Case> cases() {
   return list;
 }
 
+// The mean and the variance of columns, by their definitions.
+void moments(const CheckValues& check) {
+  const Tensor x = random_uniform({5, 4}, 3, 1, 2);
+  const auto moment = [](const Doubles& v, std::size_t column, double centre, int power) {
+    double total = 0;
+    for (std::size_t r = 0; r < 5; ++r) total += std::pow(v[4 * r + column] - centre, power);
+    return total / 5;
+  };
+  const auto means = [&](const std::vector<Doubles>& in) {
+    Doubles y;
+    for (std::size_t c = 0; c < 4; ++c) y.push_back(moment(in[0], c, 0, 1));
+    return y;
+  };
+  check(
+      "mean", {x}, [](std::span<const Tensor> in) { return mean(in[0], {{0}}); }, means);
+  check(
+      "var", {x}, [](std::span<const Tensor> in) { return var(in[0], {{0}}); },
+      [&](const std::vector<Doubles>& in) {
+        Doubles y = means(in);
+        for (std::size_t c = 0; c < 4; ++c) y[c] = moment(in[0], c, y[c], 2);
+        return y;
+      });
+}
+
 void values(const CheckValues& check) {
+  moments(check);
   for (const auto& [from, to] : repetitions()) {
     const Shape small = from;
     const Shape large = to;
