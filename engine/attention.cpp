@@ -3,9 +3,28 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/ops/elementwise.hpp"
+#include "engine/ops/matmul.hpp"
+#include "engine/ops/scale.hpp"
+#include "engine/ops/softmax.hpp"
 #include "engine/taps.hpp"
 
 namespace posetape {
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask) {
+  if (!q.defined() || !k.defined() || !v.defined()) fail("attention: q, k or v is undefined");
+  const Tensor scores = scale(matmul(q, k, {.transpose_b = true}),
+                              1 / std::sqrt(static_cast<double>(q.shape().back())));
+  return matmul(softmax(mask.defined() ? add(scores, mask) : scores), v);
+}
+
+Tensor causal_mask(Index length, DType dtype, Device device) {
+  std::vector<double> mask(static_cast<std::size_t>(length * length), 0.0);
+  for (Index t = 0; t < length; ++t) {
+    for (Index s = t + 1; s < length; ++s) mask[static_cast<std::size_t>(t * length + s)] = -1e30;
+  }
+  return Tensor::of({length, length}, mask, dtype, device);
+}
 
 AttentionProbabilities::AttentionProbabilities(const Tensor& qkv, Axis layout, Index heads,
                                                double scale, Axis axis)

@@ -1,5 +1,6 @@
-// Who looks at whom: the probabilities of axial_attention, which its kernels never store, computed
-// a second time for whoever wants to see them.
+// Attention between any two sequences, made of other ops; and who looks at whom in axial_attention:
+// the probabilities, which its kernels never store, computed a second time for whoever wants to see
+// them.
 #pragma once
 
 #include <vector>
@@ -8,6 +9,15 @@
 #include "kernels/axial_attention/axial_attention.hpp"
 
 namespace posetape {
+
+// softmax(q k^T / sqrt(D) + mask) v, the softmax over keys (Vaswani et al., arXiv 1706.03762):
+// q [..., T, D], k [..., S, D], v [..., S, E], the mask [T, S] or left out -> [..., T, E]. It keeps
+// the T S probabilities for the backward pass.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask = {});
+
+// The mask that lets query t look at keys 0 ... t alone: [length, length] with 0 there, and
+// elsewhere -1e30, of which e^x is 0 and which is a finite number.
+Tensor causal_mask(Index length, DType dtype, Device device = Device::cpu);
 
 // The probabilities of axial_attention(qkv, layout, heads, scale) along one axis, space or time,
 // which the layout must have. Rows (queries) sum to 1.
