@@ -20,7 +20,9 @@ Optimiser::Optimiser(const char* name, const ParameterList& parameters, double w
       masters_(parameters.masters()),
       values_(parameters.values()),
       gradients_(parameters.gradients()),
-      name_(name) {
+      name_(name),
+      freezes_(parameters.freezes()),
+      freezes_then_(*freezes_) {
   const auto entries = parameters.entries();
   for (const std::string& pattern : undecayed) {
     const bool known =
@@ -59,6 +61,12 @@ void Optimiser::step(double lr) {
 }
 
 void Optimiser::prepare(double lr) {
+  if (*freezes_ != freezes_then_) {
+    fail(
+        "{}: parameters were frozen after it was made, and it would still move them; freeze() "
+        "first",
+        name_);
+  }
   ++steps;
   std::vector<double> now = rates(lr);
   now.resize(kLoss + 1);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ class Optimiser {
 
  protected:
   // `undecayed` are patterns of names (engine/taps.hpp); one that matches no parameter is an Error.
-  // Parameters that are frozen now are left out.
+  // Parameters that are frozen now are left out; where others are frozen later, prepare() throws.
   Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
             const std::vector<std::string>& undecayed);
 
@@ -64,6 +65,8 @@ class Optimiser {
 
   const char* name_;
   std::vector<Run> runs_;
+  std::shared_ptr<const int> freezes_;
+  int freezes_then_;
 };
 
 }  // namespace posetape

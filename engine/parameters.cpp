@@ -61,6 +61,7 @@ void ParameterList::freeze(std::string_view pattern) {
     std::erase_if(destinations_, [&](const auto& d) { return d.first.id() == e.value.id(); });
   }
   if (!known) fail("freeze: no parameter is called '{}'", pattern);
+  ++*freezes_;
   if (!waits) gradients_.storage().gradient_used();  // zeros are no gradients for an optimiser
 }
 

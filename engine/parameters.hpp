@@ -2,6 +2,7 @@
 // the optimiser is one kernel over it, and their gradients in another.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,9 +38,11 @@ class ParameterList {
 
   // Parameters whose names match the pattern ("encoder.*", see engine/taps.hpp) stay what they are:
   // no tape watches them from now on, their gradients are zero, and optimisers made afterwards
-  // leave them out. An Error where none matches. Copies of this list that were made before know
-  // nothing of it.
+  // leave them out; those made before refuse to go on. An Error where none matches. Copies of this
+  // list that were made before know nothing of it.
   void freeze(std::string_view pattern);
+  // How often that was called, of all copies.
+  std::shared_ptr<const int> freezes() const { return freezes_; }
 
   struct Entry {
     std::string name;
@@ -94,6 +97,7 @@ class ParameterList {
   Tensor gradients_;
   std::vector<Entry> entries_;
   std::vector<std::pair<Tensor, Tensor>> destinations_;
+  std::shared_ptr<int> freezes_ = std::make_shared<int>(0);
 };
 
 // Layers are built from (list, config): first on a counting list, then on the real one.

@@ -268,8 +268,18 @@ TEST_CASE("a parameter that is frozen late loses the gradient it had, and an opt
   const Doubles gain = net.entries()[2].value.to_doubles();
   adam.step(0.1);  // the others' gradients are there
   CHECK(net.entries()[2].value.to_doubles() == gain);
+  const Tensor before = net.masters().clone();
   net.freeze("hidden.bias");  // zeros are no new gradient
   CHECK_THROWS_WITH_AS(adam.step(0.1), doctest::Contains("no gradient was written"), Error);
+  net.pass(0);
+  CHECK_THROWS_WITH_AS(adam.step(0.1),
+                       "adam: parameters were frozen after it was made, and it would still move "
+                       "them; freeze() first",
+                       Error);
+  CHECK(adam.steps == 1);
+  CHECK(same_bytes(net.masters(), before));
+  Adam(net).step(0.1);
+  CHECK_FALSE(same_bytes(net.masters(), before));
 }
 
 TEST_CASE("parts of the block are moved as the whole is, to the bit") {
