@@ -8,6 +8,7 @@
 #include "data/protocol.hpp"
 #include "data/windows.hpp"
 #include "engine/error.hpp"
+#include "tools/files.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -94,7 +95,7 @@ std::string gain_of(const data::Dataset& dataset, const std::string& what) {
 void warn_if_worse(const std::string& what, double base_mm, double refined_mm,
                    const std::string& advice) {
   if (refined_mm <= base_mm) return;
-  fmt::print(stderr, "posetape: warning: {}: refining made the poses worse: {}; {}\n", what,
+  fmt::print(stderr, "posetape: warning: {}: refining made the poses worse: {}; {}\n", shown(what),
              gain_text(base_mm, refined_mm), advice);
 }
 
