@@ -10,10 +10,6 @@
 namespace posetape::data {
 namespace {
 
-Eigen::Vector3d place_of(const PoseArray& poses, int frame, std::size_t j) {
-  return Eigen::Map<const Eigen::Vector3f>(poses.frame(frame) + 3 * j).cast<double>();
-}
-
 // Of thighs and shins, upper arms and forearms: those that end in knees and ankles, elbows and
 // wrists.
 constexpr bool is_limb(int outer_joint) {
@@ -30,9 +26,8 @@ std::array<double, kJoints> median_lengths(const PoseArray& poses) {
     if (!is_limb(child)) continue;
     std::vector<double> lengths;
     for (int f = 0; f < poses.frames(); ++f) {
-      lengths.push_back(
-          (place_of(poses, f, std::size_t(child)) - place_of(poses, f, std::size_t(parent)))
-              .norm());
+      const auto pose = pose_at<3>(poses, f);
+      lengths.push_back((pose.col(child) - pose.col(parent)).norm());
     }
     medians[std::size_t(child)] = median(std::move(lengths));
   }
@@ -45,14 +40,16 @@ PoseArray with_constant_bones(const PoseArray& poses) {
   const std::array<double, kJoints> medians = median_lengths(poses);
   PoseArray result = poses;
   for (int f = 0; f < poses.frames(); ++f) {
+    const auto pose = pose_at<3>(poses, f);
     for (const auto& [parent, child] : kBones) {
-      const auto p = std::size_t(parent), c = std::size_t(child);
+      const auto c = std::size_t(child);
       const double length = (medians[c] + medians[std::size_t(kMirror[c])]) / 2;
-      const Eigen::Vector3d bone = place_of(poses, f, c) - place_of(poses, f, p);
+      const Eigen::Vector3d bone = pose.col(child) - pose.col(parent);
       const double own = bone.norm();
       const double scale = is_limb(child) && own > 0 ? length / own : 1;
-      const Eigen::Vector3d moved = place_of(result, f, p) + scale * bone;
-      Eigen::Map<Eigen::Vector3f>(result.frame(f) + 3 * c) = moved.cast<float>();
+      Eigen::Map<const Eigen::Vector3f> from(result.frame(f) + 3 * parent);
+      const Eigen::Vector3d moved = from.cast<double>() + scale * bone;
+      Eigen::Map<Eigen::Vector3f>(result.frame(f) + 3 * child) = moved.cast<float>();
     }
   }
   return result;

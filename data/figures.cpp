@@ -43,12 +43,6 @@ std::vector<int> frames_to_look_at(int frames) {
   return chosen;
 }
 
-template <int Channels>
-Eigen::Matrix<double, Channels, kJoints> pose_at(const PoseArray& poses, int frame) {
-  using Floats = Eigen::Matrix<float, Channels, kJoints>;
-  return Eigen::Map<const Floats>(poses.frame(frame)).template cast<double>();
-}
-
 template <class Pose>
 double size_of(const Pose& centred) {
   return std::sqrt(centred.squaredNorm() / kJoints);

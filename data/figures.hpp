@@ -14,6 +14,13 @@ namespace posetape::data {
 
 inline constexpr int kExaminedFrames = 128;
 
+// A frame of poses with so many channels, a column a joint.
+template <int Channels>
+Eigen::Matrix<double, Channels, kJoints> pose_at(const PoseArray& poses, int frame) {
+  using Floats = Eigen::Matrix<float, Channels, kJoints>;
+  return Eigen::Map<const Floats>(poses.frame(frame)).template cast<double>();
+}
+
 // Of pose_2d, from the joints that the detector has seen.
 struct ImageFigures {
   double person = 0;  // longer side of the box around the joints, pixels

@@ -5,27 +5,21 @@
 #include <cmath>
 #include <vector>
 
+#include "data/figures.hpp"
 #include "data/metrics.hpp"
 #include "data/skeleton.hpp"
 
 namespace posetape::data {
 namespace {
 
-using Vec = Eigen::Vector3d;
-
-Vec joint(const PoseArray& poses, int frame, int j) {
-  return Eigen::Map<const Eigen::Vector3f>(poses.frame(frame) + 3 * j).cast<double>();
-}
-
 double mean_jitter(const PoseArray& poses, double fps) {
   const int frames = poses.frames();
   if (frames < 3) return 0;
   double sum = 0;
   for (int f = 1; f + 1 < frames; ++f) {
-    for (int j = 1; j < kJoints; ++j) {
-      const Vec second = joint(poses, f - 1, j) - 2 * joint(poses, f, j) + joint(poses, f + 1, j);
-      sum += second.norm();
-    }
+    const auto second =
+        (pose_at<3>(poses, f - 1) - 2 * pose_at<3>(poses, f) + pose_at<3>(poses, f + 1)).eval();
+    for (int j = 1; j < kJoints; ++j) sum += second.col(j).norm();
   }
   const double per_frame = 1000 * sum / ((frames - 2) * (kJoints - 1));
   return per_frame * (fps / 50) * (fps / 50);
@@ -38,7 +32,8 @@ double mean_bone_spread(const PoseArray& poses) {
     double sum = 0;
     double squares = 0;
     for (int f = 0; f < frames; ++f) {
-      const double length = (joint(poses, f, child) - joint(poses, f, parent)).norm();
+      const auto pose = pose_at<3>(poses, f);
+      const double length = (pose.col(child) - pose.col(parent)).norm();
       sum += length;
       squares += length * length;
     }
@@ -54,9 +49,13 @@ int count_turn_rounds(const PoseArray& poses, double fps) {
   constexpr double kCosine = -0.5;      // 120 degrees
   const int apart = std::max(1, int(std::lround(0.2 * fps)));
   int count = 0;
+  const auto hips = [&](int frame) -> Eigen::Vector3d {
+    const auto pose = pose_at<3>(poses, frame);
+    return pose.col(kLeft) - pose.col(kRight);
+  };
   for (int f = 0; f + apart < poses.frames(); ++f) {
-    const Vec before = joint(poses, f, kLeft) - joint(poses, f, kRight);
-    const Vec after = joint(poses, f + apart, kLeft) - joint(poses, f + apart, kRight);
+    const Eigen::Vector3d before = hips(f);
+    const Eigen::Vector3d after = hips(f + apart);
     if (before.dot(after) >= kCosine * before.norm() * after.norm()) continue;
     ++count;
     f += apart;  // the same turn is seen from several frames
