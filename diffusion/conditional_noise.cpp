@@ -373,7 +373,7 @@ Tensor NoiseSampler::mean(const Tensor& b) const {
 }
 
 Tensor NoiseSampler::sample(const Tensor& b, NoiseKind kind, std::uint64_t seed,
-                            const Tensor& step) const {
+                            const Tensor& address) const {
   check_condition("sample", b, mu_b_.size());
   if (b.shape().rank() != 3) {
     fail("noise sample: condition is {}; [windows, frames, {}] is expected", b.shape().text(),
@@ -383,7 +383,7 @@ Tensor NoiseSampler::sample(const Tensor& b, NoiseKind kind, std::uint64_t seed,
   // Numbers that carry derivatives are drawn as f64.
   const DType drawn = b.dtype() == DType::f32 ? DType::f32 : DType::f64;
   const Tensor n = Tensor::empty(b.shape().with(-1, rank), drawn, b.device());
-  fill_normal(n, seed, Stream::noise, step);
+  fill_normal(n, seed, Stream::noise, address);
   if (kind == NoiseKind::ar1) {
     dispatch_real(n, [&]<class T>(auto where) {
       launch(where, Ar1<T>{n.data<T>(), b.shape()[0], b.shape()[1], rank, rho_,

@@ -83,9 +83,10 @@ class NoiseSampler {
  public:
   NoiseSampler(const ConditionalNoise& noise, DType dtype, Device device);
 
-  // As ConditionalNoise's. `step` is read where the numbers are drawn: f64, one element.
+  // As ConditionalNoise's. `address` is read where the numbers are drawn: f64, the step and, where
+  // it has more than one element, the number of windows of the batch that lie before b's.
   Tensor mean(const Tensor& b) const;
-  Tensor sample(const Tensor& b, NoiseKind kind, std::uint64_t seed, const Tensor& step) const;
+  Tensor sample(const Tensor& b, NoiseKind kind, std::uint64_t seed, const Tensor& address) const;
   // The mean error [A] over all conditions.
   const Tensor& mu_a() const { return mu_a_; }
 

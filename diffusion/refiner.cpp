@@ -52,7 +52,7 @@ Tensor combine(double p, const Tensor& x, double q, const Tensor& y) {
 }
 
 // Of Prepared::inputs.
-enum Input { kTruth, kNoisy, kScreen, kTimestep, kIsReal, kStep };
+enum Input { kTruth, kNoisy, kScreen, kTimestep, kIsReal, kAddress };
 
 std::vector<double> reciprocal(std::vector<double> values) {
   for (double& v : values) v = 1 / v;
@@ -201,12 +201,16 @@ Refiner::Prepared Refiner::prepare(const RefinerBatch& batch, std::uint64_t seed
     prepared.moves =
         static_cast<int>(random.below(static_cast<std::uint32_t>(config_.rollout_steps)));
   }
+  std::vector<double> address;
+  for (std::size_t i = 0; i < count; ++i) {
+    address.insert(address.end(), {static_cast<double>(step), static_cast<double>(i)});
+  }
   prepared.inputs = {batch.truth,
                      batch.noisy,
                      batch.y,
                      Tensor::of<std::int32_t>({static_cast<Index>(count)}, t),
                      column(is_real, batch.truth.dtype()),
-                     Tensor::full({}, static_cast<double>(step), DType::f64)};
+                     Tensor::of<double>({static_cast<Index>(count), 2}, address)};
   return prepared;
 }
 
@@ -220,8 +224,8 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
   const Tensor real = sub(in[kNoisy], truth);
   example.error = real;
   if (config_.source != ErrorSource::real) {
-    const Tensor drawn =
-        sampler_.sample(noise_condition(in[kNoisy], in[kScreen]), config_.noise, seed, in[kStep]);
+    const Tensor drawn = sampler_.sample(noise_condition(in[kNoisy], in[kScreen]), config_.noise,
+                                         seed, in[kAddress]);
     example.error = mul(reshape(drawn, truth.shape()), not_root_);
   }
   if (config_.source == ErrorSource::mixed) {

@@ -124,7 +124,7 @@ class Refiner {
   // One training step's data and what is drawn for it by (seed, step), on the host.
   struct Prepared {
     // truth, noisy, y; t: i32 [B]; is_real [B], 1 where a mixed source takes the real error;
-    // the step's number, f64 [].
+    // the step's number and that of the window in the batch, f64 [B, 2].
     std::vector<Tensor> inputs;
     int moves = 0;  // denoising steps before the state that a rollout trains on
   };

@@ -17,15 +17,16 @@ void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint
   check(out);
   dispatch_real(out, [&]<class T>(auto where) {
     launch(where,
-           NormalFill<T>{out.data<T>(), out.size(), seed, subsequence(stream, step), nullptr});
+           NormalFill<T>{out.data<T>(), out.size(), seed, subsequence(stream, step), nullptr, 0});
   });
 }
 
-void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& step) {
+void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& address) {
   check(out);
+  const Index rows = address.size() > 1 ? out.shape()[0] : 0;
   dispatch_real(out, [&]<class T>(auto where) {
     launch(where, NormalFill<T>{out.data<T>(), out.size(), seed, subsequence(stream, 0),
-                                step.data<double>()});
+                                address.data<double>(), rows > 0 ? out.size() / rows : 0});
   });
 }
 

@@ -13,9 +13,10 @@ namespace posetape {
 // and e: not on shape, type (up to rounding) or thread count. Element e is what the e-th call of
 // Random(seed, stream, step).normal() returns.
 void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, std::uint64_t step = 0);
-// The same with the step read from memory when the numbers are drawn: f64, one element, a whole
-// number below 2^48. So work that is recorded once draws anew each time it runs
-// (engine/replay.hpp).
-void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& step);
+// The same with the address read from memory when the numbers are drawn, so that work that is
+// recorded once draws anew each time it runs (engine/replay.hpp). f64: its first element is the
+// step, a whole number below 2^48; its second, where it has more than one, says how many rows of a
+// larger tensor lie before those of `out`, whose numbers these are then.
+void fill_normal(const Tensor& out, std::uint64_t seed, Stream stream, const Tensor& address);
 
 }  // namespace posetape

@@ -696,12 +696,45 @@ TEST_CASE("prepare: one t for each sequence, uniform from 1 to T, both ends incl
       ++times[static_cast<std::size_t>(t)];
     }
     CHECK(p.inputs[4].to_doubles() == Numbers(static_cast<std::size_t>(count), 0));
-    CHECK(p.inputs[5].item() == static_cast<double>(step));
+    REQUIRE(p.inputs[5].shape() == Shape{count, 2});
+    const std::span<const double> address = p.inputs[5].values<double>();
+    for (Index b = 0; b < count; ++b) {
+      CHECK(address[static_cast<std::size_t>(2 * b)] == static_cast<double>(step));
+      CHECK(address[static_cast<std::size_t>(2 * b + 1)] == static_cast<double>(b));
+    }
   }
   // Chi-square of 9 degrees of freedom, beyond 33.7 once in 10^4.
   double chi = 0;
   for (int t = 1; t <= 10; ++t) chi += std::pow(times[static_cast<std::size_t>(t)] - 400, 2) / 400;
   CHECK(chi < 33.7);
+}
+
+TEST_CASE("loss: a part of a batch has the noise and the timesteps that it has in the whole") {
+  for (const NoiseKind noise : {NoiseKind::independent, NoiseKind::ar1}) {
+    RefinerConfig config = tiny();
+    config.noise = noise;
+    config.source = ErrorSource::mixed;
+    const Refiner refiner = make(config);
+    const RefinerBatch batch{tensor(3, poses(1)), tensor(3, poses(2)), tensor(2, screen(3))};
+    const Refiner::Prepared p = refiner.prepare(batch, 5, 6);
+    const auto errors = [&](Index first, Index count) {
+      std::vector<Tensor> rows;
+      for (const Tensor& x : p.inputs) {
+        const Index row = x.size() / x.shape()[0];
+        rows.push_back(x.alias(x.shape().with(0, count), first * row).clone());
+      }
+      const Taps taps({"train.error"});
+      refiner.loss(rows, p.moves, 5);
+      return taps.captured().at(0).values;
+    };
+    const Index windows = batch.truth.shape()[0];
+    REQUIRE(windows > 1);
+    const Numbers whole = errors(0, windows);
+    Numbers parts = errors(0, 1);
+    const Numbers rest = errors(1, windows - 1);
+    parts.insert(parts.end(), rest.begin(), rest.end());
+    CHECK(parts == whole);
+  }
 }
 
 TEST_CASE("prepare: a mixed source takes either error, sequence by sequence") {
