@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/skeleton.hpp"
+#include "engine/ranks/ranks.hpp"
 
 namespace posetape::diffusion {
 namespace {
@@ -52,10 +53,29 @@ Inference::Result Inference::operator()(const data::Dataset& dataset,
   constexpr std::size_t kPose = 3 * data::kJoints;
   const std::size_t each = static_cast<std::size_t>(frames) * kPose;
   const auto size = static_cast<std::size_t>(options.batch);
-  for (std::size_t begin = 0; begin < windows.size(); begin += size) {
-    const auto part = std::span(windows).subspan(begin, std::min(size, windows.size() - begin));
-    const Tensor out = batch(dataset, part, frames, options.flip_average);
-    const std::span<float> values = out.values<float>();
+  // In each round every rank takes a batch, and all are told what comes of all of them.
+  const std::size_t round = size * static_cast<std::size_t>(ranks().size());
+  std::vector<float> results(ranks().alone() ? 0 : std::min(round, windows.size()) * each);
+  for (std::size_t begin = 0; begin < windows.size(); begin += round) {
+    const auto part = std::span(windows).subspan(begin, std::min(round, windows.size() - begin));
+    const auto of_rank = [&](int rank) {
+      const std::size_t first = std::min(part.size(), size * static_cast<std::size_t>(rank));
+      return part.subspan(first, std::min(size, part.size() - first));
+    };
+    const std::span<const data::Window> mine = of_rank(ranks().rank());
+    Tensor out;
+    if (!mine.empty()) out = batch(dataset, mine, frames, options.flip_average);
+    std::span<float> values = mine.empty() ? std::span<float>() : out.values<float>();
+    if (!ranks().alone()) {
+      std::ranges::copy(values, results.begin() + (mine.data() - part.data()) *
+                                                      static_cast<std::ptrdiff_t>(each));
+      std::vector<std::uint64_t> bytes;
+      for (int r = 0; r < ranks().size(); ++r) {
+        bytes.push_back(of_rank(r).size() * each * sizeof(float));
+      }
+      values = std::span(results).first(part.size() * each);
+      ranks().gather(std::as_writable_bytes(values), bytes);
+    }
     for (std::size_t i = 0; i < values.size() && options.root == data::RootRule::zero; i += kPose) {
       values[i] = values[i + 1] = values[i + 2] = 0;
     }

@@ -7,10 +7,10 @@
 
 namespace posetape {
 
-Adam::Adam(const ParameterList& parameters, AdamOptions options)
-    : Optimiser("adam", parameters, options.weight_decay, options.undecayed),
-      m(zeros_like_masters()),
-      v(zeros_like_masters()),
+Adam::Adam(const ParameterList& parameters, AdamOptions options, std::optional<BlockPart> part)
+    : Optimiser("adam", parameters, options.weight_decay, options.undecayed, part),
+      m(zeros_of_part()),
+      v(zeros_of_part()),
       options_(std::move(options)) {}
 
 std::vector<Optimiser::State> Adam::state() const {
@@ -27,8 +27,8 @@ void Adam::launch_update(const Run& run) {
     using A = Accumulator<T>;
     launch(where, AdamUpdate<T>{masters_.data<A>() + run.begin,
                                 std::is_same_v<A, T> ? nullptr : values_.data<T>() + run.begin,
-                                gradients_.data<T>() + run.begin, m.data<A>() + run.begin,
-                                v.data<A>() + run.begin, rates_.data<double>(), run.size,
+                                gradients_.data<T>() + run.begin, m.data<A>() + run.state,
+                                v.data<A>() + run.state, rates_.data<double>(), run.size,
                                 options_.beta1, options_.beta2, options_.eps, run.weight_decay});
   });
 }

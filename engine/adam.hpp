@@ -17,7 +17,9 @@ struct AdamOptions {
 
 class Adam : public Optimiser {
  public:
-  explicit Adam(const ParameterList& parameters, AdamOptions options = {});
+  // Of `part` of the block alone, where that is given.
+  explicit Adam(const ParameterList& parameters, AdamOptions options = {},
+                std::optional<BlockPart> part = std::nullopt);
 
   std::vector<State> state() const override;
 

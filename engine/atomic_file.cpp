@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "engine/error.hpp"
+#include "engine/ranks/ranks.hpp"
 
 namespace posetape {
 namespace {
@@ -169,6 +170,7 @@ void sync_directory(const std::string& target) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), target_(path_) {
+  if (!ranks().writes()) return;
   std::error_code none;
   const auto resolved = std::filesystem::canonical(path_, none);
   if (!none) target_ = resolved.string();
@@ -194,6 +196,10 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (!ranks().writes()) {
+    position_ += bytes.size();
+    return;
+  }
   while (!bytes.empty()) {
     const ssize_t n =
         pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(position_));
@@ -206,6 +212,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  if (!ranks().writes()) return;
   // EINVAL: a file system without fsync, where there is nothing more to ask for.
   if (fsync(descriptor_) != 0 && errno != EINVAL) refuse(errno);
   // A network file system may report a full disk only here.

@@ -17,6 +17,8 @@ namespace posetape {
 // A new file gets the usual permissions (0666 less the umask), a replaced one keeps those it had,
 // and a symbolic link keeps pointing to the file that is replaced.
 //
+// Of several ranks (engine/ranks/ranks.hpp) the first writes; on the others nothing happens.
+//
 // Every function throws Error with the path, the system's reason and a hint: no space left, no
 // permission, missing directory, `path` is a directory or a device.
 class AtomicFile {

@@ -15,12 +15,13 @@ bool matches_any(const std::vector<std::string>& patterns, const std::string& na
 }  // namespace
 
 Optimiser::Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
-                     const std::vector<std::string>& undecayed)
+                     const std::vector<std::string>& undecayed, std::optional<BlockPart> part)
     : rates_(Tensor::zeros({kLoss + 1}, DType::f64, parameters.values().device())),
       masters_(parameters.masters()),
       values_(parameters.values()),
       gradients_(parameters.gradients()),
       name_(name),
+      part_(part.value_or(BlockPart{0, masters_.size()})),
       freezes_(parameters.freezes()),
       freezes_then_(*freezes_) {
   const auto entries = parameters.entries();
@@ -34,10 +35,9 @@ Optimiser::Optimiser(const char* name, const ParameterList& parameters, double w
       undecayed.empty() && std::ranges::none_of(entries, [](const auto& e) { return e.frozen; });
   if (alike) {
     runs_.push_back({0, masters_.size(), weight_decay});
-    return;
   }
   for (const ParameterList::Entry& e : entries) {
-    if (e.frozen) continue;
+    if (alike || e.frozen) continue;
     const double decay = matches_any(undecayed, e.name) ? 0 : weight_decay;
     const Index size = e.value.size();
     const bool joins = !runs_.empty() && runs_.back().weight_decay == decay &&
@@ -48,10 +48,22 @@ Optimiser::Optimiser(const char* name, const ParameterList& parameters, double w
       runs_.push_back({e.begin, size, decay});
     }
   }
+  keep_part();
 }
 
-Tensor Optimiser::zeros_like_masters() const {
-  return Tensor::zeros(masters_.shape(), masters_.dtype(), masters_.device());
+// Of the runs what lies in the part.
+void Optimiser::keep_part() {
+  for (Run& run : runs_) {
+    const Index end = std::min(run.begin + run.size, part_.begin + part_.size);
+    run.begin = std::max(run.begin, part_.begin);
+    run.size = end - run.begin;
+    run.state = run.begin - part_.begin;
+  }
+  std::erase_if(runs_, [](const Run& run) { return run.size <= 0; });
+}
+
+Tensor Optimiser::zeros_of_part() const {
+  return Tensor::zeros({part_.size}, masters_.dtype(), masters_.device());
 }
 
 void Optimiser::step(double lr) {

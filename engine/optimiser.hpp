@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ class Optimiser {
   void prepare(double lr);
   void update(const Tensor& loss = {});
 
-  // A vector of the parameters' size that a checkpoint keeps, beside the steps taken.
+  // A vector of the size of the part that is moved, which a checkpoint keeps, beside the steps
+  // taken.
   struct State {
     const char* name;  // in a file
     const char* text;  // in messages
@@ -38,14 +40,16 @@ class Optimiser {
  protected:
   // `undecayed` are patterns of names (engine/taps.hpp); one that matches no parameter is an Error.
   // Parameters that are frozen now are left out; where others are frozen later, prepare() throws.
+  // It moves and has state of `part` alone, where that is given: others move the rest.
   Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
-            const std::vector<std::string>& undecayed);
+            const std::vector<std::string>& undecayed, std::optional<BlockPart> part);
 
   // Neighbours in the block that are treated alike.
   struct Run {
-    Index begin = 0;
+    Index begin = 0;  // in the block
     Index size = 0;
     double weight_decay = 0;
+    Index state = 0;  // where it begins in a vector of state
   };
   // What prepare() writes: numbers of this step, and in the last place the loss.
   static constexpr Index kLoss = 3;
@@ -53,7 +57,7 @@ class Optimiser {
   virtual void launch_update(const Run& run) = 0;
   virtual Cost cost() const = 0;  // of an update
 
-  Tensor zeros_like_masters() const;
+  Tensor zeros_of_part() const;  // of the masters' type
 
   Tensor rates_;  // f64 [4]
   Tensor masters_;
@@ -62,8 +66,10 @@ class Optimiser {
 
  private:
   void check_gradients() const;
+  void keep_part();
 
   const char* name_;
+  BlockPart part_;
   std::vector<Run> runs_;
   std::shared_ptr<const int> freezes_;
   int freezes_then_;

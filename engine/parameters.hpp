@@ -21,6 +21,12 @@ struct Init {
   double amount = 0;
 };
 
+// Neighbours in the block of all parameters.
+struct BlockPart {
+  Index begin = 0;
+  Index size = 0;
+};
+
 class ParameterList {
  public:
   // Every parameter begins at a multiple of this many elements: 64 bytes in f32, for vector loads.

@@ -5,9 +5,9 @@
 
 namespace posetape {
 
-Sgd::Sgd(const ParameterList& parameters, SgdOptions options)
-    : Optimiser("sgd", parameters, options.weight_decay, options.undecayed),
-      velocity(zeros_like_masters()),
+Sgd::Sgd(const ParameterList& parameters, SgdOptions options, std::optional<BlockPart> part)
+    : Optimiser("sgd", parameters, options.weight_decay, options.undecayed, part),
+      velocity(zeros_of_part()),
       options_(std::move(options)) {}
 
 std::vector<Optimiser::State> Sgd::state() const {
@@ -23,7 +23,7 @@ void Sgd::launch_update(const Run& run) {
     using A = Accumulator<T>;
     launch(where, SgdUpdate<T>{masters_.data<A>() + run.begin,
                                std::is_same_v<A, T> ? nullptr : values_.data<T>() + run.begin,
-                               gradients_.data<T>() + run.begin, velocity.data<A>() + run.begin,
+                               gradients_.data<T>() + run.begin, velocity.data<A>() + run.state,
                                rates_.data<double>(), rates_.data<double>() + kLoss, run.size,
                                options_.momentum, run.weight_decay});
   });

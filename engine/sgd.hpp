@@ -15,7 +15,9 @@ struct SgdOptions {
 
 class Sgd : public Optimiser {
  public:
-  explicit Sgd(const ParameterList& parameters, SgdOptions options = {});
+  // Of `part` of the block alone, where that is given.
+  explicit Sgd(const ParameterList& parameters, SgdOptions options = {},
+               std::optional<BlockPart> part = std::nullopt);
 
   std::vector<State> state() const override;
 

@@ -21,17 +21,35 @@ double seconds_since(Clock::time_point start) {
 
 void check(const TrainOptions& o) {
   if (o.micro_batches < 1) fail("micro_batches is {}; a step has at least one", o.micro_batches);
+  if (o.shards < 1) fail("shards is {}; a batch has at least one", o.shards);
   if (o.warm_up < 0) fail("warm_up is {} steps; it must not be negative", o.warm_up);
   if (!(o.clip_norm >= 0)) fail("clip_norm is {}; it must not be negative", o.clip_norm);
   if (!(o.ema >= 0 && o.ema < 1)) fail("ema is {}; it must be in [0, 1)", o.ema);
 }
 
-std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const TrainOptions& o) {
+std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const TrainOptions& o,
+                                          std::optional<BlockPart> part) {
   if (o.optimiser == OptimiserKind::sgd) {
-    return std::make_unique<Sgd>(parameters, SgdOptions{o.momentum, o.weight_decay, o.undecayed});
+    return std::make_unique<Sgd>(parameters, SgdOptions{o.momentum, o.weight_decay, o.undecayed},
+                                 part);
   }
   return std::make_unique<Adam>(
-      parameters, AdamOptions{.weight_decay = o.weight_decay, .undecayed = o.undecayed});
+      parameters, AdamOptions{.weight_decay = o.weight_decay, .undecayed = o.undecayed}, part);
+}
+
+// The rows of a batch that are a shard's.
+std::vector<Tensor> rows_of(const Trainer::Batch& batch, const ShardSequences& shard) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& x : batch.inputs) {
+    const bool whole = !x.defined() || x.shape().rank() == 0 || x.shape()[0] != batch.sequences;
+    if (whole) {
+      inputs.push_back(x);
+      continue;
+    }
+    const Index row = x.size() / std::max<Index>(1, batch.sequences);
+    inputs.push_back(x.alias(x.shape().with(0, shard.count), shard.first * row));
+  }
+  return inputs;
 }
 
 }  // namespace
@@ -39,8 +57,10 @@ std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const
 Trainer::Trainer(const ParameterList& parameters, TrainOptions options)
     : parameters_(&parameters), options_(std::move(options)) {
   check(options_);
-  optimiser_ = make_optimiser(parameters, options_);
-  if (!one_pass()) sum_.emplace(parameters);
+  if (options_.shards > 1) shards_.emplace(parameters, options_.shards);
+  optimiser_ =
+      make_optimiser(parameters, options_, shards_ ? std::optional(shards_->part()) : std::nullopt);
+  if (!one_pass() && !shards_) sum_.emplace(parameters);
   if (options_.ema > 0) ema_.emplace(parameters);
 }
 
@@ -82,6 +102,100 @@ double Trainer::train_step(const Hooks& hooks, Replay& pass, Replay& update_with
   return loss;
 }
 
+double Trainer::sharded_step(const Hooks& hooks, Replay& pass, Replay& update_with_mean) {
+  const int count = options_.micro_batches;
+  std::vector<Batch> batches;
+  for (int i = 0; i < count; ++i) {
+    batches.push_back(hooks.batch(state_.epoch, state_.step * count + i));
+    if (batches.back().sequences < 1) fail("trainer: a batch that is cut into shards has none");
+  }
+  optimiser_->prepare(lr());
+  shards_->clear();
+  std::vector<double> losses;
+  pass_shards(hooks, batches, pass, losses);
+  double total = 0;
+  for (std::size_t at = 0; at < losses.size(); ++at) {
+    if (!std::isfinite(losses[at])) diverged_on(hooks, batches, losses[at], at);
+    total += losses[at];
+  }
+  const double loss = total / count;
+  shards_->complete();
+  const bool whole = options_.clip_norm > 0 || options_.whole_gradients;
+  if (whole && !ranks().alone()) {
+    shards_->mean(count);
+    shards_->gather_gradients();
+  }
+  update_with_mean(std::vector{Tensor::full({}, loss, DType::f64)});
+  shards_->gather_weights();
+  if (ema_) ema_->update(options_.ema);
+  return loss;
+}
+
+// Differentiates this rank's shards of all batches. `losses` are those of all shards, times their
+// weights, on all ranks.
+void Trainer::pass_shards(const Hooks& hooks, const std::vector<Batch>& batches, Replay& pass,
+                          std::vector<double>& losses) {
+  const int count = shards_->shards();
+  std::vector<double> here(batches.size() * static_cast<std::size_t>(count));
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    for (int round = 0; round < shards_->rounds(); ++round) {
+      const std::optional<int> shard = shards_->shard_of(round);
+      const Index whole = batches[b].sequences;
+      const ShardSequences rows = shard ? shard_sequences(whole, count, *shard) : ShardSequences{};
+      if (rows.count > 0) {
+        const Batch part{rows_of(batches[b], rows), batches[b].variant, rows.count};
+        const double loss = options_.check_finite ? watched_pass(hooks, part)
+                                                  : pass(part.inputs, part.variant).item();
+        here[b * static_cast<std::size_t>(count) + static_cast<std::size_t>(*shard)] =
+            loss * (static_cast<double>(rows.count) / static_cast<double>(whole));
+      }
+      shards_->add(round, whole);
+    }
+  }
+  losses.resize(here.size());
+  std::vector<double> all(here.size() * static_cast<std::size_t>(ranks().size()));
+  std::ranges::copy(
+      here, all.begin() + static_cast<std::ptrdiff_t>(here.size() *
+                                                      static_cast<std::size_t>(ranks().rank())));
+  const std::vector<std::uint64_t> bytes(static_cast<std::size_t>(ranks().size()),
+                                         here.size() * sizeof(double));
+  ranks().gather(std::as_writable_bytes(std::span(all)), bytes);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const int shard = static_cast<int>(i) % count;
+    losses[i] = all[here.size() * static_cast<std::size_t>(shards_->rank_of(shard)) + i];
+  }
+}
+
+// The rank that has the shard looks for the reason, and all say the same.
+void Trainer::diverged_on(const Hooks& hooks, const std::vector<Batch>& batches, double loss,
+                          std::size_t at) {
+  shards_->complete();
+  const auto count = static_cast<std::size_t>(shards_->shards());
+  const int shard = static_cast<int>(at % count);
+  const Batch& batch = batches[at / count];
+  std::string reason;
+  if (shards_->rank_of(shard) == ranks().rank()) {
+    const ShardSequences rows = shard_sequences(batch.sequences, shards_->shards(), shard);
+    try {
+      watched_pass(hooks, {rows_of(batch, rows), batch.variant, rows.count});
+    } catch (const Error& error) {
+      reason = error.what();
+    }
+  }
+  const std::vector<std::string> reasons = ranks().gather(reason);
+  const std::string& found = reasons[static_cast<std::size_t>(shards_->rank_of(shard))];
+  if (found.empty()) diverged(loss, "");
+  if (reason.empty()) take_back_step();
+  throw Error(found);
+}
+
+// Whether it is so on any rank.
+bool Trainer::any(bool here) const {
+  if (ranks().alone()) return here;
+  const std::vector<char> all = ranks().gather(static_cast<char>(here));
+  return std::ranges::any_of(all, [](char x) { return x != 0; });
+}
+
 // On a GPU op by op, instead of one graph.
 double Trainer::watched_pass(const Hooks& hooks, const Batch& batch) {
   const FiniteWatch watch(*parameters_);
@@ -100,6 +214,7 @@ double Trainer::watched_pass(const Hooks& hooks, const Batch& batch) {
 
 // The gradients of a batch are there.
 void Trainer::finish_pass(const Tensor& loss) {
+  if (shards_) return;
   one_pass() ? update(loss) : sum_->add();
 }
 
@@ -109,9 +224,14 @@ void Trainer::update(const Tensor& loss) {
   optimiser_->update(loss);
 }
 
-void Trainer::diverged(double loss, const std::string& found) {
-  --optimiser_->steps;                // prepared, and not taken
+// It was prepared, and not taken.
+void Trainer::take_back_step() {
+  --optimiser_->steps;
   fill(parameters_->gradients(), 0);  // of no use to anybody
+}
+
+void Trainer::diverged(double loss, const std::string& found) {
+  take_back_step();
   fail("training diverged: loss is {} at epoch {}, step {}{}; lower the learning rate (now {:g})",
        loss, state_.epoch + 1, state_.step + 1, found, lr());
 }
@@ -143,7 +263,7 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     return loss;
   });
   Replay update_with_mean(parameters_->device(), [&](std::span<const Tensor> loss, int) {
-    sum_->mean(options_.micro_batches);
+    shards_ ? shards_->mean(options_.micro_batches) : sum_->mean(options_.micro_batches);
     update(loss[0]);
     return loss[0];
   });
@@ -154,13 +274,18 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     }
     const auto start = Clock::now();
     while (state_.step < options_.steps_per_epoch) {
-      const double loss = train_step(hooks, pass, update_with_mean);
+      const double loss = shards_ ? sharded_step(hooks, pass, update_with_mean)
+                                  : train_step(hooks, pass, update_with_mean);
       state_.loss_sum += loss;
       ++state_.step;
       if (hooks.on_step) hooks.on_step(state_, loss);
-      if (hooks.stop && hooks.stop()) {
+      if (hooks.stop && any(hooks.stop())) {
         check_weights();
         return TrainOutcome::interrupted;
+      }
+      if (hooks.pause && state_.step < options_.steps_per_epoch && any(hooks.pause())) {
+        check_weights();
+        hooks.on_pause();
       }
     }
     check_weights();
@@ -196,9 +321,11 @@ double Trainer::validated(const Hooks& hooks) const {
 }
 
 void Trainer::save(TensorFile& file) const {
-  for (const Optimiser::State& s : vectors()) {
-    file.tensors.emplace_back(fmt::format("trainer.{}", s.name), s.tensor);
+  for (const Optimiser::State& s : optimiser_->state()) {
+    file.tensors.emplace_back(fmt::format("trainer.{}", s.name),
+                              shards_ ? shards_->whole(s.tensor) : s.tensor);
   }
+  if (ema_) file.tensors.emplace_back("trainer.average", ema_->average);
   const std::vector<double> counters{static_cast<double>(optimiser_->steps),
                                      static_cast<double>(state_.epoch),
                                      static_cast<double>(state_.step),
@@ -215,18 +342,24 @@ void Trainer::load(const TensorFile& file, const std::string& path) {
     there.push_back(file.at(fmt::format("trainer.{}", s.name)));
   const Tensor& counters = file.at("trainer.counters");
   for (std::size_t i = 0; i < here.size(); ++i) {
-    if (there[i].shape() == here[i].tensor.shape() && counters.size() == 6) continue;
+    const Shape& all = parameters_->masters().shape();
+    if (there[i].shape() == all && counters.size() == 6) continue;
     fail(
         "{}: the optimiser's state is {}, this model needs {}; resume with the options it was "
         "started with",
-        path, there[i].shape().text(), here[i].tensor.shape().text());
+        path, there[i].shape().text(), all.text());
   }
   const double* c = counters.data<double>();
   const auto counts = [](double x) { return x >= 0 && x < 1e9 && x == std::floor(x); };
   if (!std::all_of(c, c + 3, counts) || !std::isfinite(c[3]) || !(c[5] == -1 || counts(c[5]))) {
     fail("{}: tensor 'trainer.counters' counts no steps and epochs; start again without it", path);
   }
-  for (std::size_t i = 0; i < here.size(); ++i) copy(there[i], here[i].tensor);
+  for (std::size_t i = 0; i < here.size(); ++i) {
+    const Index size = here[i].tensor.size();
+    if (size == 0) continue;
+    const bool part = size < there[i].size();
+    copy(part ? there[i].alias({size}, shards_->part().begin) : there[i], here[i].tensor);
+  }
   optimiser_->steps = static_cast<std::int64_t>(c[0]);
   state_ = {static_cast<int>(c[1]), static_cast<int>(c[2]), c[3], c[4], static_cast<int>(c[5])};
 }

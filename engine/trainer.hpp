@@ -14,6 +14,7 @@
 #include "engine/ema.hpp"
 #include "engine/gradients.hpp"
 #include "engine/optimiser.hpp"
+#include "engine/ranks/gradient_shards.hpp"
 #include "engine/replay.hpp"
 #include "engine/safetensors.hpp"
 
@@ -48,6 +49,11 @@ struct TrainOptions {
   // Decay of the weights' moving averages (engine/ema.hpp), with which `validate` is called; 0: no
   // averages.
   double ema = 0;
+  // S, of which the gradient of a batch is the sum (engine/ranks/gradient_shards.hpp); several ranks
+  // need one each. With 1 a batch is differentiated at once, by every rank.
+  int shards = 1;
+  // Every rank is to have the gradients of all parameters after a step, and not of its part alone.
+  bool whole_gradients = false;
 };
 
 // Where a run is. `step` counts inside the epoch.
@@ -76,6 +82,9 @@ class Trainer {
   struct Batch {
     std::vector<Tensor> inputs;
     int variant = 0;
+    // How many there are in the batch. An input with so many rows is cut into shards, others go to
+    // each as they are; what a row holds must not depend on the rows that are beside it.
+    Index sequences = 0;
   };
 
   struct Hooks {
@@ -91,8 +100,13 @@ class Trainer {
     // After each epoch: the place to log, and to save the best and the last checkpoint. Weights and
     // moments are finite here, and where stop() has ended a run.
     std::function<void(const EpochResult& result)> on_epoch;
-    // Asked after each step; true leaves the loop with everything in a state that can be saved.
+    // Asked after each step; true on any rank leaves the loop on all, with everything in a state
+    // that can be saved.
     std::function<bool()> stop;
+    // Asked after each step that ends no epoch: true on any rank calls on_pause on all, the place
+    // to save the last checkpoint.
+    std::function<bool()> pause;
+    std::function<void()> on_pause;
   };
 
   Trainer(const ParameterList& parameters, TrainOptions options);
@@ -106,16 +120,25 @@ class Trainer {
   const ParameterList& parameters() const { return *parameters_; }
   double lr() const;  // of the step that comes next
   const TrainState& state() const { return state_; }
+  // How batches are cut, or null where they are not.
+  const GradientShards* shards() const { return shards_ ? &*shards_ : nullptr; }
   // The weights' averages, or null: who saves the best does so while an Averaged lives.
   const Ema* ema() const { return ema_ ? &*ema_ : nullptr; }
 
   // The optimiser's vectors, the averages and the counters, under "trainer."; load() throws where
-  // they do not fit.
+  // they do not fit. All ranks save together.
   void save(TensorFile& file) const;
   void load(const TensorFile& file, const std::string& path);
 
  private:
   double train_step(const Hooks& hooks, Replay& pass, Replay& update_with_mean);
+  double sharded_step(const Hooks& hooks, Replay& pass, Replay& update_with_mean);
+  void pass_shards(const Hooks& hooks, const std::vector<Batch>& batches, Replay& pass,
+                   std::vector<double>& losses);
+  void take_back_step();
+  [[noreturn]] void diverged_on(const Hooks& hooks, const std::vector<Batch>& batches, double loss,
+                                std::size_t at);
+  bool any(bool here) const;
   double watched_pass(const Hooks& hooks, const Batch& batch);
   void finish_pass(const Tensor& loss);
   void update(const Tensor& loss);
@@ -129,7 +152,8 @@ class Trainer {
   const ParameterList* parameters_;
   TrainOptions options_;
   std::unique_ptr<Optimiser> optimiser_;
-  std::optional<GradientSum> sum_;  // where a step has several batches
+  std::optional<GradientSum> sum_;        // where a step has several batches
+  std::optional<GradientShards> shards_;  // instead, where a batch has several shards
   std::optional<Ema> ema_;
   TrainState state_;
 };

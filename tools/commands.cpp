@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "data/person_world.hpp"
-
+#include "engine/ranks/ranks.hpp"
 #include "kernels/base/parallel.hpp"
+#include "kernels/cuda/device_choice.hpp"
 #include "kernels/cuda/runtime.hpp"
 
 namespace posetape::tools {
@@ -62,6 +63,7 @@ void add_precision(const Command& command, DType& precision, const std::string& 
 void Common::apply() const {
   if (threads > 0) set_threads(threads);
   if (device != Device::cuda) return;
+  cuda::choose_device(ranks().local_rank());
   const cuda::DeviceInfo& info = cuda::open();
   fmt::print(stderr, "device: {}, compute capability {}.{}, {:.1f} GB{}\n", info.name, info.major,
              info.minor, static_cast<double>(info.memory) / 1e9,

@@ -297,6 +297,15 @@ Option add_output(const Command& command, const std::string& name, std::string& 
   return option;
 }
 
+std::vector<std::string> input_paths() {
+  std::vector<std::string> paths;
+  for (const Declared& d : files().declared) {
+    if (d.output) continue;
+    for (const std::string* path : d.paths()) paths.push_back(*path);
+  }
+  return paths;
+}
+
 void open_files() {
   check_places();
   for (const Declared& d : files().declared) {

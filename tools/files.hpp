@@ -36,6 +36,9 @@ struct OutputRules {
 Option add_output(const Command& command, const std::string& name, std::string& path,
                   const std::string& help, OutputRules rules = {});
 
+// The files and folders that are read.
+std::vector<std::string> input_paths();
+
 // Does all of the above with what was parsed; paths that are streams are replaced. Throws
 // Exit after saying what is wrong with the command line, and Error where an output
 // cannot be written.

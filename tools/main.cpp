@@ -8,8 +8,10 @@
 #include <iostream>
 
 #include "engine/atomic_file.hpp"
+#include "engine/ranks/ranks.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/several_ranks.hpp"
 
 namespace {
 
@@ -32,21 +34,26 @@ int main(int argc, char** argv) {
   }
   // A limit on the size of files is a disk that is full: an error, with its file, and no signal.
   std::signal(SIGXFSZ, SIG_IGN);
-  const auto failed = [](const char* what) {
-    fmt::print(stderr, "posetape: {}\n", posetape::tools::shown_text(what));
-    return 1;
-  };
   int code = 0;
   try {
+    posetape::tools::join_ranks();
     code = posetape::tools::run_program(
         "posetape", "Trains and runs D3PRefiner, a diffusion model that denoises 3D human poses.",
-        POSETAPE_VERSION, posetape::tools::add_commands, posetape::tools::open_files, argc, argv);
+        POSETAPE_VERSION, posetape::tools::add_commands,
+        [&] {
+          posetape::tools::check_ranks(POSETAPE_VERSION, argc, argv);
+          posetape::tools::open_files();
+        },
+        argc, argv);
     posetape::tools::close_files();
   } catch (const std::exception& error) {
-    code = failed(error.what());
+    code = posetape::tools::failed(error.what());
   }
   // A full disk shows here at the latest.
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.flush();
-  return !written && code == 0 ? failed("standard output: cannot be written; check the disk")
-                               : code;
+  if (!written && code == 0) {
+    code = posetape::tools::failed("standard output: cannot be written; check the disk");
+  }
+  posetape::ranks().finish();
+  return code;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what posetape is built with, from Debian's (or Ubuntu's) own packages, as root or through
-# sudo. Does nothing where everything is there. Usage: tools/setup.sh
+# sudo. Does nothing where everything is there. Usage: tools/setup.sh [more packages]
 set -euo pipefail
 
 packages=(
@@ -15,6 +15,7 @@ packages=(
   clang libclang-rt-dev             # fuzzing of the readers of files
   clang-format python3-numpy        # checks of the source and of npz files; the program needs neither
 )
+packages+=("$@")
 # Looks at reports in tests, which are skipped without it: Ubuntu has it as a snap only.
 if grep -qs '^ID=debian' /etc/os-release; then
   packages+=(chromium)

@@ -158,7 +158,8 @@ void run(Options options) {
         refiner->prepare({training.field(windows, Field::truth),
                           training.field(windows, Field::noisy), training.field(windows, screen)},
                          seed, step);
-    return Trainer::Batch{std::move(prepared.inputs), prepared.moves};
+    return Trainer::Batch{std::move(prepared.inputs), prepared.moves,
+                          static_cast<Index>(windows.windows.size())};
   };
   learner.loss = [&](std::span<const Tensor> inputs, int moves) {
     return refiner->loss(inputs, moves, seed);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include "data/domain.hpp"
 #include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
+#include "engine/ranks/ranks.hpp"
 #include "kernels/base/parallel.hpp"
 #include "tools/comparison.hpp"
 #include "tools/files.hpp"
@@ -158,6 +160,15 @@ void TrainFlags::add_to(const Command& command) {
       "finite (slow)");
   add_choice(command, "--normalise", normalisation,
              "How pixels become a network's input; kept in the checkpoint");
+  command
+      .add_option("--shards", shards,
+                  "Parts of a batch whose gradients are added in their order, which makes results "
+                  "independent of the number of ranks (default: 1; 8 under mpirun)")
+      .range(1, 65536);
+  command
+      .add_option("--checkpoint-minutes", checkpoint_minutes,
+                  "Write the .last file inside of epochs, too, this often (default: 0, never)")
+      .not_negative();
   command.add_flag("--plot", plot, "Draw the loss and the validation error when it is done");
   command.add_flag("--resume", resume, "Continue a run that was stopped, from its .last file");
 }
@@ -243,7 +254,15 @@ model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSe
 }
 
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
-  return {epochs, steps_per_epoch, lr, decay, patience, weight_decay, recompute, check_finite};
+  return {.epochs = epochs,
+          .steps_per_epoch = steps_per_epoch,
+          .lr = lr,
+          .decay = decay,
+          .patience = patience,
+          .weight_decay = weight_decay,
+          .recompute = recompute,
+          .check_finite = check_finite,
+          .whole_gradients = gradient_norms};
 }
 
 std::string TrainFlags::last_path() const {
@@ -380,8 +399,29 @@ TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool ref
   domain_ = data::fit_domain(dataset_, parts_.train, refines).dump();
 }
 
-const TensorFile* TrainingRun::begin(const Settings& settings, std::vector<std::string> labels) {
-  return files_.begin(flags_.resume, settings, std::move(labels));
+// S: what is given, else what a training was started with that goes on, else 8 under mpirun, so
+// that 1 to 8 ranks make the same of it.
+int TrainingRun::choose_shards() const {
+  if (flags_.shards) return *flags_.shards;
+  std::error_code error;
+  if (flags_.resume && std::filesystem::exists(flags_.last_path(), error)) {
+    const TensorFile last = read_safetensors(flags_.last_path());
+    const auto found = last.metadata.find(kResumeSettings);
+    const auto was = nlohmann::json::parse(found == last.metadata.end() ? "" : found->second,
+                                           nullptr, /*allow_exceptions=*/false);
+    return was.is_object() ? was.value(kShards, 1) : 1;
+  }
+  return ranks().library().empty() ? 1 : 8;
+}
+
+const TensorFile* TrainingRun::begin(Settings settings, std::vector<std::string> labels) {
+  shards_ = choose_shards();
+  if (shards_ < ranks().size()) {
+    fail("{} shards are too few for {} ranks, of which each needs one; give --shards {} or more",
+         shards_, ranks().size(), ranks().size());
+  }
+  settings[kShards] = shards_;
+  return files_.begin(flags_.resume, std::move(settings), std::move(labels));
 }
 
 void TrainingRun::announce(const std::string& what, const ParameterList& parameters) const {
@@ -389,6 +429,9 @@ void TrainingRun::announce(const std::string& what, const ParameterList& paramet
       "{}{} parameters, {} frames, {} threads; trains on {} ({} sequences), validates on {}\n",
       what, parameters.size(), flags_.frames, threads(), joined(parts_.train_subjects),
       parts_.train.size(), joined(parts_.validation_subjects));
+  if (ranks().alone()) return;
+  flags_.say("{} ranks ({}), {} of them on this host, {} shards of a batch\n", ranks().size(),
+             ranks().library(), ranks().local_size(), shards_);
 }
 
 Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field which) const {
@@ -406,6 +449,7 @@ Learner TrainingRun::learner(std::string label, const model::Network& network,
   result.batch = [this, network, drop_rate, fields = result.fields](
                      const data::EpochBatches::Batch& windows, std::uint64_t step) {
     Trainer::Batch batch;
+    batch.sequences = static_cast<Index>(windows.windows.size());
     for (const data::Field which : fields) batch.inputs.push_back(field(windows, which));
     batch.inputs.push_back(field(windows, data::Field::truth));
     if (const auto draw = network.config.rule->draw; draw != nullptr) {
@@ -438,7 +482,9 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
   data::EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch, flags_.flip,
                              common_.seed, step);
   const int steps = batches.steps();
-  Trainer trainer(*learner.parameters, flags_.options(steps));
+  TrainOptions options = flags_.options(steps);
+  options.shards = shards_;
+  Trainer trainer(*learner.parameters, options);
   if (resumed != nullptr) trainer.load(*resumed, flags_.last_path());
   Trainer::Hooks hooks;
   hooks.batch = [&](int epoch, int at) {
@@ -512,6 +558,17 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
                                     r.best ? " *" : "  ", r.lr, rate, duration(r.seconds)));
   };
   hooks.stop = [] { return stop_signal != 0; };
+  auto saved = std::chrono::steady_clock::now();
+  if (flags_.checkpoint_minutes > 0) {
+    hooks.pause = [&] {
+      const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved;
+      return ranks().writes() && since.count() >= 60 * flags_.checkpoint_minutes;
+    };
+    hooks.on_pause = [&] {
+      learner.save(trainer, false);
+      saved = std::chrono::steady_clock::now();
+    };
+  }
   const TrainOutcome outcome = trainer.run(hooks);
   if (outcome == TrainOutcome::interrupted) {
     learner.save(trainer, false);
@@ -523,6 +580,11 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
     } else {
       progress.line(text);
     }
+  }
+  if (const GradientShards* shards = trainer.shards(); shards != nullptr && !ranks().alone()) {
+    flags_.say(
+        "{}  a step sent {} bytes to other ranks (by the formula {}), waited {:.2f} s in all\n",
+        learner.label, shards->bytes_sent(), shards->bytes_a_step(), ranks().seconds_waited());
   }
   if (flags_.plot && !json) progress.line(plot_of_log(files_.paths().log, learner.label));
   if (outcome == TrainOutcome::interrupted) throw Exit{exit_code(stop_signal)};

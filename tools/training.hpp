@@ -60,6 +60,8 @@ struct TrainFlags {
   bool check_finite = false;
   bool plot = false;
   int recompute = 0;
+  std::optional<int> shards;
+  double checkpoint_minutes = 0;
   data::Normalisation normalisation = data::Normalisation::longer_side;
 
   void add_to(const Command& command);
@@ -139,7 +141,7 @@ class TrainingRun {
   TrainingRun(const Common& common, const TrainFlags& flags, bool refines);
 
   // As TrainingFiles::begin(), which returns what train() is to go on from.
-  const TensorFile* begin(const Settings& settings, std::vector<std::string> labels);
+  const TensorFile* begin(Settings settings, std::vector<std::string> labels);
   // "lifter: stcformer, 26048 parameters, ...": what is trained, on what.
   void announce(const std::string& what, const ParameterList& parameters) const;
   // Windows of the split's sequences or fewer, frames `step` apart, until the last epoch. From
@@ -167,6 +169,7 @@ class TrainingRun {
   const Split& parts() const { return parts_; }
 
  private:
+  int choose_shards() const;
   void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
 
   const Common& common_;
@@ -175,6 +178,7 @@ class TrainingRun {
   data::Dataset dataset_;  // as the network sees it
   data::Convention convention_;
   Split parts_;
+  int shards_ = 1;
   std::string domain_;  // JSON
   bool refines_ = false;
 };

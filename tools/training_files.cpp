@@ -17,6 +17,7 @@
 #include "engine/atomic_file.hpp"
 #include "engine/crc32.hpp"
 #include "engine/error.hpp"
+#include "engine/ranks/ranks.hpp"
 #include "tools/training.hpp"
 
 namespace posetape::tools {
@@ -25,7 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kSettings = "resume.settings";
 constexpr const char* kLog = "trainer.log";
 constexpr Index kColumns = 6;
 
@@ -100,6 +100,7 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
 }
 
 TrainingFiles::TrainingFiles(Paths paths) : paths_(std::move(paths)) {
+  if (!ranks().writes()) return;
   locks_.push_back(std::make_unique<FileLock>(resolved(paths_.output),
                                               "wait until it ends, or choose another --output"));
   locks_.push_back(std::make_unique<FileLock>(resolved(paths_.last),
@@ -132,6 +133,7 @@ const TensorFile* TrainingFiles::begin(bool resume, Settings settings,
     check_settings();
     read_lines();
   }
+  if (!ranks().writes()) return goes_on ? &last_ : nullptr;
   if (!is_special(paths_.log)) restore_log();
   log_ = open(paths_.log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
   if (log_ < 0) fail_to_write(paths_.log, errno);
@@ -139,7 +141,7 @@ const TensorFile* TrainingFiles::begin(bool resume, Settings settings,
 }
 
 void TrainingFiles::check_settings() const {
-  const auto found = last_.metadata.find(kSettings);
+  const auto found = last_.metadata.find(kResumeSettings);
   if (found == last_.metadata.end()) {
     fmt::print(stderr,
                "posetape: warning: {}: does not say which data and options it was started with (an "
@@ -148,14 +150,14 @@ void TrainingFiles::check_settings() const {
     return;
   }
   const Json was = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  if (!was.is_object()) fail("{}: metadata '{}' is not readable", paths_.last, kSettings);
+  if (!was.is_object()) fail("{}: metadata '{}' is not readable", paths_.last, kResumeSettings);
   // Which fields of the data train depends on options, so these come first.
   for (const auto& [option, value] : settings_.items()) {
-    const auto before = was.find(option);
-    if (option == kData || before == was.end() || *before == value) continue;
+    if (option == kData || !(was.contains(option) || option == kShards)) continue;
+    const Json before = was.contains(option) ? was[option] : Json(1);
+    if (before == value) continue;
     fail("{}: was started with {}, now {}; resume with {}, or start afresh without --resume",
-         paths_.last, as_given(option, *before), as_given(option, value),
-         as_given(option, *before));
+         paths_.last, as_given(option, before), as_given(option, value), as_given(option, before));
   }
   if (was.contains(kData) && settings_.contains(kData) && was[kData] != settings_[kData]) {
     fail(
@@ -221,6 +223,7 @@ void TrainingFiles::restore_log() const {
 
 int TrainingFiles::add_to_log(const Json& entry) {
   lines_.push_back(line_of(entry));
+  if (!ranks().writes()) return 0;
   const std::string text = entry.dump() + "\n";
   struct stat before {};
   const bool regular = fstat(log_, &before) == 0 && S_ISREG(before.st_mode);
@@ -245,7 +248,7 @@ void TrainingFiles::save_last(TensorFile file) const {
     values.insert(values.end(), {static_cast<double>(l.model), static_cast<double>(l.epoch), l.lr,
                                  l.loss, l.validation, l.best ? 1.0 : 0.0});
   }
-  file.metadata[kSettings] = settings_.dump();
+  file.metadata[kResumeSettings] = settings_.dump();
   file.tensors.emplace_back(
       kLog, Tensor::of<double>({static_cast<Index>(lines_.size()), kColumns}, values));
   write_safetensors(paths_.last, file);

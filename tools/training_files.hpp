@@ -23,8 +23,11 @@ std::uint32_t fingerprint(const data::Dataset& dataset, std::span<const int> seq
 // Options of a training that change the result of a step or the choice of the best epoch, by their
 // names ("--lr"), and kData, the fingerprint. true and false stand for "--flip" and "--no-flip".
 using Settings = nlohmann::ordered_json;
+inline constexpr const char* kResumeSettings = "resume.settings";  // in the .last file's metadata
 inline constexpr const char* kData = "data";
+inline constexpr const char* kShards = "--shards";  // 1 where a file doesn't say
 
+// Of several ranks (engine/ranks/ranks.hpp) the first has them; the others only read.
 class TrainingFiles {
  public:
   struct Paths {

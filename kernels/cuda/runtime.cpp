@@ -6,6 +6,7 @@
 
 #include "kernels/base/error.hpp"
 #include "kernels/cuda/device.hpp"
+#include "kernels/cuda/device_choice.hpp"
 #include "kernels/cuda/handles.hpp"
 
 namespace posetape::cuda {
@@ -17,6 +18,7 @@ constexpr int kOldestMinor = 5;
 
 struct State {
   bool open = false;
+  int number = 0;
   DeviceInfo info;
   cudaStream_t stream = nullptr;  // where work goes now
   cudaStream_t side = nullptr;
@@ -87,8 +89,9 @@ void check_device() {
     throw Error("cuda: " + advice(error == cudaSuccess ? cudaErrorNoDevice : error) + "; " +
                 kWayOut);
   }
+  state.number %= count;
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, 0), "asking for the device's properties");
+  check(cudaGetDeviceProperties(&properties, state.number), "asking for the device's properties");
   DeviceInfo& info = state.info;
   info.name = properties.name;
   info.major = properties.major;
@@ -122,11 +125,15 @@ bool built() {
   return true;
 }
 
+void choose_device(int number) {
+  state.number = number;
+}
+
 const DeviceInfo& open() {
   if (state.open) return state.info;
   check_version();
   check_device();
-  check(cudaSetDevice(0), "choosing the device");
+  check(cudaSetDevice(state.number), "choosing the device");
   make_streams();
   // More than are in flight at a time by far.
   if (state.counters == nullptr) {

@@ -2,6 +2,7 @@
 #include "kernels/cuda/runtime.hpp"
 
 #include "kernels/base/error.hpp"
+#include "kernels/cuda/device_choice.hpp"
 
 namespace posetape {
 namespace {
@@ -35,6 +36,7 @@ namespace cuda {
 bool built() {
   return false;
 }
+void choose_device(int /*number*/) {}
 const DeviceInfo& open() {
   return none<const DeviceInfo&>();
 }

@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""posetape as several processes: ranks_test.py PATH_OF_POSETAPE CUDA
+
+Under each MPI that there is a module for, with its mpirun: that weights, checkpoints, logs and refined
+poses are equal to the bit for 1, 2, 4 and 8 ranks, and what happens where one rank fails. Skipped
+(exit code 77) where there is none, and without numpy.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+POSETAPE = None
+CUDA = None
+WORK = None
+
+NETWORK = "--frames 9 --width 16 --heads 2 --batch 9 --depth 1".split()
+EPOCHS = ["--epochs", "2"]
+# As root, on more ranks than cores, with nothing but this host. Hangs are errors of ours.
+LAUNCHERS = {
+    "openmpi": "mpirun.openmpi --allow-run-as-root --oversubscribe --mca btl self,vader".split(),
+    "openmpi over TCP": "mpirun.openmpi --allow-run-as-root --oversubscribe --mca btl self,tcp".split(),
+    "mpich": ["mpirun.mpich"],
+}
+
+
+def launchers():
+    """Those whose mpirun and module are here."""
+    modules = Path(POSETAPE).parent.parent / "engine"
+    return {
+        name: command
+        for name, command in LAUNCHERS.items()
+        if shutil.which(command[0]) and (modules / f"posetape_{name.split()[0]}.so").exists()
+    }
+
+
+def run(*arguments, ranks=None, launcher=None, expect=0, timeout=120):
+    """Standard output and standard error of posetape, alone or on so many ranks."""
+    command = [POSETAPE, *map(str, arguments)]
+    if ranks:
+        command = [*launcher, "-n", str(ranks), *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL)
+    assert (done.returncode == 0) == (expect == 0), (
+        f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
+    return done.stdout, done.stderr
+
+
+def ours(error):
+    """Of standard error the lines that are not the launcher's."""
+    return [line for line in error.splitlines() if line.startswith("posetape: ")]
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def made(output):
+    """What a training leaves: hashes of its checkpoints, and its log without times."""
+    output = Path(output)
+    times = ("seconds", "sequences_per_second", "frames_per_second")
+    log = [json.loads(line) for line in output.with_suffix(".log.jsonl").read_text().splitlines()]
+    lines = [{k: v for k, v in line.items() if k not in times} for line in log]
+    return digest(output), digest(output.with_suffix(".last.safetensors")), json.dumps(lines)
+
+
+class Ranks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.data = WORK / "data.npz"
+        run("prepare", "synthetic", "-o", cls.data, "--people", 4, "--takes", 1, "--seconds", 1)
+        run("train", "lifter", cls.data, "-o", WORK / "lifter.safetensors", *NETWORK, *EPOCHS)
+        cls.lifted = WORK / "lifted.npz"
+        run("lift", WORK / "lifter.safetensors", cls.data, "-o", cls.lifted)
+
+    def trained(self, kind, *options, ranks=None, launcher=None, source=None, name="net"):
+        folder = Path(tempfile.mkdtemp(dir=WORK))
+        output = folder / f"{name}.safetensors"
+        network = NETWORK[:-2] if "--depth" in options else NETWORK
+        if "--batch" in options:
+            network = "--frames 9 --heads 2 --depth 1".split()
+        epochs = [] if "--epochs" in options else EPOCHS
+        run("train", kind, source or self.lifted, "-o", output, *network, *epochs, *options,
+            ranks=ranks, launcher=launcher)
+        return output
+
+    def test_trainings_are_equal_for_any_number_of_ranks(self):
+        forward = "--states forward --error-source mixed".split()
+        cases = [
+            ("refiner", [], self.lifted),
+            ("refiner", ["--precision", "bf16", *forward, "--noise", "ar1"], self.lifted),
+            ("lifter", "--model mixste --depth 2 --drop-path 0.2 --weight-decay 0.1".split(), self.data),
+        ]
+        for kind, options, source in cases:
+            expected = made(self.trained(kind, *options, "--shards", 8, source=source))
+            unsharded = made(self.trained(kind, *options, source=source))
+            self.assertNotEqual(expected[0], unsharded[0])  # or shards would be nothing
+            for name, launcher in launchers().items():
+                for ranks in (2, 8) if name != "openmpi" else (1, 2, 4, 8):
+                    got = self.trained(kind, *options, ranks=ranks, launcher=launcher, source=source)
+                    self.assertEqual(made(got), expected, f"{kind} {options}: {ranks}, {name}")
+
+    def test_a_training_goes_on_with_other_ranks(self):
+        expected = made(self.trained("refiner", "--epochs", 4, "--shards", 8))
+        for name, launcher in launchers().items():
+            for ranks, then in ((4, 2), (2, 8)):
+                output = self.trained("refiner", ranks=ranks, launcher=launcher)
+                run("train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 4, "--resume",
+                    ranks=then, launcher=launcher)
+                self.assertEqual(made(output), expected, f"{ranks} then {then}, {name}")
+            # One process, without --shards: the file knows.
+            run("train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 5, "--resume")
+            _, error = run("train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 6,
+                           "--resume", "--shards", 4, expect=1)
+            self.assertIn("was started with --shards 8, now --shards 4", error)
+
+    def test_on_the_emulated_device(self):
+        if CUDA != "emulated":
+            self.skipTest("the CUDA backend is not the emulated one")
+        short = ["--device", "cuda", "--epochs", 1, "--batch", 64, "--width", 8]
+        expected = made(self.trained("refiner", "--shards", 8, *short))
+        name, launcher = next(iter(launchers().items()))
+        got = self.trained("refiner", *short, ranks=2, launcher=launcher)
+        self.assertEqual(made(got), expected, name)
+
+    def test_poses_are_equal_to_the_byte(self):
+        refiner = self.trained("refiner")
+        work = [
+            ("lift", WORK / "lifter.safetensors", self.data),
+            ("refine", refiner, self.lifted),
+            ("refine", refiner, self.lifted, "--recipe", "paper"),
+        ]
+        for command in work:
+            run(*command, "-o", WORK / "alone.npz")
+            for name, launcher in launchers().items():
+                for ranks in (2, 4):
+                    out, error = run(*command, "-o", WORK / "several.npz", ranks=ranks, launcher=launcher)
+                    self.assertEqual(digest(WORK / "several.npz"), digest(WORK / "alone.npz"), name)
+                    self.assertEqual(out.count("wrote "), 1, out)
+
+    def test_what_is_sent_is_what_the_formula_says(self):
+        for name, launcher in launchers().items():
+            out, _ = run("train", "refiner", self.lifted, "-o", WORK / "bytes.safetensors", *NETWORK,
+                         *EPOCHS, ranks=2, launcher=launcher)
+            line = next(line for line in out.splitlines() if "by the formula" in line)
+            words = line.replace(")", "").replace(",", "").split()
+            sent = int(words[words.index("sent") + 1])
+            formula = int(words[words.index("formula") + 1])
+            self.assertEqual(sent, formula, line)
+            self.assertGreater(sent, 0)
+
+    def test_what_differs_between_ranks_is_said(self):
+        other = WORK / "other.npz"
+        run("prepare", "synthetic", "-o", other, "--people", 4, "--takes", 1, "--seconds", 2,
+            "--seed", 2)
+        for name, launcher in launchers().items():
+            output = WORK / "differ.safetensors"
+
+            def both(first, second):
+                command = [*launcher, "-n", "1", *map(str, first), ":", "-n", "1", *map(str, second)]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(len(ours(done.stderr)), 1, done.stderr)
+                self.assertFalse(output.exists())
+                return ours(done.stderr)[0]
+
+            train = [POSETAPE, "train", "refiner", self.lifted, "-o", output, *NETWORK]
+            line = both(train, [*train, "--lr", "0.5"])
+            self.assertIn("command line: ", line)
+            self.assertIn("--lr 0.5 on rank 1", line)
+            shutil.copy(self.lifted, WORK / "same.npz")
+            line = both([*train[:3], WORK / "same.npz", *train[4:]],
+                        [*train[:3], WORK / "same.npz", *train[4:], "--seed", "3"])
+            self.assertIn("--seed 3", line)
+
+    def test_failures_end_all_with_one_line(self):
+        for name, launcher in launchers().items():
+            _, error = run("train", "refiner", WORK / "none.npz", "-o", WORK / "x.safetensors", *NETWORK,
+                           ranks=4, launcher=launcher, expect=1)
+            self.assertEqual(len(ours(error)), 1, error)
+            self.assertIn("none.npz", ours(error)[0])
+            _, error = run("train", "refiner", self.lifted, "-o", WORK / "x.safetensors", *NETWORK,
+                           "--shards", 2, ranks=4, launcher=launcher, expect=1)
+            self.assertEqual(len(ours(error)), 1, error)
+            self.assertIn("--shards 4 or more", ours(error)[0])
+            _, error = run("train", "refiner", self.lifted, "-o", WORK / "x.safetensors", *NETWORK,
+                           "--lr", "1e30", ranks=4, launcher=launcher, expect=1)
+            self.assertEqual(len(ours(error)), 1, error)
+            self.assertIn("diverged", ours(error)[0])
+            _, error = run("lift", WORK / "lifter.safetensors", "-", "-o", WORK / "x.npz", ranks=2,
+                           launcher=launcher, expect=1)
+            self.assertIn("standard input", ours(error)[0])
+
+    def test_a_killed_rank_ends_all_and_nothing_is_lost(self):
+        expected = made(self.trained("refiner", "--epochs", 12, "--shards", 8))
+        draw = random.Random(1)
+        for name, launcher in launchers().items():
+            if "TCP" in name:
+                continue
+            folder = Path(tempfile.mkdtemp(dir=WORK))
+            output = folder / "net.safetensors"
+            command = [*launcher, "-n", "4", POSETAPE, "train", "refiner", str(self.lifted), "-o",
+                       str(output), *NETWORK, "--epochs", "12", "--checkpoint-minutes", "0.001"]
+            for attempt in range(int(os.environ.get("POSETAPE_KILLS", "2"))):
+                process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL, start_new_session=True)
+                time.sleep(draw.uniform(0.3, 2.0))
+                found = subprocess.run(["pgrep", "-f", f"^{POSETAPE} train refiner .*{folder}"],
+                                       capture_output=True, text=True).stdout.split()
+                if found:
+                    os.kill(int(draw.choice(found)), signal.SIGKILL)
+                process.wait(timeout=30)
+                left = time.monotonic()
+                while subprocess.run(["pgrep", "-f", f"^{POSETAPE} train refiner .*{folder}"],
+                                     capture_output=True).returncode == 0:
+                    self.assertLess(time.monotonic() - left, 10, "a rank goes on")
+                    time.sleep(0.1)
+            subprocess.run([*command, "--resume"], check=True, capture_output=True, timeout=120)
+            self.assertEqual(made(output), expected, name)
+            kinds = {p.name for p in folder.iterdir()}
+            self.assertEqual(kinds, {"net.safetensors", "net.last.safetensors", "net.log.jsonl"})
+
+
+class Without(unittest.TestCase):
+    def test_a_program_without_the_module_says_so(self):
+        alone = WORK / "bin" / "posetape"
+        alone.parent.mkdir()
+        shutil.copy(POSETAPE, alone)
+        done = subprocess.run([alone, "info", "--machine"], capture_output=True, text=True,
+                              env={**os.environ, "PMI_SIZE": "2", "PMI_RANK": "0"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("posetape_mpich.so is not in", done.stderr)
+        self.assertIn("libmpich-dev", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+
+
+if __name__ == "__main__":
+    POSETAPE, CUDA = str(Path(sys.argv[1]).absolute()), sys.argv[2]
+    if not launchers():
+        print("no MPI: install openmpi-bin libopenmpi-dev or mpich libmpich-dev, and build again")
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as folder:
+        WORK = Path(folder)
+        unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
