@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/ops/concat.hpp"
 #include "engine/ops/elementwise.hpp"
 #include "engine/ops/matmul.hpp"
 #include "engine/ops/scale.hpp"
+#include "engine/ops/slice.hpp"
 #include "engine/ops/softmax.hpp"
 #include "engine/taps.hpp"
 
@@ -113,9 +115,54 @@ void tap_attention(const Tensor& qkv, Axis layout, Index heads, double scale) {
     if (layout != Axis::cross && layout != axis) continue;
     const AttentionProbabilities p(qkv, layout, heads, scale, axis);
     const bool whole = taps->options().whole_attention;
-    tap(axis == Axis::space ? "space.attention" : "time.attention",
-        whole ? p.shape() : p.mean_shape(), [&] { return whole ? p.values() : p.mean(); });
+    show(axis == Axis::space ? "space.attention" : "time.attention",
+         whole ? p.shape() : p.mean_shape(), [&] { return whole ? p.values() : p.mean(); });
   }
+}
+
+namespace {
+
+// Elements begin ... begin + width - 1 of every row of x.
+std::vector<double> channels(const Tensor& x, Index begin, Index width) {
+  const std::vector<double> all = x.to_doubles();
+  std::vector<double> some;
+  for (Index row = 0; row < x.size(); row += x.shape().back()) {
+    const auto from = all.begin() + row + begin;
+    some.insert(some.end(), from, from + width);
+  }
+  return some;
+}
+
+}  // namespace
+
+Tensor tap_heads(const Tensor& out, Axis layout, Index heads, const Tensor& add) {
+  if (Observer::innermost() == nullptr) return out;
+  const Index width = out.shape().back() / (layout == Axis::cross ? 2 : 1) / heads;
+  const Shape shape = out.shape().with(out.shape().rank() - 1, width);
+  std::vector<Tensor> parts;  // undefined: as it was
+  for (Index begin = 0; begin < out.shape().back(); begin += width) {
+    const Index part = begin / width;
+    const bool space = layout == Axis::space || (layout == Axis::cross && part < heads);
+    const auto said = [&] {
+      std::vector<double> values = channels(out, begin, width);
+      if (!add.defined()) return values;
+      const std::vector<double> added = channels(add, begin, width);
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] -= added[i];
+      return values;
+    };
+    parts.push_back(tap(fmt::format("{}.attention.head{}", space ? "space" : "time", part % heads),
+                        shape, out, said));
+  }
+  if (std::ranges::none_of(parts, &Tensor::defined)) return out;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Index begin = static_cast<Index>(i) * width;
+    if (!parts[i].defined()) {
+      parts[i] = slice(out, -1, begin, begin + width);
+    } else if (add.defined()) {
+      parts[i] = posetape::add(parts[i], slice(add, -1, begin, begin + width));
+    }
+  }
+  return concat(parts, -1);
 }
 
 }  // namespace posetape

@@ -47,4 +47,10 @@ struct AttentionProbabilities {
 // rows where Taps::Options say so. Call it beside axial_attention, with its arguments.
 void tap_attention(const Tensor& qkv, Axis layout, Index heads, double scale = 0);
 
+// Gives the heads of out = axial_attention(qkv, layout, heads, scale, add) their names,
+// "space.attention.head<h>" and "time.attention.head<h>", h from 0: what each of them says,
+// softmax(q k^T) v, [B, N, J, head width], before `add` comes to it. Returns `out`, with those
+// that an observer has replaced (engine/patches.hpp).
+[[nodiscard]] Tensor tap_heads(const Tensor& out, Axis layout, Index heads, const Tensor& add = {});
+
 }  // namespace posetape

@@ -7,8 +7,8 @@
 //
 // Observers of a thread lie on one stack: each sees what happens in its thread while it lives, the
 // innermost first. Where none lives, looking costs one test of a pointer. What is computed is the
-// same to the bit, unless an observer writes to what it is shown. Profile, Taps, Interception and
-// FiniteWatch are observers.
+// same to the bit, unless an observer replaces or writes to what it is shown. Profile, Taps,
+// Patches, Interception and FiniteWatch are observers.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,17 @@ class Observer {
   using Tensors = std::span<const Tensor>;
 
   // A tensor, or numbers that are only computed where somebody wants them, and its name: see tap()
-  // in engine/taps.hpp.
+  // and show() in engine/taps.hpp.
   struct Named {
     std::string_view name;
     Tensor tensor;  // undefined for numbers
     Shape shape;
     std::function<std::vector<double>()> numbers;
+    // Whether who computes goes on with what replace() leaves in `tensor`, and the type and the
+    // device that it has to have.
+    bool replaceable = false;
+    DType dtype = DType::f64;
+    Device device = Device::cpu;
     // The elements, row-major.
     std::vector<double> values() const {
       return tensor.defined() ? tensor.to_doubles() : numbers();
@@ -53,8 +58,9 @@ class Observer {
   static void each(const F& f) {
     for (Observer* o = innermost_; o != nullptr; o = o->outer_) f(*o);
   }
-  // named() of each, until one keeps it.
-  static void tell(const Named& value) {
+  // replace() of each, then named() of each, until one keeps it.
+  static void tell(Named& value) {
+    each([&](Observer& o) { o.replace(value); });
     for (Observer* o = innermost_; o != nullptr && !o->named(value); o = o->outer_) {
     }
   }
@@ -63,6 +69,9 @@ class Observer {
     return innermost_ != nullptr ? std::string_view(innermost_->scope_) : std::string_view();
   }
 
+  // A value is about to go by a name: may put another tensor of its shape in its place where it is
+  // replaceable. Comes again where a segment runs again (engine/recompute.hpp).
+  virtual void replace(Named& /*value*/) {}
   // A value goes by a name. True where those further out are not to hear of it.
   virtual bool named(const Named& /*value*/) { return false; }
   // An op has run, recorded by a tape or not; also one that a backward rule is made of. The node's
@@ -82,8 +91,11 @@ class Observer {
   virtual void after_update(const char* /*optimiser*/, const Cost& /*cost*/) {}
 
  protected:
-  // On from here to the destructor.
-  Observer() : outer_(innermost_), scope_(scope()) { innermost_ = this; }
+  // On from here to the destructor. Names begin with the scopes that are open, or with `scope`.
+  Observer() : Observer(scope()) {}
+  explicit Observer(std::string_view scope) : outer_(innermost_), scope_(scope) {
+    innermost_ = this;
+  }
 
  private:
   friend class Scope;

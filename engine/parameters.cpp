@@ -73,7 +73,7 @@ void ParameterList::watch(Tape& tape) const {
 
 void ParameterList::tap() const {
   if (Observer::innermost() == nullptr) return;
-  for (const Entry& e : entries_) posetape::tap(e.name, e.value);
+  for (const Entry& e : entries_) show(e.name, e.value);
 }
 
 }  // namespace posetape

@@ -5,8 +5,10 @@
 namespace posetape {
 namespace {
 
-// Names were heard when the values were made first.
+// Names were heard when the values were made first. What was replaced then is replaced again, by
+// the same names.
 struct Unnamed : Observer {
+  explicit Unnamed(std::string_view scope) : Observer(scope) {}
   bool named(const Named&) override { return true; }
 };
 
@@ -26,7 +28,8 @@ bool Segments::open(std::vector<Node>& nodes, int level) {
 }
 
 void Segments::close(const std::vector<Node>& nodes, std::function<void()> function) {
-  all_.push_back({first_, nodes.size(), std::move(function), versions_});
+  all_.push_back(
+      {first_, nodes.size(), std::move(function), versions_, std::string(Observer::scope())});
 }
 
 void Segments::read(const Node& node) {
@@ -77,7 +80,7 @@ void Segments::recompute(Tape& tape, const Segment& segment) {
   } const restore{&tape, tape.slots_};
   const Recording on(tape);
   std::optional<Unnamed> unnamed;
-  if (Observer::innermost() != nullptr) unnamed.emplace();
+  if (Observer::innermost() != nullptr) unnamed.emplace(segment.scope);
   std::optional<Recomputation>& at = tape.segments_.recomputation_;
   at = {segment.first, segment.last};
   segment.function();

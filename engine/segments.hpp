@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace posetape {
@@ -58,6 +59,7 @@ class Segments {
     std::function<void()> function;
     // Of the inputs of its ops that are not tracked, added up: versions only grow.
     std::uint64_t versions = 0;
+    std::string scope;     // of the names that its values went by
     bool emptied = false;  // its nodes have let go of what they saved
   };
   // The segment whose function runs again, and how far it is.

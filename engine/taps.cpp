@@ -100,6 +100,15 @@ std::vector<std::string> nearest_names(std::string_view glob, std::span<const st
   return nearest;
 }
 
+std::string nearest_text(std::string_view glob, std::span<const std::string> names) {
+  std::unordered_set<std::string> kinds;
+  std::vector<std::string> different;
+  for (const std::string& name : names) {
+    if (kinds.insert(without_digits(name)).second) different.push_back(name);
+  }
+  return fmt::format("{}", fmt::join(nearest_names(glob, different, 4), ", "));
+}
+
 Taps::Taps(std::vector<std::string> patterns, Options options) : options_(options) {
   for (std::string& text : patterns) patterns_.push_back(parse(std::move(text)));
 }
@@ -132,18 +141,16 @@ const Taps::Captured& Taps::at(std::string_view name) const {
 void Taps::check() const {
   for (const Pattern& pattern : patterns_) {
     if (pattern.captured) continue;
-    // Of names that differ in numbers alone, the first is enough.
-    std::unordered_set<std::string> kinds;
     std::vector<std::string> names;
     for (const Seen& s : seen_) {
       if (tap_matches(pattern.glob, s.name)) {
         fail("tap {}: no gradient has come to {}; it takes a backward pass that depends on it",
              pattern.text, s.name);
       }
-      if (kinds.insert(without_digits(s.name)).second) names.push_back(s.name);
+      names.push_back(s.name);
     }
     fail("tap {}: matches no name of this pass; nearest: {}", pattern.text,
-         fmt::join(nearest_names(pattern.glob, names, 4), ", "));
+         nearest_text(pattern.glob, names));
   }
 }
 

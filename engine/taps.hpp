@@ -4,10 +4,11 @@
 //   refiner.refine(noisy, y, 2);
 //   for (const Taps::Captured& c : taps.captured()) ... c.name, c.shape, c.values ...
 //
-// The models name their tensors once, with tap() below, and know no more. While a Taps lives, what
-// passes a tap() in its thread is compared with its patterns and copied to the host where one
-// matches. Where no Observer lives a tap() is one test of a pointer: no copy, no allocation, no
-// text. What is computed is the same to the bit either way, on both devices.
+// The models name their tensors once, with tap() and show() below, and know no more. While a Taps
+// lives, what passes them in its thread is compared with its patterns and copied to the host where
+// one matches. Where no Observer lives they are one test of a pointer: no copy, no allocation, no
+// text. What is computed is the same to the bit either way, on both devices. (Changing it is what
+// engine/patches.hpp is for.)
 //
 // A name is made of parts with dots between them: the scopes that are open, then what tap() says.
 // `*` in a pattern stands for any text, dots included, and `?` for one character. A pattern may
@@ -103,24 +104,44 @@ class Taps : public Observer {
   std::unordered_multimap<std::uint64_t, std::size_t> named_;  // tensors, by id
 };
 
-// Gives a tensor its name, where something looks; an undefined tensor has none. Returns it.
-inline const Tensor& tap(std::string_view name, const Tensor& tensor) {
-  if (Observer::innermost() != nullptr && tensor.defined()) {
-    Observer::tell({name, tensor, tensor.shape(), {}});
-  }
-  return tensor;
+// Gives a tensor its name, where something looks; an undefined tensor has none. Returns it, or what
+// an observer has put in its place (engine/patches.hpp): go on with the result.
+[[nodiscard]] inline Tensor tap(std::string_view name, Tensor tensor) {
+  if (Observer::innermost() == nullptr || !tensor.defined()) return tensor;
+  Observer::Named value{name,           tensor,         tensor.shape(), {}, /*replaceable=*/true,
+                        tensor.dtype(), tensor.device()};
+  Observer::tell(value);
+  return value.tensor;
 }
 
-// The same for a number, and for something that is only computed where it is looked at: `values`
-// returns its elements, row-major.
+// The same of a value that is part of others: a head's channels, a sum that the next op makes.
+// `values` returns its elements, row-major. The result is undefined where nobody replaces it, and
+// else of the type and on the device of `like`.
 template <class F>
-void tap(std::string_view name, const Shape& shape, F&& values) {
-  if (Observer::innermost() != nullptr) {
-    Observer::tell({name, {}, shape, std::forward<F>(values)});
-  }
+[[nodiscard]] Tensor tap(std::string_view name, const Shape& shape, const Tensor& like,
+                         F&& values) {
+  if (Observer::innermost() == nullptr) return {};
+  Observer::Named value{
+      name, {}, shape, std::forward<F>(values), /*replaceable=*/true, like.dtype(), like.device()};
+  Observer::tell(value);
+  return value.tensor;
 }
-inline void tap(std::string_view name, double number) {
-  tap(name, Shape(), [=] { return std::vector{number}; });
+
+// Gives its name to what can be looked at and not replaced: a tensor that others hold already, a
+// number, or something that is only computed where it is looked at.
+inline void show(std::string_view name, const Tensor& tensor) {
+  if (Observer::innermost() == nullptr || !tensor.defined()) return;
+  Observer::Named value{name, tensor, tensor.shape(), {}};
+  Observer::tell(value);
+}
+template <class F>
+void show(std::string_view name, const Shape& shape, F&& values) {
+  if (Observer::innermost() == nullptr) return;
+  Observer::Named value{name, {}, shape, std::forward<F>(values)};
+  Observer::tell(value);
+}
+inline void show(std::string_view name, double number) {
+  show(name, Shape(), [=] { return std::vector{number}; });
 }
 
 // A part of the names of what is tapped while it lives: "step" and 2 make "step.2.". It must end
@@ -155,5 +176,7 @@ bool asks_for_gradient(std::string_view pattern);
 // Up to `count` of the names that are most like the pattern, nearest first.
 std::vector<std::string> nearest_names(std::string_view glob, std::span<const std::string> names,
                                        std::size_t count);
+// Four of them with commas between, of names that differ in numbers alone the first.
+std::string nearest_text(std::string_view glob, std::span<const std::string> names);
 
 }  // namespace posetape

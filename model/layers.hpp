@@ -44,10 +44,10 @@ struct LayerNorm {
         eps(with_eps) {}
   Normalized operator()(const Tensor& x, const Tensor& residual = {},
                         const Tensor& shift = {}) const {
-    const Normalized out = layer_norm(x, gamma, beta, eps, residual, shift);
-    tap(path, out.y);
+    Normalized out = layer_norm(x, gamma, beta, eps, residual, shift);
+    out.y = tap(path, std::move(out.y));
     const Scope scope(path);
-    tap("sum", out.s);
+    show("sum", out.s);
     return out;
   }
   std::string path;
@@ -71,7 +71,21 @@ inline constexpr int kRecomputeBlock = 2;  // each block
 // The residual stream h + update, which the layer norm that follows sums up.
 struct Residual {
   Tensor h, update;
+  Tensor sum() const { return update.defined() ? add(h, update) : h; }
 };
+
+// Gives the sum a name before anybody has made it. Returns the stream, or what stands for it.
+[[nodiscard]] inline Residual tap(std::string_view name, const Residual& stream) {
+  const auto sum = [&] {
+    std::vector<double> values = stream.h.to_doubles();
+    if (!stream.update.defined()) return values;
+    const std::vector<double> update = stream.update.to_doubles();
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] += update[i];
+    return values;
+  };
+  Tensor instead = tap(name, stream.h.shape(), stream.h, sum);
+  return instead.defined() ? Residual{std::move(instead), {}} : stream;
+}
 
 // h = x + residual and MLP(LN(h)).
 inline Residual feed_forward(const LayerNorm& norm, const Mlp& mlp, const Tensor& x,

@@ -41,11 +41,13 @@ MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const Mix
 
 Tensor MixsteBlock::attention(const Tensor& x) const {
   const Tensor values = qkv(x);
+  Tensor mixed = axial_attention(values, axis, heads);
   {
     const Scope scope(path);
+    mixed = tap_heads(mixed, axis, heads);
     tap_attention(values, axis, heads);
   }
-  return proj(axial_attention(values, axis, heads));
+  return proj(mixed);
 }
 
 Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after,

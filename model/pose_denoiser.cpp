@@ -77,10 +77,12 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor
   }
 
   Residual r{layers_.input(as(concat({x_t, y}, -1), dtype)), {}};
-  for (const DenoisingBlock& block : layers_.blocks) {
-    r = recompute(kRecomputeBlock, std::cref(block), r, temb);
+  for (std::size_t i = 0; i < layers_.blocks.size(); ++i) {
+    r = recompute(kRecomputeBlock, std::cref(layers_.blocks[i]), r, temb);
+    const Scope scope("blocks", static_cast<Index>(i));
+    r = tap("stream", r);
   }
-  const Tensor out = layers_.output(r.update.defined() ? add(r.h, r.update) : r.h);
+  const Tensor out = layers_.output(r.sum());
   return as(out, accumulator_of(out.dtype()));
 }
 

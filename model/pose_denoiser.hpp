@@ -53,6 +53,8 @@ class PoseDenoiser {
   // The normalised error: x_t [B, N, J, 3], y [B, N, J, screen], one t a sequence (B of them;
   // ignored without timestep) -> [B, N, J, 3].
   Tensor operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const;
+  // Taps: the stream when it begins, "input", and behind each block, "blocks.<i>.stream"; the
+  // layers' own; "output".
   // The same with sinusoidal_embedding(t) [B, D] given, on the network's device (undefined without
   // timestep): nothing then comes from the host.
   Tensor operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const;

@@ -39,13 +39,16 @@ Tensor Stc::operator()(const Tensor& x) const {
          options.width);
   }
   const Tensor values = qkv(x);
-  const Tensor local =
+  Tensor local =
       structure_embedding(values, local_weight, local_bias, part, body_part, options.part_scale);
-  const Tensor mixed = axial_attention(values, Axis::cross, options.heads, options.scale, local);
   {
     const Scope scope(path);
-    tap("local", local);
-    tap("mixed", mixed);
+    local = tap("local", std::move(local));
+  }
+  Tensor mixed = axial_attention(values, Axis::cross, options.heads, options.scale, local);
+  {
+    const Scope scope(path);
+    mixed = tap("mixed", tap_heads(mixed, Axis::cross, options.heads, local));
     tap_attention(values, Axis::cross, options.heads, options.scale);
   }
   return proj(mixed);

@@ -19,8 +19,9 @@ struct StcOptions {
 };
 
 // x [B, N, J, D], already normalised -> [B, N, J, D]; the residual is the caller's.
-// Taps: "<name>.qkv", "<name>.space.attention" and "<name>.time.attention", "<name>.local",
-// "<name>.mixed" (what attention and the local part make of v), "<name>.proj".
+// Taps: "<name>.qkv", "<name>.space.attention" and "<name>.time.attention" (probabilities) and what
+// each head says, "<name>.space.attention.head<h>", "<name>.local", "<name>.mixed" (the heads and
+// the local part together), "<name>.proj".
 // Channels of qkv: q, k, v side by side; of each, the first half spatial and the second temporal.
 struct Stc {
   Stc(ParameterList& list, const std::string& name, const StcOptions& options);

@@ -88,9 +88,9 @@ TEST_CASE("a name that one keeps is not heard further out; scopes are of all") {
   const Scope first("a");
   Listener inner;
   const Scope second("b", 2);
-  tap("x", 1);
+  show("x", 1);
   inner.keeps = true;
-  tap("y", 1);
+  show("y", 1);
   CHECK(inner.heard == "a.b.2.x a.b.2.y ");
   CHECK(outer.heard == "a.b.2.x ");
 }

@@ -35,11 +35,11 @@ TEST_CASE("taps capture tensors, norms and gradients under their scopes") {
   Tensor loss;
   {
     const Recording on(tape);
-    tap("x", x);
+    show("x", x);
     const Scope outer("part");
     const Scope inner("layer", 4);
     const Tensor y = tap("y", mul(x, x));
-    tap("twice", y.shape(), [&] {
+    show("twice", y.shape(), [&] {
       std::vector<double> values = y.to_doubles();
       for (double& v : values) v *= 2;
       return values;
@@ -67,7 +67,7 @@ TEST_CASE("a pattern that captured nothing is refused with the nearest names") {
   const Tensor x = Tensor::zeros({1}, DType::f32);
   for (const char* name : {"step.1.blocks.0.stc1.space.attention", "step.1.x_hat", "refined",
                            "step.2.blocks.1.stc1.space.attention"}) {
-    tap(name, x);
+    show(name, x);
   }
   CHECK_THROWS_WITH_AS(taps.check(),
                        "tap blocks.*.atention: matches no name of this pass; nearest: "
@@ -81,15 +81,15 @@ TEST_CASE(
   Taps outer({"*"});
   {
     Taps inner({"a"});
-    tap("a", Tensor::full({2}, 1, DType::f32));
-    tap("a", Tensor::full({2}, 3, DType::bf16));
-    tap("a", Tensor());
+    show("a", Tensor::full({2}, 1, DType::f32));
+    show("a", Tensor::full({2}, 3, DType::bf16));
+    show("a", Tensor());
     CHECK(inner.captured().size() == 1);
     CHECK(inner.at("a").values == std::vector{3.0, 3.0});
   }
   CHECK(Taps::current() == &outer);
   CHECK(outer.seen().empty());
-  tap("b", 7);
+  show("b", 7);
   CHECK(outer.at("b").shape == Shape());
   CHECK(outer.at("b").values == std::vector{7.0});
   outer.clear();
