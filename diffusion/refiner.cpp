@@ -59,17 +59,22 @@ std::vector<double> reciprocal(std::vector<double> values) {
   return values;
 }
 
-// What a denoising step from x at timestep k says.
-void tap_step(int k, const Tensor& x, const Tensor& error, const Tensor& x0) {
-  tap("t", k);
-  tap("x_k", x);
-  tap("error", error);
-  tap("x_hat", x0);
-  tap("eps", x.shape(), [&] {
+// "eps" = x_hat + error.
+void show_noise_end(const Tensor& x0, const Tensor& error) {
+  show("eps", x0.shape(), [&] {
     std::vector<double> eps = x0.to_doubles();
     const std::vector<double> e = error.to_doubles();
     for (std::size_t i = 0; i < eps.size(); ++i) eps[i] += e[i];
     return eps;
+  });
+}
+
+// The state as large as a person: what x_hat were if there was no error.
+void show_scaled(const Tensor& x, double factor) {
+  show("x_k_scaled", x.shape(), [&] {
+    std::vector<double> values = x.to_doubles();
+    for (double& v : values) v *= factor;
+    return values;
   });
 }
 
@@ -219,7 +224,7 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
   const Tensor& t = in[kTimestep];
   const Shape count{truth.shape()[0]};
   Example example;
-  tap("t", t);
+  show("t", t);
   example.embedding = gather(embeddings_, t);
   const Tensor real = sub(in[kNoisy], truth);
   example.error = real;
@@ -252,7 +257,7 @@ Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) 
   }
   // The e that solves x_k = (sqrt(alpha_bar) + sqrt(1 - alpha_bar)) x0 + sqrt(1 - alpha_bar) e.
   const int k = tau[static_cast<std::size_t>(moves)];
-  tap("t", k);
+  show("t", k);
   const X0Coefficients c = schedule_.predict_x0(k);
   return {x, embedding(k, x.shape()[0]), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
 }
@@ -268,8 +273,8 @@ Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) 
   } else {
     example = rollout_example({in[kTruth], in[kNoisy], in[kScreen]}, moves);
   }
-  tap("x_t", example.x);
-  tap("error", example.error);
+  example.x = tap("x_t", std::move(example.x));
+  example.error = tap("error", std::move(example.error));
   const Tensor estimate = tap("estimate", network_(example.x, in[kScreen], example.embedding));
   const Tensor target = tap("target", normalized(example.error));
   return tap("loss", config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
@@ -282,11 +287,14 @@ Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_
   return loss(prepared.inputs, prepared.moves, seed);
 }
 
-Refiner::Step Refiner::denoise(const Tensor& x, const Tensor& y, int k) const {
-  const Tensor error = predict_error(x, y, embedding(k, x.shape()[0]));
+Refiner::Step Refiner::denoise(const Tensor& state, const Tensor& y, int k) const {
   const X0Coefficients c = schedule_.predict_x0(k);
-  const Step step{error, combine(c.x, x, c.e, error)};
-  tap_step(k, x, step.error, step.x0);
+  show("t", k);
+  const Tensor x = tap("x_k", state);
+  show_scaled(x, c.x);
+  Step step{tap("error", predict_error(x, y, embedding(k, x.shape()[0]))), {}};
+  step.x0 = tap("x_hat", combine(c.x, x, c.e, step.error));
+  show_noise_end(step.x0, step.error);
   return step;
 }
 
@@ -298,10 +306,13 @@ Tensor Refiner::move_to(const Step& step, int j) const {
 Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps) const {
   if (config_.objective == Objective::regression) {
     const Scope scope("step", 1);
-    const Tensor error = predict_error(noisy, y, embedding(0, noisy.shape()[0]));
-    const Tensor x0 = mul(sub(noisy, error), not_root_);
-    tap_step(0, noisy, error, x0);
-    return x0;
+    show("t", 0);
+    const Tensor x = tap("x_k", noisy);
+    show_scaled(x, 1);
+    const Tensor error = tap("error", predict_error(x, y, embedding(0, x.shape()[0])));
+    const Tensor x0 = tap("x_hat", mul(sub(x, error), not_root_));
+    show_noise_end(x0, error);
+    return tap("refined", x0);
   }
   const std::vector<int> tau = ddim_steps(config_.steps, steps);
   Tensor x = noisy;

@@ -138,7 +138,8 @@ class Refiner {
   Tensor loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const;
 
   // K denoising steps from x_T = noisy (K is ignored by a regression); the root joint is exactly
-  // zero. Taps, under "step.1." to "step.K.": the timestep "t", the state "x_k", the network's
+  // zero. Taps, under "step.1." to "step.K.": the timestep "t", the state "x_k", the same as large
+  // as a person, "x_k_scaled" = x_k / (sqrt(alpha_bar_k) + sqrt(1 - alpha_bar_k)), the network's
   // estimates of the "error" and of the truth "x_hat", "eps" = x_hat + error, all in metres, and
   // the network's own.
   Tensor refine(const Tensor& noisy, const Tensor& y, int steps) const;
@@ -150,6 +151,7 @@ class Refiner {
 
   const RefinerConfig& config() const { return config_; }
   const ConditionalNoise& noise() const { return noise_; }
+  const ErrorScale& error_scale() const { return scale_; }
   ParameterList& parameters() { return network_.parameters(); }
   const ParameterList& parameters() const { return network_.parameters(); }
 
@@ -173,7 +175,7 @@ class Refiner {
     Tensor x0;
   };
   // One DDIM step from x at timestep k to timestep j.
-  Step denoise(const Tensor& x, const Tensor& y, int k) const;
+  Step denoise(const Tensor& state, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;
   Tensor predict_error(const Tensor& x, const Tensor& y, const Tensor& embedding) const;
   // Row k of the embeddings, for every one of `count` sequences.
