@@ -2,7 +2,10 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "data/figures.hpp"
@@ -12,16 +15,16 @@
 namespace posetape::data {
 namespace {
 
-double mean_jitter(const PoseArray& poses, double fps) {
+double mean_jitter(const PoseArray& poses, double fps, std::span<const int> joints) {
   const int frames = poses.frames();
   if (frames < 3) return 0;
   double sum = 0;
   for (int f = 1; f + 1 < frames; ++f) {
     const auto second =
         (pose_at<3>(poses, f - 1) - 2 * pose_at<3>(poses, f) + pose_at<3>(poses, f + 1)).eval();
-    for (int j = 1; j < kJoints; ++j) sum += second.col(j).norm();
+    for (const int j : joints) sum += second.col(j).norm();
   }
-  const double per_frame = 1000 * sum / ((frames - 2) * (kJoints - 1));
+  const double per_frame = 1000 * sum / ((frames - 2) * double(joints.size()));
   return per_frame * (fps / 50) * (fps / 50);
 }
 
@@ -67,7 +70,10 @@ int count_turn_rounds(const PoseArray& poses, double fps) {
 
 Quality quality(const PoseArray& poses, double fps) {
   Quality q;
-  q.jitter = mean_jitter(poses, fps);
+  std::array<int, kJoints - 1> all_but_root{};
+  std::iota(all_but_root.begin(), all_but_root.end(), 1);
+  q.jitter = mean_jitter(poses, fps, all_but_root);
+  q.foot_jitter = mean_jitter(poses, fps, std::array{joint::right_foot, joint::left_foot});
   std::vector<Pose> all;
   for (int f = 0; f < poses.frames(); ++f) {
     Pose& pose = all.emplace_back();

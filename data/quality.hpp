@@ -12,6 +12,7 @@ struct Quality {
   // Mean length of a joint's second difference over time, mm/frame^2, in frames of 1/50 s: motion
   // has some of it (2 to 4 in walking), jitter adds to it.
   double jitter = 0;
+  double foot_jitter = 0;  // the same of the ankles
   // The speed that wrists and ankles exceed in 1 % of the frames, m/s (data/metrics.hpp).
   double peak_speed = 0;
   // Standard deviation of a bone's length over time, in percent of its mean; the mean over bones.

@@ -24,8 +24,8 @@ Tensor fitted(Tensor tensor, const std::string& name, const Observer::Named& val
     fail("patch: {} is {}, and what is to stand for it {}", name, value.shape.text(),
          tensor.defined() ? tensor.shape().text() : "undefined");
   }
-  tensor = tensor.to(value.device);
   if (tensor.dtype() != value.dtype) tensor = cast(tensor, value.dtype);
+  tensor = tensor.to(value.device);
   return tensor.shape() == value.shape ? tensor : broadcast_to(tensor, value.shape);
 }
 

@@ -48,7 +48,13 @@ TEST_CASE("jitter is in frames of 1/50 s, speed in metres a second") {
       return j > 0 && c == 0 ? 3 * t * t : 0.0;
     });
     CHECK(quality(poses, fps).jitter == Approx(1000 * 2 * 3 / (50.0 * 50)).epsilon(1e-3));
+    CHECK(quality(poses, fps).foot_jitter == Approx(1000 * 2 * 3 / (50.0 * 50)).epsilon(1e-3));
   }
+  const auto one_foot = moved(40, [](int f, int j, int c) {
+    return (j == joint::left_foot || j == joint::head) && c == 2 ? 0.001 * f * f : 0.0;
+  });
+  CHECK(quality(one_foot, 50).jitter == Approx(2 * 2.0 / 16).epsilon(1e-3));
+  CHECK(quality(one_foot, 50).foot_jitter == Approx(2.0 / 2).epsilon(1e-3));
   const auto steady =
       moved(40, [](int f, int j, int c) { return j > 0 && c == 1 ? 0.01 * f : 0.0; });
   CHECK(quality(steady, 50).peak_speed == Approx(0.5).epsilon(1e-3));

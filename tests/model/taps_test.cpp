@@ -83,6 +83,34 @@ TEST_CASE("taps change neither a bit of the results nor the memory they are comp
   }
 }
 
+TEST_CASE("what a step shows beside its tensors is made of them") {
+  for (const auto objective : {diffusion::Objective::diffusion, diffusion::Objective::regression}) {
+    diffusion::RefinerConfig config = tiny();
+    config.objective = objective;
+    const bool steps = objective == diffusion::Objective::diffusion;
+    config.network.timestep = steps;
+    const diffusion::ErrorScale scale{std::vector<double>(51, 0.0), std::vector<double>(51, 0.04)};
+    const Refiner refiner(config, some_noise(), scale, DType::f32, 11);
+    const diffusion::RefinerBatch b = batch(1);
+    const Taps taps({"*"});
+    refiner.refine(b.noisy, b.y, 2);
+    const diffusion::Schedule schedule = make_schedule(config.schedule, config.steps);
+    for (const std::string step : {"step.1.", "step.2."}) {
+      if (!steps && step == "step.2.") continue;
+      const int t = static_cast<int>(taps.at(step + "t").values[0]);
+      CHECK(t == (steps ? step == "step.1." ? 50 : 25 : 0));
+      const double size = schedule.sqrt_alpha_bar(t) + schedule.sqrt_one_minus(t);
+      const auto values = [&](const char* name) { return taps.at(step + name).values; };
+      for (std::size_t i = 0; i < values("x_k").size(); i += 97) {
+        CHECK(values("x_k_scaled")[i] == doctest::Approx(values("x_k")[i] / size));
+        CHECK(values("eps")[i] == doctest::Approx(values("x_hat")[i] + values("error")[i]));
+      }
+      CHECK(taps.at(step + "blocks.1.stream").shape == Shape{2, 4, 17, 16});
+    }
+    CHECK(taps.at("refined").shape == b.noisy.shape());
+  }
+}
+
 TEST_CASE("every step, block and gradient of the refiner has its name") {
   Refiner refiner = make();
   const diffusion::RefinerBatch b = batch(1);

@@ -1228,8 +1228,188 @@ class Inspect(unittest.TestCase):
         for name, rest in listed.items():
             shape, gradient = rest.rsplit(maxsplit=1)
             self.assertEqual(json.loads(shape), list(taps[name].shape), name)
-            self.assertEqual(gradient == "yes", name.startswith("train.") and not name.endswith(
-                (".attention", "train.t", "train.x_t", "train.error", "train.target")), name)
+            self.assertEqual(gradient == "yes", name.startswith("train.") and not re.search(
+                r"attention(\.head\d)?$|stream$|train\.(t|x_t|error|target)$", name), name)
+
+    def test_a_patch_stands_for_what_it_replaces(self):
+        head = "blocks.0.stc2.time.attention.head1"
+        plain = self.inspect("--tap", "*", "--window", 2)
+        np.savez(WORK / "plain.npz", **plain)
+        without = self.inspect("--tap", "*", "--window", 2, "--patch", f"{head}=0")
+        self.assertFalse(without[f"step.2.{head}"].any())
+        self.assertTrue(plain[f"step.2.{head}"].any())
+        mixed = "step.1.blocks.0.stc2.mixed"
+        # Of 16 channels, 4 of each head: space 0 and 1, time 0 and 1.
+        np.testing.assert_array_equal(without[mixed][..., 12:],
+                                      without["step.1.blocks.0.stc2.local"][..., 12:])
+        np.testing.assert_array_equal(without[mixed][..., :12], plain[mixed][..., :12])
+        self.assertFalse(np.array_equal(without["refined"], plain["refined"]))
+        # What a pass computes anyway changes nothing; what another step or clip computes does.
+        taps = ("--tap", "*", "--window", 2, "--patch")
+        for name in ("step.*.blocks.0.stream", "step.2.x_k", "blocks.0.temb", mixed):
+            same = self.inspect(*taps, f"{name}={WORK / 'plain.npz'}")
+            np.testing.assert_array_equal(same["refined"], plain["refined"], name)
+        name = "blocks.0.mlp.fc2"
+        crossed = self.inspect(*taps, f"step.2.{name}={WORK / 'plain.npz'}:step.1.{name}")
+        np.testing.assert_array_equal(crossed[f"step.2.{name}"], plain[f"step.1.{name}"])
+        self.assertFalse(np.array_equal(crossed["refined"], plain["refined"]))
+        other = self.inspect("--tap", "*", "--window", 1, clip="P4/run_1/0")
+        np.savez(WORK / "other.npz", **other)
+        moved = self.inspect(*taps, f"step.2.blocks.0.stream={WORK / 'other.npz'}")
+        np.testing.assert_array_equal(moved["step.2.output"], other["step.2.output"])
+        # The mean is over the frames, each of them once, whatever the batch.
+        mean = self.inspect("--tap", name, "--patch", f"{name}=mean", "--batch", 4)
+        whole = self.inspect("--tap", name)
+        for step in ("step.1.", "step.2."):
+            expected = np.broadcast_to(whole[step + name].mean(0), (50, 17, 16))
+            if step == "step.1.":  # before anything has changed
+                np.testing.assert_allclose(mean[step + name], expected, atol=1e-6)
+            self.assertEqual(np.ptp(mean[step + name], axis=0).max(), 0)
+        made = json.loads(bytes(mean["metadata"]))["inspect"]
+        self.assertEqual(made["patches"], [f"{name}=mean"])
+
+    def test_bad_patches(self):
+        plain = self.inspect("--tap", "step.*.x_k", "--window", 2)
+        path = WORK / "plain.npz"
+        np.savez(path, **plain)
+        for patch, words in (
+            ("blocks.0.stc1.time.atention.head1=0", "nearest: step.1.blocks.0.stc1.time.attention"),
+            ("blocks.0.stc1.time.attention=0", "can be looked at and not replaced"),
+            ("train.x_t=0", "patch train.x_t: matches no name of this pass"),
+            ("step.1.x_k=no-such.npz", "no-such.npz is no number, not \"mean\" and no file"),
+            (f"step.1.x_hat={path}", f"{path}: has no array step.1.x_hat; nearest: "),
+            (f"step.1.x_k={path}:step.9.x_k", "has no array step.9.x_k; nearest: step.1.x_k"),
+            (f"step.1.x_k={path}",
+             "is (9, 17, 3), and step.1.x_k here (50, 17, 3); look at as many frames of both"),
+            ("step.1.x_k=nan", "nan is no number"),
+            (f"x_hat={WORK / 'refiner.safetensors'}:x", "refiner.safetensors"),
+        ):
+            self.assertIn(words, self.refused("--patch", patch))
+        plain["step.1.x_k"][3, 4, 1] = np.nan
+        np.savez(path, **plain)
+        self.assertIn("element 205 is nan",
+                      self.refused("--window", 2, "--patch", f"step.1.x_k={path}"))
+        for patch in ("x_k", "=0", "x_k="):
+            _, error = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+                           WORK / "never.npz", "--patch", patch, expect=2)
+            self.assertIn("expected NAME=VALUE", error)
+        _, error = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", path,
+                       "--patch", f"step.1.x_k={path}", expect=2)
+        self.assertIn("is the file of --patch", error)
+
+    def errors(self, taps, name="refined"):
+        """Mean error of each joint, mm."""
+        truth = taps[f"{self.CLIP}/pose_3d"]
+        return 1000 * np.linalg.norm(taps[name] - (truth - truth[:, :1]), axis=-1).mean(0)
+
+    def test_ablation(self):
+        out, _ = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "--sequence",
+                     self.CLIP, "-o", WORK / "ablation.npz", "--ablate", "zero")
+        found = arrays(WORK / "ablation.npz")
+        made = json.loads(bytes(found["metadata"]))["inspect"]["ablation"]
+        parts = made["parts"]
+        self.assertEqual((made["substitute"], len(parts)), ("zero", 8 + 4 + 1))
+        self.assertEqual(found["ablation.error_mm"].shape, (13, 17))
+        np.testing.assert_allclose(found["ablation.whole_mm"], self.errors(found), rtol=1e-4,
+                                   atol=1e-4)
+        name = "blocks.0.stc2.space.head0"
+        by_hand = self.errors(self.inspect("--patch", "blocks.0.stc2.space.attention.head0=0"))
+        np.testing.assert_allclose(found["ablation.error_mm"][parts.index(name)], by_hand,
+                                   rtol=1e-4, atol=1e-4)
+        change = (by_hand - found["ablation.whole_mm"]).mean()
+        row = next(line for line in out.splitlines() if line.startswith(name))
+        self.assertAlmostEqual(float(row.split()[1]), change, delta=0.006)
+        self.assertIn("wrists", out)
+
+    def test_lens(self):
+        found = self.inspect("--lens", "--steps", 3, "--tap", "refined", "--tap", "x_k_scaled",
+                             "--tap", "step.*.x_hat")
+        made = json.loads(bytes(found["metadata"]))["inspect"]
+        self.assertEqual(made["lens"]["streams"], ["input", "blocks.0"])
+        self.assertEqual(found["lens.error_mm"].shape, (3, 2, 17))
+        for k in range(3):
+            found[f"step.{k + 1}.x_hat"][:, 0] = 0
+            np.testing.assert_allclose(found["lens.error_mm"][k, -1],
+                                       self.errors(found, f"step.{k + 1}.x_hat"), rtol=1e-3)
+            np.testing.assert_allclose(found["lens.state_mm"][k, 1:],
+                                       self.errors(found, f"step.{k + 1}.x_k_scaled")[1:],
+                                       rtol=1e-3)
+        np.testing.assert_allclose(found["lens.error_mm"][-1, -1, 1:], self.errors(found)[1:],
+                                   rtol=1e-3)
+
+    def test_saliency(self):
+        found = self.inspect("--saliency", "RWrist:30", "--tap", "refined")
+        made = json.loads(bytes(found["metadata"]))["inspect"]["saliency"]
+        self.assertEqual(made, {"joint": "RWrist", "frame": 30, "first_frame": 27})
+        self.assertEqual(found["saliency.noisy_3d"].shape, (3, 9, 17, 3))
+        self.assertEqual(found["saliency.pose_2d"].shape, (3, 9, 17, 2))
+        # A centimetre more of the wrist in its own frame, by hand.
+        file = arrays(WORK / "lifted.npz")
+        file[f"{self.CLIP}/noisy_3d"][30, 16, 2] += 0.01
+        np.savez(WORK / "nudged.npz", **file)
+        run("inspect", WORK / "refiner.safetensors", WORK / "nudged.npz", "--sequence", self.CLIP,
+            "-o", WORK / "taps.npz", "--tap", "refined")
+        slope = (arrays(WORK / "taps.npz")["refined"] - found["refined"])[30, 16] / 0.01
+        np.testing.assert_allclose(found["saliency.noisy_3d"][:, 3, 16, 2], slope, atol=0.02)
+        in_window = self.inspect("--saliency", "RWrist:30", "--window", 3, "--tap", "refined")
+        np.testing.assert_allclose(in_window["saliency.noisy_3d"], found["saliency.noisy_3d"],
+                                   atol=1e-5)
+        self.assertIn("there is no joint Wrist; those are Hip, ", self.refused("--saliency", "Wrist"))
+        for frame in ("50", "-1", "x", ""):
+            self.assertIn("they are 0 to 49", self.refused("--saliency", f"RWrist:{frame}"))
+
+    def test_noise(self):
+        real = self.inspect("--tap", "refined")
+        truth = real[f"{self.CLIP}/pose_3d"] - real[f"{self.CLIP}/pose_3d"][:, :1]
+        error = {}
+        for noise in ("none", "independent", "ar1", "shuffled"):
+            found = self.inspect("--noise", noise)
+            np.testing.assert_array_equal(found["step.1.x_k"], found[f"{self.CLIP}/noisy_3d"])
+            self.assertFalse(np.array_equal(found["refined"], real["refined"]))
+            self.assertEqual(json.loads(bytes(found["metadata"]))["inspect"]["noise"], noise)
+            error[noise] = found["step.1.x_k"] - truth
+        own = real[f"{self.CLIP}/noisy_3d"] - truth
+        self.assertLess(np.abs(error["none"]).max(), 1e-6)
+        np.testing.assert_allclose(np.sort(error["shuffled"][:, 9, 1]), np.sort(own[:, 9, 1]),
+                                   atol=1e-5)
+        # Drawn errors are about as large as the estimate's, and ar1's go on.
+        step = {k: np.linalg.norm(np.diff(e, axis=0), axis=-1).mean() for k, e in error.items()}
+        self.assertLess(step["ar1"], 0.9 * step["independent"])
+        for noise in ("independent", "ar1"):
+            ratio = np.linalg.norm(error[noise], axis=-1).mean() / np.linalg.norm(own, axis=-1).mean()
+            self.assertTrue(0.3 < ratio < 3, ratio)
+        again = self.inspect("--noise", "ar1", "--seed", 2)["step.1.x_k"] - truth
+        self.assertGreater(np.abs(again - error["ar1"]).max(), 0.01)
+
+    def test_the_study_among_the_examples(self):
+        script = Path(__file__).parents[2] / "tools" / "examples" / "study.py"
+        command = [sys.executable, script, WORK / "refiner.safetensors", WORK / "lifted.npz",
+                   "--clips", f"{self.CLIP},P4/run_1/0", "--out", WORK / "study", "--posetape",
+                   POSETAPE]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {cells[1]: cells[2:-1] for cells in (
+            [cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()
+        ) if len(cells) > 2}
+        taps = [self.inspect("--lens", clip=clip) for clip in (self.CLIP, "P4/run_1/0")]
+        wrists = np.mean([t["lens.error_mm"][1, -1, [13, 16]].mean() for t in taps])
+        self.assertAlmostEqual(float(rows["2, t = 25"][-1]), wrists, delta=0.06)
+        refined = np.mean([t["lens.error_mm"][1, -1].mean() for t in taps])
+        self.assertAlmostEqual(float(rows["real"][1]), refined, delta=0.06)
+        self.assertLess(float(rows["none"][0]), 0.1)
+        heads = [name for name in rows if "head" in name and name.startswith("step.")]
+        self.assertEqual(len(heads), 2 * 2 * 2)  # steps, modules, heads
+
+    def test_studies_need_the_truth(self):
+        file = arrays(WORK / "lifted.npz")
+        mine = {f"c/{f}": file[f"{self.CLIP}/{f}"] for f in ("pose_2d", "noisy_3d", "image_size")}
+        np.savez(WORK / "mine.npz", **mine, metadata=file["metadata"])
+        for option in (("--ablate", "mean"), ("--lens",), ("--noise", "none")):
+            line = refused("inspect", WORK / "refiner.safetensors", WORK / "mine.npz", "-o",
+                           WORK / "never.npz", *option)
+            self.assertIn(f"sequence c has no pose_3d, which {option[0]} needs", line)
+        run("inspect", WORK / "refiner.safetensors", WORK / "mine.npz", "-o", WORK / "taps.npz",
+            "--saliency", "Head", "--patch", "blocks.0.temb=mean")
 
     def test_bad_input(self):
         line = self.refused("--tap", "blocks.*.atention")
@@ -1448,16 +1628,21 @@ class OnTheDevice(unittest.TestCase):
                     np.testing.assert_allclose(results[1][name], results[0][name], atol=2e-5)
 
     def test_inspection_sees_the_same(self):
-        found = []
-        for device in ("cpu", "cuda"):
-            out = WORK / f"taps_{device}.npz"
-            run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", out, "--tap",
-                "step.*", "--tap", "*.grad", "--window", 1, "--device", device)
-            found.append(arrays(out))
-        self.assertEqual(list(found[0]), list(found[1]))
-        for name, array in found[0].items():
-            if array.dtype == np.float32:
-                np.testing.assert_allclose(found[1][name], array, rtol=2e-3, atol=2e-4, err_msg=name)
+        head = "blocks.0.stc1.time.attention.head1"
+        for options in (("--tap", "step.*", "--tap", "*.grad"),
+                        ("--patch", f"{head}=mean", "--lens", "--saliency", "Head")):
+            found = []
+            for device in ("cpu", "cuda"):
+                out = WORK / f"taps_{device}.npz"
+                run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o", out,
+                    *options, "--window", 1, "--device", device)
+                found.append(arrays(out))
+            self.assertEqual(list(found[0]), list(found[1]))
+            for name, array in found[0].items():
+                if array.dtype == np.float32:  # errors are in mm
+                    np.testing.assert_allclose(found[1][name], array, rtol=2e-3,
+                                               atol=2e-1 if name.endswith("_mm") else 2e-4,
+                                               err_msg=name)
 
     def test_bf16_training_and_resume(self):
         whole, parts = WORK / "bf16.safetensors", WORK / "bf16_parts.safetensors"

@@ -68,9 +68,9 @@ def moved(pose, mm, seed):
 
 
 def npy(values, shape, kind="f4"):
-    header = f"{{'descr': '<{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    header = f"{{'descr': '{'|' if kind == 'u1' else '<'}{kind}', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
     header += " " * (-(11 + len(header)) % 64) + "\n"
-    data = array.array({"f4": "f", "i4": "i", "f8": "d"}[kind], values).tobytes()
+    data = array.array({"f4": "f", "i4": "i", "f8": "d", "u1": "B"}[kind], values).tobytes()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
 
 
@@ -283,12 +283,12 @@ class Page(unittest.TestCase):
         self.assertNotEqual(self.drawing(), before)
         # The curve and the heat map are linked with it, and choose joints.
         self.browser.click("#curve canvas")
-        self.assertIn("Base 60.0 mm · Refined 30.0 mm", self.text("#now"))
+        self.assertIn("Base 40.0 mm · Refined 60.0 mm", self.text("#now"))
         self.browser.click("#joints canvas")
         self.assertEqual(self.browser.run("document.getElementById('joint').value"), "9")
         self.assertAlmostEqual(self.frame(), 30, delta=2)
         base = float(re.search(r"Base ([\d.]+) mm", self.text("#now"))[1])
-        self.assertAlmostEqual(base, 60 * 17 / 16, delta=0.2)  # rounded to 0.125 mm a coordinate
+        self.assertAlmostEqual(base, 40 * 17 / 16, delta=0.2)  # rounded to 0.125 mm a coordinate
 
     def test_turns_and_zooms(self):
         self.open(self.dataset)
@@ -306,20 +306,55 @@ class Page(unittest.TestCase):
     def test_chooses_sequences(self):
         self.open(self.dataset)
         by_gain = ["P1/walk/0", "P2/sit down/0", HOSTILE, "P1/walk/1"]
-        self.assertEqual(self.names(), by_gain)
-        self.choose("order", "loss")
-        self.assertEqual(self.names(), by_gain[::-1])
-        self.browser.click("#list li:nth-child(1) button")
+        self.assertEqual(self.names(), by_gain[::-1])  # the worst first, and open
         self.assertIn("Base 40.0 mm · Refined 60.0 mm", self.text("#now"))
+        self.choose("order", "gain")
+        self.assertEqual(self.names(), by_gain)
+        self.browser.click("#list li:nth-child(1) button")
+        self.assertIn("Base 60.0 mm · Refined 30.0 mm", self.text("#now"))
         self.browser.click("#search")
         for letter in "sit":
             self.browser.key(letter)
         self.assertEqual(self.names(), ["P2/sit down/0"])
 
-    def test_worst_first(self):
+    def test_lists_all_also_those_without_poses(self):
         self.open(self.dataset, "--worst", "--limit", "2")
-        self.assertEqual(self.names(), ["P1/walk/1", HOSTILE])
-        self.assertIn("2 more", self.text("#found"))
+        self.assertEqual(self.names(), ["P1/walk/1", HOSTILE, "P2/sit down/0", "P1/walk/0"])
+        self.assertIn("of 2 figures alone", self.text("#found"))
+        open_ones = "[...document.querySelectorAll('#list button:enabled .name')].map((e) => e.textContent)"
+        self.assertEqual(self.browser.run(open_ones), ["P1/walk/1", HOSTILE])
+        self.choose("order", "gain")  # the first with poses is the third of the list
+        self.browser.key("p")
+        self.assertIn("Base 20.0 mm · Refined 25.0 mm", self.text("#now"))
+
+    def test_left_is_paler(self):
+        self.open(self.dataset)
+        panel, text = self.colour("panel"), self.colour("text")
+        pale = tuple(round((a + b) / 2) for a, b in zip(panel, text))
+        counts = self.picture("#image")
+        for colour in (text, pale):
+            self.assertGreater(sum(n for c, n in counts.items() if near(colour, c, 3)), 60)
+
+    def drawn(self):
+        """Whether each canvas that has a place on the page has anything on it."""
+        return self.browser.run(
+            "Object.fromEntries([...document.querySelectorAll('canvas')]"
+            ".filter((c) => c.clientWidth > 0).map((c) => [c.parentNode.id || c.id ||"
+            " c.parentNode.parentNode.id, c.width > 300 && c.getContext('2d').getImageData("
+            "0, 0, c.width, c.height).data.some((v) => v > 0)]))"
+        )
+
+    def test_all_of_it_is_drawn_where_it_is_printed_or_photographed(self):
+        self.open(self.dataset, height=500)
+        top = self.browser.run("document.getElementById('histogram').getBoundingClientRect().top")
+        self.assertGreater(top, 1000)  # far below what is seen
+        self.browser.send("Page.printToPDF")
+        drawn = self.drawn()
+        self.assertGreater(len(drawn), 4)
+        self.assertTrue(all(drawn.values()), drawn)
+        self.browser.open(report(self.dataset))
+        self.browser.run("new Promise((done) => setTimeout(done, 400))")
+        self.assertTrue(all(self.drawn().values()), self.drawn())
 
     def test_light_and_dark(self):
         for system, before, after in (("light", 255, 19), ("dark", 19, 255)):
@@ -341,6 +376,19 @@ class Page(unittest.TestCase):
         self.assertNotEqual(self.drawing(), before)
         self.assertEqual(self.skeletons(), {"truth", "base", "refined"})
 
+    def test_columns_that_matter_fit_a_telephone(self):
+        self.open(self.dataset, width=390, height=740, touch=True)
+        for table in ("#metrics", "#actions", "#by-joint"):
+            heads, right, holder = self.browser.run(
+                f"(() => {{ const heads = [...document.querySelectorAll('{table} thead th')]"
+                ".filter((e) => e.offsetWidth > 0); return [heads.map((e) => e.textContent),"
+                " heads.at(-1).getBoundingClientRect().right,"
+                f" document.querySelector('{table} .scroll').getBoundingClientRect().right]; }})()"
+            )
+            self.assertEqual((heads[-1], len(heads)), ("change", 4))
+            self.assertLessEqual(right, holder + 1)
+            self.assertLessEqual(holder, 390)
+
     def test_without_refined_or_truth(self):
         path = WORK / "part.npz"
         write_dataset(path, ERRORS, without=["refined_3d"])
@@ -349,8 +397,35 @@ class Page(unittest.TestCase):
         write_dataset(path, ERRORS, without=["pose_3d"])
         self.open(path)
         self.assertEqual(self.skeletons(), {"base", "refined"})
-        self.assertTrue(self.browser.run("document.getElementById('errors').hidden"))
-
+        self.assertTrue(self.browser.run("document.getElementById('tables').hidden"))
+        # What can be judged all the same.
+        self.assertEqual(self.options("measure"), [
+            "Distance from the base (mm)", "Jitter (mm/frame²)", "Bone length off its median (mm)",
+            "Distance from the 2D input (px)"])
+        clip = data_of(report(path))["clips"][0]
+        self.assertEqual(clip["name"], "P1/walk/0")
+        base, refined = (
+            [moved(truth(f, 50), mm, f if mm == 60 else -1 - f) for f in range(60)]
+            for mm in ERRORS["P1/walk/0"]
+        )  # fmt: skip
+        apart = [math.dist(a, b) for p, q in zip(base, refined) for a, b in zip(p, q)]
+        self.assertAlmostEqual(clip["moved_mm"], 1000 * sum(apart) / len(apart), delta=0.01)
+        seconds = [
+            math.dist([a + c - 2 * b for a, b, c in zip(*points)], (0, 0, 0))
+            for poses in zip(base, base[1:], base[2:]) for points in list(zip(*poses))[1:]
+        ]  # fmt: skip
+        self.assertAlmostEqual(clip["quality"]["base"]["jitter"],
+                               1000 * sum(seconds) / len(seconds), delta=0.1)
+        row = "#quality-table tbody tr"
+        self.assertIn(f"{clip['moved_mm']:.1f}", self.text(row))
+        self.choose("order", "moved")
+        self.assertEqual(self.names()[0], max(
+            data_of(report(path))["clips"], key=lambda c: c["moved_mm"])["name"])
+        for measure, unit in (("moved", "mm"), ("jitter", "mm/frame²"), ("bones", "mm"),
+                              ("screen", "px")):
+            self.choose("measure", measure)
+            self.assertRegex(self.text("#now"), rf"Refined [\d.]+ {unit}$")
+            self.assertTrue(self.has("#curve", "refined"))
 
     def test_tables(self):
         self.open(self.dataset)
@@ -421,6 +496,48 @@ class Page(unittest.TestCase):
         self.assertTrue(self.has("#calibration", "truth"))
         self.assertTrue(self.has("#spectrum", "refined"))
         self.assertTrue(self.has("#correlation", "extra"))
+        self.look_at_its_parts(refiner)
+
+    def look_at_its_parts(self, refiner):
+        path = WORK / "study.npz"
+        subprocess.run(
+            [POSETAPE, "inspect", str(refiner), str(self.dataset), "--sequence", "P1/walk/0", "-o",
+             str(path), "--ablate", "zero", "--lens", "--saliency", "RWrist:20"],
+            check=True, capture_output=True, timeout=300,
+        )  # fmt: skip
+        self.open(path, height=1100)
+        data = data_of(WORK / "report.html")
+        ablation = data["ablation"]
+        worth = {part: sum(errors) - sum(ablation["whole"])
+                 for part, errors in zip(ablation["parts"], ablation["error"])}
+        self.assertEqual(len(worth), 2 * (8 + 4 + 1))
+        for kind, of_kind in (
+            ("all", lambda part: True), ("space", lambda part: ".space." in part),
+            ("module", lambda part: "head" not in part),
+        ):  # fmt: skip
+            self.choose("ablation-kind", kind)
+            most = max((w, part) for part, w in worth.items() if of_kind(part))
+            text = self.text("#ablation-most")
+            self.assertIn(f"worth most: {most[1]}, ", text)
+            shown = float(text.split(", ")[1].removesuffix(" mm").replace("−", "-"))
+            self.assertAlmostEqual(shown, most[0] / 17, delta=0.01)
+        self.choose("ablation-kind", "all")
+        by_place = self.browser.run("document.querySelector('#ablation-map canvas').toDataURL()")
+        self.choose("ablation-order", "worth")
+        self.assertTrue(self.has("#ablation-map", "worse") or self.has("#ablation-map", "better"))
+        self.assertNotEqual(
+            self.browser.run("document.querySelector('#ablation-map canvas').toDataURL()"), by_place)
+        # The lens: the wrist over steps and blocks, and all joints.
+        self.assertEqual(len(self.options("lens-joint")), 18)
+        self.assertEqual(len(data["lens"]["error"]), 2)
+        self.assertEqual(data["lens"]["streams"], ["input", "blocks.0", "blocks.1"])
+        self.choose("lens-joint", 16)
+        self.choose("lens-field", "error")
+        for selector in ("#lens-curve", "#lens-map", "#saliency-noisy", "#saliency-screen"):
+            self.assertGreater(len(self.picture(selector)), 20, selector)
+        self.assertIn("RWrist in frame 20", self.text("#saliency-about"))
+        for kind in ("noisy", "screen"):
+            self.assertEqual(len(data["saliency"][kind]), 17 * data["saliency"]["frames"])
 
     def test_inspection(self):
         path = WORK / "taps.npz"
@@ -498,6 +615,26 @@ class Data(unittest.TestCase):
         log.write_text('{"event": "start"}\n')
         self.assertIn("no line of an epoch", report(log, expect=1))
         self.assertIn("no-such.npz", report(WORK / "no-such.npz", expect=1))
+
+    def test_refuses_studies(self):
+        path = WORK / "bad.npz"
+        write_inspection(path)
+        for about, arrays, words in (
+            ({"lens": {}}, {}, "its metadata has no timesteps"),
+            ({"ablation": {"parts": ["a"]}}, {}, "its metadata has no ablation substitute"),
+            ({"ablation": {"parts": ["a"], "substitute": "zero"}},
+             {"ablation.whole_mm": [17], "ablation.error_mm": [2, 17]},
+             "is of shape (2, 17), expected (1, 17)"),
+            ({"saliency": {"joint": "Hip", "frame": 1, "first_frame": 0}},
+             {"saliency.pose_2d": [3, 4, 17]}, "expected (3, frames, 17, 2 or 3)"),
+        ):  # fmt: skip
+            write_inspection(path)
+            with zipfile.ZipFile(path, "a") as file:
+                text = list(json.dumps({"inspect": about}).encode())
+                file.writestr("metadata.npy", npy(text, (len(text),), "u1"))
+                for name, shape in arrays.items():
+                    file.writestr(f"{name}.npy", npy([0] * math.prod(shape), shape))
+            self.assertIn(words, report(path, expect=1))
 
 
 if __name__ == "__main__":

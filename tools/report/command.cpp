@@ -130,8 +130,8 @@ std::vector<int> add_poses(const Options& options, const data::Dataset& dataset,
     if (comparison->refined) page["scores"]["refined"].erase("sequences");
   }
   std::vector<int> shown = report::shown_sequences(dataset, chosen, comparison, options.poses);
-  page["sequences"] = report::poses_json(dataset, shown, comparison);
-  page["left_out"] = chosen.size() - shown.size();
+  page["sequences"] = report::poses_json(dataset, shown);
+  page["clips"] = report::clips_json(dataset, chosen, comparison);
   return shown;
 }
 
@@ -159,14 +159,14 @@ void add_inspection(const Options& options, const Inputs& inputs, Json& page) {
   }
   add_inspection(report::read_inspection(path, dataset), page);
   if (!page["diffusion"].contains("paths")) page.erase("diffusion");
+  page.update(report::studies_json(path, dataset));
 }
 
 // The files of `options.inputs`, which are in `inputs`.
 void write_page(const Options& options, const Inputs& inputs) {
   Json page{{"files", Json::array()},
             {"skeleton", report::skeleton_json()},
-            {"units", {{"pose_m", report::kPoseUnit}, {"pixel", report::kPixelUnit}}},
-            {"worst", options.poses.worst}};
+            {"units", {{"pose_m", report::kPoseUnit}, {"pixel", report::kPixelUnit}}}};
   for (const std::string& path : options.inputs) {
     page["files"].push_back(std::filesystem::path(shown(path)).filename().string());
   }
@@ -213,13 +213,16 @@ void add_report(const Command& app) {
   add_output(command, "-o,--output", options->output, "Page to write (.html)").required();
   command
       .add_option("--sequences", options->poses.sequences,
-                  "Show these sequences (default: those that refining changed most)")
+                  "Poses of these sequences (default: of all, of many those that refining changed "
+                  "most; figures are of all)")
       .list();
   command.add_flag("--worst", options->poses.worst,
-                   "Show the sequences that refining made worst, the worst first");
-  command.add_option("--limit", options->poses.limit, "Sequences to show at most")
-      .positive()
-      .show_default();
+                   "Where not all have room, poses of those that refining made worst");
+  command
+      .add_option("--limit", options->poses.limit,
+                  fmt::format("Poses of so many sequences at most (default: of {} frames in all)",
+                              report::kFrames))
+      .positive();
   command.add_option("--steps", options->steps, "K, denoising steps of the path that is shown")
       .positive()
       .show_default();

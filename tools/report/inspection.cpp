@@ -249,6 +249,128 @@ Inspection read_inspection(const std::string& path, const data::Dataset& dataset
   return inspection;
 }
 
+namespace {
+
+// What an inspection file says of itself, and its arrays.
+class StudyFile {
+ public:
+  StudyFile(const std::string& path, const data::Dataset& dataset) : path_(path), file_(path) {
+    const Json metadata = Json::parse(dataset.metadata, nullptr, false);
+    if (metadata.is_object()) about_ = metadata.value("inspect", Json::object());
+  }
+
+  bool has(const std::string& study) const { return about_.contains(study); }
+  Json about(const std::string& study, const std::string& key) const {
+    const Json& part = study.empty() ? about_ : about_.at(study);
+    if (!part.is_object() || !part.contains(key)) {
+      fail("{}: its metadata has no {}{}{}; make the file with `posetape inspect`", path_, study,
+           study.empty() ? "" : " ", key);
+    }
+    return part.at(key);
+  }
+  std::vector<double> read(const std::string& name, const std::vector<std::int64_t>& shape) const {
+    const data::NpyArray array = file_.read(name);
+    if (array.shape != shape) {
+      fail("{}: is of shape {}, expected {}; make the file with `posetape inspect`",
+           file_.where(name), data::shape_text(array.shape), data::shape_text(shape));
+    }
+    return array.as<double>();
+  }
+
+ private:
+  std::string path_;
+  data::NpzReader file_;
+  Json about_;
+};
+
+// [rows][17] of values.
+Json rows_json(std::span<const double> values) {
+  Json rows = Json::array();
+  for (std::size_t at = 0; at < values.size(); at += data::kJoints) {
+    rows.push_back(rounded_list(values.subspan(at, data::kJoints)));
+  }
+  return rows;
+}
+
+Json lens_json(const StudyFile& file) {
+  const Json timesteps = file.about("", "timesteps");
+  const Json streams = file.about("lens", "streams");
+  const auto steps = static_cast<std::int64_t>(timesteps.size());
+  const auto count = static_cast<std::int64_t>(streams.size());
+  const std::vector<double> state = file.read("lens.state_mm", {steps, data::kJoints});
+  const std::vector<double> error = file.read("lens.error_mm", {steps, count, data::kJoints});
+  Json json{{"timesteps", timesteps},
+            {"streams", streams},
+            {"state", rows_json(state)},
+            {"error", Json::array()}};
+  const auto each = static_cast<std::size_t>(count * data::kJoints);
+  for (std::size_t at = 0; at < error.size(); at += each) {
+    json["error"].push_back(rows_json(std::span(error).subspan(at, each)));
+  }
+  return json;
+}
+
+Json ablation_json(const StudyFile& file) {
+  const Json parts = file.about("ablation", "parts");
+  const auto count = static_cast<std::int64_t>(parts.size());
+  return {{"substitute", file.about("ablation", "substitute")},
+          {"parts", parts},
+          {"whole", rounded_list(file.read("ablation.whole_mm", {data::kJoints}))},
+          {"error", rows_json(file.read("ablation.error_mm", {count, data::kJoints}))}};
+}
+
+// [3][F][17][C] -> [17][F], norms times `unit`.
+Json norms_json(const std::vector<double>& values, std::int64_t frames, double unit) {
+  const auto count = static_cast<std::size_t>(frames);
+  const std::size_t channels = values.size() / (3 * count * data::kJoints);
+  std::vector<double> norms;
+  for (std::size_t j = 0; j < data::kJoints; ++j) {
+    for (std::size_t f = 0; f < count; ++f) {
+      double squares = 0;
+      for (std::size_t c = 0; c < 3; ++c) {
+        const std::size_t at = ((c * count + f) * data::kJoints + j) * channels;
+        for (std::size_t i = at; i < at + channels; ++i) squares += values[i] * values[i];
+      }
+      norms.push_back(unit * std::sqrt(squares));
+    }
+  }
+  return rounded_list(norms, 4);
+}
+
+Json saliency_json(const StudyFile& file, const std::string& path) {
+  const data::NpzReader arrays(path);
+  const auto shape = arrays.read("saliency.pose_2d").shape;
+  if (shape.size() != 4) {
+    fail(
+        "{}: is of shape {}, expected (3, frames, 17, 2 or 3); make the file with `posetape "
+        "inspect`",
+        arrays.where("saliency.pose_2d"), data::shape_text(shape));
+  }
+  const std::int64_t frames = shape[1];
+  const std::vector<double> noisy = file.read("saliency.noisy_3d", {3, frames, data::kJoints, 3});
+  const std::vector<double> screen =
+      file.read("saliency.pose_2d", {3, frames, data::kJoints, shape[3] == 3 ? 3 : 2});
+  // 1000 mm a metre, for a hundredth of a metre and of a unit.
+  return {{"joint", file.about("saliency", "joint")},
+          {"frame", file.about("saliency", "frame")},
+          {"first_frame", file.about("saliency", "first_frame")},
+          {"frames", frames},
+          {"noisy", norms_json(noisy, frames, 10)},
+          {"screen", norms_json(screen, frames, 10)}};
+}
+
+}  // namespace
+
+Json studies_json(const std::string& path, const data::Dataset& dataset) {
+  const StudyFile file(path, dataset);
+  Json studies = Json::object();
+  if (file.has("lens")) studies["lens"] = lens_json(file);
+  if (file.has("ablation")) studies["ablation"] = ablation_json(file);
+  if (file.has("saliency")) studies["saliency"] = saliency_json(file, path);
+  for (auto& [key, study] : studies.items()) study["name"] = dataset.sequences.front().name;
+  return studies;
+}
+
 std::vector<double> inspected_schedule(const std::string& path) {
   const data::NpzReader file(path);
   const std::vector<double> schedule = file.read("schedule.alpha_bar").as<double>();

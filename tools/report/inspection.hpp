@@ -51,4 +51,14 @@ nlohmann::ordered_json path_json(const Inspection& inspection);
 // are summed up to `pool` frames a cell. Null where the look has no attention.
 nlohmann::ordered_json attention_json(const Inspection& inspection);
 
+// Of a file of `posetape inspect --lens, --ablate, --saliency`, those that it has, each with the
+// sequence's "name". Throws Error, with the array, where something is missing or of another shape.
+//
+//   lens      timesteps [K], streams [S], state [K][17], error [K][S][17]: mm
+//   ablation  substitute, parts [P], whole [17], error [P][17]: mm
+//   saliency  joint, frame, first_frame, frames, noisy and screen [17 * frames]: the norm of the
+//             derivatives of the refined joint by a joint's input in a frame, mm for a centimetre
+//             of the estimate and for a hundredth of a unit of the 2D input
+nlohmann::ordered_json studies_json(const std::string& path, const data::Dataset& dataset);
+
 }  // namespace posetape::tools::report

@@ -109,26 +109,28 @@ function projected(poses, f, project, channels = 3) {
   return points;
 }
 
-// Skeletons [{points, kind, guessed}] with what is nearer over what is behind it. Joints that
-// nobody saw, where guessed(joint) says so, and their bones are faint.
+// Skeletons [{points, kind, guessed}] with what is nearer over what is behind it. The person's left
+// is paler than the right. Joints that nobody saw, where guessed(joint) says so, and their bones
+// are faint.
 function drawSkeletons(context, skeletons) {
   const parts = [];
   for (const {points, kind, guessed = () => false} of skeletons) {
     skeleton.parents.forEach((parent, joint) => {
       const depth = points[joint][2];
       const faint = guessed(joint);
+      const left = skeleton.left.includes(joint);
       if (parent >= 0) {
-        parts.push({depth: (depth + points[parent][2]) / 2, kind, from: points[parent],
+        parts.push({depth: (depth + points[parent][2]) / 2, kind, left, from: points[parent],
           to: points[joint], faint: faint || guessed(parent)});
       }
-      if (kind.dots) parts.push({depth: depth - 0.01, kind, dot: points[joint], faint});
+      if (kind.dots) parts.push({depth: depth - 0.01, kind, left, dot: points[joint], faint});
     });
   }
   parts.sort((a, b) => b.depth - a.depth);
   context.lineCap = "round";
-  for (const {kind, from, to, dot, faint} of parts) {
+  for (const {kind, left, from, to, dot, faint} of parts) {
     context.globalAlpha = faint ? 0.25 : 1;
-    context.strokeStyle = context.fillStyle = colour(kind.colour);
+    context.strokeStyle = context.fillStyle = left ? pale(kind.colour) : colour(kind.colour);
     context.beginPath();
     if (dot) {
       context.arc(dot[0], dot[1], kind.dots, 0, 2 * Math.PI);

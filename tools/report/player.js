@@ -10,15 +10,98 @@ function decoded(sequence) {
     }
   }
   sequence.pixels = decode(sequence.pose_2d, 2 * jointCount, report.units.pixel);
-  const {truth} = sequence.poses;
-  sequence.errors = {};
-  for (const name of ["base", "refined"]) {
-    if (truth && sequence.poses[name]) {
-      sequence.errors[name] = jointErrors(sequence.poses[name], truth);
-    }
-  }
+  sequence.measured = {};
   sequence.floor = floorHeights(sequence);
   return sequence;
+}
+
+// What the curve and the map under the player can show, of each joint in each frame [F][17]: the
+// error where the truth is known, and what can be said without it. of(sequence, name) is of the
+// base or the refined poses, of those alone that `only` says; `needs`: poses that it is made of.
+const measures = {
+  error: {title: "Error", unit: "mm", needs: ["truth"],
+    of: ({poses}, name) => jointErrors(poses[name], poses.truth)},
+  moved: {title: "Distance from the base", unit: "mm", needs: ["base", "refined"], only: "refined",
+    of: ({poses}) => jointErrors(poses.refined, poses.base)},
+  jitter: {title: "Jitter", unit: "mm/frame²", of: ({poses}, name) => secondDifferences(poses[name])},
+  bones: {title: "Bone length off its median", unit: "mm",
+    of: ({poses}, name) => boneChanges(poses[name])},
+  screen: {title: "Distance from the 2D input", unit: "px",
+    of: ({poses, pixels}, name) => screenDistances(poses[name], pixels)},
+};
+
+// Of which of base and refined there is a measure.
+function measurable({poses}, {needs = [], only}) {
+  if (!needs.every((name) => poses[name])) return [];
+  return ["base", "refined"].filter((name) => poses[name] && name === (only ?? name));
+}
+
+// {base, refined} of a measure, those that there are.
+function measured(sequence, measure) {
+  sequence.measured[measure] ??= Object.fromEntries(measurable(sequence, measures[measure])
+    .map((name) => [name, measures[measure].of(sequence, name)]));
+  return sequence.measured[measure];
+}
+
+// mm/frame^2; of the first and the last frame those beside them.
+function secondDifferences(poses) {
+  const values = new Float32Array(poses.length / 3);
+  const frames = values.length / jointCount;
+  if (frames < 3) return values;
+  const at = (f, j, c) => poses[(f * jointCount + j) * 3 + c];
+  for (let f = 0; f < frames; ++f) {
+    const g = Math.max(1, Math.min(frames - 2, f));
+    for (let j = 0; j < jointCount; ++j) {
+      values[f * jointCount + j] = 1000 * Math.hypot(...[0, 1, 2].map((c) =>
+        at(g - 1, j, c) - 2 * at(g, j, c) + at(g + 1, j, c)));
+    }
+  }
+  return values;
+}
+
+// mm, of the bone that ends in each joint; 0 for the hip.
+function boneChanges(poses) {
+  const values = new Float32Array(poses.length / 3);
+  const frames = values.length / jointCount;
+  skeleton.parents.forEach((parent, joint) => {
+    if (parent < 0) return;
+    const lengths = Float32Array.from({length: frames}, (_, f) => {
+      const [a, b] = [(f * jointCount + parent) * 3, (f * jointCount + joint) * 3];
+      return 1000 * Math.hypot(poses[a] - poses[b], poses[a + 1] - poses[b + 1],
+        poses[a + 2] - poses[b + 2]);
+    });
+    const median = lengths.slice().sort()[Math.floor(frames / 2)];
+    lengths.forEach((length, f) => {
+      values[f * jointCount + joint] = Math.abs(length - median);
+    });
+  });
+  return values;
+}
+
+// Pixels between the 2D input and the poses seen along z, at the scale and the place that fit the
+// frame best.
+function screenDistances(poses, pixels) {
+  const values = new Float32Array(poses.length / 3);
+  for (let from = 0; from < values.length; from += jointCount) {
+    const mean = [0, 0, 0, 0];
+    const read = (i) => [poses[3 * i], poses[3 * i + 1], pixels[2 * i], pixels[2 * i + 1]];
+    for (let i = from; i < from + jointCount; ++i) {
+      read(i).forEach((v, c) => { mean[c] += v / jointCount; });
+    }
+    let [product, square] = [0, 0];
+    const centred = (i) => read(i).map((v, c) => v - mean[c]);
+    for (let i = from; i < from + jointCount; ++i) {
+      const [x, y, u, v] = centred(i);
+      product += x * u + y * v;
+      square += x * x + y * y;
+    }
+    const scale = square > 0 ? product / square : 0;
+    for (let i = from; i < from + jointCount; ++i) {
+      const [x, y, u, v] = centred(i);
+      values[i] = Math.hypot(scale * x - u, scale * y - v);
+    }
+  }
+  return values;
 }
 
 // Whether nobody saw the joint in that frame, so that its place is interpolated or guessed.
@@ -66,14 +149,14 @@ function errorCurve(errors, joint, frames) {
 }
 
 // Joints by frames for the heat map, [17][F].
-function errorRows(sequence, field) {
-  const {base, refined} = sequence.errors;
+function measureRows(sequence, errors, field) {
+  const {base, refined} = errors;
   const rows = new Float32Array(jointCount * sequence.frames);
   for (let f = 0; f < sequence.frames; ++f) {
     for (let j = 0; j < jointCount; ++j) {
       const at = f * jointCount + j;
       rows[j * sequence.frames + f] =
-        field === "change" ? refined[at] - base[at] : sequence.errors[field][at];
+        field === "change" ? refined[at] - base[at] : errors[field][at];
     }
   }
   return rows;
@@ -90,6 +173,7 @@ class Player {
     this.shown = {truth: true, base: true, refined: true};
     this.frame = 0;
     this.joint = -1;
+    this.lines = [];
     this.playing = false;
     this.guessed = (joint) => isGuessed(this.sequence, joint, this.frame);
     this.orbit = new Orbit();
@@ -101,26 +185,27 @@ class Player {
     this.makeErrors();
     this.makeLegend();
     this.wire();
-    this.list = new SequenceList(report.sequences, (sequence) => this.open(sequence));
+    this.list = new SequenceList(report.clips, (sequence) => this.open(sequence));
   }
 
   makeErrors() {
     this.curve = new Chart(byId("curve"), {
-      x: {label: "time (s)", low: 0}, y: {label: "error (mm)", low: 0}, height: 190, key: true,
+      x: {label: "time (s)", low: 0}, y: {label: "", low: 0}, height: 190, key: true,
       margin: {left: 78, right: 92},  // as the heat map below
-      label: "Error over time; click to go to a frame",
+      label: "The measure over time; click to go to a frame",
     });
     this.curve.onPick = (seconds) => this.seek(Math.round(seconds * this.sequence.fps));
     this.map = new Heatmap(byId("joints"), {
       rows: skeleton.names, height: 320, unit: "mm", scale: "sequential",
-      label: "Error of every joint over time; click to go to a frame and choose a joint",
+      label: "The measure of every joint over time; click to go to a frame and choose a joint",
       x: {label: "time (s)", ticks: (width) => {
         const {frames, fps} = this.sequence;
         return ticks(0, frames / fps, width / 80).map((s) => [s * fps, tickText(s)]);
       }},
       describe: (row, column, value) => [
         `${skeleton.names[row]}, ${fixed(column / this.sequence.fps, 2)} s`,
-        `${byId("field").value === "change" ? signed(value, 1) : fixed(value, 1)} mm`],
+        `${byId("field").value === "change" ? signed(value, 1) : fixed(value, 1)} ` +
+          this.measure.unit],
     });
     this.map.onPick = (row, column) => {
       this.seek(column);
@@ -157,6 +242,7 @@ class Player {
     byId("scrub").addEventListener("input", () => this.seek(Number(byId("scrub").value)));
     byId("joint").addEventListener("change", () => this.chooseJoint(Number(byId("joint").value)));
     byId("field").addEventListener("change", () => this.showMap());
+    byId("measure").addEventListener("change", () => this.chooseMeasure());
     document.addEventListener("keydown", (event) => {
       const typing = event.target.closest("input[type=search], select, textarea");
       const pressed = event.key === " " && event.target.closest("button, summary, a");
@@ -185,22 +271,44 @@ class Player {
     this.orbit.radius = 1.04 * far;
     for (const name of Object.keys(kinds)) this.toggles[name].hidden = !sequence.poses[name];
     byId("scrub").max = sequence.frames - 1;
-    const fields = Object.keys(sequence.errors);
-    byId("errors").hidden = fields.length === 0;
-    const names = {base: "error of the base", refined: "error of the refined",
-      change: "change by refining"};
-    const offered = fields.length === 2 ? ["change", ...fields] : fields;
-    const before = byId("field").value;
-    byId("field").replaceChildren(
-      ...offered.map((name) => make("option", {value: name}, names[name])));
-    if (offered.includes(before)) byId("field").value = before;
+    this.offerMeasures();
     this.frameImage();
-    this.showErrors();
+    this.chooseMeasure();
     this.seek(Math.min(this.frame, sequence.frames - 1));
   }
 
+  // What there is of this sequence; the choice stays where it can.
+  offerMeasures() {
+    const offered = Object.keys(measures)
+      .filter((name) => measurable(this.sequence, measures[name]).length > 0);
+    byId("errors").hidden = offered.length === 0;
+    const before = byId("measure").value;
+    byId("measure").replaceChildren(...offered.map((name) =>
+      make("option", {value: name}, `${measures[name].title} (${measures[name].unit})`)));
+    if (offered.includes(before)) byId("measure").value = before;
+  }
+
+  chooseMeasure() {
+    const name = byId("measure").value;
+    this.lines = [];
+    if (!name) return;
+    this.measure = measures[name];
+    this.errors = measured(this.sequence, name);
+    const fields = Object.keys(this.errors);
+    const names = {base: "of the base", refined: "of the refined", change: "change by refining"};
+    const offered = fields.length === 2 ? ["change", ...fields] : fields;
+    const before = byId("field").value;
+    byId("field").replaceChildren(
+      ...offered.map((field) => make("option", {value: field}, names[field])));
+    if (offered.includes(before)) byId("field").value = before;
+    this.curve.options.y.label = `${this.measure.title.toLowerCase()} (${this.measure.unit})`;
+    this.map.options.unit = this.measure.unit;
+    this.showErrors();
+    this.showNow();
+  }
+
   showErrors() {
-    const {errors, fps, frames} = this.sequence;
+    const {errors, sequence: {fps, frames}} = this;
     const x = Float32Array.from({length: frames}, (_, f) => f / fps);
     this.lines = Object.entries(errors).map(([name, values]) => ({
       ...kinds[name], width: 1.8, dots: 0, name: kinds[name].title, x,
@@ -212,7 +320,7 @@ class Player {
   showMap() {
     const field = byId("field").value;
     if (!field) return;
-    const rows = errorRows(this.sequence, field);
+    const rows = measureRows(this.sequence, this.errors, field);
     this.map.options.scale = field === "change" ? "diverging" : "sequential";
     this.map.set(rows, this.sequence.frames, nearlyAll(rows));
   }
@@ -231,13 +339,18 @@ class Player {
     byId("scrub").value = this.frame;
     byId("time").textContent =
       `${fixed(this.frame / fps, 2)} s · ${this.frame + 1} of ${frames}`;
-    byId("now").textContent = (this.lines ?? [])
-      .map((line) => `${line.name} ${fixed(line.y[this.frame], 1)} mm`).join(" · ");
+    this.showNow();
     this.curve.cursor = this.frame / fps;
     this.map.cursor = this.frame;
     for (const part of [this.view, this.image, this.curve, this.map]) {
       (part.redraw ?? part.invalidate).call(part);
     }
+  }
+
+  showNow() {
+    byId("now").textContent = this.lines
+      .map((line) => `${line.name} ${fixed(line.y[this.frame], 1)} ${this.measure.unit}`)
+      .join(" · ");
   }
 
   step(frames) {
@@ -330,7 +443,7 @@ class Player {
       return near.reduce((a, b) => a + b, 0) / near.length;
     });
     this.part = {centres: centres.map(smooth), size: size.map((v) => 1.25 * v + 2)};
-    byId("crop").textContent = `2D input: ${this.part.size.map(Math.round).join(" × ")} px of an ` +
+    byId("crop").textContent = `2D input, the person's left paler: ${this.part.size.map(Math.round).join(" × ")} px of an ` +
       `image of ${width} × ${height} px.`;
     const share = shareGuessed(this.sequence);
     if (share > 0) {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "data/figures.hpp"
 #include "data/printable.hpp"
+#include "data/quality.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
 #include "tools/report/encoding.hpp"
@@ -32,7 +34,7 @@ std::string coded_pose(data::PoseArray poses) {
 }  // namespace
 
 Json skeleton_json() {
-  return {{"names", data::kJointNames}, {"parents", data::kParents}};
+  return {{"names", data::kJointNames}, {"parents", data::kParents}, {"left", data::kLeftJoints}};
 }
 
 std::vector<int> shown_sequences(const data::Dataset& dataset, std::span<const int> chosen,
@@ -61,7 +63,16 @@ std::vector<int> shown_sequences(const data::Dataset& dataset, std::span<const i
       return options.worst ? loss : std::fabs(loss);
     });
   }
-  shown.resize(std::min(shown.size(), static_cast<std::size_t>(options.limit)));
+  if (options.limit) {
+    shown.resize(std::min(shown.size(), static_cast<std::size_t>(*options.limit)));
+    return shown;
+  }
+  int frames = 0;
+  const auto beyond = std::ranges::find_if(shown, [&](int i) {
+    frames += dataset.sequences[static_cast<std::size_t>(i)].frames();
+    return frames > kFrames;
+  });
+  shown.erase(std::max(beyond, std::min(shown.begin() + 1, shown.end())), shown.end());
   return shown;
 }
 
@@ -81,12 +92,7 @@ Json guessed_json(const data::Sequence& sequence) {
   return joints;
 }
 
-Json poses_json(const data::Dataset& dataset, std::span<const int> shown,
-                const std::optional<data::Comparison>& comparison) {
-  std::map<int, double> base;
-  std::map<int, double> refined;
-  if (comparison) base = errors_of(comparison->base);
-  if (comparison && comparison->refined) refined = errors_of(*comparison->refined);
+Json poses_json(const data::Dataset& dataset, std::span<const int> shown) {
   Json list = Json::array();
   for (const int i : shown) {
     const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
@@ -99,8 +105,55 @@ Json poses_json(const data::Dataset& dataset, std::span<const int> shown,
     if (s.pose_3d) entry["truth"] = coded_pose(*s.pose_3d);
     if (s.noisy_3d) entry["base"] = coded_pose(*s.noisy_3d);
     if (s.refined_3d) entry["refined"] = coded_pose(*s.refined_3d);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+namespace {
+
+Json quality_json(const data::Sequence& sequence, const data::PoseArray& poses) {
+  const data::Quality q = data::quality(poses, sequence.fps);
+  return {{"jitter", rounded(q.jitter)},
+          {"foot_jitter", rounded(q.foot_jitter)},
+          {"peak_speed", rounded(q.peak_speed)},
+          {"bone_spread", rounded(q.bone_spread)},
+          {"turn_rounds", q.turn_rounds},
+          {"misfit", rounded(100 * data::fit_figures(sequence, poses).misfit)}};
+}
+
+// Mean distance of the joints, mm.
+double moved(const data::PoseArray& from, const data::PoseArray& to) {
+  double sum = 0;
+  for (std::size_t i = 0; i < from.values.size(); i += 3) {
+    sum += std::hypot(to.values[i] - from.values[i], to.values[i + 1] - from.values[i + 1],
+                      to.values[i + 2] - from.values[i + 2]);
+  }
+  return 1000 * sum / (data::kJoints * std::max(1, from.frames()));
+}
+
+}  // namespace
+
+Json clips_json(const data::Dataset& dataset, std::span<const int> sequences,
+                const std::optional<data::Comparison>& comparison) {
+  std::map<int, double> base;
+  std::map<int, double> refined;
+  if (comparison) base = errors_of(comparison->base);
+  if (comparison && comparison->refined) refined = errors_of(*comparison->refined);
+  Json list = Json::array();
+  for (const int i : sequences) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    Json entry{{"name", s.name}, {"frames", s.frames()}};
     if (base.contains(i)) entry["base_mm"] = rounded(base[i]);
     if (refined.contains(i)) entry["refined_mm"] = rounded(refined[i]);
+    if (s.noisy_3d && s.refined_3d) {
+      entry["moved_mm"] = rounded(moved(*s.noisy_3d, *s.refined_3d));
+    }
+    if (const double share = data::guessed_share(s); share >= 0) {
+      entry["guessed_percent"] = rounded(share);
+    }
+    if (s.noisy_3d) entry["quality"]["base"] = quality_json(s, *s.noisy_3d);
+    if (s.refined_3d) entry["quality"]["refined"] = quality_json(s, *s.refined_3d);
     list.push_back(std::move(entry));
   }
   return list;

@@ -1,15 +1,17 @@
 // Tables that sort, and the figures of the evaluation in them.
 
-// columns: {title, value(row), text(row), words}; a column of `words` stands on the left and sorts
-// from a to z, others from the largest. `foot`: rows that stay below.
+// columns: {title, value(row), text(row), words, minor}; a column of `words` stands on the left and
+// sorts from a to z, others from the largest; `minor` ones are left out on narrow screens. `foot`:
+// rows that stay below.
 function sortedTable(parent, label, columns, rows, foot = []) {
   const body = make("tbody");
+  const looks = (column) => (column.words ? "words" : "number") + (column.minor ? " minor" : "");
   const cells = (row) => columns.map((column, i) => make(
-    i === 0 ? "th" : "td", {class: column.words ? "words" : "number",
-      scope: i === 0 ? "row" : undefined}, column.text(row)));
+    i === 0 ? "th" : "td", {class: looks(column), scope: i === 0 ? "row" : undefined},
+    column.text(row)));
   const fill = (list) => body.replaceChildren(...list.map((row) => make("tr", {}, ...cells(row))));
   const heads = columns.map((column) => {
-    const head = make("th", {scope: "col", class: column.words ? "words" : "number"});
+    const head = make("th", {scope: "col", class: looks(column)});
     head.append(make("button", {type: "button", class: "sort", click: () => {
       const before = head.getAttribute("aria-sort");
       const up = before ? before === "descending" : Boolean(column.words);
@@ -84,8 +86,8 @@ class Tables {
       columns.push(
         {title: "refined", value: ([key]) => refined.average[key],
           text: ([key]) => fixed(refined.average[key], digits)},
-        {title: "refined − base", value: difference, text: (m) => signed(difference(m), digits)},
-        {title: "its interval", value: ([key]) => intervals[key].low,
+        {title: "refined − base", minor: true, value: difference, text: (m) => signed(difference(m), digits)},
+        {title: "its interval", minor: true, value: ([key]) => intervals[key].low,
           text: ([key]) => ["low", "high"].map((end) => signed(intervals[key][end], digits))
             .join(" … ")},
         {title: "change", value: ([key]) => change(base.average[key], refined.average[key]),
@@ -96,12 +98,13 @@ class Tables {
   }
 
   // Columns "<name> base, refined, change" of a row's figures.
-  columns(name, base, refined, digits = 1) {
-    const list = [{title: `${name} base`, value: base, text: (row) => fixed(base(row), digits)}];
+  columns(name, base, refined, {digits = 1, minor = false} = {}) {
+    const list = [{title: `${name} base`, minor, value: base,
+      text: (row) => fixed(base(row), digits)}];
     if (!this.compared) return list;
     return list.concat(
-      {title: "refined", value: refined, text: (row) => fixed(refined(row), digits)},
-      {title: "change", value: (row) => change(base(row), refined(row)),
+      {title: "refined", minor, value: refined, text: (row) => fixed(refined(row), digits)},
+      {title: "change", minor, value: (row) => change(base(row), refined(row)),
         text: (row) => changeText(base(row), refined(row))});
   }
 
@@ -112,12 +115,13 @@ class Tables {
     const most = Math.max(...rows.flatMap((r) => [r.base.mpjpe_mm, r.refined?.mpjpe_mm ?? 0]));
     sortedTable(byId("actions"), "Errors by action", [
       {title: "Action", words: true, value: (r) => r.name, text: (r) => r.name},
-      {title: "frames", value: (r) => r.base.frames,
+      {title: "frames", minor: true, value: (r) => r.base.frames,
         text: (r) => String(r.base.frames ?? base.frames)},
-      {title: "", value: (r) => r.base.mpjpe_mm,
+      {title: "", minor: true, value: (r) => r.base.mpjpe_mm,
         text: (r) => bars(r.base.mpjpe_mm, r.refined?.mpjpe_mm, most)},
       ...this.columns("MPJPE (mm)", (r) => r.base.mpjpe_mm, (r) => r.refined?.mpjpe_mm),
-      ...this.columns("P-MPJPE (mm)", (r) => r.base.p_mpjpe_mm, (r) => r.refined?.p_mpjpe_mm),
+      ...this.columns("P-MPJPE (mm)", (r) => r.base.p_mpjpe_mm, (r) => r.refined?.p_mpjpe_mm,
+        {minor: true}),
     ], rows, [{name: "Average", base: base.average, refined: refined?.average}]);
   }
 
@@ -128,7 +132,7 @@ class Tables {
     const most = Math.max(...rows.flatMap((r) => [r.base, r.refined ?? 0]));
     sortedTable(byId("by-joint"), "Errors by joint", [
       {title: "Joint", words: true, value: (r) => r.name, text: (r) => r.name},
-      {title: "", value: (r) => r.base, text: (r) => bars(r.base, r.refined, most)},
+      {title: "", minor: true, value: (r) => r.base, text: (r) => bars(r.base, r.refined, most)},
       ...this.columns("Error (mm)", (r) => r.base, (r) => r.refined),
     ], rows);
   }

@@ -12,6 +12,13 @@ function colour(name) {
   return colours.get(name);
 }
 
+// Half way to the panel behind it: the person's left.
+function pale(name) {
+  const key = `${name}, pale`;
+  if (!colours.has(key)) colours.set(key, `rgb(${blend(hex(name), hex("panel"), 0.5).join(" ")})`);
+  return colours.get(key);
+}
+
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 let theme = document.documentElement.dataset.theme;  // set before anything was drawn
 function setTheme(name) {
