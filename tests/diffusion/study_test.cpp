@@ -142,13 +142,21 @@ TEST_CASE(
     for (std::size_t j = 0; j < errors.size(); ++j) {
       CHECK(found.answers.back()[2][j] == doctest::Approx(errors[j]).epsilon(1e-5));
     }
+    // The base estimate, as large as a person at timestep T.
+    const RefinerConfig& config = s.refiner->config();
+    data::PoseArray base = *s.dataset.sequences[0].noisy_3d;
+    for (std::size_t i = 0; i < base.values.size(); ++i) {
+      const double factor =
+          steps == 2 ? make_schedule(config.schedule, config.steps).predict_x0(50).x : 1;
+      base.values[i] = i % kPose < 3 ? 0.0F : static_cast<float>(factor * base.values[i]);
+    }
     const std::vector<int> all{0};
-    CHECK(mean(found.state[0]) == doctest::Approx(data::base_mpjpe(s.dataset, all)));
+    CHECK(mean(found.state[0]) ==
+          doctest::Approx(data::mpjpe(s.dataset, all, std::span(&base, 1))));
     // Block 1 adds nothing: the last answer is that of the stream behind block 0.
     Patches patches;
-    for (const std::string& tap : parts(s.refiner->config().network).back().taps) {
-      patches.add("step.1." + tap, Patches::constant(0));
-    }
+    const Part last = parts(config.network).back();
+    for (const std::string& tap : last.taps) patches.add("step.1." + tap, Patches::constant(0));
     const Lens shorter = lens(*s.study);
     CHECK(shorter.answers[0][1] == found.answers[0][1]);
     for (std::size_t j = 0; j < errors.size(); ++j) {

@@ -1287,7 +1287,7 @@ class Inspect(unittest.TestCase):
             self.assertIn(words, self.refused("--patch", patch))
         plain["step.1.x_k"][3, 4, 1] = np.nan
         np.savez(path, **plain)
-        self.assertIn("element 205 is nan",
+        self.assertIn("element 166 is nan",
                       self.refused("--window", 2, "--patch", f"step.1.x_k={path}"))
         for patch in ("x_k", "=0", "x_k="):
             _, error = run("inspect", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
