@@ -402,7 +402,7 @@ const FormatRule bvh_format{
     .writer = FormatWriter{.help = "skeletons with rotations",
                            .all_in_one = false,
                            .pixels = false,
-                           .confidence = false,
+                           .certainty = false,
                            .unit = Unit::cm,
                            .up = Axes::y,
                            .fixed = true,

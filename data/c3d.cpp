@@ -16,7 +16,9 @@ namespace posetape::data {
 namespace {
 
 constexpr std::size_t kBlock = 512;
-constexpr float kScale = -0.01f;  // of floats: of residuals
+// What the low byte of a residual counts: hundredths of 1 - confidence, or metres.
+constexpr double kHundredth = 0.01;
+constexpr double kResidualStep = 0.002;
 
 std::optional<double> unit_of(const C3d& c3d) {
   const C3dParameter* units = c3d.find("POINT", "UNITS");
@@ -139,6 +141,12 @@ class Parameters {
   Writer records_;
 };
 
+// POINT:SCALE, negative where points are floats: the unit of residuals.
+float scale_of(const PoseClip& clip, const ExportOptions& options) {
+  return static_cast<float>(
+      -(clip.std == nullptr ? kHundredth : kResidualStep / metres(options.unit)));
+}
+
 std::string parameter_section(const PoseClip& clip, const ExportOptions& options,
                               std::size_t data_block) {
   const std::int64_t frames = clip.poses->frames();
@@ -146,7 +154,7 @@ std::string parameter_section(const PoseClip& clip, const ExportOptions& options
   Parameters p;
   p.group("POINT");
   p.words("USED", {kJoints});
-  p.reals("SCALE", {kScale});
+  p.reals("SCALE", {scale_of(clip, options)});
   p.reals("RATE", {static_cast<float>(clip.fps)});
   p.words("DATA_START", {static_cast<std::int64_t>(data_block)});
   p.words("FRAMES", {std::min<std::int64_t>(frames, 65535)});
@@ -177,11 +185,13 @@ std::string parameter_section(const PoseClip& clip, const ExportOptions& options
   p.text("SEQUENCE", clip.name);
   p.text("FIELD", options.field);
   p.text("AXES", words(options.up));
-  p.text("RESIDUAL", clip.confidence != nullptr ? "1 - confidence" : "unknown");
+  p.text("RESIDUAL", clip.std != nullptr          ? "standard deviation, of x, y and z together"
+                     : clip.confidence != nullptr ? "1 - confidence"
+                                                  : "unknown");
   return p.section();
 }
 
-std::string header(const PoseClip& clip, std::size_t data_block) {
+std::string header(const PoseClip& clip, const ExportOptions& options, std::size_t data_block) {
   const int frames = clip.poses->frames();
   Writer head;
   head.byte(2);
@@ -191,7 +201,7 @@ std::string header(const PoseClip& clip, std::size_t data_block) {
   head.word(1);
   head.word(std::min(frames, 65535));
   head.word(0);
-  head.real(kScale);
+  head.real(scale_of(clip, options));
   head.word(static_cast<std::int64_t>(data_block));
   head.word(1);  // analog samples a frame: ANALOG:RATE / POINT:RATE
   head.real(static_cast<float>(clip.fps));
@@ -199,7 +209,13 @@ std::string header(const PoseClip& clip, std::size_t data_block) {
   return head.bytes();
 }
 
+// How sure a point is, in the low byte, times |scale|.
 float residual_word(const PoseClip& clip, std::size_t i) {
+  if (clip.std != nullptr) {
+    const float* s = clip.std->values.data() + 3 * i;
+    const double length = std::hypot(double{s[0]}, double{s[1]}, double{s[2]});
+    return static_cast<float>(std::round(std::min(length / kResidualStep, 255.0)));
+  }
   if (clip.confidence == nullptr) return 0;
   return std::round(100 * (1 - std::clamp((*clip.confidence)[i], 0.0f, 1.0f)));
 }
@@ -224,7 +240,7 @@ std::string format_c3d(const PoseClip& clip, const ExportOptions& options) {
   std::size_t data_block = 1;
   data_block += 1 + parameter_section(clip, options, 0).size() / kBlock;
   Writer out;
-  out.text(header(clip, data_block));
+  out.text(header(clip, options, data_block));
   out.text(parameter_section(clip, options, data_block));
   for (int f = 0; f < clip.poses->frames(); ++f) {
     for (int j = 0; j < kJoints; ++j) {
@@ -276,7 +292,7 @@ const FormatRule c3d_format{
     .writer = FormatWriter{.help = "points for biomechanics",
                            .all_in_one = false,
                            .pixels = false,
-                           .confidence = true,
+                           .certainty = true,
                            .unit = Unit::mm,
                            .up = Axes::z,
                            .fixed = false,

@@ -48,8 +48,9 @@ C3d parse_c3d(std::string_view bytes, const std::string& file);
 MarkerTrack c3d_markers(const C3d& c3d);
 
 // A clip as a C3D file of floats (Intel): the 17 joints under their names, in mm and z up unless
-// chosen otherwise, which POINT:UNITS and POINT:Y_SCREEN say. The residual is 1 - confidence, in
-// hundredths (POSETAPE:RESIDUAL says so), 0 where nothing is known.
+// chosen otherwise, which POINT:UNITS and POINT:Y_SCREEN say. The residual is the standard
+// deviation of x, y and z together, in steps of 2 mm up to 510, or else 1 - confidence in
+// hundredths (POSETAPE:RESIDUAL says which), 0 where nothing is known.
 std::string format_c3d(const PoseClip& clip, const ExportOptions& options);
 
 }  // namespace posetape::data

@@ -1,5 +1,5 @@
-// A table of poses, a line a frame, for spreadsheets and other programs; and of confidences, beside
-// files that have no place for them.
+// A table of poses, a line a frame, for spreadsheets and other programs; and of confidences and
+// standard deviations, beside files that have no place for them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +20,7 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
+// For each joint and ending.
 std::string names(std::string_view endings, const char* format) {
   std::string text;
   for (const std::string_view joint : kJointNames) {
@@ -38,6 +39,17 @@ std::string confidences(const PoseClip& clip, int frame) {
   std::string text;
   for (int j = 0; j < kJoints; ++j) {
     text += fmt::format(",{}", (*clip.confidence)[std::size_t(frame) * kJoints + std::size_t(j)]);
+  }
+  return text;
+}
+
+std::string deviations(const PoseClip& clip, int frame, const ExportOptions& options) {
+  if (clip.std == nullptr) return std::string(3 * std::size_t(kJoints), ',');
+  std::string text;
+  for (int j = 0; j < kJoints; ++j) {
+    for (const double s : exported_std(clip, frame, j, options)) {
+      text += fmt::format(",{}", static_cast<float>(s));
+    }
   }
   return text;
 }
@@ -64,13 +76,17 @@ void write(std::span<const PoseClip> clips, const ExportOptions& options, const 
   const bool sure =
       std::ranges::any_of(clips, [](const PoseClip& clip) { return clip.confidence != nullptr; });
   const bool pixels = !clips.empty() && clips[0].poses->channels == 2;
+  const bool knows_std =
+      std::ranges::any_of(clips, [](const PoseClip& clip) { return clip.std != nullptr; });
   sink("sequence,frame,seconds" + names(pixels ? "xy" : "xyz", ",{}_{}") +
-       (sure ? names("c", ",{}_confidence") : "") + "\n");
+       (sure ? names("c", ",{}_confidence") : "") + (knows_std ? names("xyz", ",{}_{}_std") : "") +
+       "\n");
   for (const PoseClip& clip : clips) {
     std::string lines;
     for (int f = 0; f < clip.poses->frames(); ++f) {
       lines += beginning(clip, f) + coordinates(clip, f, options);
       if (sure) lines += confidences(clip, f);
+      if (knows_std) lines += deviations(clip, f, options);
       lines += '\n';
     }
     sink(lines);
@@ -87,6 +103,14 @@ std::string confidence_table(const PoseClip& clip) {
   return text;
 }
 
+std::string std_table(const PoseClip& clip, const ExportOptions& options) {
+  std::string text = "sequence,frame,seconds" + names("xyz", ",{}_{}") + "\n";
+  for (int f = 0; f < clip.poses->frames(); ++f) {
+    text += beginning(clip, f) + deviations(clip, f, options) + '\n';
+  }
+  return text;
+}
+
 const FormatRule csv_format{
     .name = "csv",
     .title = "a table",
@@ -96,7 +120,7 @@ const FormatRule csv_format{
     .writer = FormatWriter{.help = "a line a frame",
                            .all_in_one = true,
                            .pixels = true,
-                           .confidence = true,
+                           .certainty = true,
                            .unit = Unit::m,
                            .up = Axes::camera,
                            .fixed = false,

@@ -31,10 +31,12 @@ struct Field {
   std::optional<PoseArray> Sequence::*member;
   const char* gaps;
 };
-constexpr std::array<Field, 3> kFields{
+constexpr std::array<Field, 4> kFields{
     {{"pose_3d", &Sequence::pose_3d, "the truth is not interpolated, so repair it"},
      {"noisy_3d", &Sequence::noisy_3d, nullptr},
      {"refined_3d", &Sequence::refined_3d,
+      "a result is not interpolated, so make it again with `posetape refine`"},
+     {"refined_std", &Sequence::refined_std,
       "a result is not interpolated, so make it again with `posetape refine`"}}};
 
 // Fields of one window's frames.
@@ -111,6 +113,7 @@ class SequenceReader {
       if (zeros_to_gaps(array)) had_zeros_.emplace_back(field);
       sequence.*member = std::move(array);
     }
+    check_std(sequence);
     for (const auto& [field, member] : kWindowFields) {
       if (has(field)) sequence.*member = pose(field, 3);
     }
@@ -192,6 +195,20 @@ class SequenceReader {
            kMostFrames);
     }
     return {channels, array.as<float>()};
+  }
+
+  void check_std(const Sequence& sequence) const {
+    if (!sequence.refined_std) return;
+    if (!sequence.refined_3d) {
+      fail("{}: stands without refined_3d, of which it says how sure it is; leave it out",
+           where("refined_std"));
+    }
+    const std::vector<float>& values = sequence.refined_std->values;
+    const auto negative = std::ranges::find_if(values, [](float v) { return v < 0; });
+    if (negative == values.end()) return;
+    const auto at = static_cast<std::size_t>(negative - values.begin());
+    fail("{}: expected standard deviations, 0 or more, found {} in frame {}, joint {}",
+         where("refined_std"), *negative, at / (3 * kJoints), at / 3 % kJoints);
   }
 
   static std::string shape_hint(std::span<const std::int64_t> shape, int channels) {

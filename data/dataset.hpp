@@ -36,6 +36,10 @@ struct Sequence {
   std::optional<PoseArray> pose_3d;     // ground truth, camera space, metres, root with trajectory
   std::optional<PoseArray> noisy_3d;    // base estimate, root-relative, metres
   std::optional<PoseArray> refined_3d;  // result, root-relative, metres
+  // How sure the result is: a standard deviation of each coordinate, metres, as refined_3d; 0 of
+  // joint 0, by which coordinates are relative. Absent where the refiner doesn't know
+  // (data/uncertainty.hpp).
+  std::optional<PoseArray> refined_std;
   // The last of the windows of T frames that an estimate was made in, where it is not a window like
   // the others: all T frames as the network gave them, also those that the window before has
   // (which noisy_3d keeps) and those that pad a clip shorter than T. Made and scored under
@@ -99,6 +103,7 @@ struct ReadReport {
 //
 //   pose_2d                           (F, 17, 2)  float32 or float64, needed
 //   pose_3d, noisy_3d, refined_3d     (F, 17, 3)  float32 or float64
+//   refined_std                       (F, 17, 3)  float32 or float64, 0 or more
 //   confidence                        (F, 17)     float32 or float64 in [0, 1]
 //   image_size                        (2,)        integers, needed
 //   fps                               ()          any number, 50 where it is absent

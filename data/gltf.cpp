@@ -306,7 +306,7 @@ const FormatRule gltf_format{
     .writer = FormatWriter{.help = "an animation for viewers and Blender, .glb or .gltf",
                            .all_in_one = false,
                            .pixels = false,
-                           .confidence = false,
+                           .certainty = false,
                            .unit = Unit::m,
                            .up = Axes::y,
                            .fixed = true,

@@ -39,6 +39,13 @@ std::string record(const PoseClip& clip, int frame, const ExportOptions& options
     const float* c = clip.confidence->data() + std::size_t(frame) * kJoints;
     line += fmt::format(R"(,"confidence":[{}])", fmt::join(c, c + kJoints, ","));
   }
+  if (clip.std != nullptr) {
+    for (int j = 0; j < kJoints; ++j) {
+      const Eigen::Vector3f s = exported_std(clip, frame, j, options).cast<float>();
+      line += fmt::format("{}[{},{},{}]", j == 0 ? R"(,"std":[)" : ",", s.x(), s.y(), s.z());
+    }
+    line += "]";
+  }
   return line + "}";
 }
 
@@ -75,7 +82,7 @@ const FormatRule json_format{
     .writer = FormatWriter{.help = "a record a frame",
                            .all_in_one = true,
                            .pixels = true,
-                           .confidence = true,
+                           .certainty = true,
                            .unit = Unit::m,
                            .up = Axes::camera,
                            .fixed = false,

@@ -45,6 +45,13 @@ Vec3 exported(const PoseClip& clip, int frame, int joint, const ExportOptions& o
   fail("no axes of that number");
 }
 
+Vec3 exported_std(const PoseClip& clip, int frame, int joint, const ExportOptions& options) {
+  const float* s = clip.std->frame(frame) + 3 * joint;
+  const double x = s[0], y = s[1], z = s[2];
+  const Vec3 turned = options.up == Axes::z ? Vec3(x, z, y) : Vec3(x, y, z);
+  return turned / metres(options.unit);
+}
+
 std::span<const FormatRule* const> formats() {
   static constexpr std::array kFormats{
 #define POSETAPE_FORMAT(format) &format##_format,

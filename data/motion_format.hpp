@@ -68,6 +68,8 @@ struct PoseClip {
   double fps = 50;
   const PoseArray* poses = nullptr;                // [F][17][3], or [F][17][2] in pixels
   const std::vector<float>* confidence = nullptr;  // [F][17]; nullptr: nothing is known
+  // Standard deviations of 3D poses in their axes, [F][17][3]; nullptr: not known.
+  const PoseArray* std = nullptr;
 };
 
 struct ExportOptions {
@@ -80,6 +82,8 @@ struct ExportOptions {
 
 // A joint's position in a clip of 3D poses, in the unit and axes of the options.
 Vec3 exported(const PoseClip& clip, int frame, int joint, const ExportOptions& options);
+// Its standard deviations likewise, of a clip that has them.
+Vec3 exported_std(const PoseClip& clip, int frame, int joint, const ExportOptions& options);
 
 using Sink = std::function<void(std::string_view)>;
 
@@ -87,7 +91,8 @@ struct FormatWriter {
   const char* help;    // in `export --help`
   bool all_in_one;     // one file holds all sequences; else each has its own
   bool pixels;         // 2D poses, too
-  bool confidence;     // the file has a place for it; else it goes into a table beside the file
+  bool certainty;      // the file has a place for confidences and standard deviations; else they go
+                       // into tables beside the file
   Unit unit;           // where none is chosen
   Axes up;             // the same
   bool fixed;          // unit and axes are the format's and cannot be chosen

@@ -199,6 +199,54 @@ std::string joint_table(const Comparison& c) {
   return text_table(rows);
 }
 
+// A header, all joints and each of them, with what share of the truths their regions hold.
+Rows coverage_rows(const Coverage& coverage) {
+  Row header{"Truths inside of regions (%)"};
+  for (const char* axis : kAxisNames) {
+    for (const double share : kRegionShares) {
+      header.push_back(fmt::format("{} of {:.0f}", axis, 100 * share));
+    }
+  }
+  Rows rows{header};
+  for (int joint = 0; joint < kJoints; ++joint) {
+    Row row{joint == 0 ? "All" : std::string(kJointNames[static_cast<std::size_t>(joint)])};
+    for (int axis = 0; axis < 2; ++axis) {
+      for (int region = 0; region < 3; ++region) {
+        row.push_back(fmt::format("{:.1f}", coverage.share(joint, axis, region)));
+      }
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+// "Standard deviations (refined_std): image plane 31.2 mm, errors 30.9 mm; depth ..."
+std::string sizes_text(const Coverage& coverage) {
+  std::string text;
+  for (int axis = 0; axis < 2; ++axis) {
+    text += fmt::format("{}{} {:.1f} mm, errors {:.1f} mm", text.empty() ? "" : "; ",
+                        kAxisNames[static_cast<std::size_t>(axis)], coverage.std_mm(axis),
+                        coverage.error_mm(axis));
+  }
+  return "Root mean squares of refined_std: " + text + "\n";
+}
+
+Json coverage_json(const Coverage& coverage) {
+  Json json{{"shares", kRegionShares}};
+  for (int axis = 0; axis < 2; ++axis) {
+    const char* name = kAxisNames[static_cast<std::size_t>(axis)];
+    json["std_mm"][name] = coverage.std_mm(axis);
+    json["error_mm"][name] = coverage.error_mm(axis);
+    for (int joint = 0; joint < kJoints; ++joint) {
+      const std::string of = joint == 0 ? "All" : std::string(kJointNames[std::size_t(joint)]);
+      for (int region = 0; region < 3; ++region) {
+        json["inside_percent"][of][name].push_back(coverage.share(joint, axis, region));
+      }
+    }
+  }
+  return json;
+}
+
 // How the figures and the poses came about, one line each.
 std::string made_text(const Json& made) {
   return made.is_null() ? "windows, padding and flip averaging are not recorded in the file"
@@ -336,6 +384,17 @@ struct Csv {
     }
   }
 
+  void add_coverage(const std::string& poses, const Coverage& coverage, const std::string& made) {
+    const Rows rows = coverage_rows(coverage);
+    for (std::size_t r = 1; r < rows.size(); ++r) {
+      for (std::size_t k = 1; k < rows[r].size(); ++k) {
+        const auto at = static_cast<int>(k - 1);
+        add(poses, "Truths inside of the region, " + rows[0][k], "%", rows[r][0],
+            coverage.share(static_cast<int>(r - 1), at / 3, at % 3), nullptr, made);
+      }
+    }
+  }
+
   void add_changes(const Comparison& c, const std::string& made) {
     std::vector<Scores> base;
     for_actions(c.base,
@@ -414,7 +473,10 @@ std::string text_report(const Comparison& comparison) {
   const std::span one(&comparison, 1);
   return action_table(comparison) + '\n' + metric_table(comparison) + '\n' +
          text_table(interval_rows(one)) + '\n' + choices(one) + '\n' +
-         text_table(distribution_rows(one)) + '\n' + joint_table(comparison);
+         text_table(distribution_rows(one)) + '\n' + joint_table(comparison) +
+         (comparison.coverage ? '\n' + text_table(coverage_rows(*comparison.coverage)) +
+                                    sizes_text(*comparison.coverage)
+                              : "");
 }
 
 std::string summary(std::span<const Comparison> comparisons) {
@@ -438,8 +500,12 @@ std::string markdown_report(std::span<const Comparison> comparisons) {
   for (const Metric& metric : {kMetrics[0], kMetrics[1]}) {
     text += markdown(paper_table(comparisons, metric)) + '\n';
   }
-  return text + markdown(interval_rows(comparisons)) + '\n' +
-         markdown(distribution_rows(comparisons)) + '\n' + choices(comparisons);
+  text += markdown(interval_rows(comparisons)) + '\n' + markdown(distribution_rows(comparisons));
+  for (const Comparison& c : comparisons) {
+    if (c.coverage)
+      text += fmt::format("\n{}:\n\n{}", c.name, markdown(coverage_rows(*c.coverage)));
+  }
+  return text + '\n' + choices(comparisons);
 }
 
 std::string csv_report(std::span<const Comparison> comparisons) {
@@ -452,6 +518,7 @@ std::string csv_report(std::span<const Comparison> comparisons) {
     if (!c.refined) continue;
     const std::string made = made_text(c.refined_made);
     csv.add_poses(c.name, *c.refined, c.bootstrap, &MetricIntervals::refined, made);
+    if (c.coverage) csv.add_coverage(c.name, *c.coverage, made);
     csv.add_changes(c, made);
   }
   return csv.text;
@@ -464,6 +531,7 @@ nlohmann::ordered_json json_report(const Comparison& c) {
   if (!c.refined) return json;
   json["refined"] =
       evaluation_json(*c.refined, c.bootstrap, &MetricIntervals::refined, c.refined_made);
+  if (c.coverage) json["uncertainty"] = coverage_json(*c.coverage);
   for (std::size_t m = 0; m < kMetrics.size(); ++m) {
     const Metric& metric = kMetrics[m];
     if (is_error(metric)) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/evaluation.hpp"
+#include "data/uncertainty.hpp"
 
 namespace posetape::data {
 
@@ -16,6 +17,8 @@ struct Comparison {
   std::string name;  // of the refined poses where several files are compared
   Evaluation base;
   std::optional<Evaluation> refined;
+  // How often the truth is where refined_std says, where the poses have it.
+  std::optional<Coverage> coverage;
   Bootstrap bootstrap;               // of base against itself where nothing is refined
   nlohmann::ordered_json scoring;    // data/protocol.hpp: how the figures came about,
   nlohmann::ordered_json base_made;  // and the poses; null where the file doesn't say
@@ -24,8 +27,9 @@ struct Comparison {
 
 // Aligned plain text: MPJPE and P-MPJPE of each action, then all average metrics with the gains'
 // intervals, the intervals of the averages and of the difference, the distribution of the poses'
-// MPJPE, and MPJPE of each joint. A change in percent is negative where errors got smaller, a gain
-// is positive there. "-" stands for what is not known.
+// MPJPE, MPJPE of each joint, and how many truths lie in the regions of refined_std. A change in
+// percent is negative where errors got smaller, a gain is positive there. "-" stands for what is
+// not known.
 std::string text_report(const Comparison& comparison);
 
 // Several refinements of one base: a Markdown row each with the averages and, in brackets, the

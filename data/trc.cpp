@@ -292,7 +292,7 @@ const FormatRule trc_format{
     .writer = FormatWriter{.help = "markers for OpenSim and Pose2Sim",
                            .all_in_one = false,
                            .pixels = false,
-                           .confidence = false,
+                           .certainty = false,
                            .unit = Unit::m,
                            .up = Axes::y,
                            .fixed = false,

@@ -8,6 +8,7 @@
 #include "data/calibration.hpp"
 #include "data/keypoint_layouts.hpp"
 #include "data/motion.hpp"
+#include "data/uncertainty.hpp"
 #include "engine/choices_json.hpp"
 #include "engine/error.hpp"
 
@@ -210,6 +211,22 @@ PoseArray View::back(int sequence, PoseArray poses) const {
 PoseArray View::back_window(int sequence, PoseArray poses) const {
   if (!rotation_.empty()) rotate(poses, rotation_[static_cast<std::size_t>(sequence)].conjugate());
   return poses;
+}
+
+PoseArray View::back_std(int sequence, PoseArray logarithms) const {
+  const auto i = static_cast<std::size_t>(sequence);
+  if (step_[i] != 1) {
+    logarithms = interpolate(logarithms, original_.sequences[i].frames(), 1 / step_[i]);
+  }
+  return back_window_std(sequence, std::move(logarithms));
+}
+
+PoseArray View::back_window_std(int sequence, PoseArray logarithms) const {
+  PoseArray std = std_of_logarithms(std::move(logarithms));
+  if (!rotation_.empty()) {
+    rotate_std(std, rotation_[static_cast<std::size_t>(sequence)].conjugate().toRotationMatrix());
+  }
+  return std;
 }
 
 }  // namespace posetape::data

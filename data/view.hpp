@@ -77,6 +77,10 @@ class View {
   // last window (Sequence::noisy_3d_last_window) keeps its frames.
   PoseArray back(int sequence, PoseArray poses) const;
   PoseArray back_window(int sequence, PoseArray poses) const;
+  // Standard deviations, of which the logarithms are given (data/uncertainty.hpp); and those of one
+  // window.
+  PoseArray back_std(int sequence, PoseArray logarithms) const;
+  PoseArray back_window_std(int sequence, PoseArray logarithms) const;
 
  private:
   const Dataset& original_;

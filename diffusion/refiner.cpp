@@ -169,8 +169,8 @@ Tensor Refiner::normalized(const Tensor& error) const {
   return mul(sub(error, error_shift_), inverse_scale_);
 }
 
-Tensor Refiner::predict_error(const Tensor& x, const Tensor& y, const Tensor& embedding) const {
-  return add(mul(network_(x, y, embedding), error_scale_), error_shift_);
+Tensor Refiner::error_of(const Tensor& features) const {
+  return add(mul(network_.estimate(features), error_scale_), error_shift_);
 }
 
 Tensor Refiner::embedding(int k, Index count) const {
@@ -292,7 +292,9 @@ Refiner::Step Refiner::denoise(const Tensor& state, const Tensor& y, int k) cons
   show("t", k);
   const Tensor x = tap("x_k", state);
   show_scaled(x, c.x);
-  Step step{tap("error", predict_error(x, y, embedding(k, x.shape()[0]))), {}};
+  Step step;
+  step.features = network_.features(x, y, embedding(k, x.shape()[0]));
+  step.error = tap("error", error_of(step.features));
   step.x0 = tap("x_hat", combine(c.x, x, c.e, step.error));
   show_noise_end(step.x0, step.error);
   return step;
@@ -304,23 +306,37 @@ Tensor Refiner::move_to(const Step& step, int j) const {
 }
 
 Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps) const {
+  return refine_to(noisy, y, steps).poses;
+}
+
+Refiner::Refined Refiner::refine_to(const Tensor& noisy, const Tensor& y, int steps) const {
   if (config_.objective == Objective::regression) {
     const Scope scope("step", 1);
     show("t", 0);
     const Tensor x = tap("x_k", noisy);
     show_scaled(x, 1);
-    const Tensor error = tap("error", predict_error(x, y, embedding(0, x.shape()[0])));
+    const Tensor features = network_.features(x, y, embedding(0, x.shape()[0]));
+    const Tensor error = tap("error", error_of(features));
     const Tensor x0 = tap("x_hat", mul(sub(x, error), not_root_));
     show_noise_end(x0, error);
-    return tap("refined", x0);
+    return {tap("refined", x0), features, {}};
   }
   const std::vector<int> tau = ddim_steps(config_.steps, steps);
   Tensor x = noisy;
+  Tensor features;
   for (std::size_t i = 0; i + 1 < tau.size(); ++i) {
     const Scope scope("step", static_cast<Index>(i + 1));
-    x = move_to(denoise(x, y, tau[i]), tau[i + 1]);
+    const Step step = denoise(x, y, tau[i]);
+    x = move_to(step, tau[i + 1]);
+    features = step.features;
   }
-  return tap("refined", mul(x, not_root_));
+  return {tap("refined", mul(x, not_root_)), features, {}};
+}
+
+Refiner::Refined Refiner::refine_surely(const Tensor& noisy, const Tensor& y, int steps) const {
+  Refined refined = refine_to(noisy, y, steps);
+  if (uncertainty_) refined.log_std = tap("log_std", uncertainty_->log_std(refined.features));
+  return refined;
 }
 
 Tensor Refiner::linear_correction(const Tensor& noisy, const Tensor& y) const {
@@ -339,6 +355,7 @@ void Refiner::save(TensorFile& file) const {
   file.tensors.emplace_back("error.shift", Tensor::of<double>({kErrorWidth}, scale_.shift));
   file.tensors.emplace_back("error.scale", Tensor::of<double>({kErrorWidth}, scale_.scale));
   noise_.save(file);
+  if (uncertainty_) uncertainty_->save(file);
 }
 
 Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dtype, Device device) {
@@ -356,6 +373,9 @@ Refiner Refiner::load(const TensorFile& file, const std::string& path, DType dty
   Refiner refiner(parsed, ConditionalNoise::load(file),
                   {vector_of("error.shift"), vector_of("error.scale")}, dtype, 0, device);
   model::load_parameters(refiner.parameters(), kNetwork, file, path);
+  if (Uncertainty::is_in(file)) {
+    refiner.set_uncertainty(Uncertainty::load(file, path, n.width, device));
+  }
   return refiner;
 }
 

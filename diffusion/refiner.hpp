@@ -9,6 +9,7 @@
 
 #include "diffusion/conditional_noise.hpp"
 #include "diffusion/schedule.hpp"
+#include "diffusion/uncertainty.hpp"
 #include "engine/safetensors.hpp"
 #include "model/pose_denoiser.hpp"
 
@@ -143,6 +144,12 @@ class Refiner {
   // estimates of the "error" and of the truth "x_hat", "eps" = x_hat + error, all in metres, and
   // the network's own.
   Tensor refine(const Tensor& noisy, const Tensor& y, int steps) const;
+  // The same poses, the features [B, N, 17, D] of the network's last estimate, and where there is
+  // a head the logarithm of each coordinate's standard deviation, [B, N, 17, 3].
+  struct Refined {
+    Tensor poses, features, log_std;
+  };
+  Refined refine_surely(const Tensor& noisy, const Tensor& y, int steps) const;
 
   // The linear-Gaussian correction x_noisy - mu(y, x_noisy), no network: the control to beat.
   Tensor linear_correction(const Tensor& noisy, const Tensor& y) const;
@@ -152,6 +159,9 @@ class Refiner {
   const RefinerConfig& config() const { return config_; }
   const ConditionalNoise& noise() const { return noise_; }
   const ErrorScale& error_scale() const { return scale_; }
+  // How sure it is of its poses; null where it was never trained to know.
+  const Uncertainty* uncertainty() const { return uncertainty_ ? &*uncertainty_ : nullptr; }
+  void set_uncertainty(Uncertainty uncertainty) { uncertainty_ = std::move(uncertainty); }
   ParameterList& parameters() { return network_.parameters(); }
   const ParameterList& parameters() const { return network_.parameters(); }
 
@@ -173,11 +183,14 @@ class Refiner {
   struct Step {
     Tensor error;
     Tensor x0;
+    Tensor features;
   };
+  // The poses and features of refine_surely().
+  Refined refine_to(const Tensor& noisy, const Tensor& y, int steps) const;
   // One DDIM step from x at timestep k to timestep j.
   Step denoise(const Tensor& state, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;
-  Tensor predict_error(const Tensor& x, const Tensor& y, const Tensor& embedding) const;
+  Tensor error_of(const Tensor& features) const;  // metres
   // Row k of the embeddings, for every one of `count` sequences.
   Tensor embedding(int k, Index count) const;
   Tensor normalized(const Tensor& error) const;
@@ -189,6 +202,7 @@ class Refiner {
   NoiseSampler sampler_;
   ErrorScale scale_;
   model::PoseDenoiser network_;
+  std::optional<Uncertainty> uncertainty_;
   // Tables over t = 0 ... T: sinusoidal embeddings [T + 1, D] and the forward process's two
   // coefficients, [T + 1, 1] each.
   Tensor embeddings_;

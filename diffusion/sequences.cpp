@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "data/skeleton.hpp"
+#include "data/uncertainty.hpp"
+#include "engine/ops.hpp"
 #include "engine/ranks/ranks.hpp"
 
 namespace posetape::diffusion {
@@ -12,6 +14,14 @@ namespace {
 Tensor mirrored(const Tensor& poses) {
   const Tensor out = poses.clone();
   data::mirror(out.values<float>(), static_cast<int>(out.shape().back()));
+  return out;
+}
+
+// Deviations have no direction: joints change sides alone.
+Tensor mirrored_std(const Tensor& log_std) {
+  const Tensor out = mirrored(log_std);
+  const std::span<float> values = out.values<float>();
+  for (std::size_t i = 0; i < values.size(); i += 3) values[i] = -values[i];
   return out;
 }
 
@@ -29,20 +39,63 @@ Inference::Inference(std::vector<data::Field> inputs, Device device, Function f)
       network_(device,
                [f = std::move(f)](std::span<const Tensor> in, int /*variant*/) { return f(in); }) {}
 
-Tensor Inference::batch(const data::Dataset& dataset, std::span<const data::Window> windows,
-                        int frames, bool flip_average) {
+Inference::Windows Inference::batch(const data::Dataset& dataset,
+                                    std::span<const data::Window> windows, int frames,
+                                    bool flip_average) {
   std::vector<Tensor> in;
   for (const data::Field field : inputs_) {
     in.push_back(data::gather(dataset, windows, {}, frames, field));
   }
-  const Tensor plain = network_(in).to(Device::cpu);
+  const auto run = [&]() -> Windows {
+    const Tensor out = network_(in).to(Device::cpu);
+    if (out.shape().back() == 3) return {out, {}};
+    return {slice(out, -1, 0, 3), slice(out, -1, 3, 6)};
+  };
+  const Windows plain = run();
   if (!flip_average) return plain;
   std::ranges::transform(in, in.begin(), mirrored);
-  return average(plain, mirrored(network_(in).to(Device::cpu)));
+  const Windows other = run();
+  Windows both{average(plain.poses, mirrored(other.poses)), {}};
+  if (plain.log_std.defined()) both.log_std = average(plain.log_std, mirrored_std(other.log_std));
+  return both;
 }
 
-Inference::Result Inference::operator()(const data::Dataset& dataset,
-                                        std::span<const int> sequences, const Options& options) {
+// Every rank takes a batch of the windows, and all are told what comes of all of them.
+Inference::Windows Inference::shared_batch(const data::Dataset& dataset,
+                                           std::span<const data::Window> windows,
+                                           const Options& options) {
+  const int frames = options.windows.frames;
+  if (ranks().alone()) return batch(dataset, windows, frames, options.flip_average);
+  const auto size = static_cast<std::size_t>(options.batch);
+  const auto of_rank = [&](int rank) {
+    const std::size_t first = std::min(windows.size(), size * static_cast<std::size_t>(rank));
+    return windows.subspan(first, std::min(size, windows.size() - first));
+  };
+  const std::span<const data::Window> mine = of_rank(ranks().rank());
+  Windows here;
+  if (!mine.empty()) here = batch(dataset, mine, frames, options.flip_average);
+  const std::size_t each = static_cast<std::size_t>(frames) * 3 * data::kJoints;
+  const auto all_of = [&](const Tensor& x) {
+    const Tensor all =
+        Tensor::empty({static_cast<Index>(windows.size()), frames, data::kJoints, 3}, DType::f32);
+    const std::span<float> values = all.values<float>();
+    const auto first = static_cast<std::size_t>(mine.data() - windows.data()) * each;
+    if (!mine.empty())
+      std::ranges::copy(x.values<float>(), values.begin() + static_cast<std::ptrdiff_t>(first));
+    std::vector<std::uint64_t> bytes;
+    for (int r = 0; r < ranks().size(); ++r) {
+      bytes.push_back(of_rank(r).size() * each * sizeof(float));
+    }
+    ranks().gather(std::as_writable_bytes(values), bytes);
+    return all;
+  };
+  // The first rank always has some.
+  const bool knows_std = ranks().gather(static_cast<char>(here.log_std.defined()))[0] != 0;
+  return {all_of(here.poses), knows_std ? all_of(here.log_std) : Tensor()};
+}
+
+Inference::Result Inference::merged(const data::Dataset& dataset, std::span<const int> sequences,
+                                    const Options& options) {
   if (options.batch < 1) fail("inference: {} windows at a time; take one or more", options.batch);
   const int frames = options.windows.frames;
   const std::vector<data::Window> windows = data::make_windows(dataset, sequences, options.windows);
@@ -50,38 +103,24 @@ Inference::Result Inference::operator()(const data::Dataset& dataset,
   Result result;
   result.last_windows.resize(sequences.size());
   data::WindowMerger merger(dataset, data::merge_of(options.windows));
+  data::WindowMerger std_merger(dataset, data::merge_of(options.windows));
+  bool knows_std = false;
   constexpr std::size_t kPose = 3 * data::kJoints;
   const std::size_t each = static_cast<std::size_t>(frames) * kPose;
   const auto size = static_cast<std::size_t>(options.batch);
-  // In each round every rank takes a batch, and all are told what comes of all of them.
   const std::size_t round = size * static_cast<std::size_t>(ranks().size());
-  std::vector<float> results(ranks().alone() ? 0 : std::min(round, windows.size()) * each);
   for (std::size_t begin = 0; begin < windows.size(); begin += round) {
     const auto part = std::span(windows).subspan(begin, std::min(round, windows.size() - begin));
-    const auto of_rank = [&](int rank) {
-      const std::size_t first = std::min(part.size(), size * static_cast<std::size_t>(rank));
-      return part.subspan(first, std::min(size, part.size() - first));
-    };
-    const std::span<const data::Window> mine = of_rank(ranks().rank());
-    Tensor out;
-    if (!mine.empty()) out = batch(dataset, mine, frames, options.flip_average);
-    std::span<float> values = mine.empty() ? std::span<float>() : out.values<float>();
-    if (!ranks().alone()) {
-      std::ranges::copy(values, results.begin() + (mine.data() - part.data()) *
-                                                      static_cast<std::ptrdiff_t>(each));
-      std::vector<std::uint64_t> bytes;
-      for (int r = 0; r < ranks().size(); ++r) {
-        bytes.push_back(of_rank(r).size() * each * sizeof(float));
-      }
-      values = std::span(results).first(part.size() * each);
-      ranks().gather(std::as_writable_bytes(values), bytes);
-    }
+    const Windows out = shared_batch(dataset, part, options);
+    const std::span<float> values = out.poses.values<float>();
     for (std::size_t i = 0; i < values.size() && options.root == data::RootRule::zero; i += kPose) {
       values[i] = values[i + 1] = values[i + 2] = 0;
     }
+    knows_std = out.log_std.defined();
     for (std::size_t i = 0; i < part.size(); ++i) {
       const auto window = values.subspan(i * each, each);
       merger.add(part[i], window);
+      if (knows_std) std_merger.add(part[i], out.log_std.values<float>().subspan(i * each, each));
       const bool shared_or_padded = part[i].first_valid != 0 || part[i].length != frames;
       if (!options.last_windows || !shared_or_padded) continue;
       const auto place = std::ranges::find(sequences, part[i].sequence) - sequences.begin();
@@ -93,26 +132,42 @@ Inference::Result Inference::operator()(const data::Dataset& dataset,
                         static_cast<double>(windows.size()));
     }
   }
-  for (const int s : sequences) result.poses.push_back(merger.take(s));
+  for (const int s : sequences) {
+    result.poses.push_back(merger.take(s));
+    if (knows_std) result.std.push_back(std_merger.take(s));
+  }
+  return result;
+}
+
+Inference::Result Inference::operator()(const data::Dataset& dataset,
+                                        std::span<const int> sequences, const Options& options) {
+  Result result = merged(dataset, sequences, options);
+  for (data::PoseArray& std : result.std) std = data::std_of_logarithms(std::move(std));
   return result;
 }
 
 Inference::Result Inference::operator()(const data::View& view, std::span<const int> sequences,
                                         const Options& options) {
-  Result result = (*this)(view.dataset(), sequences, options);
+  Result result = merged(view.dataset(), sequences, options);
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     result.poses[i] = view.back(sequences[i], std::move(result.poses[i]));
     auto& window = result.last_windows[i];
     if (window) window = view.back_window(sequences[i], std::move(*window));
+    if (!result.std.empty()) result.std[i] = view.back_std(sequences[i], std::move(result.std[i]));
   }
   return result;
+}
+
+Tensor with_log_std(const Tensor& poses, const Tensor& log_std) {
+  return log_std.defined() ? concat({poses, log_std}, -1) : poses;
 }
 
 Inference refining(const Refiner& refiner, int steps) {
   return {{data::Field::noisy, data::screen_field(refiner.config().network.screen)},
           refiner.parameters().device(),
           [&refiner, steps](std::span<const Tensor> in) {
-            return refiner.refine(in[0], in[1], steps);
+            const Refiner::Refined refined = refiner.refine_surely(in[0], in[1], steps);
+            return with_log_std(refined.poses, refined.log_std);
           }};
 }
 

@@ -26,7 +26,8 @@ namespace posetape::diffusion {
 class Inference {
  public:
   // A network on a batch of windows: its fields, f32 [B, N, 17, C] (data/batches.hpp), to poses f32
-  // [B, N, 17, 3], all on the network's device. On a GPU it is recorded (engine/replay.hpp).
+  // [B, N, 17, 3], or [B, N, 17, 6] with the logarithms of their standard deviations, all on the
+  // network's device. On a GPU it is recorded (engine/replay.hpp).
   using Function = std::function<Tensor(std::span<const Tensor>)>;
 
   // `inputs` are the fields that f takes, in its order. What f refers to has to live as long.
@@ -47,6 +48,9 @@ class Inference {
     // Its last window as the network gave it, where `last_windows` asks for it and that window has
     // frames that the one before has, or padding.
     std::vector<std::optional<data::PoseArray>> last_windows;
+    // How sure the network is, where it knows: a standard deviation of each coordinate, metres, 0
+    // of the root; over windows and mirror images their geometric mean. Empty where it doesn't.
+    std::vector<data::PoseArray> std;
   };
   // Throws Error where a sequence lacks a field, for windows that can't be and batches of none.
   Result operator()(const data::Dataset& dataset, std::span<const int> sequences,
@@ -55,17 +59,31 @@ class Inference {
   // The same of clips that are made to fit the network, with results that fit the clips.
   Result operator()(const data::View& view, std::span<const int> sequences, const Options& options);
 
-  // The same of one batch of windows: [B, N, 17, 3] on the host, the root as the network gives it.
-  Tensor batch(const data::Dataset& dataset, std::span<const data::Window> windows, int frames,
-               bool flip_average = false);
+  // The same of one batch of windows, on the host as the network gives them.
+  struct Windows {
+    Tensor poses;    // [B, N, 17, 3]
+    Tensor log_std;  // likewise; undefined where the network doesn't know
+  };
+  Windows batch(const data::Dataset& dataset, std::span<const data::Window> windows, int frames,
+                bool flip_average = false);
 
  private:
+  Windows shared_batch(const data::Dataset& dataset, std::span<const data::Window> windows,
+                       const Options& options);
+  // With `std` the logarithms.
+  Result merged(const data::Dataset& dataset, std::span<const int> sequences,
+                const Options& options);
+
   std::vector<data::Field> inputs_;
   Replay network_;
 };
 
-// The refiner's K = `steps` denoising steps. The refiner has to live as long.
+// The refiner's K = `steps` denoising steps, and how sure it is where it knows. The refiner has to
+// live as long.
 Inference refining(const Refiner& refiner, int steps);
+
+// What a network gives: poses alone, or where log_std is defined with it.
+Tensor with_log_std(const Tensor& poses, const Tensor& log_std);
 
 // Throws Error, naming the first sequence and frame, where a number of what `checkpoint` made of
 // the sequences is NaN or infinite.

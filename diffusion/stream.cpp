@@ -124,10 +124,16 @@ void PoseStream::append() {
 void PoseStream::refine() {
   const data::View view(window_, convention_, /*resample=*/false);
   const data::Window window{0, view.dataset().sequences[0].frames() - frames_, frames_};
-  const Tensor out =
+  const Inference::Windows out =
       network_.batch(view.dataset(), std::span(&window, 1), frames_, options_.flip_average);
-  const std::span<const float> values = out.values<float>();
-  const data::PoseArray poses = view.back_window(0, {3, {values.begin(), values.end()}});
+  const auto array_of = [](const Tensor& t) {
+    const std::span<const float> values = t.values<float>();
+    return data::PoseArray{3, {values.begin(), values.end()}};
+  };
+  const data::PoseArray poses = view.back_window(0, array_of(out.poses));
+  data::PoseArray std;
+  knows_std_ = out.log_std.defined();
+  if (knows_std_) std = view.back_window_std(0, array_of(out.log_std));
   if (const auto bad = first_not_finite(poses.values)) {
     fail(
         "the network's result is {} after frame {}, joint {}: its weights are too large, or the "
@@ -141,6 +147,10 @@ void PoseStream::refine() {
     Estimate& estimate = estimates_[estimates_.size() - 1 - back];
     const float* pose = poses.frame(frames_ - 1 - static_cast<int>(back));
     for (std::size_t i = 3; i < estimate.sum.size(); ++i) estimate.sum[i] += pose[i];
+    for (std::size_t i = 3; knows_std_ && i < estimate.sum.size(); ++i) {
+      estimate.log_std_sum[i] +=
+          std::log(double{std.frame(frames_ - 1 - static_cast<int>(back))[i]});
+    }
     ++estimate.count;
   }
 }
@@ -158,14 +168,24 @@ void PoseStream::give() {
       sum[i] += weights[k] * (estimate.sum[i] / estimate.count);
     }
   }
-  Pose& pose = ready_.emplace_back();
+  Result& result = ready_.emplace_back();
+  Pose& pose = result.pose;
   std::ranges::transform(sum, pose.begin(), [](double v) { return static_cast<float>(v); });
+  if (knows_std_) {
+    const Estimate& estimate = estimates_[next_];
+    Pose& std = result.std.emplace();
+    for (std::size_t i = 3; i < std.size(); ++i) {
+      std[i] = static_cast<float>(std::exp(estimate.log_std_sum[i] / estimate.count));
+    }
+  }
   if (options_.filter.kind == data::FilterKind::one_euro) {
     if (!one_euro_) one_euro_.emplace(options_.filter.one_euro, fps_);
     (*one_euro_)(pose);
   }
   for (std::size_t j = 0; j < kJoints; ++j) {
-    if (estimates_[next_].lost[j]) std::fill_n(pose.begin() + 3 * j, 3, kNan);
+    if (!estimates_[next_].lost[j]) continue;
+    std::fill_n(pose.begin() + 3 * j, 3, kNan);
+    if (result.std) std::fill_n(result.std->begin() + 3 * j, 3, kNan);
   }
   ++next_;
   for (; next_ >= filter_window_; --next_) estimates_.pop_front();
@@ -202,7 +222,7 @@ void PoseStream::push(std::span<const float> pose_2d, std::span<const float> noi
   }
   if (!fill(pose_2d, noisy_3d, confidence)) {
     give_all();
-    ready_.emplace_back().fill(kNan);
+    ready_.emplace_back().pose.fill(kNan);
     ++pushed_;
     return;
   }
@@ -240,7 +260,8 @@ void PoseStream::forget() {
 
 std::optional<PoseStream::Pose> PoseStream::pull() {
   if (ready_.empty()) return std::nullopt;
-  const Pose pose = ready_.front();
+  const Pose pose = ready_.front().pose;
+  std_ = ready_.front().std;
   ready_.pop_front();
   return pose;
 }

@@ -67,6 +67,9 @@ class PoseStream {
             std::span<const float> confidence = {});
   // The next result, in the order of the frames; nothing where it needs more frames.
   std::optional<Pose> pull();
+  // How sure the network is of the last result that pull() gave: standard deviations in metres, NaN
+  // where a joint's result is. Nothing where it doesn't know, or has no result.
+  const std::optional<Pose>& std() const { return std_; }
   // No more frames come before the results of those that were pushed: pull() gives all of them. A
   // frame pushed later starts anew.
   void finish();
@@ -75,6 +78,7 @@ class PoseStream {
   // A frame of which windows have given results.
   struct Estimate {
     std::array<double, 3 * data::kJoints> sum{};
+    std::array<double, 3 * data::kJoints> log_std_sum{};
     int count = 0;
     std::bitset<data::kJoints> lost;  // missing for too long
   };
@@ -115,7 +119,13 @@ class PoseStream {
   std::deque<Estimate> estimates_;
   std::size_t next_ = 0;  // of them: whose result is given next
   std::optional<data::OneEuroFilter> one_euro_;
-  std::deque<Pose> ready_;
+  struct Result {
+    Pose pose{};
+    std::optional<Pose> std;
+  };
+  std::deque<Result> ready_;
+  std::optional<Pose> std_;  // of the last result
+  bool knows_std_ = false;
 };
 
 }  // namespace posetape::diffusion

@@ -184,7 +184,7 @@ void Study::refine(const AfterBatch& after) const {
   Inference refine = refining(*refiner_, steps_);
   for (std::size_t i = 0; i < windows_.size(); i += batch_) {
     now_ = std::span(windows_).subspan(i, std::min(batch_, windows_.size() - i));
-    after(now_, refine.batch(*dataset_, now_, refiner_->config().frames));
+    after(now_, refine.batch(*dataset_, now_, refiner_->config().frames).poses);
   }
 }
 

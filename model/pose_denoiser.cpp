@@ -60,7 +60,7 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<co
   return (*this)(x_t, y, embedding.to(parameters_.device()));
 }
 
-Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
+Tensor PoseDenoiser::features(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
   const Shape& shape = x_t.shape();
   if (shape.rank() != 4 || shape[3] != 3 || y.shape() != shape.with(3, config_.screen)) {
     fail("pose denoiser: x_t is {} and y {}; expected [B, N, J, 3] and [B, N, J, {}]", shape.text(),
@@ -82,7 +82,11 @@ Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, const Tensor
     const Scope scope("blocks", static_cast<Index>(i));
     r = tap("stream", r);
   }
-  const Tensor out = layers_.output(r.sum());
+  return r.sum();
+}
+
+Tensor PoseDenoiser::estimate(const Tensor& features) const {
+  const Tensor out = layers_.output(features);
   return as(out, accumulator_of(out.dtype()));
 }
 

@@ -57,7 +57,12 @@ class PoseDenoiser {
   // layers' own; "output".
   // The same with sinusoidal_embedding(t) [B, D] given, on the network's device (undefined without
   // timestep): nothing then comes from the host.
-  Tensor operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const;
+  Tensor operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
+    return estimate(features(x_t, y, embedding));
+  }
+  // Its two parts: the channels that the blocks make, [B, N, J, D] in `dtype`, and the last layer.
+  Tensor features(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const;
+  Tensor estimate(const Tensor& features) const;
 
   const PoseDenoiserConfig& config() const { return config_; }
   ParameterList& parameters() { return parameters_; }

@@ -47,6 +47,9 @@ data::Comparison compare_dataset(const data::Dataset& dataset, std::span<const i
     comparison.refined_made = data::provenance(dataset, "refined_3d");
     comparison.refined =
         data::evaluate(dataset, sequences, &data::Sequence::refined_3d, protocol, frames);
+    if (data::knows_std(dataset, sequences)) {
+      comparison.coverage = data::coverage(dataset, sequences, data::stored_regions(dataset));
+    }
   }
   comparison.bootstrap = data::bootstrap(
       comparison.base, comparison.refined ? *comparison.refined : comparison.base, options.seed);

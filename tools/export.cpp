@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "data/pose_table.hpp"
+#include "data/uncertainty.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/error.hpp"
 #include "tools/commands.hpp"
@@ -61,10 +62,14 @@ Chosen choose(const PoseExport& options, const data::Dataset& dataset) {
   return chosen;
 }
 
-// Turned such that `up` points along -y: what a camera that stands level would have seen.
-data::PoseArray levelled(data::PoseArray poses, const std::array<double, 3>& up) {
-  const auto turn = Eigen::Quaterniond::FromTwoVectors(Eigen::Vector3d(up[0], up[1], up[2]),
-                                                       -Eigen::Vector3d::UnitY());
+// What turns `up` to -y: to what a camera that stands level would have seen.
+Eigen::Matrix3d levelling(const std::array<double, 3>& up) {
+  return Eigen::Quaterniond::FromTwoVectors(Eigen::Vector3d(up[0], up[1], up[2]),
+                                            -Eigen::Vector3d::UnitY())
+      .toRotationMatrix();
+}
+
+data::PoseArray levelled(data::PoseArray poses, const Eigen::Matrix3d& turn) {
   for (std::size_t i = 0; i < poses.values.size(); i += 3) {
     Eigen::Map<Eigen::Vector3f> p(poses.values.data() + i);
     p = (turn * p.cast<double>()).cast<float>();
@@ -81,34 +86,56 @@ std::vector<data::PoseClip> clips_of(const PoseExport& options, const Chosen& ch
   for (const auto& [sequence, poses] : chosen) {
     const auto& confidence = sequence->confidence;
     const data::PoseArray* level = poses;
+    const data::PoseArray* std = options.field == Field::refined_3d && sequence->refined_std
+                                     ? &*sequence->refined_std
+                                     : nullptr;
     if (sequence->up && poses->channels == 3 && axes != data::Axes::camera) {
-      level = &turned.emplace_back(levelled(*poses, *sequence->up));
+      const Eigen::Matrix3d turn = levelling(*sequence->up);
+      level = &turned.emplace_back(levelled(*poses, turn));
+      if (std != nullptr) {
+        data::rotate_std(turned.emplace_back(*std), turn);
+        std = &turned.back();
+      }
     }
-    clips.push_back({sequence->name, sequence->fps, level, confidence ? &*confidence : nullptr});
+    clips.push_back(
+        {sequence->name, sequence->fps, level, confidence ? &*confidence : nullptr, std});
   }
   return clips;
 }
 
-// Where the confidences of a clip go, if its format has no place for them and something is known.
-std::string table_beside(const PoseExport& options, const std::string& path,
-                         const data::PoseClip& clip) {
-  if (options.format->writer->confidence || clip.confidence == nullptr || is_stream(path))
-    return "";
-  return std::filesystem::path(path).replace_extension(".confidence.csv").string();
+// What is known of how sure a clip's joints are goes into tables beside a file whose format has no
+// place for it.
+struct TableBeside {
+  std::string path;
+  std::string text;
+};
+
+std::vector<TableBeside> tables_beside(const PoseExport& options, const data::ExportOptions& how,
+                                       const std::string& path, const data::PoseClip& clip) {
+  std::vector<TableBeside> tables;
+  if (options.format->writer->certainty || is_stream(path)) return tables;
+  const auto beside = [&](const char* ending) {
+    return std::filesystem::path(path).replace_extension(ending).string();
+  };
+  if (clip.confidence != nullptr) {
+    tables.push_back({beside(".confidence.csv"), data::confidence_table(clip)});
+  }
+  if (clip.std != nullptr) tables.push_back({beside(".std.csv"), data::std_table(clip, how)});
+  return tables;
 }
 
 void write_clips(const PoseExport& options, const std::string& path,
                  std::span<const data::PoseClip> clips) {
   const data::FormatWriter& writer = *options.format->writer;
-  const std::string table = table_beside(options, path, clips[0]);
-  if (!table.empty()) check_output(table);
+  const data::ExportOptions how{options.unit.value_or(writer.unit), options.up.value_or(writer.up),
+                                options.bones, name(options.field),
+                                std::filesystem::path(path).extension().string()};
+  const std::vector<TableBeside> tables = tables_beside(options, how, path, clips[0]);
+  for (const TableBeside& table : tables) check_output(table.path);
   AtomicFile file(path);
-  writer.write(clips,
-               {options.unit.value_or(writer.unit), options.up.value_or(writer.up), options.bones,
-                name(options.field), std::filesystem::path(path).extension().string()},
-               [&](std::string_view text) { file.write(text); });
+  writer.write(clips, how, [&](std::string_view text) { file.write(text); });
   file.commit();
-  if (!table.empty()) write_file(table, data::confidence_table(clips[0]));
+  for (const TableBeside& table : tables) write_file(table.path, table.text);
 }
 
 // One file of a single sequence, or a folder with one for each.

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -173,14 +174,22 @@ bool read(Input& input, FrameInput format, std::int64_t& line, std::string& plac
   return true;
 }
 
-std::string json_line(std::int64_t frame, const diffusion::PoseStream::Pose& pose) {
-  std::string text = fmt::format("{{\"frame\": {}, \"refined_3d\": [", frame);
+// [[x, y, z], ...], null for a joint without.
+std::string json_joints(const diffusion::PoseStream::Pose& pose) {
+  std::string text = "[";
   for (std::size_t j = 0; j < kJoints; ++j) {
     const float* p = pose.data() + 3 * j;
     text += j == 0 ? "" : ", ";
     text += std::isnan(p[0]) ? "null" : fmt::format("[{}, {}, {}]", p[0], p[1], p[2]);
   }
-  return text + "]}\n";
+  return text + "]";
+}
+
+std::string json_line(std::int64_t frame, const diffusion::PoseStream::Pose& pose,
+                      const std::optional<diffusion::PoseStream::Pose>& std) {
+  std::string text = fmt::format("{{\"frame\": {}, \"refined_3d\": {}", frame, json_joints(pose));
+  if (std) text += fmt::format(", \"refined_std\": {}", json_joints(*std));
+  return text + "}\n";
 }
 
 // Returns false where nobody reads any longer.
@@ -200,7 +209,7 @@ bool write_ready(diffusion::PoseStream& stream, FrameOutput format, std::int64_t
   while (const auto pose = stream.pull()) {
     const std::string text =
         format == FrameOutput::json
-            ? json_line(written, *pose)
+            ? json_line(written, *pose, stream.std())
             : std::string(reinterpret_cast<const char*>(pose->data()), sizeof *pose);
     if (!write(text.data(), text.size())) return false;
     ++written;

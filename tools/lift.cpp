@@ -59,7 +59,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
     diffusion::Inference network(
         {data::screen_field(model::input_channels(set.config)[0])}, options.common.device,
         [&own = lifter->network](std::span<const Tensor> in) { return own.forward(in); });
-    auto [poses, last_windows] = network(view, sequences, inference);
+    auto [poses, last_windows, none] = network(view, sequences, inference);
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];

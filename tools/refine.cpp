@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "data/uncertainty.hpp"
 #include "diffusion/sequences.hpp"
 #include "diffusion/stream.hpp"
 #include "model/checkpoint.hpp"
@@ -60,6 +61,7 @@ struct Network {
   int frames = 0;
   data::Convention convention;
   diffusion::Inference refine;
+  std::optional<data::Regions> regions = {};  // where it knows how sure it is
 };
 
 Network load(const RefineOptions& options, const TensorFile& file) {
@@ -85,22 +87,30 @@ Network load(const RefineOptions& options, const TensorFile& file) {
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
       diffusion::Refiner::load(file, options.checkpoint, options.precision, device));
+  using Refined = diffusion::Refiner::Refined;
   const auto refine = [refiner, control = options.control,
-                       steps = options.steps](std::span<const Tensor> in) {
-    if (control == Control::bias) return refiner->bias_correction(in[0]);
-    if (control == Control::linear) return refiner->linear_correction(in[0], in[1]);
-    return refiner->refine(in[0], in[1], steps);
+                       steps = options.steps](std::span<const Tensor> in) -> Refined {
+    if (control == Control::bias) return {refiner->bias_correction(in[0]), {}, {}};
+    if (control == Control::linear) return {refiner->linear_correction(in[0], in[1]), {}, {}};
+    return refiner->refine_surely(in[0], in[1], steps);
   };
   // A part of the way from the estimate, whose joint 0 is at zero here as the refined one's.
   const auto approach = [refine, strength = options.strength](std::span<const Tensor> in) {
-    const Tensor refined = refine(in);
-    if (strength == 1) return refined;
-    return add(scale(in[0], 1 - strength), scale(refined, strength));
+    Refined refined = refine(in);
+    if (strength != 1) {
+      refined.poses = add(scale(in[0], 1 - strength), scale(refined.poses, strength));
+    }
+    return diffusion::with_log_std(refined.poses, refined.log_std);
   };
+  std::optional<data::Regions> regions;
+  if (refiner->uncertainty() != nullptr && !options.control) {
+    regions = refiner->uncertainty()->regions();
+  }
   return {true,
           refiner->config().frames,
           convention,
-          {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, approach}};
+          {{Field::noisy, data::screen_field(refiner->config().network.screen)}, device, approach},
+          regions};
 }
 
 // Fails unless --frames is what the checkpoint was made for.
@@ -118,6 +128,37 @@ void add_provenance(nlohmann::ordered_json& json, const RefineOptions& options) 
   if (options.strength < 1) json["strength"] = options.strength;
   if (options.control) json["control"] = name(*options.control);
   if (options.precision != DType::f32) json["precision"] = name(options.precision);
+}
+
+// The choices by which poses of a head's calibration were made and these were not: "flip_average:
+// yes; ...". Empty where there are none.
+std::string other_making(const TensorFile& file, const nlohmann::ordered_json& made) {
+  const auto found = file.metadata.find(diffusion::kUncertainty);
+  if (found == file.metadata.end()) return "";
+  const auto json = nlohmann::ordered_json::parse(found->second, nullptr, false);
+  nlohmann::ordered_json other = nlohmann::ordered_json::object();
+  if (!json.is_object() || !json.contains("made") || !json["made"].is_object()) return "";
+  for (const auto& [choice, value] : json["made"].items()) {
+    if (!made.contains(choice) || made[choice] != value) other[choice] = value;
+  }
+  for (const auto& [choice, value] : made.items()) {
+    if (!json["made"].contains(choice)) other[choice] = "default";
+  }
+  return data::choices_text(other);
+}
+
+// Stores beside the poses which regions their standard deviations mean, and says where these are of
+// poses that were made in another way.
+void add_regions(const RefineOptions& options, const TensorFile& file, const Network& network,
+                 nlohmann::ordered_json& json) {
+  if (!network.regions) return;
+  const std::string other = other_making(file, json);
+  if (!other.empty() && !options.quiet) {
+    fmt::print(stderr,
+               "{}: note: its standard deviations are those of poses that are made with {}\n",
+               shown(options.checkpoint), other);
+  }
+  json[data::kRegions] = data::to_json(*network.regions);
 }
 
 // How a stream of frames is refined: with a filter at its end where clips are, and as the network
@@ -154,6 +195,10 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
     const auto take = [&] {
       while (const auto pose = stream.pull()) {
         refined.values.insert(refined.values.end(), pose->begin(), pose->end());
+        if (!stream.std()) continue;
+        if (!s.refined_std) s.refined_std.emplace(data::PoseArray{3, {}});
+        s.refined_std->values.insert(s.refined_std->values.end(), stream.std()->begin(),
+                                     stream.std()->end());
       }
     };
     constexpr std::size_t kJoints = data::kJoints;
@@ -175,6 +220,7 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
   if (how.filter.kind != data::FilterKind::none) json["filter"] = name(how.filter.kind);
   json.update(how.filter.provenance());
   add_provenance(json, options);
+  add_regions(options, file, network, json);
   return json;
 }
 
@@ -200,11 +246,12 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
                     static_cast<double>(data::count_frames(view.dataset(), all)), options.quiet);
   double done = 0;
   inference.on_frames = [&](double part) { progress.update(done += part); };
-  auto [poses, last_windows] = network.refine(view, all, inference);
+  auto [poses, last_windows, std] = network.refine(view, all, inference);
   diffusion::check_finite(dataset, all, poses, options.checkpoint);
   for (std::size_t i = 0; i < poses.size(); ++i) {
     dataset.sequences[i].refined_3d = std::move(poses[i]);
     dataset.sequences[i].refined_3d_last_window = std::move(last_windows[i]);
+    if (!std.empty()) dataset.sequences[i].refined_std = std::move(std[i]);
   }
   nlohmann::ordered_json json =
       data::provenance(protocol, inference.windows, inference.flip_average);
@@ -213,6 +260,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   finishing.choose(network.refines && whole_clips && !paper && !options.control);
   json.update(finish(dataset, finishing, network.convention.fps));
   add_provenance(json, options);
+  add_regions(options, file, network, json);
   return json;
 }
 
@@ -232,7 +280,10 @@ void run(const Options& options) {
 }  // namespace
 
 void refine(const RefineOptions& options, data::Dataset& dataset) {
-  for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
+  for (data::Sequence& s : dataset.sequences) {
+    check_estimate(s, options.input);
+    s.refined_std.reset();
+  }
   const nlohmann::ordered_json made = is_smoothing(options.control) ? smooth(options, dataset)
                                       : options.delay ? denoise_with_delay(options, dataset)
                                                       : denoise(options, dataset);

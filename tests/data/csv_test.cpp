@@ -29,6 +29,20 @@ TEST_CASE("csv: confidences are columns where a sequence has them, and a table o
   CHECK(lines(table) == 2);
 }
 
+TEST_CASE("csv: standard deviations stand at the end, and in a table of their own") {
+  PoseArray poses{3, std::vector<float>(51, 0.0f)};
+  PoseArray std{3, std::vector<float>(51, 0.25f)};
+  std.values[49] = 0.5f;
+  std.values[50] = 1;
+  const PoseClip clip{"c", 50, &poses, nullptr, &std};
+  const std::string text = test::written(csv_format, {clip}, {});
+  CHECK(text.find(",RWrist_z,Hip_x_std,") != std::string::npos);
+  CHECK(text.ends_with(",0.25,0.5,1\n"));
+  const std::string turned = std_table(clip, {.unit = Unit::cm, .up = Axes::z});
+  CHECK(turned.starts_with("sequence,frame,seconds,Hip_x,Hip_y,Hip_z,"));
+  CHECK(turned.ends_with(",25,100,50\n"));
+}
+
 TEST_CASE("csv: another unit and other axes") {
   PoseArray poses{3, std::vector<float>(51, 0.0f)};
   poses.values[0] = 1;

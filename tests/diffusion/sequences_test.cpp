@@ -111,6 +111,40 @@ TEST_CASE("a network that changes nothing gives back every frame, for any window
   }
 }
 
+TEST_CASE("how sure a network is: merged as poses are, of mirror images with the sides changed") {
+  const data::Dataset dataset = dataset_of({11});
+  const std::vector<int> all{0};
+  // log sigma is a number for each joint and coordinate, and larger by one in each later window.
+  float later = 0;
+  const auto log_std = [](int joint, int c) { return 0.1f * static_cast<float>(joint + c); };
+  Inference network({Field::noisy}, Device::cpu, [&](std::span<const Tensor> in) {
+    const Tensor out = Tensor::empty(in[0].shape(), DType::f32);
+    for (Index i = 0; i < out.size(); ++i) {
+      out.data<float>()[i] = log_std(static_cast<int>(i / 3 % 17), static_cast<int>(i % 3)) + later;
+    }
+    later += 1;
+    return with_log_std(in[0], out);
+  });
+  const auto result = network(dataset, all, {.windows = data::disjoint(8), .batch = 1});
+  CHECK(result.poses[0].values == dataset.sequences[0].noisy_3d->values);
+  REQUIRE(result.std.size() == 1);
+  for (int f = 0; f < 11; ++f) {
+    const float* std = result.std[0].frame(f);
+    CHECK(std[0] == 0);
+    CHECK(std[2] == 0);
+    // The last window ends with the clip; the one before owns what both have.
+    CHECK(std[13] == std::exp(log_std(4, 1) + (f < 8 ? 0.0f : 1.0f)));
+  }
+  later = 0;
+  const auto mirrored =
+      network(dataset, all, {.windows = data::disjoint(11), .flip_average = true});
+  // The mean of the logarithms of a left joint and, a call later, of the right one.
+  CHECK(mirrored.std[0].frame(5)[12] ==
+        doctest::Approx(std::exp((log_std(4, 0) + log_std(1, 0) + 1) / 2)));
+  CHECK(mirrored.std[0].frame(5)[3] == mirrored.std[0].frame(5)[12]);
+  CHECK(unchanged()(dataset, all, {.windows = data::disjoint(8)}).std.empty());
+}
+
 TEST_CASE("the root is zero, or as the network gives it") {
   const data::Dataset dataset = dataset_of({7});
   const std::vector<int> all{0};
@@ -183,7 +217,7 @@ TEST_CASE("a refiner refines sequences as it refines their windows") {
                      data::gather(dataset, windows, {}, 5, Field::screen_2d), 3);
   const auto result = refine(dataset, all, {.windows = data::disjoint(5)});
   CHECK(std::ranges::equal(result.poses[0].values, expected.values<float>()));
-  CHECK(std::ranges::equal(refine.batch(dataset, windows, 5).values<float>(),
+  CHECK(std::ranges::equal(refine.batch(dataset, windows, 5).poses.values<float>(),
                            expected.values<float>()));
 }
 

@@ -32,7 +32,7 @@ class Options2(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int), ("stride", ctypes.c_int),
                 ("flip_average", ctypes.c_int), ("force", ctypes.c_int), ("fps", ctypes.c_float), ("raw", ctypes.c_int),
                 ("confidence", ctypes.c_void_p), ("intrinsics", ctypes.c_void_p),
-                ("up", ctypes.c_void_p)]
+                ("up", ctypes.c_void_p), ("refined_std", ctypes.c_void_p)]
 
 
 class Options3(ctypes.Structure):
@@ -127,7 +127,7 @@ class CInterface(unittest.TestCase):
         self.assertNotIn("\n", error)
 
     def test_it_says_what_it_is(self):
-        self.assertEqual(self.c.posetape_api_version(), 3)
+        self.assertEqual(self.c.posetape_api_version(), 4)
         self.assertEqual(self.c.posetape_version().decode(), run("--version").strip())
         self.assertEqual(self.c.posetape_refiner_frames(self.refiner), 9)
         self.assertEqual(self.c.posetape_refiner_frames(None), -1)
@@ -193,6 +193,21 @@ class CInterface(unittest.TestCase):
             self.assertEqual(status, -1)
             self.assertTrue((out == 7).all())
             self.assertIn(words, self.c.posetape_last_error())
+
+    def test_how_sure_it_is_is_that_of_the_command(self):
+        run("train", "uncertainty", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+            WORK / "knows.safetensors", "--epochs", 1)
+        run("refine", WORK / "knows.safetensors", WORK / "one.npz", "-o", WORK / "out.npz")
+        with np.load(WORK / "out.npz") as file:
+            expected = file["one/refined_std"]
+        std = np.full_like(self.noisy, 7)
+        options = Options2(ctypes.sizeof(Options2), refined_std=std.ctypes.data)
+        status, out = self.refine2(options, checkpoint="knows.safetensors")
+        self.assertEqual(status, 0, self.c.posetape_last_error())
+        np.testing.assert_array_equal(std, expected)
+        np.testing.assert_array_equal(out, self.by_command())
+        self.assertEqual(self.refine2(options)[0], 0)
+        self.assertTrue(np.isnan(std).all())
 
     def test_a_clip_of_another_rate_is_resampled_as_by_the_command(self):
         with np.load(WORK / "one.npz") as file:

@@ -109,7 +109,8 @@ class Pose(unittest.TestCase):
             self.assertIn(f"wrote {WORK}/{name}: {frames} frames of 1 sequences", out)
             self.assertGreater((WORK / name).stat().st_size, 1000)
         out, _ = self.pose("folder", "--format", "bvh", "--quiet", "--networks", "small")
-        self.assertEqual([p.suffix for p in sorted((WORK / "folder").iterdir())], [".bvh", ".csv"])
+        names = sorted(p.name.removeprefix("me_clip_0") for p in (WORK / "folder").iterdir())
+        self.assertEqual(names, [".bvh", ".confidence.csv", ".std.csv"])
 
     def test_results_are_those_of_the_commands(self):
         self.pose("me.npz", "--report", WORK / "me.html")
@@ -127,9 +128,94 @@ class Pose(unittest.TestCase):
             for name in one.files:
                 np.testing.assert_array_equal(one[name], many[name], name)
 
+    def test_it_says_how_sure_it_is(self):
+        self.pose("sure.npz", "--networks", "small")
+        self.pose("again.npz", "--networks", "small", "--threads", 1)
+        self.assertEqual((WORK / "sure.npz").read_bytes(), (WORK / "again.npz").read_bytes())
+        with np.load(WORK / "sure.npz") as file:
+            std = next(file[n] for n in file.files if n.endswith("/refined_std"))
+            regions = json.loads(bytes(file["metadata"]))["refined_3d"]["regions"]
+        self.assertEqual(std.shape, TRUTH["pose_3d"].shape)
+        self.assertTrue((std[:, 0] == 0).all())
+        self.assertTrue((std[:, 1:] > 0.002).all() and (std[:, 1:] < 0.5).all())
+        # Depth is what a camera does not see, and hips lie nearer to the root than hands.
+        self.assertLess(std[..., :2].mean(), std[..., 2].mean())
+        self.assertLess(std[:, 1].mean(), std[:, 13].mean())
+        for axis in ("image plane", "depth"):
+            self.assertEqual(sorted(regions[axis]), regions[axis])
+
+        def table(name):
+            return np.genfromtxt(WORK / name, delimiter=",", names=True, dtype=None, encoding=None)
+
+        run("export", WORK / "sure.npz", "-o", WORK / "sure.csv")
+        run("export", WORK / "sure.npz", "-o", WORK / "sure.json", "--format", "json", "--unit", "mm")
+        run("export", WORK / "sure.npz", "-o", WORK / "sure.trc", "--format", "trc", "--up", "z")
+        run("export", WORK / "sure.npz", "-o", WORK / "sure.c3d", "--format", "c3d")
+        np.testing.assert_allclose(table("sure.csv")["LWrist_z_std"], std[:, 13, 2], rtol=1e-5)
+        frames = json.loads((WORK / "sure.json").read_text())["frames"]
+        np.testing.assert_allclose([f["std"] for f in frames], 1000 * std, rtol=1e-5)
+        # z up: its y is the depth.
+        np.testing.assert_allclose(table("sure.std.csv")["LWrist_y"], std[:, 13, 2], rtol=1e-5)
+        c3d = (WORK / "sure.c3d").read_bytes()
+        points = np.frombuffer(c3d, "<f4", offset=512 * (int.from_bytes(c3d[16:18], "little") - 1))
+        lengths = np.linalg.norm(std.astype(float), axis=-1).ravel()
+        np.testing.assert_allclose(points[3::4][:len(lengths)], (lengths / 0.002).clip(0, 255), atol=0.51)
+
+    def test_a_network_that_does_not_know_gives_the_same_poses(self):
+        self.pose("sure.npz", "--networks", "small")
+        data = (WEIGHTS / "small_refiner.safetensors").read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + size])
+        for name in [n for n in header if n.startswith("uncertainty.")]:
+            begin, end = header[name]["data_offsets"]
+            header[name]["gone"] = (begin, end)
+        gone = sorted(header.pop(n)["gone"] for n in list(header) if "gone" in header[n])
+        body = data[8 + size:]
+        kept, at = b"", {}
+        for name, entry in sorted(((n, e) for n, e in header.items() if n != "__metadata__"),
+                                  key=lambda item: item[1]["data_offsets"]):
+            begin, end = entry["data_offsets"]
+            at[name] = [len(kept), len(kept) + end - begin]
+            kept += body[begin:end]
+        for name, place in at.items():
+            header[name]["data_offsets"] = place
+        self.assertGreater(len(gone), 5)
+        for key in ("uncertainty", "crc32.tensors", "crc32.metadata"):
+            header["__metadata__"].pop(key)
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        (WORK / "old.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + kept)
+        _, error = self.pose("old.npz", "--networks", "small", "--refiner", WORK / "old.safetensors")
+        self.assertEqual(error, "")
+        with np.load(WORK / "sure.npz") as sure, np.load(WORK / "old.npz") as old:
+            self.assertFalse(any("refined_std" in n for n in old.files))
+            for name in old.files:
+                if name != "metadata":
+                    np.testing.assert_array_equal(sure[name], old[name], name)
+
     def test_a_dataset_with_the_truth_says_what_was_gained(self):
         out, _ = run("pose", WORK / "truth.npz", "-o", WORK / "again.npz")
         self.assertRegex(out, r"MPJPE: base \d+\.\d+ mm, refined \d+\.\d+ mm")
+        scores = json.loads(run("evaluate", WORK / "again.npz", "--subjects", "all", "--format",
+                                "json")[0])["uncertainty"]
+        inside = {axis: np.zeros((3, 17)) for axis in ("image plane", "depth")}
+        with np.load(WORK / "again.npz") as file:
+            regions = json.loads(bytes(file["metadata"]))["refined_3d"]["regions"]
+            clips = [n.removesuffix("/refined_std") for n in file.files if n.endswith("/refined_std")]
+            frames = sum(len(file[f"{n}/pose_3d"]) for n in clips)
+            for n in clips:
+                truth, pose, std = (file[f"{n}/{field}"].astype(float)
+                                    for field in ("pose_3d", "refined_3d", "refined_std"))
+                error = np.abs(pose - truth + truth[:, :1])
+                for axis, c in (("image plane", slice(0, 2)), ("depth", slice(2, 3))):
+                    for k, times in enumerate(regions[axis]):
+                        hits = (error <= times * std)[..., c].mean(-1).sum(0)
+                        inside[axis][k] += 100 * hits / frames
+        names = list(scores["inside_percent"])
+        for axis, share in inside.items():
+            found = np.array([scores["inside_percent"][n][axis] for n in names]).T
+            np.testing.assert_allclose(found[:, 1:], share[:, 1:], atol=0.01)
+            np.testing.assert_allclose(found[:, 0], share[:, 1:].mean(-1), atol=0.01)
         self.assertNotRegex(run("pose", WORK / "truth.npz", "-o", WORK / "again.npz", "--quiet")[0],
                             r"\S")
 

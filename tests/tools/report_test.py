@@ -78,7 +78,7 @@ def flat(poses):
     return [value for pose in poses for point in pose for value in point]
 
 
-def write_dataset(path, errors, frames=60, fps=50, without=()):
+def write_dataset(path, errors, frames=60, fps=50, without=(), std=None):
     draw = random.Random(1)
     with zipfile.ZipFile(path, "w") as file:
         for name, (base, refined) in errors.items():
@@ -93,6 +93,8 @@ def write_dataset(path, errors, frames=60, fps=50, without=()):
                 "noisy_3d": [moved(p, base, f) for f, p in enumerate(poses)],
                 "refined_3d": [moved(p, refined, -1 - f) for f, p in enumerate(poses)],
             }
+            if std:
+                fields["refined_std"] = [[(std, std, 3 * std)] * 17] * frames
             for field, values in fields.items():
                 if field in without:
                     continue
@@ -237,6 +239,25 @@ class Page(unittest.TestCase):
         self.browser.key("2")
         self.assertEqual(self.skeletons(), {"refined"})
         self.assertEqual(self.skeletons("#curve"), {"base", "refined"})
+
+    def test_shows_how_sure_the_poses_are(self):
+        path = WORK / "sure.npz"
+        write_dataset(path, ERRORS, std=0.02)
+        self.open(path)
+        before = self.drawing()
+        self.browser.click("#std")
+        self.assertNotEqual(self.drawing(), before)
+        self.browser.key("4")
+        self.assertEqual(self.drawing(), before)
+        # moved() errs by as much in all directions, so that most lie in the depth's larger region.
+        inside = data_of(WORK / "report.html")["scores"]["uncertainty"]["inside_percent"]["All"]
+        self.assertGreater(inside["depth"][1], 95)
+        self.assertTrue(50 < inside["image plane"][1] < 95)
+        self.assertIn(f"{inside['image plane'][1]:.1f}", self.text("#coverage-joints tfoot"))
+        self.assertIn("image plane: deviations 20.0 mm", self.text("#coverage"))
+        self.open(self.dataset)
+        self.assertTrue(self.browser.run("document.getElementById('std').hidden"))
+        self.assertTrue(self.browser.run("document.getElementById('sure').hidden"))
 
     def test_joints_that_nobody_saw_are_faint(self):
         with zipfile.ZipFile(self.dataset) as file, zipfile.ZipFile(WORK / "seen.npz", "w") as copy:

@@ -53,11 +53,11 @@ def raw(clip):
     return np.concatenate(parts, 1).astype("<f4").tobytes()
 
 
-def poses(output):
+def poses(output, field="refined_3d"):
     """[frames][17][3] of JSON lines, NaN for null."""
     frames = [json.loads(text) for text in output.splitlines()]
     assert [frame["frame"] for frame in frames] == list(range(len(frames)))
-    return np.array([[joint or [np.nan] * 3 for joint in frame["refined_3d"]] for frame in frames], "f4")
+    return np.array([[joint or [np.nan] * 3 for joint in frame[field]] for frame in frames], "f4")
 
 
 def delayed(name, *options, checkpoint="refiner.safetensors"):
@@ -132,6 +132,29 @@ class Streams(unittest.TestCase):
             np.testing.assert_array_equal(poses(output), expected)
         other, _ = stream(lines(CLIP), *lens, checkpoint="sure.safetensors")
         self.assertFalse(np.array_equal(poses(other), expected))
+
+    def test_how_sure_each_result_is(self):
+        knows = WORK / "knows.safetensors"
+        for words in ("which would be lost", None):
+            output = WORK / "refiner.safetensors" if words else knows
+            _, error = run("train", "uncertainty", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+                           output, "--epochs", 1, "--quiet", expect=2 if words else 0)
+            self.assertIn(words or "", error)
+        plain, _ = delayed("one.npz", "--delay", 3)
+        got, metadata = delayed("one.npz", "--delay", 3, checkpoint=knows)
+        np.testing.assert_array_equal(got, plain)
+        self.assertEqual(len(metadata["refined_3d"]["regions"]["depth"]), 3)
+        with np.load(WORK / "out.npz") as file:
+            std = file["one/refined_std"]
+        self.assertTrue((std[:, 0] == 0).all() and (std[:, 1:] > 0).all())
+        output, error = stream(lines(CLIP), checkpoint=knows)
+        np.testing.assert_array_equal(poses(output), plain)
+        np.testing.assert_array_equal(poses(output, "refined_std"), std)
+        self.assertNotIn(b"refined_std", stream(lines(CLIP), "--control", "linear", checkpoint=knows)[0])
+        # Of poses that are made in another way.
+        _, error = run("refine", knows, WORK / "one.npz", "-o", WORK / "out.npz", "--strength", 0.25)
+        self.assertIn("note: its standard deviations are those of poses that are made with strength: default",
+                      error)
 
     def test_how_it_was_made_is_stored(self):
         _, metadata = delayed("one.npz", "--delay", 4)
@@ -286,6 +309,7 @@ class Streams(unittest.TestCase):
         c.posetape_stream_new.argtypes = [pointer, ctypes.c_int, ctypes.c_int, ctypes.c_int, pointer]
         c.posetape_stream_push.argtypes = [pointer] * 4
         c.posetape_stream_pull.argtypes = [pointer] * 2
+        c.posetape_stream_std.argtypes = [pointer] * 2
         c.posetape_stream_finish.argtypes = [pointer]
         size = ctypes.sizeof(Options)
         refiner = c.posetape_refiner_load(bytes(WORK / "sure.safetensors"))
@@ -325,6 +349,19 @@ class Streams(unittest.TestCase):
             np.testing.assert_array_equal(through(s, clip, delay), expected)  # anew
             c.posetape_stream_free(s)
 
+        run("train", "uncertainty", WORK / "refiner.safetensors", WORK / "lifted.npz", "-o",
+            WORK / "knows2.safetensors", "--epochs", 1)
+        knows = c.posetape_refiner_load(bytes(WORK / "knows2.safetensors"))
+        self.addCleanup(c.posetape_refiner_free, knows)
+        for checkpoint, known in ((refiner, 0), (knows, 1)):
+            s, std = c.posetape_stream_new(checkpoint, 1000, 1000, 0, None), np.full((17, 3), -1, "f4")
+            push(s, 0, CLIP)
+            c.posetape_stream_pull(s, std.ctypes.data)
+            self.assertEqual(c.posetape_stream_std(s, std.ctypes.data), known)
+            c.posetape_stream_free(s)
+        output, _ = stream(lines(CLIP), "--delay", 0, checkpoint="knows2.safetensors")
+        np.testing.assert_array_equal(std, poses(output, "refined_std")[0])
+
         s = c.posetape_stream_new(refiner, 1000, 1000, 3, None)
         millimetres = {**CLIP, "noisy_3d": 1000 * CLIP["noisy_3d"]}
         self.assertEqual([push(s, f, millimetres) for f in range(9)], 8 * [0] + [-1])
@@ -354,6 +391,7 @@ class Streams(unittest.TestCase):
             self.assertIn(words, c.posetape_last_error())
             self.assertNotIn(b"\n", c.posetape_last_error())
         self.assertEqual(c.posetape_stream_pull(None, pose.ctypes.data), -1)
+        self.assertEqual(c.posetape_stream_std(None, pose.ctypes.data), -1)
         self.assertEqual(c.posetape_stream_finish(None), -1)
 
 

@@ -9,7 +9,7 @@ stage() {  # NAME, arguments of posetape without -o
   [[ -f $out/part.$stem.last.safetensors ]] && resume=(--resume)
   echo "\$ posetape $* -o $out/$name --seed $seed"
   "$posetape" "$@" -o "$out/part.$name" --seed "$seed" "${resume[@]}"
-  if [[ $1 == train ]]; then
+  if [[ -f $out/part.$stem.last.safetensors ]]; then
     rm "$out/part.$stem.last.safetensors"
     mv "$out/part.$stem.log.jsonl" "$out/$stem.log.jsonl"
   fi

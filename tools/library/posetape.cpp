@@ -182,8 +182,13 @@ Options read_options(const Options* options, const char* function, const char* t
   return own;
 }
 
-data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& dataset,
-                        const posetape_refine2_options& options) {
+struct Refined {
+  data::PoseArray poses;
+  std::optional<data::PoseArray> std;
+};
+
+Refined refined(const posetape_refiner& refiner, const data::Dataset& dataset,
+                const posetape_refine2_options& options) {
   const int frames = refiner.refiner.config().frames;
   const int stride = options.stride == 0 ? data::seamless_stride(frames) : options.stride;
   const int steps = steps_of("posetape_refine", options.steps);
@@ -198,10 +203,13 @@ data::PoseArray refined(const posetape_refiner& refiner, const data::Dataset& da
              {.windows = {.frames = frames, .stride = stride, .overlap = data::Overlap::smooth},
               .flip_average = options.flip_average != 0});
   diffusion::check_finite(dataset, all, result.poses, refiner.path);
-  if (options.raw != 0) return std::move(result.poses[0]);
+  Refined out{std::move(result.poses[0]), {}};
+  if (!result.std.empty()) out.std = std::move(result.std[0]);
+  if (options.raw != 0) return out;
   const bool rate_known = options.fps > 0 || convention.fps == 0;
-  return data::with_constant_bones(
-      data::Filter{}(result.poses[0], rate_known ? dataset.sequences[0].fps : convention.fps));
+  out.poses = data::with_constant_bones(
+      data::Filter{}(out.poses, rate_known ? dataset.sequences[0].fps : convention.fps));
+  return out;
 }
 
 }  // namespace
@@ -285,8 +293,14 @@ int posetape_refine2(const posetape_refiner* refiner, int64_t frames, const floa
         data::Dataset dataset = clip(frames, pose_2d, noisy_3d, width, height, all);
         std::string warnings =
             guard(dataset, "posetape_refine", all.force != 0, "posetape_refine2");
-        const data::PoseArray result = refined(*refiner, dataset, all);
-        std::ranges::copy(result.values, refined_3d);
+        const Refined result = refined(*refiner, dataset, all);
+        std::ranges::copy(result.poses.values, refined_3d);
+        if (all.refined_std != nullptr && result.std) {
+          std::ranges::copy(result.std->values, all.refined_std);
+        } else if (all.refined_std != nullptr) {
+          std::fill_n(all.refined_std, result.poses.values.size(),
+                      std::numeric_limits<float>::quiet_NaN());
+        }
         last_warning = std::move(warnings);
         return 0;
       },
@@ -361,6 +375,18 @@ int posetape_stream_pull(posetape_stream* stream, float* refined_3d) {
         if (pose) std::ranges::copy(*pose, refined_3d);
         last_warning.clear();
         return pose ? 1 : 0;
+      },
+      -1);
+}
+
+int posetape_stream_std(const posetape_stream* stream, float* refined_std) {
+  return guarded(
+      [&] {
+        if (stream == nullptr) fail("posetape_stream_std: stream is NULL");
+        if (refined_std == nullptr) fail("posetape_stream_std: refined_std is NULL");
+        const auto& std = stream->poses->std();
+        if (std) std::ranges::copy(*std, refined_std);
+        return std ? 1 : 0;
       },
       -1);
 }

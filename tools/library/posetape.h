@@ -22,7 +22,7 @@ extern "C" {
 
 /* Grows where something is added, and the name of the shared library changes where something that
  * was there no longer works. */
-#define POSETAPE_API_VERSION 3
+#define POSETAPE_API_VERSION 4
 int posetape_api_version(void);     /* of the library that is loaded */
 const char* posetape_version(void); /* of the program: "0.1.0" */
 
@@ -94,6 +94,10 @@ typedef struct posetape_refine2_options {
   const double* intrinsics;
   const double* up; /* with a lens: the direction up in camera space (x right, y down, z forward);
                      * NULL: 0, -1, 0 */
+  /* Where not NULL, filled with how sure the refiner is (since version 4): a standard deviation of
+   * each number of refined_3d, [frames][17][3], metres, 0 of joint 0. All NaN of a refiner that
+   * doesn't know (`posetape train uncertainty`). */
+  float* refined_std;
 } posetape_refine2_options;
 
 /* As posetape_refine(), since version 2. */
@@ -156,6 +160,11 @@ int posetape_stream_push(posetape_stream* stream, const float* pose_2d, const fl
 /* Takes the next result, [17][3], in the order of the frames: 1 where there is one, 0 where it
  * needs more frames, -1 on failure. There may be several after one frame; all wait to be taken. */
 int posetape_stream_pull(posetape_stream* stream, float* refined_3d);
+
+/* How sure the refiner is of the result that was pulled last (since version 4): a standard deviation
+ * of each number, [17][3], metres, NaN where the result is. 1 where it knows, 0 where it doesn't, -1
+ * on failure. */
+int posetape_stream_std(const posetape_stream* stream, float* refined_std);
 
 /* The end: the results of all frames are there to be pulled. Frames after it start anew. 0 on
  * success, else -1, as posetape_stream_push(), where fewer frames than that were pushed. */

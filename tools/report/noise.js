@@ -99,28 +99,15 @@ class Noise {
     drawSkeletons(context, this.drawn);
   }
 
-  // The outlines of a joint's regions: the projection of an ellipsoid is, nearly, an ellipse whose
-  // matrix is P S P^T with P the derivative of the projection.
+  // The outlines of a joint's regions.
   drawEllipsoid(context, project, joint) {
     const [xx, xy, xz, yy, yz, zz] = this.data.covariance[joint].map((v) => v / 1e6);
-    const s = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]];
     const at = [0, 1, 2].map((c) => this.poses.expected[3 * joint + c]);
-    const centre = project(...at);
-    const rows = [0, 1].map((k) => [0, 1, 2].map((c) => {
-      const moved = [...at];
-      moved[c] += 1e-3;
-      return (project(...moved)[k] - centre[k]) / 1e-3;
-    }));
-    const times = (a, b) => s.reduce((sum, row, i) =>
-      sum + a[i] * row.reduce((inner, v, k) => inner + v * b[k], 0), 0);
-    const [a, b, c] = [times(rows[0], rows[0]), times(rows[0], rows[1]), times(rows[1], rows[1])];
-    const middle = (a + c) / 2;
-    const half = Math.hypot((a - c) / 2, b);
-    const turn = Math.atan2(2 * b, a - c) / 2;
+    const [x, y, long, short, turn] =
+      outline(project, at, [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]);
     for (const {share, distance} of regions) {
       context.beginPath();
-      context.ellipse(centre[0], centre[1], distance * Math.sqrt(Math.max(0, middle + half)),
-        distance * Math.sqrt(Math.max(0, middle - half)), turn, 0, 2 * Math.PI);
+      context.ellipse(x, y, distance * long, distance * short, turn, 0, 2 * Math.PI);
       context.strokeStyle = colour("extra");
       context.lineWidth = 1;
       context.globalAlpha = this.joint < 0 ? 0.55 : 1;

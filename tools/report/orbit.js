@@ -147,6 +147,25 @@ function drawSkeletons(context, skeletons) {
   context.setLineDash([]);
 }
 
+// The outline of the ellipsoid p^T S^-1 p = 1 around a place: [x, y, half axes, turn]. The
+// projection of an ellipsoid is, nearly, an ellipse whose matrix is P S P^T with P the derivative of
+// the projection.
+function outline(project, at, s) {
+  const centre = project(...at);
+  const rows = [0, 1].map((k) => [0, 1, 2].map((c) => {
+    const moved = [...at];
+    moved[c] += 1e-3;
+    return (project(...moved)[k] - centre[k]) / 1e-3;
+  }));
+  const times = (a, b) => s.reduce((sum, row, i) =>
+    sum + a[i] * row.reduce((inner, v, k) => inner + v * b[k], 0), 0);
+  const [a, b, c] = [times(rows[0], rows[0]), times(rows[0], rows[1]), times(rows[1], rows[1])];
+  const middle = (a + c) / 2;
+  const half = Math.hypot((a - c) / 2, b);
+  return [centre[0], centre[1], Math.sqrt(Math.max(0, middle + half)),
+    Math.sqrt(Math.max(0, middle - half)), Math.atan2(2 * b, a - c) / 2];
+}
+
 // A floor of 0.25 m squares at height y, a metre around the hip.
 function drawFloor(context, project, y) {
   context.strokeStyle = colour("line");

@@ -9,6 +9,9 @@ function decoded(sequence) {
       sequence.poses[name] = decode(sequence[name], 3 * jointCount, report.units.pose_m);
     }
   }
+  if (sequence.std) {
+    sequence.deviations = decode(sequence.std, 3 * jointCount, report.units.pose_m);
+  }
   sequence.pixels = decode(sequence.pose_2d, 2 * jointCount, report.units.pixel);
   sequence.measured = {};
   sequence.floor = floorHeights(sequence);
@@ -170,7 +173,7 @@ function nearlyAll(values) {
 
 class Player {
   constructor() {
-    this.shown = {truth: true, base: true, refined: true};
+    this.shown = {truth: true, base: true, refined: true, std: true};
     this.frame = 0;
     this.joint = -1;
     this.lines = [];
@@ -223,6 +226,9 @@ class Player {
       this.toggles[name] = button;
       byId("legend").append(button);
     }
+    this.toggles.std = make("button", {type: "button", "aria-pressed": "true", id: "std",
+      click: () => this.toggle("std")}, "80 % regions");
+    byId("legend").append(this.toggles.std);
   }
 
   toggle(name) {
@@ -250,7 +256,7 @@ class Player {
       const act = {
         " ": () => this.play(!this.playing), ",": () => this.step(-1), ".": () => this.step(1),
         1: () => this.toggle("truth"), 2: () => this.toggle("base"),
-        3: () => this.toggle("refined"),
+        3: () => this.toggle("refined"), 4: () => this.toggle("std"),
         n: () => this.list.move(1), p: () => this.list.move(-1),
       }[event.key];
       if (!act) return;
@@ -270,6 +276,7 @@ class Player {
     }
     this.orbit.radius = 1.04 * far;
     for (const name of Object.keys(kinds)) this.toggles[name].hidden = !sequence.poses[name];
+    this.toggles.std.hidden = !sequence.deviations;
     byId("scrub").max = sequence.frames - 1;
     this.offerMeasures();
     this.frameImage();
@@ -385,6 +392,9 @@ class Player {
       .map(([name, poses]) => ({kind: kinds[name], poses,
         points: projected(poses, this.frame, project),
         guessed: name === "truth" ? undefined : this.guessed}));
+    if (this.sequence.deviations && this.shown.refined && this.shown.std) {
+      this.drawRegions(context, project);
+    }
     drawSkeletons(context, this.drawn);
     if (this.joint < 0) return;
     for (const {poses, kind} of this.drawn) this.drawTrail(context, project, poses, kind);
@@ -405,6 +415,27 @@ class Player {
     context.strokeText(skeleton.names[this.joint], x + 12, y - 12);
     context.fillStyle = colour("text");
     context.fillText(skeleton.names[this.joint], x + 12, y - 12);
+  }
+
+  // Ellipsoids around the refined joints, or the chosen one, that reach as far along x, y and z as
+  // the region which holds 80 % of that coordinate's truths.
+  drawRegions(context, project) {
+    const {poses: {refined}, deviations, reach} = this.sequence;
+    context.strokeStyle = context.fillStyle = colour(kinds.refined.colour);
+    context.lineWidth = 1;
+    for (let j = 1; j < jointCount; ++j) {
+      if (this.joint >= 0 && this.joint !== j) continue;
+      const at = (this.frame * jointCount + j) * 3;
+      const [xx, yy, zz] = reach.map((times, c) => (times * deviations[at + c]) ** 2);
+      context.beginPath();
+      context.ellipse(...outline(project, refined.slice(at, at + 3),
+        [[xx, 0, 0], [0, yy, 0], [0, 0, zz]]), 0, 2 * Math.PI);
+      context.globalAlpha = 0.08;
+      context.fill();
+      context.globalAlpha = 0.45;
+      context.stroke();
+    }
+    context.globalAlpha = 1;
   }
 
   // The way of the chosen joint in the second before this frame.

@@ -8,6 +8,7 @@
 #include "data/printable.hpp"
 #include "data/quality.hpp"
 #include "data/skeleton.hpp"
+#include "data/uncertainty.hpp"
 #include "engine/error.hpp"
 #include "tools/report/encoding.hpp"
 
@@ -92,6 +93,13 @@ Json guessed_json(const data::Sequence& sequence) {
   return joints;
 }
 
+// How many standard deviations the ellipsoids that are drawn reach along x, y and z: as far as the
+// regions that hold 80 % of each coordinate's truths.
+Json reach_json(const data::Regions& regions) {
+  const double plane = rounded(regions.multiples[data::kPlane][1]);
+  return {plane, plane, rounded(regions.multiples[data::kDepth][1])};
+}
+
 Json poses_json(const data::Dataset& dataset, std::span<const int> shown) {
   Json list = Json::array();
   for (const int i : shown) {
@@ -105,6 +113,10 @@ Json poses_json(const data::Dataset& dataset, std::span<const int> shown) {
     if (s.pose_3d) entry["truth"] = coded_pose(*s.pose_3d);
     if (s.noisy_3d) entry["base"] = coded_pose(*s.noisy_3d);
     if (s.refined_3d) entry["refined"] = coded_pose(*s.refined_3d);
+    if (s.refined_std) {
+      entry["std"] = encoded(s.refined_std->values, 3 * data::kJoints, kPoseUnit);
+      entry["reach"] = reach_json(data::stored_regions(dataset));
+    }
     list.push_back(std::move(entry));
   }
   return list;

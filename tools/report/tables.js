@@ -65,6 +65,7 @@ class Tables {
     this.showActions();
     this.showJoints();
     this.showHistogram();
+    if (report.scores.uncertainty) this.showCoverage(report.scores.uncertainty);
     const scoring = Object.entries(report.scores.scoring).map(([k, v]) => `${k}: ${v}`).join("; ");
     byId("scoring").textContent = `Scored: ${scoring}.` + (this.compared
       ? " Intervals: 95 %, by a paired bootstrap over " +
@@ -155,6 +156,29 @@ class Tables {
       label: "Distribution of the poses' MPJPE",
     });
     chart.set(series);
+  }
+
+  // How many of the truths lie in the regions that refined_std makes.
+  showCoverage({shares, inside_percent: inside, std_mm: std, error_mm: error}) {
+    byId("sure").hidden = false;
+    const levels = [0, ...shares.map((share) => 100 * share), 100];
+    const axes = Object.keys(std);
+    const looks = [{colour: "refined", dots: 3}, {colour: "extra", dash: [6, 4], dots: 3}];
+    new Chart(byId("coverage"), {
+      x: {label: "share that the region should hold (%)", low: 0, high: 100},
+      y: {label: "share of truths in it (%)", low: 0, high: 100}, height: 300, key: true,
+      label: "Calibration of refined_std",
+    }).set([{name: "as it should be", x: levels, y: levels, colour: "dim", width: 1.5, dash: [2, 3]},
+      ...axes.map((axis, i) => ({...looks[i], x: levels, y: [0, ...inside.All[axis], 100],
+        name: `${axis}: deviations ${fixed(std[axis], 1)} mm, errors ${fixed(error[axis], 1)} mm`}))]);
+    const rows = Object.entries(inside).filter(([name]) => name !== "All")
+      .map(([name, shareOf]) => ({name, shareOf}));
+    sortedTable(byId("coverage-joints"), "Truths inside of the regions by joint", [
+      {title: "Joint", words: true, value: (r) => r.name, text: (r) => r.name},
+      ...axes.flatMap((axis) => shares.map((share, k) => ({
+        title: `${axis}, ${100 * share} %`, value: (r) => r.shareOf[axis][k],
+        text: (r) => fixed(r.shareOf[axis][k], 1)}))),
+    ], rows, [{name: "All", shareOf: inside.All}]);
   }
 }
 
