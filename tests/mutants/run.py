@@ -42,6 +42,7 @@ SLOW = "*cases_test*,*forward_test*,*gemm_test*,*ops_test*,*planted_bugs_test*"
 # Those of all rows that fit run one after the other, so the fastest come first. A script comes
 # after the program that it runs.
 TESTS = [
+    ("diffusion/gaussian.cpp", [(DIFFUSION, "-sf=*gaussian_test*")]),
     ("diffusion/schedule.cpp", [(DIFFUSION, "-sf=*schedule_test*")]),
     ("diffusion/refiner.cpp", [(DIFFUSION, "-sf=*refiner_test*")]),
     (
