@@ -360,9 +360,11 @@ class Page(unittest.TestCase):
         """Whether each canvas that has a place on the page has anything on it."""
         return self.browser.run(
             "Object.fromEntries([...document.querySelectorAll('canvas')]"
-            ".filter((c) => c.clientWidth > 0).map((c) => [c.parentNode.id || c.id ||"
-            " c.parentNode.parentNode.id, c.width > 300 && c.getContext('2d').getImageData("
-            "0, 0, c.width, c.height).data.some((v) => v > 0)]))"
+            ".filter((c) => c.clientWidth > 0).map((c) => {"
+            " const empty = Object.assign(document.createElement('canvas'),"
+            " {width: c.width, height: c.height});"
+            " return [c.parentNode.id || c.id || c.parentNode.parentNode.id,"
+            " c.toDataURL() !== empty.toDataURL()]; }))"
         )
 
     def test_all_of_it_is_drawn_where_it_is_printed_or_photographed(self):
