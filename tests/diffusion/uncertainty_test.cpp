@@ -52,21 +52,22 @@ std::vector<Tensor> batch(std::uint64_t step, Index rows) {
 }  // namespace
 
 TEST_CASE("the loss of a head has the right gradients") {
-  Uncertainty head = head_of(DType::f64);
-  // Away from the output's zeros.
-  for (const auto& entry : head.parameters().entries()) {
-    if (entry.name == "output.weight")
-      copy(random_normal(entry.value.shape(), 5, 0.5), entry.value);
-  }
+  const auto loss = [](std::span<const Tensor> in) {
+    const DType dtype = in[0].dtype();
+    const Uncertainty head = head_of(dtype);
+    // Away from the output's zeros.
+    for (const auto& entry : head.parameters().entries()) {
+      if (entry.name == "output.weight") copy(random_normal({3, 8}, 5, 0.5), entry.value);
+    }
+    const Tensor weight = Tensor::of({2, 1, 1}, std::vector{0.5, 2.0}, dtype);
+    return std::vector{head.loss(in[0], in[1], weight)};
+  };
   const std::vector<Tensor> inputs{random_normal({2, 17, kWidth}, 1),
                                    random_normal({2, 17, 3}, 2, 0.1)};
   GradcheckOptions options;
   options.full_up_to = 0;
   options.tolerance = 1e-7;
-  const Tensor weight = Tensor::of({2, 1, 1}, std::vector{0.5, 2.0}, DType::f64);
-  const GradcheckReport report = gradcheck(
-      [&](std::span<const Tensor> in) { return std::vector{head.loss(in[0], in[1], weight)}; },
-      inputs, options);
+  const GradcheckReport report = gradcheck(loss, inputs, options);
   CHECK_MESSAGE(report.passed(), report.failures());
 }
 
