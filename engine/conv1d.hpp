@@ -1,5 +1,4 @@
-// Convolution over time, made of other ops: one product of matrices (Chellapilla, Puri and Simard,
-// "High performance convolutional neural networks for document processing", 2006).
+// Convolution over time: conv2d (engine/conv2d.hpp) of images of one row.
 #pragma once
 
 #include "engine/tensor.hpp"
@@ -17,8 +16,8 @@ struct Conv1dOptions {
 
 // y[b, n, o] = bias[o] + sum over k, c of weight[o, k, c] x[b, n stride + k dilation - before, c]:
 // x [B, T, C], weight [O, K, C], bias [O] or left out -> [B, N, O] with
-// N = (before + T + after - (K - 1) dilation - 1) / stride + 1, rounded down. It keeps the K
-// shifted copies of x that the product is of, K times the memory of x.
+// N = (before + T + after - (K - 1) dilation - 1) / stride + 1, rounded down. It keeps the
+// patches that the product is of, K times the memory of x for a stride of 1.
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const Conv1dOptions& options = {});
 

@@ -2,6 +2,9 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/reduced_shape.hpp"
+#include "engine/ops/reshape.hpp"
+#include "engine/ops/transpose.hpp"
 #include "engine/tape.hpp"
 #include "kernels/gather/gather.hpp"
 
@@ -59,6 +62,34 @@ Tensor gather(const Tensor& table, const Tensor& index) {
   });
   record(Op::gather, {table, index}, {y}, {index});
   return y;
+}
+
+Tensor gather(const Tensor& x, const Tensor& index, int axis) {
+  check_operands(Op::gather, {{"x", x}});
+  check_index(Op::gather, {"index", index}, {"x", x});
+  const Shape& shape = x.shape();
+  axis = axis_of("gather", shape, axis);
+  const int places = index.shape().rank();
+  if (shape.rank() - 1 + places > kMaxRank) {
+    fail("gather: x is {}, index {}; the result would have a rank above {}", shape.text(),
+         index.shape().text(), kMaxRank);
+  }
+  // The axis first, a row of the table each; and the rows' places back to where the axis was.
+  std::vector<int> first{axis}, back;
+  std::vector<Index> dims(index.shape().dims().begin(), index.shape().dims().end());
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i == axis) {
+      for (int k = 0; k < places; ++k) back.push_back(k);
+      continue;
+    }
+    back.push_back(places + static_cast<int>(first.size()) - 1);
+    first.push_back(i);
+    dims.push_back(shape[i]);
+  }
+  const Tensor rows = axis == 0 ? x : transpose(x, first);
+  const Tensor table = reshape(rows, {shape[axis], shape.outer(axis) * shape.inner(axis)});
+  const Tensor y = reshape(gather(table, reshape(index, {index.size()})), Shape(dims));
+  return axis == 0 ? y : transpose(y, back);
 }
 
 const Rule gather_rule{backward_rule, flops};

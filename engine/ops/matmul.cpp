@@ -1,7 +1,11 @@
 #include "engine/ops/matmul.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/broadcast_to.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -9,31 +13,39 @@ namespace {
 
 enum Input { kA, kB };
 
+// Of leading dimensions that are equal, or all a's where b is a matrix for all of them.
 MatmulSizes sizes_of(const Shape& a, const Shape& b, MatmulFlags flags) {
+  return {a.outer(a.rank() - 2), flags.transpose_a ? a[-1] : a[-2],
+          flags.transpose_b ? b[-2] : b[-1], flags.transpose_a ? a[-2] : a[-1], b.rank() == 2};
+}
+
+Shape leading(const Shape& shape) {
+  return Shape(shape.dims().first(static_cast<std::size_t>(shape.rank() - 2)));
+}
+
+Shape joined(const Shape& leading, const Shape& matrix) {
+  std::vector<Index> dims(leading.dims().begin(), leading.dims().end());
+  dims.insert(dims.end(), {matrix[-2], matrix[-1]});
+  return Shape(dims);
+}
+
+// The leading dimensions of the result.
+Shape check(const Shape& a, const Shape& b, MatmulFlags flags) {
   if (a.rank() < 2 || b.rank() < 2) {
     fail("matmul: shapes are {} and {}; both must be matrices or batches of them", a.text(),
          b.text());
   }
-  const bool shared = b.rank() == 2;
-  const int leading = a.rank() - 2;
-  bool same = shared || b.rank() == a.rank();
-  for (int i = 0; i < leading && same && !shared; ++i) same = a[i] == b[i];
-  const Index k = flags.transpose_a ? a[-2] : a[-1];
-  const Index k_of_b = flags.transpose_b ? b[-1] : b[-2];
-  if (!same || k != k_of_b) {
+  const auto fit = [](Index x, Index y) { return x == y || x == 1 || y == 1; };
+  bool fits = a[flags.transpose_a ? -2 : -1] == b[flags.transpose_b ? -1 : -2];
+  for (int i = 3; i <= std::min(a.rank(), b.rank()); ++i) fits = fits && fit(a[-i], b[-i]);
+  if (!fits) {
     fail(
-        "matmul: {}{} times {}{}; expected [..., m, k] times [..., k, n] with equal leading "
-        "dimensions, or times [k, n]",
+        "matmul: {}{} times {}{}; expected [..., m, k] times [..., k, n] with leading dimensions "
+        "that are equal, 1 or left out",
         a.text(), flags.transpose_a ? " transposed" : "", b.text(),
         flags.transpose_b ? " transposed" : "");
   }
-  MatmulSizes s{a.outer(leading), flags.transpose_a ? a[-1] : a[-2],
-                flags.transpose_b ? b[-2] : b[-1], k, shared};
-  if (shared && flags.transpose_a && leading > 0) {
-    fail("matmul: a {} is transposed and b {} shared by the batch; transpose a first", a.text(),
-         b.text());
-  }
-  return s;
+  return broadcast("matmul", leading(a), leading(b));
 }
 
 void backward_rule(const Node& node, Backward& backward) {
@@ -63,6 +75,14 @@ std::string mode(const Node& node) {
 
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags) {
   check_operands(Op::matmul, {{"a", a}, {"b", b}});
+  const Shape batch = check(a.shape(), b.shape(), flags);
+  const bool of_a = leading(a.shape()) == batch;
+  const bool shared = b.shape().rank() == 2 && (!flags.transpose_a || batch.rank() == 0);
+  const bool of_b = shared || leading(b.shape()) == batch;
+  if (!of_a || !of_b) {
+    return matmul(of_a ? a : broadcast_to(a, joined(batch, a.shape())),
+                  of_b ? b : broadcast_to(b, joined(batch, b.shape())), flags);
+  }
   const MatmulSizes sizes = sizes_of(a.shape(), b.shape(), flags);
   const Tensor c =
       Tensor::empty(a.shape().with(-2, sizes.m).with(-1, sizes.n), a.dtype(), a.device());

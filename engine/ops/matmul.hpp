@@ -5,9 +5,10 @@
 
 namespace posetape {
 
-// The matrix product over the last two dimensions: a [..., m, k], b [..., k, n] with the leading
-// dimensions of a, or [k, n] for all of them -> [..., m, n]. With flags.transpose_a, a is stored
-// [..., k, m]; with flags.transpose_b, b is [..., n, k]. A transposed a cannot share a 2-D b.
+// The matrix product over the last two dimensions, of which the leading ones broadcast as NumPy's:
+// a [..., m, k], b [..., k, n] -> [..., m, n]. With flags.transpose_a, a is stored [..., k, m];
+// with flags.transpose_b, b is [..., n, k]. Equal leading dimensions, and a matrix b for all of
+// a's, are one op; what else is repeated is copied by broadcast_to() first.
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulFlags flags = {});
 
 }  // namespace posetape

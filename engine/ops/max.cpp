@@ -78,10 +78,8 @@ Tensor min(const Tensor& x, const SumOptions& options) {
 Tensor argmax(const Tensor& x, int axis) {
   check_operands(Op::max, {{"x", x}});
   const NoRecording off;
-  const int axes[] = {axis};
-  kept_shape("argmax", x.shape(), axes);  // throws where it is no axis
-  const int counted = axis < 0 ? axis + x.shape().rank() : axis;
-  return largest(x, counted).place.alias(without(x.shape(), axes));
+  const int axes[] = {axis_of("argmax", x.shape(), axis)};
+  return largest(x, axes[0]).place.alias(without(x.shape(), axes));
 }
 
 const Rule max_rule{backward_rule, flops};

@@ -1,4 +1,5 @@
-// Shapes of reductions over some axes, or over all where none is named.
+// Axes that calls name, and shapes of reductions over some of them, or over all where none is
+// named.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +13,14 @@
 #include "engine/shape.hpp"
 
 namespace posetape {
+
+// The axis counted from 0. Throws where it is none.
+inline int axis_of(const char* op, const Shape& shape, int axis) {
+  if (axis < -shape.rank() || axis >= shape.rank()) {
+    fail("{}: axis {} of {}; it must be below the rank {}", op, axis, shape.text(), shape.rank());
+  }
+  return axis < 0 ? axis + shape.rank() : axis;
+}
 
 inline bool is_reduced(const Shape& shape, std::span<const int> axes, int axis) {
   return axes.empty() || std::ranges::any_of(axes, [&](int named) {

@@ -2,6 +2,7 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/reduced_shape.hpp"
 #include "engine/tape.hpp"
 #include "kernels/slice/slice.hpp"
 
@@ -33,10 +34,7 @@ double flops(const Node&) {
 Tensor slice(const Tensor& x, int axis, Index begin, Index end) {
   check_operands(Op::slice, {{"x", x}});
   const Shape& shape = x.shape();
-  if (axis < -shape.rank() || axis >= shape.rank()) {
-    fail("slice: axis {} of {}; it must be below the rank {}", axis, shape.text(), shape.rank());
-  }
-  if (axis < 0) axis += shape.rank();
+  axis = axis_of("slice", shape, axis);
   if (begin < 0 || begin > end || end > shape[axis]) {
     fail("slice: {} to {} along axis {} of {}; expected 0 <= begin <= end <= {}", begin, end, axis,
          shape.text(), shape[axis]);

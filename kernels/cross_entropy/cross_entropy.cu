@@ -36,7 +36,8 @@ static __global__ void __launch_bounds__(cuda::kThreads)
   const bool inside = wanted >= 0 && wanted < a.width;
   a.row[2 * row] = inside ? most : A(NAN);
   a.row[2 * row + 1] = sum;
-  losses[row] = inside ? log_(sum) - (load(x[wanted]) - most) : A(NAN);
+  const A other = wanted == a.ignored ? A(0) : A(NAN);
+  losses[row] = inside && wanted != a.ignored ? log_(sum) - (load(x[wanted]) - most) : other;
 }
 
 template <class T>
@@ -50,10 +51,11 @@ static void compute(const CrossEntropyForward<T>& a) {
                  cuda::kThreads, 0, a, losses.data());
   });
   cuda::sum_rows<A>(
+      1, a.rows, [a] __device__(Index, Index r) { return a.classes[r] == a.ignored ? A(0) : A(1); },
+      [counted = a.counted] __device__(Index, A sum) { *counted = sum; });
+  cuda::sum_rows<A>(
       1, a.rows, [all = losses.data()] __device__(Index, Index r) { return all[r]; },
-      [loss = a.loss, rows = a.rows] __device__(Index, A sum) {
-        *loss = sum / static_cast<A>(rows);
-      });
+      [loss = a.loss, counted = a.counted] __device__(Index, A sum) { *loss = sum / *counted; });
 }
 POSETAPE_CUDA_KERNEL(CrossEntropyForward);
 
@@ -62,9 +64,10 @@ static void compute(const CrossEntropyBackward<T>& a) {
   using A = Accumulator<T>;
   cuda::for_each(a.rows * a.width, [a] __device__(Index i) {
     const Index row = i / a.width;
+    if (a.classes[row] == a.ignored) return a.dx.put(i, A(0));
     const A one = i % a.width == a.classes[row] ? A(1) : A(0);
     const A part = exp_(load(a.x[i]) - a.row[2 * row]) / a.row[2 * row + 1];
-    a.dx.put(i, *a.dloss / static_cast<A>(a.rows) * (part - one));
+    a.dx.put(i, *a.dloss / *a.counted * (part - one));
   });
 }
 POSETAPE_CUDA_KERNEL(CrossEntropyBackward);

@@ -399,6 +399,16 @@ Tensor indices(const Shape& shape) {
   return Tensor::zeros(shape, DType::i32);
 }
 
+Tensor indices(const Shape& shape, Index extent) {
+  const Tensor t = Tensor::empty(shape, DType::i32);
+  std::int32_t i = 0;
+  for (std::int32_t& v : t.values<std::int32_t>()) {
+    v = static_cast<std::int32_t>((i * 7 + i / 5) % extent);
+    ++i;
+  }
+  return t;
+}
+
 std::vector<ModelCall> unary_calls(const Unary& op) {
   return {{"", [] { return std::vector{random_uniform(kTokens, 1, 0.5, 2)}; }, elementwise(op)}};
 }

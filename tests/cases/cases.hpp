@@ -134,6 +134,8 @@ const std::vector<std::pair<std::vector<Shape>, int>>& joined_parts();
 // For calls that are refused, f32 and i32.
 Tensor zeros(const Shape& shape);
 Tensor indices(const Shape& shape);
+// Numbers below `extent`, some of them often and others not at all, i32.
+Tensor indices(const Shape& shape, Index extent);
 
 // A training step on 4 windows of 81 frames.
 inline constexpr Index kBatch = 4;

@@ -23,6 +23,21 @@ Tensor normalised_exp(const Tensor& s) {
   return div(e, sum(e, {{-1}, true}));
 }
 
+// 1 where an index is v: [outer, count, extent, inner]
+Tensor one_hot(const Tensor& index, int axis, Index extent, DType dtype) {
+  const Shape& s = index.shape();
+  const int counted = axis < 0 ? axis + s.rank() : axis;
+  const Shape shape{s.outer(counted), s[counted], extent, s.inner(counted)};
+  std::vector<double> ones(static_cast<std::size_t>(shape.size()), 0.0);
+  const std::vector<double> given = index.to_doubles();
+  for (std::size_t n = 0; n < given.size(); ++n) {
+    const auto inner = static_cast<std::size_t>(shape[3]);
+    const auto v = static_cast<std::size_t>(given[n]);
+    ones[(n / inner * static_cast<std::size_t>(extent) + v) * inner + n % inner] = 1;
+  }
+  return Tensor::of(shape, ones, dtype);
+}
+
 // softmax(scale q k^T) v along one axis of the grid; q, k, v [B, N, J, width].
 Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, bool space, Index heads,
               double factor) {
@@ -73,17 +88,33 @@ Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const 
   return add(mul(reshape(p, column), x), mul(reshape(q, column), y));
 }
 
-// -1 / rows sum of [c is class] log(softmax(x))
+// -1 / rows sum of [c is class] log(softmax(x)), over the rows whose class is not negative
 Tensor cross_entropy_composite(const Tensor& logits, const Tensor& classes) {
   const Index width = logits.shape().back();
   std::vector<double> chosen(static_cast<std::size_t>(logits.size()), 0.0);
   const std::vector<double> given = classes.to_doubles();
+  double counted = 0;
   for (std::size_t r = 0; r < given.size(); ++r) {
+    if (given[r] < 0) continue;  // ignored
+    ++counted;
     chosen[r * static_cast<std::size_t>(width) + static_cast<std::size_t>(given[r])] = 1;
   }
   const Tensor one_hot = Tensor::of(logits.shape(), chosen, logits.dtype());
-  return scale(sum(mul(one_hot, log(softmax_composite(logits)))),
-               -1 / static_cast<double>(given.size()));
+  return scale(sum(mul(one_hot, log(softmax_composite(logits)))), -1 / counted);
+}
+
+// A triangle of ones times x.
+Tensor cumsum_composite(const Tensor& x, int axis) {
+  const Shape& shape = x.shape();
+  const Index count = shape[axis];
+  std::vector<double> ones(static_cast<std::size_t>(count * count), 0.0);
+  for (Index k = 0; k < count; ++k) {
+    for (Index j = 0; j <= k; ++j) ones[static_cast<std::size_t>(k * count + j)] = 1;
+  }
+  const int counted = axis < 0 ? axis + shape.rank() : axis;
+  const Tensor rows = reshape(x, {shape.outer(counted), count, shape.inner(counted)});
+  const Tensor triangle = Tensor::of({count, count}, ones, x.dtype());
+  return reshape(matmul(triangle, rows), shape);
 }
 
 // a exp(-log b)
@@ -189,6 +220,14 @@ Tensor scale_composite(const Tensor& x, double factor, double offset) {
   return add(mul(x, Tensor::full({}, factor, x.dtype())), Tensor::full({}, offset, x.dtype()));
 }
 
+// The sum over k of [index is v] x_k
+Tensor scatter_add_composite(const Tensor& x, const Tensor& index, int axis, Index extent) {
+  const Tensor chosen = one_hot(index, axis, extent, x.dtype());  // [outer, count, extent, inner]
+  const Shape& s = chosen.shape();
+  const Tensor y = sum(mul(reshape(x, s.with(2, 1)), chosen), {{1}});
+  return reshape(y, x.shape().with(axis, extent));
+}
+
 // 1 / (1 + e^-x)
 Tensor sigmoid_composite(const Tensor& x) {
   return div(Tensor::full({}, 1, x.dtype()), scale(exp(scale(x, -1)), 1, 1));
@@ -239,10 +278,46 @@ Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, co
   return add(out, scale(concat(columns, 1), factor));
 }
 
+// The sum over v of [index is v] x_v
+Tensor take_along_axis_composite(const Tensor& x, const Tensor& index, int axis) {
+  const Tensor chosen = one_hot(index, axis, x.shape()[axis], x.dtype());
+  const Shape& s = chosen.shape();
+  return reshape(sum(mul(reshape(x, s.with(1, 1)), chosen), {{2}}), index.shape());
+}
+
 // (e^2x - 1) / (e^2x + 1)
 Tensor tanh_composite(const Tensor& x) {
   const Tensor e = exp(scale(x, 2));
   return div(scale(e, 1, -1), scale(e, 1, 1));
+}
+
+// A shifted copy for each pixel of a patch: every stride-th row and column of x between zeros.
+Tensor unfold_composite(const Tensor& x, std::array<Index, 2> size, const UnfoldOptions& o) {
+  Tensor padded = x;
+  for (int axis = 1; axis <= 2; ++axis) {
+    const auto i = static_cast<std::size_t>(axis - 1);
+    const auto zeros = [&](Index count) { return zeros_like(x, padded.shape().with(axis, count)); };
+    // So many that each patch may take a whole stride of every shifted copy.
+    padded = concat({zeros(o.before[i]), padded, zeros(o.after[i] + o.stride[i])}, axis);
+  }
+  const auto every = [&](const Tensor& t, int axis, Index tap) {
+    const auto i = static_cast<std::size_t>(axis - 1);
+    const Index reach = (size[i] - 1) * o.dilation[i] + 1;
+    const Index length = padded.shape()[axis] - o.stride[i];
+    const Index count = (length - reach) / o.stride[i] + 1;
+    const Index begin = tap * o.dilation[i];
+    const Tensor part = slice(t, axis, begin, begin + count * o.stride[i]);
+    const Shape& s = part.shape();
+    const Tensor runs = reshape(part, {s.outer(axis), count, o.stride[i], s.inner(axis)});
+    return reshape(slice(runs, 2, 0, 1), s.with(axis, count));
+  };
+  std::vector<Tensor> pixels;
+  for (Index u = 0; u < size[0]; ++u) {
+    for (Index v = 0; v < size[1]; ++v) pixels.push_back(every(every(padded, 1, u), 2, v));
+  }
+  const Tensor all = concat(pixels, 3);
+  const Shape& s = all.shape();
+  return reshape(all, {s[0], s[1], s[2], size[0], size[1], x.shape()[3]});
 }
 
 // m x + (1 - m) y, with m 1 where the condition is above 0

@@ -11,6 +11,7 @@ Tensor axial_attention_composite(const Tensor& qkv, Axis axis, Index heads, doub
                                  const Tensor& add);
 Tensor blend_composite(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y);
 Tensor cross_entropy_composite(const Tensor& logits, const Tensor& classes);
+Tensor cumsum_composite(const Tensor& x, int axis);
 Tensor div_composite(const Tensor& a, const Tensor& b);  // b > 0
 Tensor dropout_composite(const Tensor& x, double rate, std::uint64_t seed, Stream stream,
                          std::uint64_t step);
@@ -26,13 +27,16 @@ Tensor minimum_composite(const Tensor& a, const Tensor& b);
 Tensor mse_loss_composite(const Tensor& prediction, const Tensor& target);
 Tensor pow_composite(const Tensor& x, double exponent);  // x > 0
 Tensor scale_composite(const Tensor& x, double factor, double offset);
+Tensor scatter_add_composite(const Tensor& x, const Tensor& index, int axis, Index extent);
 Tensor sigmoid_composite(const Tensor& x);
 Tensor silu_composite(const Tensor& x);
 Tensor softmax_composite(const Tensor& x);
 Tensor sqrt_composite(const Tensor& x);  // x > 0
 Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
                                      const Tensor& table, const Tensor& part, double scale);
+Tensor take_along_axis_composite(const Tensor& x, const Tensor& index, int axis);
 Tensor tanh_composite(const Tensor& x);
+Tensor unfold_composite(const Tensor& x, std::array<Index, 2> size, const UnfoldOptions& options);
 Tensor where_composite(const Tensor& condition, const Tensor& x, const Tensor& y);
 
 }  // namespace posetape

@@ -7,14 +7,25 @@
 namespace posetape {
 namespace {
 
+constexpr std::int32_t kIgnored = -100;
+
 Tensor classes_of(const Shape& shape, Index count) {
-  Tensor t = Tensor::empty(shape, DType::i32);
-  std::int32_t i = 0;
-  for (std::int32_t& v : t.values<std::int32_t>()) {
-    v = static_cast<std::int32_t>((i * 7 + i / 5) % count);
-    ++i;
-  }
+  return indices(shape, count);
+}
+
+// The same with some that are ignored, among them the first and the last.
+Tensor some_ignored(const Shape& shape, Index count) {
+  Tensor t = indices(shape, count);
+  for (Index i = 0; i < t.size(); i += 3) t.data<std::int32_t>()[i] = kIgnored;
+  t.data<std::int32_t>()[t.size() - 1] = kIgnored;
   return t;
+}
+
+Tensor of_all(const Tensor& logits, const Tensor& classes) {
+  return cross_entropy(logits, classes);
+}
+Tensor but_ignored(const Tensor& logits, const Tensor& classes) {
+  return cross_entropy(logits, classes, kIgnored);
 }
 
 std::vector<Case> cases() {
@@ -22,7 +33,7 @@ std::vector<Case> cases() {
   const auto call = [](const Binary& op) { return elementwise(op); };
   const auto put_as = [&](const char* name, std::vector<Tensor> inputs, const auto& make,
                           GradcheckOptions options = {}) {
-    list.push_back({name, std::move(inputs), make(Binary(cross_entropy)),
+    list.push_back({name, std::move(inputs), make(Binary(of_all)),
                     with_composite(make(Binary(cross_entropy_composite)), std::move(options))});
   };
   const auto put = [&](const char* name, const Shape& rows, Index count, std::uint64_t seed,
@@ -59,7 +70,28 @@ std::vector<Case> cases() {
              return std::vector{op(in[0], in[1]), op(in[0], in[2])};
            };
          });
-  const TensorFunction f = elementwise(Binary(cross_entropy));
+  const auto ignoring = [&](const char* name, const Shape& rows, Index count, std::uint64_t seed) {
+    const Tensor x = random_normal(rows, seed);
+    list.push_back(
+        {name,
+         {x, some_ignored(Shape(rows.dims().first(std::size_t(rows.rank() - 1))), count)},
+         elementwise(Binary(but_ignored)),
+         with_composite(elementwise(Binary(cross_entropy_composite)))});
+  };
+  ignoring("ignored", {7, 4}, 4, 24);
+  ignoring("ignored_grid", {2, 4, 3}, 3, 25);
+  ignoring("ignored_width_65", {4, 65}, 65, 26);
+  ignoring("ignored_rows_300", {300, 3}, 3, 27);
+  // A class that could be one, and none is.
+  list.push_back(
+      {"ignored_is_a_class",
+       {random_normal({5, 3}, 28), classes_of({5}, 3)},
+       [](std::span<const Tensor> in) { return std::vector{cross_entropy(in[0], in[1], 1)}; }});
+  list.push_back({"none_is_ignored",
+                  {random_normal({5, 3}, 29), classes_of({5}, 3)},
+                  elementwise(Binary(but_ignored)),
+                  with_composite(elementwise(Binary(cross_entropy_composite)))});
+  const TensorFunction f = elementwise(Binary(of_all));
   return joined(list, {
                           // The composite's logarithm would be that of 0.
                           {"very_saturated",
@@ -84,21 +116,28 @@ void values(const CheckValues& check) {
     std::vector<Index> dims;
     for (int i = 0; i < rows.rank(); ++i) dims.push_back(rows[i]);
     dims.push_back(count);
-    const auto f = [](std::span<const Tensor> in) { return cross_entropy(in[0], in[1]); };
+    const auto f = [](std::span<const Tensor> in) { return but_ignored(in[0], in[1]); };
     const auto reference = [width =
                                 static_cast<std::size_t>(count)](const std::vector<Doubles>& in) {
-      double loss = 0;
+      double loss = 0, counted = 0;
       for (std::size_t r = 0; r < in[1].size(); ++r) {
+        if (in[1][r] == kIgnored) continue;
+        ++counted;
         double total = 0;
         for (std::size_t c = 0; c < width; ++c) total += std::exp(in[0][r * width + c]);
         loss += std::log(total) - in[0][r * width + static_cast<std::size_t>(in[1][r])];
       }
-      return Doubles{loss / static_cast<double>(in[1].size())};
+      return Doubles{loss / counted};
     };
     const Tensor x = random_normal(Shape(dims), 1, 3);
     check(rows.text(), {x, classes_of(rows, count)}, f, reference);
     if (x.size() > 0) {
       check("nan", {with_nan(x, x.size() / 2), classes_of(rows, count)}, f, reference);
+    }
+    if (classes_of(rows, count).size() > 2) {
+      const Tensor some = some_ignored(rows, count);
+      check("ignored", {x, some}, f, reference);
+      check("nan in what is ignored", {with_nan(x, 0), some}, f, reference);
     }
   }
 }
@@ -109,7 +148,7 @@ std::vector<ModelCall> calls() {
              const Shape rows{kBatch, kFrames, kJoints};
              return std::vector{random_normal(kTokens, 1), classes_of(rows, kWidth)};
            },
-           elementwise(Binary(cross_entropy))}};
+           elementwise(Binary(of_all))}};
 }
 
 }  // namespace
@@ -137,8 +176,15 @@ const Facts cross_entropy_facts{
                 [] {
                   cross_entropy(zeros({2, 3}),
                                 Tensor::of<std::int32_t>({2}, std::vector<std::int32_t>{-1, 0}));
+                },
+                [] {
+                  const std::vector<std::int32_t> classes{-2, 0};
+                  cross_entropy(zeros({2, 3}), Tensor::of<std::int32_t>({2}, classes), -1);
+                },
+                [] {
+                  cross_entropy(zeros({2, 3}), indices({2}), 0);
                 }},
-    .ulp = {{-1, 0.7, 0.6}, {0, 2.5, 0.5}},
+    .ulp = {{-1, 1.3, 0.6}, {0, 2.8, 0.5}},
 };
 
 }  // namespace posetape

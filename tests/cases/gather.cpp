@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -6,14 +8,8 @@ namespace {
 
 std::vector<Case> cases() {
   const auto f = [](std::span<const Tensor> in) { return std::vector{gather(in[0], in[1])}; };
-  const auto indices = [](const Shape& shape, Index rows) {
-    Tensor t = Tensor::empty(shape, DType::i32);
-    std::int32_t i = 0;
-    for (std::int32_t& v : t.values<std::int32_t>()) {
-      v = static_cast<std::int32_t>((i * 7 + i / 5) % rows);
-      ++i;
-    }
-    return t;
+  const auto along = [](int axis) {
+    return [axis](std::span<const Tensor> in) { return std::vector{gather(in[0], in[1], axis)}; };
   };
   const auto listed = [](std::vector<std::int32_t> values) {
     return Tensor::of<std::int32_t>({static_cast<Index>(values.size())}, values);
@@ -58,6 +54,12 @@ std::vector<Case> cases() {
        [](std::span<const Tensor> in) {
          return std::vector{gather(in[0], in[1]), gather(in[0], in[2])};
        }},
+      {"first_axis", {random_normal({4, 2, 3}, 44), indices({2, 3}, 4)}, along(0)},
+      {"middle_axis", {random_normal({2, 5, 3}, 45), indices({7}, 5)}, along(1)},
+      {"last_axis", {random_normal({2, 3, 5}, 46), indices({2, 2}, 5)}, along(-1)},
+      {"one_of_an_axis", {random_normal({2, 3, 5}, 47), indices({}, 3)}, along(1)},
+      {"of_a_vector", {random_normal({5}, 48), indices({4}, 5)}, along(0)},
+      {"axis_of_rank6", {random_normal({1, 2, 1, 3, 2, 2}, 49), indices({4}, 3)}, along(3)},
   };
 }
 
@@ -83,6 +85,27 @@ void values(const CheckValues& check) {
             return y;
           });
     }
+  }
+  // Along an axis of [2, 4, 3], as [outer, 4, inner].
+  for (const auto& [axis, shape] : {std::pair{0, Shape{2, 2}}, {1, Shape{5}}, {-1, Shape{}}}) {
+    const Shape x{2, 4, 3};
+    const int counted = axis < 0 ? axis + 3 : axis;
+    check(
+        fmt::format("axis {}", axis), {random_normal(x, 2), posetape::indices(shape, x[counted])},
+        [axis = axis](std::span<const Tensor> in) { return gather(in[0], in[1], axis); },
+        [&, counted](const std::vector<Doubles>& in) {
+          Doubles y;
+          const Index inner = x.inner(counted);
+          for (Index o = 0; o < x.outer(counted); ++o) {
+            for (const double v : in[1]) {
+              for (Index i = 0; i < inner; ++i) {
+                const Index at = (o * x[counted] + static_cast<Index>(v)) * inner + i;
+                y.push_back(in[0][static_cast<std::size_t>(at)]);
+              }
+            }
+          }
+          return y;
+        });
   }
 }
 
@@ -110,6 +133,12 @@ const Facts gather_facts{
     .refused = {[] { gather(zeros({2}), indices({1})); },
                 [] {
                   gather(zeros({0, 2}), indices({1}));
+                },
+                [] {
+                  gather(zeros({2, 3}), indices({1}), 2);
+                },
+                [] {
+                  gather(zeros({2, 3, 1, 1}), indices({1, 1, 1, 1}), 0);
                 }},
     .ulp = {{-1, 0.0, 0.0}, {0, 4.3, 0.5}, {2, 0.0, 0.0}},
 };

@@ -86,6 +86,7 @@ std::vector<Call> calls() {
       unary("scale", [](const Tensor& x) { return scale(x, 2); }),
       unary("sum", [](const Tensor& x) { return sum(x); }),
       unary("sum", [](const Tensor& x) { return mean(x); }),
+      unary("cumsum", [](const Tensor& x) { return cumsum(x); }),
       unary("slice", [](const Tensor& x) { return slice(x, 0, 0, 1); }),
       unary("transpose",
             [](const Tensor& x) {
@@ -131,6 +132,24 @@ std::vector<Call> calls() {
        {"qkv", "weight", "bias", "table"},
        {ones({1, 2, 3, 12}), ones({4, 3, 3}), ones({4}), ones({5, 2})},
        [parts](const Inputs& in) { structure_embedding(in[0], in[1], in[2], in[3], parts); }},
+      {"unfold",
+       {"x"},
+       {ones({1, 2, 2, 1})},
+       [](const Inputs& in) {
+         unfold(in[0], {2, 1});
+       }},
+      {"take_along_axis",
+       {"x"},
+       {ones({3})},
+       [parts](const Inputs& in) { take_along_axis(in[0], parts); }},
+      {"scatter_add",
+       {"x"},
+       {ones({3})},
+       [parts](const Inputs& in) { scatter_add(in[0], parts, 0, 2); }},
+      {"cross_entropy",
+       {"logits"},
+       {ones({3, 2})},
+       [parts](const Inputs& in) { cross_entropy(in[0], parts); }},
       {"gather", {"table"}, {ones({3, 2})}, [parts](const Inputs& in) { gather(in[0], parts); }},
   };
 }
@@ -155,6 +174,9 @@ TEST_CASE("an undefined tensor as input of any op is an Error with the names of 
   }
   refuses([] { reshape({}, {1}); }, {"reshape: x is an undefined tensor"});
   refuses([] { gather(ones({3, 2}), {}); }, {"gather: index is an undefined tensor"});
+  refuses([] { gather(ones({3, 2}), {}, 1); }, {"gather: index is an undefined tensor"});
+  refuses([] { take_along_axis(ones({3}), {}); }, {"take_along_axis: index is an undefined"});
+  refuses([] { scatter_add(ones({3}), {}, 0, 1); }, {"scatter_add: index is an undefined"});
   refuses([] { concat({}, 0); }, {"concat: no inputs"});
   refuses([] { AttentionProbabilities({}, Axis::time, 1, 0, Axis::time); },
           {"attention probabilities: qkv is []"});
