@@ -2,19 +2,31 @@
 
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "engine/dispatch.hpp"
 #include "kernels/adam/adam.hpp"
 
 namespace posetape {
 
 Adam::Adam(const ParameterList& parameters, AdamOptions options, std::optional<BlockPart> part)
-    : Optimiser("adam", parameters, options.weight_decay, options.undecayed, part),
+    : Adam("adam", parameters, std::move(options), part, {}) {}
+
+Adam::Adam(const char* name, const ParameterList& parameters, AdamOptions options,
+           std::optional<BlockPart> part, const Alone& alone)
+    : Optimiser(name, parameters, options.weight_decay, options.undecayed, part, alone),
       m(zeros_of_part()),
       v(zeros_of_part()),
       options_(std::move(options)) {}
 
 std::vector<Optimiser::State> Adam::state() const {
   return {{"m", "Adam's first moment", m}, {"v", "Adam's second moment", v}};
+}
+
+std::string Adam::settings() const {
+  return fmt::format("beta1 {}, beta2 {}, eps {}, weight decay {} but for [{}]", options_.beta1,
+                     options_.beta2, options_.eps, options_.weight_decay,
+                     fmt::join(options_.undecayed, ", "));
 }
 
 std::vector<double> Adam::rates(double lr) const {

@@ -22,16 +22,21 @@ class Adam : public Optimiser {
                 std::optional<BlockPart> part = std::nullopt);
 
   std::vector<State> state() const override;
+  std::string settings() const override;
 
   // First and second moments.
   Tensor m;
   Tensor v;
 
- private:
+ protected:
+  // For an optimiser that leaves to Adam what is not alone.
+  Adam(const char* name, const ParameterList& parameters, AdamOptions options,
+       std::optional<BlockPart> part, const Alone& alone);
   std::vector<double> rates(double lr) const override;
   void launch_update(const Run& run) override;
   Cost cost() const override;
 
+ private:
   AdamOptions options_;
 };
 

@@ -15,7 +15,8 @@ bool matches_any(const std::vector<std::string>& patterns, const std::string& na
 }  // namespace
 
 Optimiser::Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
-                     const std::vector<std::string>& undecayed, std::optional<BlockPart> part)
+                     const std::vector<std::string>& undecayed, std::optional<BlockPart> part,
+                     const Alone& alone)
     : rates_(Tensor::zeros({kLoss + 1}, DType::f64, parameters.values().device())),
       masters_(parameters.masters()),
       values_(parameters.values()),
@@ -31,8 +32,8 @@ Optimiser::Optimiser(const char* name, const ParameterList& parameters, double w
     if (!known) fail("{}: no parameter is called '{}', which is not to decay", name, pattern);
   }
   // One kernel for the whole block, but where parts of it are treated in another way.
-  const bool alike =
-      undecayed.empty() && std::ranges::none_of(entries, [](const auto& e) { return e.frozen; });
+  const bool alike = undecayed.empty() && !alone &&
+                     std::ranges::none_of(entries, [](const auto& e) { return e.frozen; });
   if (alike) {
     runs_.push_back({0, masters_.size(), weight_decay});
   }
@@ -40,12 +41,14 @@ Optimiser::Optimiser(const char* name, const ParameterList& parameters, double w
     if (alike || e.frozen) continue;
     const double decay = matches_any(undecayed, e.name) ? 0 : weight_decay;
     const Index size = e.value.size();
-    const bool joins = !runs_.empty() && runs_.back().weight_decay == decay &&
+    const Index rows = alone && alone(e) ? e.value.shape()[0] : 0;
+    const bool joins = !runs_.empty() && runs_.back().weight_decay == decay && rows == 0 &&
+                       runs_.back().rows == 0 &&
                        e.begin - (runs_.back().begin + runs_.back().size) < ParameterList::kAlign;
     if (joins) {
       runs_.back().size = e.begin + size - runs_.back().begin;
     } else {
-      runs_.push_back({e.begin, size, decay});
+      runs_.push_back({e.begin, size, decay, e.begin, rows});
     }
   }
   keep_part();

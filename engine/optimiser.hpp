@@ -1,8 +1,9 @@
 // What optimisers share: the parameters' block, which parts of it move, and the order of a step.
-// Adam (engine/adam.hpp) and Sgd (engine/sgd.hpp) are the two.
+// Adam (engine/adam.hpp), Sgd (engine/sgd.hpp) and Muon (engine/muon.hpp) are the three.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,19 +38,27 @@ class Optimiser {
   virtual std::vector<State> state() const = 0;
   std::int64_t steps = 0;
 
+  const char* name() const { return name_; }
+  // Everything that it was made with but for the parameters, to be compared and read.
+  virtual std::string settings() const = 0;
+
  protected:
   // `undecayed` are patterns of names (engine/taps.hpp); one that matches no parameter is an Error.
   // Parameters that are frozen now are left out; where others are frozen later, prepare() throws.
-  // It moves and has state of `part` alone, where that is given: others move the rest.
+  // It moves and has state of `part` alone, where that is given: others move the rest. Matrices of
+  // which `alone` is true are not treated elementwise, and have to be in the part as a whole.
+  using Alone = std::function<bool(const ParameterList::Entry&)>;
   Optimiser(const char* name, const ParameterList& parameters, double weight_decay,
-            const std::vector<std::string>& undecayed, std::optional<BlockPart> part);
+            const std::vector<std::string>& undecayed, std::optional<BlockPart> part = {},
+            const Alone& alone = {});
 
-  // Neighbours in the block that are treated alike.
+  // Neighbours in the block that are treated alike, or one matrix that is alone.
   struct Run {
     Index begin = 0;  // in the block
     Index size = 0;
     double weight_decay = 0;
     Index state = 0;  // where it begins in a vector of state
+    Index rows = 0;   // of the matrix; 0 for neighbours
   };
   // What prepare() writes: numbers of this step, and in the last place the loss.
   static constexpr Index kLoss = 3;

@@ -1,5 +1,7 @@
 #include "engine/sgd.hpp"
 
+#include <fmt/format.h>
+
 #include "engine/dispatch.hpp"
 #include "kernels/sgd/sgd.hpp"
 
@@ -12,6 +14,11 @@ Sgd::Sgd(const ParameterList& parameters, SgdOptions options, std::optional<Bloc
 
 std::vector<Optimiser::State> Sgd::state() const {
   return {{"velocity", "SGD's velocity", velocity}};
+}
+
+std::string Sgd::settings() const {
+  return fmt::format("momentum {}, weight decay {} but for [{}]", options_.momentum,
+                     options_.weight_decay, fmt::join(options_.undecayed, ", "));
 }
 
 std::vector<double> Sgd::rates(double lr) const {

@@ -20,6 +20,7 @@ class Sgd : public Optimiser {
                std::optional<BlockPart> part = std::nullopt);
 
   std::vector<State> state() const override;
+  std::string settings() const override;
 
   Tensor velocity;
 

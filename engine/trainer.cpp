@@ -8,6 +8,7 @@
 #include "engine/finite_watch.hpp"
 #include "engine/learning_rate.hpp"
 #include "engine/module.hpp"
+#include "engine/muon.hpp"
 #include "engine/sgd.hpp"
 
 namespace posetape {
@@ -33,8 +34,14 @@ std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const
     return std::make_unique<Sgd>(parameters, SgdOptions{o.momentum, o.weight_decay, o.undecayed},
                                  part);
   }
-  return std::make_unique<Adam>(
-      parameters, AdamOptions{.weight_decay = o.weight_decay, .undecayed = o.undecayed}, part);
+  const AdamOptions adam{.weight_decay = o.weight_decay, .undecayed = o.undecayed};
+  if (o.optimiser == OptimiserKind::muon) {
+    if (part && part->size != parameters.masters().size()) {
+      fail("muon moves whole matrices, and each of several ranks has parts; choose adam or sgd");
+    }
+    return std::make_unique<Muon>(parameters, MuonOptions{o.momentum, o.adam, adam});
+  }
+  return std::make_unique<Adam>(parameters, adam, part);
 }
 
 // The rows of a batch that are a shard's.

@@ -20,7 +20,7 @@
 
 namespace posetape {
 
-enum class OptimiserKind { adam, sgd };
+enum class OptimiserKind { adam, sgd, muon };
 
 struct TrainOptions {
   int epochs = 1;
@@ -29,13 +29,15 @@ struct TrainOptions {
   double decay = 0.96;  // of the learning rate, after every epoch
   // Stop after this many epochs in a row without a better validation; 0: never.
   int patience = 0;
-  double weight_decay = 0;  // of Adam, decoupled; of SGD an L2 penalty
+  double weight_decay = 0;  // of Adam and Muon, decoupled; of SGD an L2 penalty
   int recompute = 0;        // level of the tape (engine/recompute.hpp)
   // Look at every result and gradient of every step (engine/finite_watch.hpp): slow, and on a GPU
   // op by op. It finds a gradient that is not finite where the loss is, before the weights move.
   bool check_finite = false;
   OptimiserKind optimiser = OptimiserKind::adam;
-  double momentum = 0.9;  // of SGD
+  double momentum = 0.9;  // of SGD and Muon
+  // Patterns of names of matrices that Muon leaves to Adam: {"embedding", "out.*"}.
+  std::vector<std::string> adam = {};
   // Patterns of names of parameters without weight decay: {"*.bias", "*.gamma"}.
   std::vector<std::string> undecayed = {};
   int warm_up = 0;  // steps in which the rate rises (engine/learning_rate.hpp)

@@ -189,8 +189,8 @@ TEST_CASE("cuda: training a lifter with weight decay follows the CPU") {
   check_lifter({&model::mixste_network, 5, {8, 2, 2, 2, 0}});
 }
 
-TEST_CASE("cuda: clipping, several batches a step, averages, groups and SGD follow the CPU") {
-  for (const OptimiserKind kind : {OptimiserKind::adam, OptimiserKind::sgd}) {
+TEST_CASE("cuda: clipping, several batches a step, averages, groups, SGD and Muon follow the CPU") {
+  for (const OptimiserKind kind : {OptimiserKind::adam, OptimiserKind::sgd, OptimiserKind::muon}) {
     TrainOptions options{1, 8, 2e-3, 1, 0, 0.1};
     options.optimiser = kind;
     options.undecayed = {"*.bias"};

@@ -13,6 +13,7 @@
 #include "engine/gradcheck.hpp"
 #include "engine/learning_rate.hpp"
 #include "engine/module.hpp"
+#include "engine/muon.hpp"
 #include "engine/ops.hpp"
 #include "engine/profile.hpp"
 #include "engine/sgd.hpp"
@@ -90,6 +91,7 @@ void check_close(const Doubles& got, const Doubles& expected, double tolerance =
 TrainOptions everything(OptimiserKind kind) {
   TrainOptions o{.epochs = 2, .steps_per_epoch = 3, .lr = 0.05, .weight_decay = 0.1};
   o.optimiser = kind;
+  if (kind == OptimiserKind::muon) o.adam = {"out.*"};
   o.undecayed = {"*.bias", "gain"};
   o.warm_up = 2;
   o.cosine = true;
@@ -228,6 +230,88 @@ TEST_CASE(
   CHECK(profile.events()[0].cost.flops == 6 * net.size());
   // Reads p, velocity, g and writes p, velocity.
   CHECK(profile.events()[0].cost.bytes == net.size() * 5 * 8);
+}
+
+TEST_CASE("the orthogonal part: singular values come near 1, and their vectors stay") {
+  // Of a matrix U diag(s) V^T with known U and V: reflections.
+  for (const auto& [m, n] : {std::pair{Index{3}, Index{5}}, {5, 3}, {4, 4}, {1, 6}, {6, 1}}) {
+    const auto reflection = [](Index size, int seed) {
+      const Tensor v = numbers({size, 1}, seed);
+      const Tensor outer = matmul(v, v, {.transpose_b = true});
+      Doubles all = scale(outer, -2 / sum(mul(v, v)).item()).to_doubles();
+      for (Index i = 0; i < size; ++i) all[static_cast<std::size_t>(i * (size + 1))] += 1;
+      return Tensor::of<double>({size, size}, all);
+    };
+    const Tensor u = reflection(m, 1), v = reflection(n, 2);
+    const Index few = std::min(m, n);
+    Doubles diagonal(static_cast<std::size_t>(m * n), 0.0);
+    for (Index i = 0; i < few; ++i) {
+      diagonal[static_cast<std::size_t>(i * n + i)] = std::pow(3.0, static_cast<double>(i));
+    }
+    const Tensor s = Tensor::of<double>({m, n}, diagonal);
+    const Tensor o = orthogonal_part(matmul(matmul(u, s), v));
+    // U^T O V^T is diagonal; reflections are their own transposes.
+    const Doubles core = matmul(matmul(u, o), v).to_doubles();
+    for (Index i = 0; i < m; ++i) {
+      for (Index j = 0; j < n; ++j) {
+        const double x = core[static_cast<std::size_t>(i * n + j)];
+        CHECK(std::abs(x - (i == j ? 0.95 : 0)) < (i == j ? 0.3 : 1e-12));
+      }
+    }
+  }
+  CHECK(orthogonal_part(Tensor::zeros({2, 3}, DType::f64)).to_doubles() == Doubles(6, 0.0));
+}
+
+TEST_CASE("Muon gives PyTorch's weights, beside AdamW") {
+  const std::pair<std::vector<std::string>, Doubles> all[] = {{{}, kMuon},
+                                                              {{"out.*"}, kMuonHidden}};
+  for (const auto& [adam, expected] : all) {
+    const Net net;
+    Muon muon(net,
+              {.adam = adam, .others = {.weight_decay = 0.1, .undecayed = {"*.bias", "gain"}}});
+    for (int step = 0; step < 4; ++step) {
+      net.pass(step);
+      muon.step(0.05);
+    }
+    check_close(weights(net), expected, 1e-11);
+  }
+  const Net net;
+  CHECK_THROWS_WITH_AS(Muon(net, {.adam = {"embedding"}}),
+                       "muon: no parameter is called 'embedding', which is to be Adam's", Error);
+}
+
+TEST_CASE("Muon's first step is along the orthogonal parts of the gradients of matrices alone") {
+  const Net net, other;
+  net.pass(0);
+  other.pass(0);
+  Muon(net).step(0.05);
+  Adam(other).step(0.05);
+  const Net before;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const ParameterList::Entry& e = net.entries()[i];
+    if (e.value.shape().rank() != 2) {
+      CHECK(same_bytes(e.value.clone(), other.entries()[i].value.clone()));
+      continue;
+    }
+    const double size = 0.05 * 0.2 * std::sqrt(4.0);  // both have 4 as the larger extent
+    const Tensor step = scale(orthogonal_part(other.entries()[i].gradient), -size);
+    check_close(e.value.to_doubles(), add(before.entries()[i].value, step).to_doubles(), 1e-12);
+  }
+}
+
+TEST_CASE("Muon in bf16 moves the masters, and nothing where a loss is not finite") {
+  const Net net(DType::bf16);
+  Muon muon(net, {.others = {.weight_decay = 0.1}});
+  net.pass(0);
+  muon.step(0.01);
+  CHECK(same_bytes(net.values(), cast(net.masters(), DType::bf16)));
+  const Tensor masters = net.masters().clone(), m = muon.m.clone(), v = muon.v.clone();
+  net.pass(1);
+  muon.prepare(0.01);
+  muon.update(Tensor::full({}, std::nan(""), DType::f64));
+  CHECK(same_bytes(net.masters(), masters));
+  CHECK(same_bytes(muon.m, m));
+  CHECK(same_bytes(muon.v, v));
 }
 
 TEST_CASE("groups without decay and frozen parameters move as PyTorch's do") {
@@ -376,15 +460,20 @@ TEST_CASE("a trainer with all of it gives PyTorch's losses, weights and averages
   check_close(sgd.weights, kMomentumWeights);
   check_close(sgd.averages, kMomentumAverages);
   CHECK(sgd.validated == sgd.averages);
+  const Trained muon = train(OptimiserKind::muon);
+  check_close(muon.losses, kMuonAllLosses, 1e-11);
+  check_close(muon.weights, kMuonAllWeights, 1e-10);
+  check_close(muon.averages, kMuonAllAverages, 1e-10);
 }
 
 TEST_CASE("a trainer with all of it gives the same bits by one thread or many, watched or not") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const int before = threads();
-    const Trained expected = train(OptimiserKind::adam, dtype);
+    const OptimiserKind kind = dtype == DType::f32 ? OptimiserKind::adam : OptimiserKind::muon;
+    const Trained expected = train(kind, dtype);
     for (const int count : {1, 3}) {
       set_threads(count);
-      const Trained got = train(OptimiserKind::adam, dtype, count == 3);
+      const Trained got = train(kind, dtype, count == 3);
       CHECK(got.losses == expected.losses);
       CHECK(same_bytes(got.masters, expected.masters));
       CHECK(got.averages == expected.averages);
@@ -394,7 +483,7 @@ TEST_CASE("a trainer with all of it gives the same bits by one thread or many, w
 }
 
 TEST_CASE("a trainer with all of it goes on from its file, to the bit") {
-  for (const OptimiserKind kind : {OptimiserKind::adam, OptimiserKind::sgd}) {
+  for (const OptimiserKind kind : {OptimiserKind::adam, OptimiserKind::sgd, OptimiserKind::muon}) {
     const Trained expected = train(kind);
     Net first;
     first.freeze("*.bias");

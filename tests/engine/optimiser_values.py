@@ -22,6 +22,37 @@ def values(name, *tensors):
     print(f"const std::vector<double> {name}{{{', '.join(map(repr, flat))}}};")
 
 
+# PyTorch's Muon iterates in bf16, ours does not.
+torch.bfloat16 = torch.float64
+
+
+class Both:
+    """Muon on some parameters, and AdamW on the rest, with one learning rate."""
+
+    def __init__(self, groups, matrices, **options):
+        is_matrix = lambda p: any(p is m for m in matrices)
+        parts = {
+            matrix: [
+                {**g, "params": [p for p in g["params"] if is_matrix(p) == matrix]} for g in groups
+            ]
+            for matrix in (True, False)
+        }
+        parts = {matrix: [g for g in groups if g["params"]] for matrix, groups in parts.items()}
+        self.optimisers = [
+            torch.optim.Muon(parts[True], adjust_lr_fn="match_rms_adamw", **options),
+            torch.optim.AdamW(parts[False], lr=options["lr"]),
+        ]
+        self.param_groups = [g for o in self.optimisers for g in o.param_groups]
+
+    def zero_grad(self):
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+
+    def step(self):
+        for optimiser in self.optimisers:
+            optimiser.step()
+
+
 class Net(torch.nn.Module):
     """The test's Layers: a weight and a bias, a gain, and an output layer without a bias."""
 
@@ -71,6 +102,16 @@ def sgd(name, **options):
     values(name, *net.weights())
 
 
+def muon(name, matrices):
+    net = Net()
+    optimiser = Both(net.groups(0.1), matrices(net), lr=0.05, momentum=0.95)
+    for step in range(4):
+        optimiser.zero_grad()
+        net.loss(step).backward()
+        optimiser.step()
+    values(name, *net.weights())
+
+
 def groups():
     net = Net()
     net.hidden.weight.requires_grad_(False)
@@ -99,7 +140,7 @@ def whole(name, optimiser_of):
     """6 steps of 3 micro-batches, with everything on."""
     net = Net()
     net.hidden.bias.requires_grad_(False)
-    optimiser = optimiser_of(net.groups(0.1))
+    optimiser = optimiser_of(net.groups(0.1), net)
     rates = [0.05 * part for part in (0.5, 1.0)]
     rates += [0.01 + 0.04 * 0.5 * (1 + math.cos(math.pi * i / 4)) for i in range(4)]
     averaged = torch.optim.swa_utils.AveragedModel(
@@ -132,7 +173,10 @@ print("// clang-format off")
 clipping()
 sgd("kSgd", momentum=0)
 sgd("kSgdMomentum", momentum=0.9, weight_decay=0.1)
+muon("kMuon", lambda net: [net.hidden.weight, net.out.weight])
+muon("kMuonHidden", lambda net: [net.hidden.weight])
 groups()
 rates()
-whole("kAdam", lambda groups: torch.optim.AdamW(groups, lr=0.05))
-whole("kMomentum", lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.9))
+whole("kAdam", lambda groups, _: torch.optim.AdamW(groups, lr=0.05))
+whole("kMomentum", lambda groups, _: torch.optim.SGD(groups, lr=0.05, momentum=0.9))
+whole("kMuonAll", lambda groups, net: Both(groups, [net.hidden.weight], lr=0.05, momentum=0.9))
