@@ -1,4 +1,4 @@
-// posetape convert: lifters' weights from PyTorch's checkpoints, and back.
+// posetape convert: lifters' weights from PyTorch's checkpoints, and back; networks to ONNX.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,19 +13,31 @@
 #include "data/file_kind.hpp"
 #include "data/printable.hpp"
 #include "data/torch_file.hpp"
+#include "data/view.hpp"
+#include "diffusion/refiner.hpp"
+#include "engine/atomic_file.hpp"
+#include "engine/ops.hpp"
 #include "model/checkpoint.hpp"
 #include "model/pytorch_weights.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/onnx.hpp"
 
 namespace posetape::tools {
 namespace {
 
+enum class Format { safetensors, onnx };
+constexpr auto choices(Format) {
+  return make_choices<Format>("format", {{Format::safetensors, "safetensors", "weights"},
+                                         {Format::onnx, "onnx", "the network as it runs"}});
+}
+
 struct Options {
   Common common;
   std::string input, output, weights, lifter = "full";
-  std::optional<int> frames, step;
+  std::optional<int> frames, step, steps, batch;
   std::optional<Index> heads;
+  std::optional<Format> format;  // without it, what the output's name says
 };
 
 // "a, b, c and 12 more"
@@ -296,30 +308,117 @@ void import_weights(const Options& options, const Source& source,
       count(*network.parameters), sizes, config.frames, step);
 }
 
-void export_weights(const Options& options, const model::NetworkSet& set) {
+const model::NetworkSet::Member& chosen_lifter(const Options& options,
+                                               const model::NetworkSet& set) {
   const auto lifter =
       std::ranges::find(set.members, options.lifter, &model::NetworkSet::Member::name);
   if (lifter == set.members.end()) {
     fail("{}: has no lifter '{}'; 'posetape info' lists those that it has", options.input,
          options.lifter);
   }
+  return *lifter;
+}
+
+void export_weights(const Options& options, const model::NetworkSet& set) {
+  const model::NetworkSet::Member& lifter = chosen_lifter(options, set);
   const model::NetworkRule& rule = *set.config.rule;
   const TensorFile file =
-      model::to_pytorch(rule.pytorch->table(set.config), *lifter->network.parameters);
+      model::to_pytorch(rule.pytorch->table(set.config), *lifter.network.parameters);
   write_safetensors(options.output, file);
   fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", shown(options.output),
              file.tensors.size(), rule.name);
 }
 
+// ---- ONNX ----
+
+// The length of windows that the model is for.
+Index onnx_frames(const Options& options, Index trained, bool fixed) {
+  if (fixed && options.frames && *options.frames != trained) {
+    fail("{}: its windows have {} frames, so --frames {} cannot be", options.input, trained,
+         *options.frames);
+  }
+  return options.frames.value_or(static_cast<int>(trained));
+}
+
+constexpr const char* kPoses = "metres, relative to the root joint";
+constexpr const char* kScreen = "screen coordinates, normalised as the metadata says";
+
+OnnxInput onnx_input(const Options& options, const char* name, const char* what, Index frames,
+                     Index channels) {
+  const Shape shape{options.batch.value_or(1), frames, 17, channels};
+  return {name, Tensor::zeros(shape, DType::f32), what};
+}
+
+std::string refiner_to_onnx(const Options& options, const TensorFile& file, OnnxModel model) {
+  const diffusion::Refiner refiner = diffusion::Refiner::load(file, options.input);
+  const Index frames = onnx_frames(options, refiner.config().frames, false);
+  model.name = "refiner";
+  model.inputs = {onnx_input(options, "noisy_3d", kPoses, frames, 3),
+                  onnx_input(options, "pose_2d", kScreen, frames, refiner.config().network.screen)};
+  model.output = "refined_3d";
+  return to_onnx(model, refiner.parameters(), [&](std::span<const Tensor> in) {
+    return refiner.refine(in[0], in[1], options.steps.value_or(2));
+  });
+}
+
+// A lifter or a smoother, the root joint of whose poses is set to zero.
+std::string network_to_onnx(const Options& options, const TensorFile& file, OnnxModel model) {
+  const bool smoother = model::holds(file, model::Role::smoother);
+  const model::NetworkSet set = model::load_networks(
+      file, options.input, smoother ? model::Role::smoother : model::Role::lifter);
+  const model::Network& network =
+      smoother ? set.members[0].network : chosen_lifter(options, set).network;
+  const Index frames = onnx_frames(options, set.config.frames, set.config.rule->fixed_frames);
+  model.name = set.config.rule->name;
+  model.inputs = {onnx_input(options, smoother ? "noisy_3d" : "pose_2d",
+                             smoother ? kPoses : kScreen, frames,
+                             model::input_channels(set.config)[0])};
+  model.output = smoother ? "refined_3d" : "noisy_3d";
+  std::vector<double> not_root(17, 1.0);
+  not_root[0] = 0;
+  const Tensor mask = Tensor::of({17, 1}, not_root, DType::f32);
+  return to_onnx(model, *network.parameters,
+                 [&](std::span<const Tensor> in) { return mul(network.forward(in), mask); });
+}
+
+void export_onnx(const Options& options, const TensorFile& file) {
+  const bool refiner =
+      !model::holds(file, model::Role::lifter) && !model::holds(file, model::Role::smoother);
+  if (options.steps && !refiner) {
+    fail("--steps {}: {} is no refiner, and has none; leave it out", *options.steps, options.input);
+  }
+  OnnxModel model;
+  model.output_is = kPoses;
+  // How clips are to be given: the same as in the checkpoint.
+  for (const auto& [key, value] : file.metadata) {
+    if (key == "format" || key == "config" || key == data::kConvention) model.metadata[key] = value;
+  }
+  const std::string content = refiner ? refiner_to_onnx(options, file, std::move(model))
+                                      : network_to_onnx(options, file, std::move(model));
+  write_file(options.output, content);
+  fmt::print("wrote {}: {} bytes of ONNX\n", shown(options.output), content.size());
+}
+
 void run(const Options& options) {
   options.common.apply();
+  const bool onnx =
+      options.format ? *options.format == Format::onnx : options.output.ends_with(".onnx");
+  if (!onnx && (options.steps || options.batch)) {
+    fail("--{}: is for ONNX; give --format onnx, too, or leave it out",
+         options.steps ? "steps" : "batch");
+  }
   const Source source(options.input);
   const auto& metadata = source.safetensors().metadata;
   if (const auto format = metadata.find("format");
       format != metadata.end() && format->second.starts_with("posetape")) {
+    if (onnx) return export_onnx(options, source.safetensors());
     const model::NetworkSet set =
         model::load_networks(source.safetensors(), options.input, model::Role::lifter);
     return export_weights(options, set);
+  }
+  if (onnx) {
+    fail("{}: has weights of PyTorch's; convert them to a lifter (.safetensors) first",
+         options.input);
   }
   const std::vector<Found> networks = networks_in(source);
   if (networks.empty()) fail_for_want_of_weights(options, source);
@@ -330,18 +429,24 @@ void run(const Options& options) {
 
 void add_convert(const Command& app) {
   const Command command = app.add_command(
-      "convert", "Weights of " + listed_networks(" or ", [](const auto& rule) {
-                   return std::string(rule.title);
-                 }) + " from PyTorch to a lifter, and a lifter's to PyTorch's names");
+      "convert",
+      "Weights of " +
+          listed_networks(" or ", [](const auto& rule) { return std::string(rule.title); }) +
+          " from PyTorch to a lifter, and a lifter's to PyTorch's names; any network to "
+          "ONNX");
   auto options = std::make_shared<Options>();
   options->common.add_to(command);
   add_input(command, "input", options->input,
             "Checkpoint of PyTorch (.pth) or safetensors of either kind; no code in it is run")
       .required();
-  add_output(command, "-o,--output", options->output, "File to write (.safetensors)").required();
+  add_output(command, "-o,--output", options->output, "File to write (.safetensors or .onnx)")
+      .required();
+  add_choice(command, "--format", options->format,
+             "Format of the output (default: what its name says)");
   command
       .add_option("--frames", options->frames,
-                  "Length of windows, where the weights are for any (default: as released)")
+                  "Length of windows, where the weights are for any (default: as released, to ONNX "
+                  "as trained)")
       .range(1, 10000);
   command
       .add_option("--step", options->step,
@@ -351,9 +456,17 @@ void add_convert(const Command& app) {
       .add_option("--heads", options->heads,
                   "Attention heads, where the weights do not tell (default: as released)")
       .range(1, 1000);
+  command
+      .add_option("--steps", options->steps,
+                  "K, denoising steps of a refiner that goes to ONNX (default: 2)")
+      .range(1, 100000);
+  command.add_option("--batch", options->batch, "Windows at a time in ONNX (default: 1)")
+      .range(1, 100000);
   command.add_option("--weights", options->weights,
                      "Which weights of a checkpoint that has several, by their name in it");
-  command.add_option("--lifter", options->lifter, "Which lifter goes to PyTorch: full, fold1, ...")
+  command
+      .add_option("--lifter", options->lifter,
+                  "Which lifter goes to PyTorch or ONNX: full, fold1, ...")
       .show_default();
   command.footer(
       "Example: posetape convert no_refine_6_4172.pth -o lifter.safetensors --frames 81");

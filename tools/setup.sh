@@ -11,6 +11,7 @@ packages=(
   libzip-dev                        # npz
   libpugixml-dev libtomlplusplus-dev  # calibrations of Qualisys and Pose2Sim
   libfmt-dev                        # messages
+  libonnx-dev libprotobuf-dev       # networks as ONNX
   doctest-dev libbenchmark-dev      # tests, benchmarks
   clang libclang-rt-dev             # fuzzing of the readers of files
   clang-format python3-numpy        # checks of the source and of npz files; the program needs neither

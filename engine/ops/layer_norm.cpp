@@ -2,6 +2,7 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/attributes.hpp"
 #include "engine/tape.hpp"
 #include "kernels/layer_norm/layer_norm.hpp"
 
@@ -99,10 +100,12 @@ Normalized layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, 
                                rows, width, shift.defined() ? rows / shift.shape()[0] : 1, eps});
   });
   if (!summed) {
-    record(Op::layer_norm, {x, gamma, beta, residual, shift}, {y}, {x, gamma, mean, rstd});
+    record(Op::layer_norm, {x, gamma, beta, residual, shift}, {y}, {x, gamma, mean, rstd},
+           LayerNormAttributes{eps});
     return {y, x};
   }
-  record(Op::layer_norm, {x, gamma, beta, residual, shift}, {y, s}, {s, gamma, mean, rstd});
+  record(Op::layer_norm, {x, gamma, beta, residual, shift}, {y, s}, {s, gamma, mean, rstd},
+         LayerNormAttributes{eps});
   return {y, s};
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/attributes.hpp"
 #include "engine/tape.hpp"
 #include "kernels/scale/scale.hpp"
 
@@ -12,7 +13,7 @@ void backward_rule(const Node& node, Backward& backward) {
   const Tensor& dy = backward.cotangent();
   dispatch(dy, [&]<class T>(auto where) {
     launch(where, ScaleBackward<T>{dy.data<T>(), backward.gradient<T>(0), dy.size(),
-                                   node.attributes.as<double>()});
+                                   node.attributes.as<ScaleAttributes>().factor});
   });
 }
 
@@ -28,7 +29,7 @@ Tensor scale(const Tensor& x, double factor, double offset) {
   dispatch(x, [&]<class T>(auto where) {
     launch(where, ScaleForward<T>{x.data<T>(), y.data<T>(), x.size(), factor, offset});
   });
-  record(Op::scale, {x}, {y}, {}, factor);
+  record(Op::scale, {x}, {y}, {}, ScaleAttributes{factor, offset});
   return y;
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/attributes.hpp"
 #include "engine/ops/reduced_shape.hpp"
 #include "engine/tape.hpp"
 #include "kernels/slice/slice.hpp"
@@ -9,14 +10,9 @@
 namespace posetape {
 namespace {
 
-struct Part {
-  int axis;
-  Index begin;
-};
-
 void backward_rule(const Node& node, Backward& backward) {
   const Tensor& dy = backward.cotangent();
-  const auto [axis, begin] = node.attributes.as<Part>();
+  const auto [axis, begin] = node.attributes.as<SliceAttributes>();
   const Shape& shape = node.inputs[0].shape;
   const Index inner = shape.inner(axis);
   dispatch(dy, [&]<class T>(auto where) {
@@ -45,7 +41,7 @@ Tensor slice(const Tensor& x, int axis, Index begin, Index end) {
     launch(where, SliceForward<T>{x.data<T>(), y.data<T>(), shape.outer(axis),
                                   (end - begin) * inner, shape[axis] * inner, begin * inner});
   });
-  record(Op::slice, {x}, {y}, {}, Part{axis, begin});
+  record(Op::slice, {x}, {y}, {}, SliceAttributes{axis, begin});
   return y;
 }
 

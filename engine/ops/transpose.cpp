@@ -4,6 +4,7 @@
 
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
+#include "engine/ops/attributes.hpp"
 #include "engine/tape.hpp"
 #include "kernels/transpose/transpose.hpp"
 
@@ -12,7 +13,7 @@ namespace {
 
 static_assert(kMaxPermuted == kMaxRank);
 
-using Axes = std::array<int, kMaxRank>;
+using Axes = TransposeAttributes;
 
 Axes checked(const Shape& shape, std::span<const int> axes) {
   Axes result{};
