@@ -10,21 +10,22 @@ namespace posetape {
 template <class T>
 static __global__ void __launch_bounds__(cuda::kThreads) cumsum_of_row(Cumsum<T> a) {
   using A = Accumulator<T>;
-  POSETAPE_SHARED(A, sums, cuda::kThreads);
+  using S = LongSum<A>;
+  POSETAPE_SHARED(S, sums, cuda::kThreads);
   const int t = static_cast<int>(threadIdx.x);
   const Index row = Index{blockIdx.x} * a.count;
-  A before = 0;
+  S before = 0;
   for (Index first = 0; first < a.count; first += cuda::kThreads) {
     const Index k = first + t;
     const Index at = row + (a.reversed ? a.count - 1 - k : k);
-    sums[t] = k < a.count ? load(a.x[at]) : A(0);
+    sums[t] = k < a.count ? static_cast<S>(load(a.x[at])) : S(0);
     for (int step = 1; step < cuda::kThreads; step *= 2) {
       __syncthreads();
-      const A other = t >= step ? sums[t - step] : A(0);
+      const S other = t >= step ? sums[t - step] : S(0);
       __syncthreads();
       sums[t] += other;
     }
-    if (k < a.count) a.y.put(at, before + sums[t]);
+    if (k < a.count) a.y.put(at, static_cast<A>(before + sums[t]));
     __syncthreads();
     before += sums[cuda::kThreads - 1];
     __syncthreads();  // before `sums` is written again

@@ -10,16 +10,17 @@ namespace posetape {
 template <class T>
 static void compute(const ScatterAdd<T>& a) {
   using A = Accumulator<T>;
-  cuda::sum_columns<A>(
+  using S = LongSum<A>;
+  cuda::sum_columns<S>(
       a.count, a.outer * a.extent * a.inner,
       [a] __device__(Index k, Index n) {
         const Index row = n / a.inner / a.extent * a.count + k;
         const Index at = row * a.inner + n % a.inner;
         const Index v = a.index[at];
-        if (v < 0 || v >= a.extent) return A(NAN);
-        return v == n / a.inner % a.extent ? load(a.x[at]) : A(0);
+        if (v < 0 || v >= a.extent) return S(NAN);
+        return v == n / a.inner % a.extent ? static_cast<S>(load(a.x[at])) : S(0);
       },
-      [y = a.y] __device__(Index n, A sum) { y.put(n, sum); });
+      [y = a.y] __device__(Index n, S sum) { y.put(n, static_cast<A>(sum)); });
 }
 POSETAPE_CUDA_KERNEL(ScatterAdd);
 
