@@ -311,15 +311,20 @@ Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps) const {
 
 Refiner::Refined Refiner::refine_to(const Tensor& noisy, const Tensor& y, int steps) const {
   if (config_.objective == Objective::regression) {
-    const Scope scope("step", 1);
-    show("t", 0);
-    const Tensor x = tap("x_k", noisy);
-    show_scaled(x, 1);
-    const Tensor features = network_.features(x, y, embedding(0, x.shape()[0]));
-    const Tensor error = tap("error", error_of(features));
-    const Tensor x0 = tap("x_hat", mul(sub(x, error), not_root_));
-    show_noise_end(x0, error);
-    return {tap("refined", x0), features, {}};
+    const auto only_step = [&] {
+      const Scope scope("step", 1);
+      show("t", 0);
+      const Tensor x = tap("x_k", noisy);
+      show_scaled(x, 1);
+      Step step;
+      step.features = network_.features(x, y, embedding(0, x.shape()[0]));
+      step.error = tap("error", error_of(step.features));
+      step.x0 = tap("x_hat", mul(sub(x, step.error), not_root_));
+      show_noise_end(step.x0, step.error);
+      return step;
+    };
+    const Step step = only_step();
+    return {tap("refined", step.x0), step.features, {}};
   }
   const std::vector<int> tau = ddim_steps(config_.steps, steps);
   Tensor x = noisy;
