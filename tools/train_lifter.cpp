@@ -160,6 +160,7 @@ std::size_t resumed_at(const TensorFile& last, const model::NetworkSet& set,
 
 void run(const Options& options) {
   options.common.apply();
+  options.flags.check();
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
@@ -197,13 +198,19 @@ void run(const Options& options) {
     // The .last file has the best weights of every lifter, and of the one that is in training which
     // it is, for how many epochs, its current weights and its trainer's state.
     learner.save = [&](const Trainer& trainer, bool best) {
-      if (best) copy(masters, lifter.network.parameters->masters());
-      TensorFile file;
-      save(set, file);
-      file.metadata["resume.lifter"] = std::to_string(index);
-      file.metadata["resume.epochs"] = std::to_string(flags.epochs);
-      file.tensors.emplace_back("resume.weights", masters);
-      training.save(std::move(file), trainer, /*best=*/false);
+      if (best) {
+        const Averages averages(trainer);
+        copy(masters, lifter.network.parameters->masters());
+      }
+      const auto file = [&] {
+        TensorFile made;
+        save(set, made);
+        made.metadata["resume.lifter"] = std::to_string(index);
+        made.metadata["resume.epochs"] = std::to_string(flags.epochs);
+        made.tensors.emplace_back("resume.weights", masters);
+        return made;
+      };
+      training.save(file, trainer, /*best=*/false);
     };
     training.train(learner, visible(training.dataset(), training.parts().train, lifter), from,
                    options.step);

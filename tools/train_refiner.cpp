@@ -95,6 +95,7 @@ void warn_of_few_frames(const ConditionalNoise& noise) {
 
 void run(Options options) {
   options.common.apply();
+  options.flags.check();
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
@@ -169,9 +170,12 @@ void run(Options options) {
     return refiner->refine(in[0], in[1], options.inference_steps);
   };
   learner.save = [&](const Trainer& trainer, bool best) {
-    TensorFile file;
-    refiner->save(file);
-    training.save(std::move(file), trainer, best);
+    const auto file = [&] {
+      TensorFile made;
+      refiner->save(made);
+      return made;
+    };
+    training.save(file, trainer, best);
   };
   training.train(learner, train, resumed);
   flags.say("wrote {}\n", flags.output);

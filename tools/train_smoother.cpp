@@ -24,6 +24,7 @@ struct Options {
 
 void run(const Options& options) {
   options.common.apply();
+  options.flags.check();
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const model::NetworkRule& rule = *options.rule;
@@ -46,9 +47,12 @@ void run(const Options& options) {
   training.announce(std::string(rule.name) + ": ", *network.parameters);
   Learner learner = training.learner(rule.name, network);
   learner.save = [&](const Trainer& trainer, bool best) {
-    TensorFile file;
-    save(set, file);
-    training.save(std::move(file), trainer, best);
+    const auto file = [&] {
+      TensorFile made;
+      save(set, made);
+      return made;
+    };
+    training.save(file, trainer, best);
   };
   training.train(learner, training.parts().train, resumed);
   flags.say("wrote {}\n", flags.output);

@@ -122,14 +122,45 @@ void TrainFlags::add_to(const Command& command) {
   command.add_option("--frames", frames, "Frames of a window").range(1, 100000).show_default();
   command.add_option("--epochs", epochs, "Epochs").range(1, 1000000).show_default();
   command.add_option("--batch", batch, "Windows a step").range(1, 100000).show_default();
-  command.add_option("--lr", lr, "Learning rate of Adam").positive().show_default();
-  command.add_option("--decay", decay, "Factor on the learning rate after every epoch")
-      .positive()
+  command.add_option("--lr", lr, "Learning rate").positive().show_default();
+  const Option decays =
+      command.add_option("--decay", decay, "Factor on the learning rate after every epoch")
+          .positive()
+          .show_default();
+  command.add_option("--warm-up", warm_up, "Steps in which the learning rate rises from 0 to --lr")
+      .not_negative()
       .show_default();
   command
+      .add_flag("--cosine,!--no-cosine", cosine,
+                "Let the learning rate fall as half a cosine over all epochs, instead of --decay")
+      .excludes(decays);
+  command.add_option("--lr-floor", lr_floor, "Learning rate that the cosine ends at (default: 0)")
+      .not_negative();
+  add_choice(command, "--optimiser", optimiser, "Optimiser");
+  command.add_option("--momentum", momentum, "Momentum of SGD and Muon (default: 0.9)")
+      .range(0.0, 0.999999);
+  command
       .add_option("--weight-decay", weight_decay,
-                  "Part of every weight, times the learning rate, that a step takes off (AdamW)")
+                  "Part of every weight, times the learning rate, that a step takes off (AdamW; of "
+                  "SGD an L2 penalty)")
       .not_negative()
+      .show_default();
+  command
+      .add_option("--clip-norm", clip_norm,
+                  "Scale the gradients of a step down to this Euclidean norm, of all together (0: "
+                  "as they are)")
+      .not_negative()
+      .show_default();
+  command
+      .add_option("--micro-batches", micro_batches,
+                  "Compute a step's batch in so many equal parts, one after the other: less memory")
+      .range(1, 100000)
+      .show_default();
+  command
+      .add_option("--ema", ema,
+                  "Decay of a moving average of the weights, such as 0.999, which is validated and "
+                  "saved in their place (0: none)")
+      .range(0.0, 0.999999)
       .show_default();
   command
       .add_option("--patience", patience,
@@ -254,15 +285,35 @@ model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSe
 }
 
 TrainOptions TrainFlags::options(int steps_per_epoch) const {
-  return {.epochs = epochs,
-          .steps_per_epoch = steps_per_epoch,
-          .lr = lr,
-          .decay = decay,
-          .patience = patience,
-          .weight_decay = weight_decay,
-          .recompute = recompute,
-          .check_finite = check_finite,
-          .whole_gradients = gradient_norms};
+  TrainOptions all{epochs,   steps_per_epoch, lr,        decay,
+                   patience, weight_decay,    recompute, check_finite};
+  all.optimiser = optimiser;
+  all.momentum = momentum.value_or(all.momentum);
+  all.warm_up = warm_up;
+  all.cosine = cosine;
+  all.lr_floor = lr_floor.value_or(all.lr_floor);
+  all.clip_norm = clip_norm;
+  all.micro_batches = micro_batches;
+  all.ema = ema;
+  all.whole_gradients = gradient_norms;
+  return all;
+}
+
+void TrainFlags::check() const {
+  if (momentum && optimiser == OptimiserKind::adam) {
+    fail("--momentum {}: {} has none; give --optimiser sgd, too, or leave it out", *momentum,
+         name(optimiser));
+  }
+  if (lr_floor && !cosine) {
+    fail("--lr-floor {}: only a cosine ends there; give --cosine, too, or leave it out", *lr_floor);
+  }
+  if (lr_floor && *lr_floor > lr) {
+    fail("--lr-floor {}: is above --lr {}; choose a lower one", *lr_floor, lr);
+  }
+  if (batch % micro_batches != 0) {
+    fail("--micro-batches {}: does not divide --batch {}; choose one that does", micro_batches,
+         batch);
+  }
 }
 
 std::string TrainFlags::last_path() const {
@@ -287,18 +338,29 @@ Settings TrainFlags::settings(const std::string& kind, std::uint64_t seed,
   std::ranges::copy(parts.validation, std::back_inserter(seen));
   std::ranges::sort(seen);
   seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  return {{"train", kind},
-          {kData, fmt::format("{:08x}", fingerprint(dataset, seen, fields))},
-          {"--validation-subjects", parts.validation_subjects},
-          {"--seed", seed},
-          {"--frames", frames},
-          {"--batch", batch},
-          {"--lr", lr},
-          {"--decay", decay},
-          {"--weight-decay", weight_decay},
-          {"--precision", name(precision)},
-          {"--flip", flip},
-          {"--normalise", name(normalisation)}};
+  const TrainOptions o = options(1);
+  Settings all{{"train", kind},
+               {kData, fmt::format("{:08x}", fingerprint(dataset, seen, fields))},
+               {"--validation-subjects", parts.validation_subjects},
+               {"--seed", seed},
+               {"--frames", frames},
+               {"--batch", batch},
+               {"--lr", lr},
+               {"--decay", decay},
+               {"--weight-decay", weight_decay},
+               {"--precision", name(precision)},
+               {"--flip", flip},
+               {"--normalise", name(normalisation)},
+               {"--optimiser", name(optimiser)},
+               {"--momentum", o.momentum},
+               {"--warm-up", warm_up},
+               {"--cosine", cosine},
+               {"--lr-floor", o.lr_floor},
+               {"--clip-norm", clip_norm},
+               {"--micro-batches", micro_batches},
+               {"--ema", ema}};
+  if (cosine) all["--epochs"] = epochs;
+  return all;
 }
 
 Split split(const data::Dataset& dataset, const std::vector<std::string>& validation_subjects,
@@ -469,27 +531,38 @@ void TrainingRun::stamp(TensorFile& file) const {
   file.metadata[kDomain] = domain_;
 }
 
-void TrainingRun::save(TensorFile file, const Trainer& trainer, bool best) const {
-  stamp(file);
-  TensorFile last = file;
+void TrainingRun::save(const std::function<TensorFile()>& file, const Trainer& trainer,
+                       bool best) const {
+  TensorFile last = file();
+  stamp(last);
   trainer.save(last);
   files_.save_last(std::move(last));
-  if (best) write_safetensors(flags_.output, file);
+  if (!best) return;
+  const Averages averages(trainer);
+  TensorFile output = file();
+  stamp(output);
+  write_safetensors(flags_.output, output);
 }
 
 void TrainingRun::train(const Learner& learner, const std::vector<int>& sequences,
                         const TensorFile* resumed, int step) {
-  data::EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch, flags_.flip,
+  const int pieces = flags_.micro_batches;
+  data::EpochBatches batches(dataset_, sequences, flags_.frames, flags_.batch / pieces, flags_.flip,
                              common_.seed, step);
-  const int steps = batches.steps();
+  const int steps = batches.steps() / pieces;
+  if (steps < 1) {
+    fail("--micro-batches {}: the training data make {} parts of {} windows; choose less", pieces,
+         batches.steps(), flags_.batch / pieces);
+  }
   TrainOptions options = flags_.options(steps);
   options.shards = shards_;
   Trainer trainer(*learner.parameters, options);
   if (resumed != nullptr) trainer.load(*resumed, flags_.last_path());
   Trainer::Hooks hooks;
   hooks.batch = [&](int epoch, int at) {
-    const auto number = static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps) +
-                        static_cast<std::uint64_t>(at);
+    const auto number =
+        static_cast<std::uint64_t>(epoch) * static_cast<std::uint64_t>(steps * pieces) +
+        static_cast<std::uint64_t>(at);
     return learner.batch(batches.at(epoch, at), number);
   };
   hooks.loss = learner.loss;

@@ -19,6 +19,17 @@
 #include "tools/recipe.hpp"
 #include "tools/training_files.hpp"
 
+namespace posetape {
+
+constexpr auto choices(OptimiserKind) {
+  return make_choices<OptimiserKind>(
+      "optimiser", {{OptimiserKind::adam, "adam", "AdamW where --weight-decay is given"},
+                    {OptimiserKind::sgd, "sgd", "with momentum"},
+                    {OptimiserKind::muon, "muon", "matrices; the rest as adam"}});
+}
+
+}  // namespace posetape
+
 namespace posetape::tools {
 
 // Sequences that train, and those that choose the best epoch. No test subject is in either.
@@ -63,11 +74,21 @@ struct TrainFlags {
   std::optional<int> shards;
   double checkpoint_minutes = 0;
   data::Normalisation normalisation = data::Normalisation::longer_side;
+  OptimiserKind optimiser = OptimiserKind::adam;
+  std::optional<double> momentum;  // of SGD and Muon
+  int warm_up = 0;
+  bool cosine = false;
+  std::optional<double> lr_floor;  // of the cosine
+  double clip_norm = 0;
+  int micro_batches = 1;
+  double ema = 0;
 
   void add_to(const Command& command);
   // Defaults of the recipe, of what the command line doesn't give.
   void take_recipe(const Command& command, Recipe recipe);
   TrainOptions options(int steps_per_epoch) const;
+  // Throws Error where options do not go together.
+  void check() const;
   // "x.safetensors" -> "x.last.safetensors"
   std::string last_path() const;
   // Where --log says, else "x.log.jsonl". Throws Error unless it ends in .jsonl.
@@ -75,8 +96,8 @@ struct TrainFlags {
   TrainingFiles::Paths paths() const;
   // What --resume compares: the options here that change a step's result, and the data, of which
   // `fields` train. `kind` is the command's ("refiner"), which adds its own options. Not in it:
-  // epochs, patience, what is shown, and recompute, threads and device, with which a run may go on
-  // elsewhere.
+  // epochs (but of a cosine, which depends on them), patience, what is shown, and recompute,
+  // threads and device, with which a run may go on elsewhere.
   Settings settings(const std::string& kind, std::uint64_t seed, const data::Dataset& dataset,
                     const Split& parts, std::span<const data::Field> fields) const;
   // Prints a line for people: none with --quiet, and none among JSON lines.
@@ -115,6 +136,17 @@ Split split(const data::Dataset& dataset, const std::vector<std::string>& valida
 // ends the process at once.
 void catch_interrupts();
 
+// While it lives, a network's parameters are the trainer's averages of them, where it keeps some.
+class Averages {
+ public:
+  explicit Averages(const Trainer& trainer) {
+    if (trainer.ema() != nullptr) averaged_.emplace(trainer.parameters(), *trainer.ema());
+  }
+
+ private:
+  std::optional<Averaged> averaged_;
+};
+
 // What train() needs of a network.
 struct Learner {
   std::string label;  // in the log: "refiner", "fold2"
@@ -126,7 +158,8 @@ struct Learner {
   // From these fields of a batch of windows to their poses, for validation.
   std::vector<data::Field> fields = {};
   diffusion::Inference::Function estimate = {};
-  // Called after each epoch; has to write the .last file before the best one.
+  // Called after each epoch; has to write the .last file before the best one, which has the
+  // trainer's averages of the weights where it keeps some.
   std::function<void(const Trainer& trainer, bool best)> save = {};
   // Whether save(best) writes the output: then it must be there when a training goes on.
   bool writes_best = true;
@@ -161,8 +194,9 @@ class TrainingRun {
   // Keeps in the network's file what it is trained on: how clips are given (data/view.hpp), and
   // what they are like (data/domain.hpp). save() does so.
   void stamp(TensorFile& file) const;
-  // The .last file of a network that is trained alone, and the output where it is the best.
-  void save(TensorFile file, const Trainer& trainer, bool best) const;
+  // The .last file of a network that is trained alone, and the output where it is the best: `file`
+  // makes it of the weights as they are when it is called.
+  void save(const std::function<TensorFile()>& file, const Trainer& trainer, bool best) const;
 
   Tensor field(const data::EpochBatches::Batch& windows, data::Field which) const;
   const data::Dataset& dataset() const { return dataset_; }

@@ -27,6 +27,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kLog = "trainer.log";
+// What files stand for that were written before there were these options.
+const Json kBefore{{"--optimiser", "adam"}, {"--momentum", 0.9}, {"--warm-up", 0},
+                   {"--cosine", false},     {"--lr-floor", 0.0}, {"--clip-norm", 0.0},
+                   {"--micro-batches", 1},  {"--ema", 0.0},      {kShards, 1}};
 constexpr Index kColumns = 6;
 
 // A device or a pipe can be written to, and nothing else.
@@ -149,15 +153,18 @@ void TrainingFiles::check_settings() const {
                paths_.last);
     return;
   }
-  const Json was = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  Json was = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   if (!was.is_object()) fail("{}: metadata '{}' is not readable", paths_.last, kResumeSettings);
+  for (const auto& [option, value] : kBefore.items()) {
+    if (!was.contains(option)) was[option] = value;
+  }
   // Which fields of the data train depends on options, so these come first.
   for (const auto& [option, value] : settings_.items()) {
-    if (option == kData || !(was.contains(option) || option == kShards)) continue;
-    const Json before = was.contains(option) ? was[option] : Json(1);
-    if (before == value) continue;
+    const auto before = was.find(option);
+    if (option == kData || before == was.end() || *before == value) continue;
     fail("{}: was started with {}, now {}; resume with {}, or start afresh without --resume",
-         paths_.last, as_given(option, before), as_given(option, value), as_given(option, before));
+         paths_.last, as_given(option, *before), as_given(option, value),
+         as_given(option, *before));
   }
   if (was.contains(kData) && settings_.contains(kData) && was[kData] != settings_[kData]) {
     fail(

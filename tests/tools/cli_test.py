@@ -605,6 +605,62 @@ class StopAndResume(unittest.TestCase):
         self.check("smoothnet", WORK / "lifted.npz", "--epochs", 12, "--frames", 9, "--width", 256,
                    "--batch", 8)
 
+    # Every option of the trainer.
+    TRAINER = ["--optimiser", "sgd", "--momentum", 0.8, "--lr", 0.01, "--warm-up", 3, "--cosine",
+               "--lr-floor", 0.001, "--clip-norm", 0.5, "--micro-batches", 2, "--ema", 0.9]
+
+    def test_options_of_the_trainer(self):
+        self.check("refiner", WORK / "lifted.npz", "--epochs", 12, *REFINER, *self.TRAINER)
+
+    def test_what_options_of_the_trainer_do(self):
+        def trained(name, *options, kind="smoothnet", data="lifted.npz", sizes=SMOOTHNET):
+            out = WORK / f"{name}.safetensors"
+            run("train", kind, WORK / data, "-o", out, *sizes, *options)
+            lines = [json.loads(x) for x in (WORK / f"{name}.log.jsonl").read_text().splitlines()]
+            return out, lines
+
+        plain, log = trained("plain", "--epochs", 2)
+        same, _ = trained("same", "--epochs", 2, "--optimiser", "adam", "--no-cosine", "--warm-up", 0,
+                          "--clip-norm", 0, "--micro-batches", 1, "--ema", 0)
+        self.assertEqual(plain.read_bytes(), same.read_bytes())
+        # The same windows in parts: the same step, but for the order of a sum.
+        _, parts = trained("parts", "--epochs", 2, "--micro-batches", 2)
+        for a, b in zip(log, parts):
+            self.assertAlmostEqual(a["loss"] / b["loss"], 1, delta=1e-4)
+        # Half a cosine from 0.01, of which an epoch's line has the rate of its last step.
+        _, rates = trained("rates", "--epochs", 2, "--cosine", "--lr", 0.01, "--lr-floor", 0.001)
+        self.assertLess(rates[1]["lr"], 0.0055)
+        self.assertGreater(rates[1]["lr"], 0.001)
+        self.assertLess(rates[1]["lr"], rates[0]["lr"])
+        _, warm = trained("warm", "--epochs", 1, "--warm-up", 1000, "--decay", 1, "--lr", 1)
+        steps = warm[0]["lr"] * 1000
+        self.assertAlmostEqual(steps, round(steps), delta=1e-9)
+        self.assertLess(warm[0]["lr"], 0.5)
+        # A step that is cut to next to nothing (SGD; Adam's does not depend on the size).
+        still, slow = trained("still", "--epochs", 2, "--optimiser", "sgd", "--clip-norm", 1e-9)
+        self.assertAlmostEqual(slow[0]["loss"] / slow[1]["loss"], 1, delta=0.2)
+        # The averages are what is saved; the .last file has the weights.
+        for kind, data, sizes in (("smoothnet", "lifted.npz", SMOOTHNET),
+                                  ("lifter", "data.npz", LIFTER)):
+            options = ("--epochs", 1, "--ema", 0.999999)
+            best, _ = trained("averages", *options, kind=kind, data=data, sizes=sizes)
+            last = tensors_of(WORK / "averages.last.safetensors")[1]
+            saved = tensors_of(best)[1]
+            self.assertIn("trainer.average", last)
+            average = np.frombuffer(last["trainer.average"][2], np.float32)
+            name = next(n for n in saved if n.endswith("weight"))
+            values = np.frombuffer(saved[name][2], np.float32)
+            self.assertTrue(any(np.array_equal(average[i:i + len(values)], values)
+                                for i in range(0, len(average), 16)), name)
+        for options, says in ((("--momentum", 0.5), "--momentum 0.5: adam has none"),
+                              (("--lr-floor", 0.1), "--lr-floor 0.1: only a cosine ends there"),
+                              (("--cosine", "--lr-floor", 0.1), "--lr-floor 0.1: is above --lr"),
+                              (("--batch", 8, "--micro-batches", 3), "does not divide --batch 8")):
+            self.assertIn(says, refused("train", "smoothnet", WORK / "lifted.npz", "-o",
+                                        WORK / "no.safetensors", *options))
+        run("train", "smoothnet", WORK / "lifted.npz", "-o", WORK / "no.safetensors", "--cosine",
+            "--decay", 0.9, expect=2)
+
     def test_sigterm_and_a_closed_terminal_stop_it_too(self):
         out = WORK / "signals.safetensors"
         command = ["train", "refiner", WORK / "lifted.npz", "-o", out, *REFINER, "--epochs"]
@@ -674,9 +730,11 @@ class Resume(unittest.TestCase):
     # What may change, and for the rest another value than the one that a run was started with.
     FREE = set("""help output epochs patience threads device drop-invalid force quiet log-format log
                   gradient-norms check-finite plot resume recompute recipe""".split())
+    OF_OTHERS = {"drop-path", "momentum", "lr-floor"}  # below: they need another option
     COMMON = {"seed": [2], "frames": [27], "batch": [4], "lr": [0.002], "decay": [0.9],
               "weight-decay": [0.5], "precision": ["bf16"], "validation-subjects": ["P1"],
-              "width": [32], "depth": [2], "normalise": ["width"]}
+              "width": [32], "depth": [2], "normalise": ["width"], "optimiser": ["sgd"],
+              "warm-up": [5], "cosine": [], "clip-norm": [0.5], "micro-batches": [2], "ema": [0.9]}
     OTHER = {
         "lifter": {**COMMON, "heads": [1], "no-flip": [], "model": ["mixste"], "step": [2],
                    "folds": [0], "confidence": []},
@@ -716,7 +774,7 @@ class Resume(unittest.TestCase):
             named = {o.removeprefix("no-") for o in options}
             self.assertGreater(len(named), 20, text)
             tried = {o.removeprefix("no-") for o in others}
-            self.assertEqual(named - self.FREE - tried - {"drop-path"}, set(), kind)
+            self.assertEqual(named - self.FREE - tried - self.OF_OTHERS, set(), kind)
             for option, value in others.items():
                 line = refused(*self.with_option(command, option, value), 2, "--resume")
                 self.assertIn("last.safetensors: was started with ", line)
@@ -729,6 +787,11 @@ class Resume(unittest.TestCase):
         run(*mixste, 1)
         self.assertIn("started with --drop-path 0.1, now --drop-path 0.2;",
                       refused(*mixste, 2, "--resume", "--drop-path", 0.2))
+        sgd = self.trained("smoothnet", "sgd", 1, "--optimiser", "sgd", "--cosine")[0]
+        for option, value, was in (("momentum", 0.5, 0.9), ("lr-floor", 0.0001, 0.0)):
+            self.assertIn(f"started with --{option} {was}, now --{option} {value};",
+                          refused(*self.with_option(sgd, option, [value]), 1, "--resume"))
+        self.assertIn("started with --epochs 1, now --epochs 2;", refused(*sgd, 2, "--resume"))
         # A default that is given is no other option.
         run(*mixste, 2, "--resume", "--drop-path", 0.1, "--lr", "0.00004")
 
