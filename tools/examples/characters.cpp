@@ -1,5 +1,7 @@
 // A text learned character by character: a transformer that looks back alone, and says it again.
 //   g++ -std=c++20 characters.cpp $(pkg-config --cflags --libs posetape) -o characters
+//   characters [WEIGHTS.safetensors]       keeps the weights that it begins with
+#include <chrono>
 #include <cstdio>
 #include <string>
 
@@ -7,6 +9,7 @@
 #include "engine/attention.hpp"
 #include "engine/module.hpp"
 #include "engine/ops.hpp"
+#include "model/checkpoint.hpp"
 
 using namespace posetape;
 const std::string kText = "so much depends upon a red wheel barrow glazed with rain water ";
@@ -41,15 +44,23 @@ Tensor windows(const std::string& text, std::size_t begin, Index count) {
   return t;
 }
 
-int main() {
+int main(int argc, char** argv) {
   const Module<Layers> net(0, DType::f32, /*seed=*/5);
+  if (argc > 1) {
+    TensorFile file;
+    model::save_parameters(net, "", file);
+    write_safetensors(argv[1], file);
+  }
   Adam adam(net);
   const Tensor x = windows(kText, 0, std::ssize(kText)), y = windows(kText, 1, std::ssize(kText));
+  const auto start = std::chrono::steady_clock::now();
   for (int step = 1; step <= 200; ++step) {
     const Tensor loss = gradients(net, [&] { return cross_entropy(net(x), y); });
     adam.step(0.005);
-    if (step % 50 == 0) std::printf("step %3d  loss %.4f\n", step, loss.item());
+    if (step % 50 == 0) std::printf("step %3d  loss %.6f\n", step, loss.item());
   }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::printf("200 steps in %.3f s\n", took.count());
   std::string said = kText.substr(0, kSpan);
   while (said.size() < kText.size()) {
     const Tensor next = argmax(net(windows(said, said.size() - kSpan, 1)));
