@@ -1,0 +1,93 @@
+"""Ranks against threads: ranks.py POSETAPE [--launcher COMMAND] [--rounds N] [--precision f32]
+
+A training of PoseDenoiser on 1, 2 and 4 ranks, whose threads share two cores, in turns: frames a second,
+the share of the time that a rank waits for others, what it sends a step, and its largest resident memory.
+Each with the same shards, so that all of them leave the same weights; the first column has one.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from compare import processor
+
+
+def measured(command, output):
+    """Runs a command and leaves its largest resident memory, MB, in a file."""
+    code = subprocess.run(command).returncode
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    pathlib.Path(tempfile.mkstemp(dir=output)[1]).write_text(str(peak))
+    sys.exit(code)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="ranks against threads")
+    parser.add_argument("posetape")
+    parser.add_argument("--launcher", default="mpirun.openmpi --allow-run-as-root --oversubscribe")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--shards", type=int, default=8)
+    options = parser.parse_args()
+    work = pathlib.Path(tempfile.mkdtemp())
+
+    def run(*arguments):
+        return subprocess.run([options.posetape, *map(str, arguments)], check=True, capture_output=True)
+
+    run("prepare", "synthetic", "-o", work / "data.npz", "--people", 4, "--takes", 1, "--seconds", 10)
+    small = "--frames 27 --epochs 1 --width 16 --depth 1 --heads 1".split()
+    run("train", "lifter", work / "data.npz", "-o", work / "lifter.safetensors", *small)
+    run("lift", work / "lifter.safetensors", work / "data.npz", "-o", work / "lifted.npz")
+    # Ranks, threads of each, shards.
+    settings = [(1, 2, 1), (1, 2, options.shards), (2, 1, options.shards), (4, 1, options.shards)]
+    figures = {setting: [] for setting in settings}
+    hashes = {}
+    for _ in range(options.rounds):
+        for setting in settings:
+            ranks, threads, shards = setting
+            output = work / "net.safetensors"
+            peaks = pathlib.Path(tempfile.mkdtemp(dir=work))
+            train = [options.posetape, "train", "refiner", work / "lifted.npz", "-o", output, "--frames",
+                     options.frames, "--batch", options.batch, "--width", options.width, "--depth", 4,
+                     "--heads", 8, "--epochs", 1, "--shards", shards, "--threads", threads,
+                     "--precision", options.precision]
+            command = [*options.launcher.split(), "-n", ranks, sys.executable, __file__, "measured",
+                       peaks, *train]
+            done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(done.stderr)
+            log = json.loads(output.with_suffix(".log.jsonl").read_text().splitlines()[-1])
+            sent = re.search(r"sent (\d+) bytes .*formula (\d+)\), waited ([\d.]+)", done.stdout)
+            figures[setting].append({
+                "frames/s": log["frames_per_second"],
+                "waited, %": 100 * float(sent[3]) / log["seconds"] if sent else 0.0,
+                "sent a step, MB": int(sent[1]) / 1e6 if sent else 0.0,
+                "by the formula, MB": int(sent[2]) / 1e6 if sent else 0.0,
+                "memory of a rank, MB": max(float(p.read_text()) for p in peaks.iterdir()),
+            })  # fmt: skip
+            hashes.setdefault(shards, set()).add(hashlib.sha256(output.read_bytes()).hexdigest())
+    print(f"{processor()}; B {options.batch} x N {options.frames}, width {options.width}, "
+          f"{options.precision}, medians of {options.rounds}")
+    names = list(figures[settings[0]][0])
+    print(f"{'':28}" + "".join(f"{name:>22}" for name in names))
+    for setting in settings:
+        ranks, threads, shards = setting
+        medians = [statistics.median(f[name] for f in figures[setting]) for name in names]
+        title = f"{ranks} ranks of {threads}, {shards} shards"
+        print(f"{title:28}" + "".join(f"{m:22.2f}" for m in medians))
+    print("different weights: " + ", ".join(f"{len(h)} of {s} shards" for s, h in hashes.items()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measured"]:
+        measured(sys.argv[3:], sys.argv[2])
+    main()
