@@ -729,12 +729,13 @@ class Resume(unittest.TestCase):
 
     # What may change, and for the rest another value than the one that a run was started with.
     FREE = set("""help output epochs patience threads device drop-invalid force quiet log-format log
-                  gradient-norms check-finite plot resume recompute recipe""".split())
+                  gradient-norms check-finite plot resume recompute recipe checkpoint-minutes""".split())
     OF_OTHERS = {"drop-path", "momentum", "lr-floor"}  # below: they need another option
     COMMON = {"seed": [2], "frames": [27], "batch": [4], "lr": [0.002], "decay": [0.9],
               "weight-decay": [0.5], "precision": ["bf16"], "validation-subjects": ["P1"],
               "width": [32], "depth": [2], "normalise": ["width"], "optimiser": ["sgd"],
-              "warm-up": [5], "cosine": [], "clip-norm": [0.5], "micro-batches": [2], "ema": [0.9]}
+              "warm-up": [5], "cosine": [], "clip-norm": [0.5], "micro-batches": [2], "ema": [0.9],
+              "shards": [4]}
     OTHER = {
         "lifter": {**COMMON, "heads": [1], "no-flip": [], "model": ["mixste"], "step": [2],
                    "folds": [0], "confidence": []},
@@ -802,7 +803,7 @@ class Resume(unittest.TestCase):
         data.write_bytes((WORK / "lifted.npz").read_bytes())
         command[2] = data
         run(*command, 3, "--resume", "--patience", 9, "--threads", 1, "--recompute", 2, "--quiet",
-            "--gradient-norms", "--drop-invalid", "--lr", "1e-3")
+            "--gradient-norms", "--drop-invalid", "--lr", "1e-3", "--checkpoint-minutes", 1e-6)
         self.assertEqual(parts.read_bytes(), whole.read_bytes())
         self.assertEqual((WORK / "free_parts.last.safetensors").read_bytes(),
                          (WORK / "free_whole.last.safetensors").read_bytes())
