@@ -105,15 +105,16 @@ class Ranks(unittest.TestCase):
             expected = made(self.trained(kind, *options, "--shards", 8, source=source))
             unsharded = made(self.trained(kind, *options, source=source))
             self.assertNotEqual(expected[0], unsharded[0])  # or shards would be nothing
+            first = kind == "refiner" and not options
             for name, launcher in launchers().items():
-                for ranks in (2, 8) if name != "openmpi" else (1, 2, 4, 8):
+                for ranks in {"openmpi": (1, 2, 4, 8), "mpich": (2, 8)}.get(name, (2,)) if first else (4,):
                     got = self.trained(kind, *options, ranks=ranks, launcher=launcher, source=source)
                     self.assertEqual(made(got), expected, f"{kind} {options}: {ranks}, {name}")
 
     def test_a_training_goes_on_with_other_ranks(self):
         expected = made(self.trained("refiner", "--epochs", 4, "--shards", 8))
         for name, launcher in launchers().items():
-            for ranks, then in ((4, 2), (2, 8)):
+            for ranks, then in ((4, 2), (2, 8)) if name == "openmpi" else ((4, 2),):
                 output = self.trained("refiner", ranks=ranks, launcher=launcher)
                 run("train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 4, "--resume",
                     ranks=then, launcher=launcher)
@@ -202,7 +203,7 @@ class Ranks(unittest.TestCase):
             self.assertIn("standard input", ours(error)[0])
 
     def test_a_killed_rank_ends_all_and_nothing_is_lost(self):
-        expected = made(self.trained("refiner", "--epochs", 12, "--shards", 8))
+        expected = made(self.trained("refiner", "--epochs", 8, "--shards", 8))
         draw = random.Random(1)
         for name, launcher in launchers().items():
             if "TCP" in name:
@@ -210,7 +211,7 @@ class Ranks(unittest.TestCase):
             folder = Path(tempfile.mkdtemp(dir=WORK))
             output = folder / "net.safetensors"
             command = [*launcher, "-n", "4", POSETAPE, "train", "refiner", str(self.lifted), "-o",
-                       str(output), *NETWORK, "--epochs", "12", "--checkpoint-minutes", "0.001"]
+                       str(output), *NETWORK, "--epochs", "8", "--checkpoint-minutes", "0.001"]
             for attempt in range(int(os.environ.get("POSETAPE_KILLS", "2"))):
                 process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL,
                                            stderr=subprocess.DEVNULL, start_new_session=True)
