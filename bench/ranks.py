@@ -43,7 +43,7 @@ def main():
     def run(*arguments):
         return subprocess.run([options.posetape, *map(str, arguments)], check=True, capture_output=True)
 
-    run("prepare", "synthetic", "-o", work / "data.npz", "--people", 4, "--takes", 1, "--seconds", 10)
+    run("prepare", "synthetic", "-o", work / "data.npz", "--people", 4, "--takes", 1, "--seconds", 3)
     small = "--frames 27 --epochs 1 --width 16 --depth 1 --heads 1".split()
     run("train", "lifter", work / "data.npz", "-o", work / "lifter.safetensors", *small)
     run("lift", work / "lifter.safetensors", work / "data.npz", "-o", work / "lifted.npz")
