@@ -25,10 +25,11 @@ WORK = None
 
 NETWORK = "--frames 9 --width 16 --heads 2 --batch 9 --depth 1".split()
 EPOCHS = ["--epochs", "2"]
-# As root, on more ranks than cores, with nothing but this host. Hangs are errors of ours.
+# As root, on more ranks than cores, with nothing but this host.
 LAUNCHERS = {
     "openmpi": "mpirun.openmpi --allow-run-as-root --oversubscribe --mca btl self,vader".split(),
-    "openmpi over TCP": "mpirun.openmpi --allow-run-as-root --oversubscribe --mca btl self,tcp".split(),
+    "openmpi over TCP": """mpirun.openmpi --allow-run-as-root --oversubscribe --mca btl self,tcp
+                           --mca btl_tcp_if_include lo""".split(),
     "mpich": ["mpirun.mpich"],
 }
 
