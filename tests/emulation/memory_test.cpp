@@ -94,14 +94,14 @@ TEST_CASE("red zones are checked on demand and freed memory on its way back") {
   CHECK(contains(finding([&] { POSETAPE_LAUNCH(scribble, 1, 1, 0, nullptr, x, 12); }),
                  "written 8 bytes past the end of the allocation of 40 bytes"));
 
-  set_device_memory(1 << 20);
-  CHECK(cudaMalloc(&x, 800 * 1024) == cudaSuccess);
+  set_device_memory(2 << 20);
+  CHECK(cudaMalloc(&x, 1600 * 1024) == cudaSuccess);
   int* y = nullptr;
   CHECK(cudaMalloc(&y, 100 * 1024) == cudaSuccess);
   CHECK(cudaFree(x) == cudaSuccess);
   POSETAPE_LAUNCH(scribble, 1, 1, 0, nullptr, y, -100 * 1024);  // into what x was
   CHECK(cudaDeviceSynchronize() == cudaSuccess);
-  const auto text = finding([&] { cudaMalloc(&x, 700 * 1024); });
+  const auto text = finding([&] { cudaMalloc(&x, 1400 * 1024); });
   CHECK(contains(text, "freed device memory was written"));
   set_device_memory(std::size_t{8} << 30);
 }
