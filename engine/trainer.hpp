@@ -51,8 +51,8 @@ struct TrainOptions {
   // Decay of the weights' moving averages (engine/ema.hpp), with which `validate` is called; 0: no
   // averages.
   double ema = 0;
-  // S, of which the gradient of a batch is the sum (engine/ranks/gradient_shards.hpp); several ranks
-  // need one each. With 1 a batch is differentiated at once, by every rank.
+  // S, of which the gradient of a batch is the sum (engine/ranks/gradient_shards.hpp); several
+  // ranks need one each. With 1 a batch is differentiated at once, by every rank.
   int shards = 1;
   // Every rank is to have the gradients of all parameters after a step, and not of its part alone.
   bool whole_gradients = false;
