@@ -30,7 +30,7 @@ def measured(command, output):
 def main():
     parser = argparse.ArgumentParser(description="ranks against threads")
     parser.add_argument("posetape")
-    parser.add_argument("--launcher", default="mpirun.openmpi --allow-run-as-root --oversubscribe")
+    parser.add_argument("--launcher", default="mpirun.openmpi --allow-run-as-root --oversubscribe --bind-to none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--batch", type=int, default=16)
@@ -43,7 +43,7 @@ def main():
     def run(*arguments):
         return subprocess.run([options.posetape, *map(str, arguments)], check=True, capture_output=True)
 
-    run("prepare", "synthetic", "-o", work / "data.npz", "--people", 4, "--takes", 1, "--seconds", 3)
+    run("prepare", "synthetic", "-o", work / "data.npz", "--people", 4, "--takes", 1, "--seconds", 10)
     small = "--frames 27 --epochs 1 --width 16 --depth 1 --heads 1".split()
     run("train", "lifter", work / "data.npz", "-o", work / "lifter.safetensors", *small)
     run("lift", work / "lifter.safetensors", work / "data.npz", "-o", work / "lifted.npz")
