@@ -180,7 +180,9 @@ TEST_CASE("saliency is the derivative of a refined joint by each input") {
       std::vector<float> place;
       s.study->refine([&](std::span<const data::Window> windows, const Tensor& poses) {
         const std::size_t last = windows.size() - 1;
-        const std::size_t k = static_cast<std::size_t>(frame - windows[last].start);
+        const int in_window = frame - windows[last].start;
+        if (in_window < 0 || in_window >= kFrames) return;  // of another batch
+        const auto k = static_cast<std::size_t>(in_window);
         const std::size_t at = ((last * kFrames + k) * 17 + joint) * 3;
         place.assign(poses.values<float>().begin() + static_cast<std::ptrdiff_t>(at),
                      poses.values<float>().begin() + static_cast<std::ptrdiff_t>(at + 3));
