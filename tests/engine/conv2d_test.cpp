@@ -11,20 +11,11 @@
 #include "engine/gradcheck.hpp"
 #include "engine/ops.hpp"
 #include "tests/engine/conv2d_values.hpp"
+#include "tests/engine/numbers.hpp"
 
 using namespace posetape;
 
 namespace {
-
-using Doubles = std::vector<double>;
-
-Tensor numbers(const Shape& shape, int seed, DType dtype = DType::f64) {
-  Doubles x;
-  for (Index i = 0; i < shape.size(); ++i) {
-    x.push_back(std::sin(1.0 + 0.7 * static_cast<double>(i) + 1.3 * seed));
-  }
-  return Tensor::of(shape, x, dtype);
-}
 
 struct Call {
   Shape x;

@@ -19,21 +19,12 @@
 #include "engine/sgd.hpp"
 #include "engine/trainer.hpp"
 #include "kernels/base/parallel.hpp"
+#include "tests/engine/numbers.hpp"
 #include "tests/engine/optimiser_values.hpp"
 
 using namespace posetape;
 
 namespace {
-
-using Doubles = std::vector<double>;
-
-Tensor numbers(const Shape& shape, int seed, DType dtype = DType::f64) {
-  Doubles x;
-  for (Index i = 0; i < shape.size(); ++i) {
-    x.push_back(std::sin(1.0 + 0.7 * static_cast<double>(i) + 1.3 * seed));
-  }
-  return Tensor::of(shape, x, dtype);
-}
 
 // A weight and a bias, a gain, and an output layer without a bias.
 struct Layers {
