@@ -27,12 +27,6 @@ namespace {
 // Where this rank says what has failed, while its standard error is nowhere.
 int own_error = STDERR_FILENO;
 
-std::string host() {
-  std::array<char, 256> text{};
-  gethostname(text.data(), text.size() - 1);
-  return text.data();
-}
-
 // What has to be the same on all ranks.
 struct Fact {
   std::string what;
@@ -121,7 +115,7 @@ int failed(const char* what) {
   using std::chrono::milliseconds;
   if (!ranks().writes()) std::this_thread::sleep_for(milliseconds(4000));
   const std::string line = fmt::format("posetape: {} (rank {} of {}, on {})\n", text,
-                                       ranks().rank(), ranks().size(), host());
+                                       ranks().rank(), ranks().size(), host_name());
   if (write(own_error, line.data(), line.size()) < 0) own_error = -1;
   std::this_thread::sleep_for(milliseconds(300));  // a launcher drops what it has not yet passed on
   ranks().abort(1);

@@ -41,12 +41,6 @@ const Launcher* launcher() {
   return nullptr;
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
 std::uint64_t total(std::span<const std::uint64_t> bytes) {
   return std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0});
 }
@@ -116,6 +110,12 @@ void Ranks::finish() {
 void Ranks::abort(int code) {
   if (transport_ != nullptr) transport_->abort(code);
   std::_Exit(code);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
 }
 
 Ranks& ranks() {

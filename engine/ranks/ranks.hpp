@@ -71,6 +71,9 @@ class Ranks {
 // Those of this process.
 Ranks& ranks();
 
+// The name of this host.
+std::string host_name();
+
 // To be called first in a program that may be started as several ranks: looks in the environment
 // whether it was, and by which MPI, whose module it loads from the first of these folders that has
 // it. Throws Error where there is none. The threads of this process are then its share of the
