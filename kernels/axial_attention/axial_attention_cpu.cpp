@@ -1,10 +1,10 @@
-// Short sequences are computed many at a time (short_sequences.hpp), and long ones in bf16 on tiles
-// where the processor has them (tile_sequences.hpp). Of other long ones, one task is one sequence
-// of tokens (the joints of a frame, or the frames of a joint) with all its heads: a token's
-// channels are read and written in one go, since the tokens of a joint lie far apart. q, k and v
-// are copied into padded buffers in the cache, head by head. Scores are computed for a block of
-// queries at a time, key by key, with a query in each lane: the softmax then takes its maximum and
-// its sums from lane to same lane, and only blocks of scores are ever stored.
+// Short sequences are computed many at a time (short_sequences.hpp), and long ones in bf16 by its
+// own products where the processor has them (tile_sequences.hpp). Of other long ones, one task is
+// one sequence of tokens (the joints of a frame, or the frames of a joint) with all its heads: a
+// token's channels are read and written in one go, since the tokens of a joint lie far apart. q, k
+// and v are copied into padded buffers in the cache, head by head. Scores are computed for a block
+// of queries at a time, key by key, with a query in each lane: the softmax then takes its maximum
+// and its sums from lane to same lane, and only blocks of scores are ever stored.
 #include "kernels/axial_attention/axial_attention.hpp"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/cpu/vector.hpp"
-#ifdef POSETAPE_TILES
+#ifdef POSETAPE_BLOCKS
 #include "kernels/axial_attention/tile_sequences.hpp"
 #endif
 
@@ -300,7 +300,7 @@ static void compute(const AxialAttentionForward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
     if (are_short(a.shape, segment)) {
       forward_pairs(a, segment);
-#ifdef POSETAPE_TILES
+#ifdef POSETAPE_BLOCKS
     } else if (fill_tiles(a.shape)) {
       forward_tiles(a, segment);
 #endif
@@ -316,7 +316,7 @@ static void compute(const AxialAttentionBackward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
     if (are_short(a.shape, segment)) {
       backward_pairs(a, segment);
-#ifdef POSETAPE_TILES
+#ifdef POSETAPE_BLOCKS
     } else if (fill_tiles(a.shape)) {
       backward_tiles(a, segment);
 #endif

@@ -1,4 +1,5 @@
-// Attention over sequences in bf16 on AMX's tiles: part of axial_attention_cpu.cpp.
+// Attention over sequences in bf16 by products of blocks, on AMX's tiles or AVX512_BF16's pairs
+// (kernels/cpu/tiles.hpp): part of axial_attention_cpu.cpp.
 //
 // One task is one sequence with all its heads, as in axial_attention_cpu.cpp, and again a query is
 // a lane: for 32 queries at a time, S^T = K Q^T comes from the tiles key by key, maximum, sums and
@@ -137,8 +138,8 @@ static void rows_along_tokens(const std::uint32_t* pairs, const TileSizes& z, bf
 static void all_scores(const bf16* rows, const std::uint32_t* query_pairs, const TileSizes& z,
                        float* scores) {
   for (Index j = 0; j < z.tokens; j += kSide) {
-    tiles_product(TilesOfRows::in_place(rows + j * z.inner, z.inner), {query_pairs, kSide}, z.inner,
-                  {scores + j * kSide, kSide});
+    tiles_product(TilesOfRows::in_place(rows + j * z.inner, z.inner), {query_pairs, kSide},
+                  padded(z.channels, kInnerStep), {scores + j * kSide, kSide});
   }
 }
 

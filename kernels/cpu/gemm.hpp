@@ -10,10 +10,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 #include "kernels/base/parallel.hpp"
 #include "kernels/base/scalar.hpp"
 #include "kernels/cpu/tiles.hpp"
@@ -60,7 +56,6 @@ static inline Index strips(Index n, Index width) {
 // What operands are packed into: numbers of the type that products are in, or, where the processor
 // multiplies bf16 by itself, pairs of them that are neighbours along k.
 #if defined(__AVX512BF16__) || defined(POSETAPE_TILES)
-using Bf16Pair = std::uint32_t;
 template <class T>
 using Packed = std::conditional_t<std::is_same_v<T, bf16>, Bf16Pair, Accumulator<T>>;
 #else
@@ -211,19 +206,6 @@ struct RowsInPlace {
     for (const T*& p : at) p += kGroup<T>;
   }
 };
-
-// c += a b, lane by lane.
-template <class V, class A>
-[[gnu::always_inline]] static inline void multiply_add(V& c, A a, const V& b) {
-  c += a * b;
-}
-#ifdef __AVX512BF16__
-[[gnu::always_inline]] static inline void multiply_add(Vector<float>& c, Bf16Pair a,
-                                                       const Vector<Bf16Pair>& b) {
-  const auto spread = _mm512_set1_epi32(static_cast<int>(a));
-  c = (Vector<float>)_mm512_dpbf16_ps((__m512)c, (__m512bh)spread, (__m512bh)b);
-}
-#endif
 
 // The product of some rows of A and a packed strip of B. Calls finish(row, left, right) with the
 // two vectors of each of its rows.

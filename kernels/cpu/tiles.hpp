@@ -1,12 +1,17 @@
 // The tile registers of processors with AMX, as products of bf16 use them: eight tiles of 16 rows
 // of 64 bytes. Or, with POSETAPE_TILE_MODEL, a model of them in plain C++, with which tests run the
 // same code on any processor. After Intel's "Architecture Instruction Set Extensions Programming
-// Reference", chapter 3.
+// Reference", chapter 3. Without tiles, but with products of bf16 (AVX512_BF16), the same products
+// of blocks on vectors.
 #pragma once
 
 #if defined(__AMX_BF16__) || defined(POSETAPE_TILE_MODEL)
-#define POSETAPE_TILES  // else nothing is here
+#define POSETAPE_TILES
+#endif
+#if defined(POSETAPE_TILES) || defined(__AVX512BF16__)
+#define POSETAPE_BLOCKS  // else nothing is here
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -17,6 +22,7 @@
 #endif
 
 #include "kernels/base/scalar.hpp"
+#include "kernels/cpu/vector.hpp"
 
 namespace posetape {
 
@@ -25,7 +31,7 @@ static constexpr Index kTileFloats = 16;  // of a row of sums
 static constexpr Index kTileInner = 32;   // bf16 of a row of A, and twice the rows of B
 static constexpr Index kTileBytesOfRow = 64;
 
-#ifdef POSETAPE_TILE_MODEL
+#if defined(POSETAPE_TILE_MODEL)
 
 struct TileRegisters {
   std::uint8_t rows[8][kTileHeight][kTileBytesOfRow];
@@ -96,7 +102,7 @@ struct TilesInUse {
   }  // NaN
 };
 
-#else
+#elif defined(POSETAPE_TILES)
 
 // g++ 12 does not tell the optimiser that its intrinsics read memory, or how much of it, so that
 // what was stored there just before is never stored (findings/gcc12_amx_intrinsics.sh). This does.
@@ -198,7 +204,10 @@ struct RowsOfSums {
 };
 
 // sums = A B, or that added to them: of 32 rows, or 16 without `lower`, and 32 columns, or 16
-// without `right`. `inner`, of k, is a multiple of kTileInner.
+// without `right`. `inner`, of k, is a multiple of kInnerStep.
+#ifdef POSETAPE_TILES
+static constexpr Index kInnerStep = kTileInner;
+
 template <bool lower = true, bool right = true>
 static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inner,
                           const RowsOfSums& sums, bool add = false) {
@@ -242,6 +251,48 @@ static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inne
   if constexpr (lower) tile_store<2>(below, sum_bytes);
   if constexpr (lower && right) tile_store<3>(below + kTileFloats, sum_bytes);
 }
+#else
+static constexpr Index kInnerStep = 2;
+
+struct TilesInUse {
+  TilesInUse() {}  // not trivial, so that it is no unused variable
+};
+
+template <bool lower = true, bool right = true>
+static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inner,
+                          const RowsOfSums& sums, bool add = false) {
+  constexpr Index kRows = 8;  // whose sums are in registers
+  constexpr Index kVectors = right ? 2 : 1;
+  using V = Vector<float>;
+  for (Index first = 0; first < (lower ? 2 : 1) * kTileHeight; first += kRows) {
+    const bf16* row = a.data + first / kTileHeight * a.below + first % kTileHeight * a.row;
+    float* const to = sums.data + first * sums.row;
+    V c[kRows][kVectors] = {};
+    for (Index r = 0; add && r < kRows; ++r) {
+      for (Index v = 0; v < kVectors; ++v) c[r][v] = read<V>(to + r * sums.row + v * kTileFloats);
+    }
+    const std::uint32_t* pairs = b.data;
+    for (Index k = 0; k < inner; k += kTileInner, row += a.along) {
+      for (Index x = 0; x < std::min(kTileInner, inner - k); x += 2, pairs += b.row) {
+        Vector<std::uint32_t> bk[kVectors];
+        for (Index v = 0; v < kVectors; ++v) {
+          bk[v] = read<Vector<std::uint32_t>>(pairs + v * kTileFloats);
+        }
+#pragma GCC unroll 8
+        for (Index r = 0; r < kRows; ++r) {
+          const auto ak = read<std::uint32_t>(row + r * a.row + x);
+#pragma GCC unroll 2
+          for (Index v = 0; v < kVectors; ++v) multiply_add(c[r][v], ak, bk[v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (Index r = 0; r < kRows; ++r) {
+      for (Index v = 0; v < kVectors; ++v) write(to + r * sums.row + v * kTileFloats, c[r][v]);
+    }
+  }
+}
+#endif
 
 }  // namespace posetape
 

@@ -131,6 +131,22 @@ template <class T, class V>
   }
 }
 
+// Two bf16 that are neighbours along the inner dimension of a product, the first one below.
+using Bf16Pair = std::uint32_t;
+
+// c += a b, lane by lane.
+template <class V, class A>
+[[gnu::always_inline]] static inline void multiply_add(V& c, A a, const V& b) {
+  c += a * b;
+}
+#ifdef __AVX512BF16__
+[[gnu::always_inline]] static inline void multiply_add(Vector<float>& c, Bf16Pair a,
+                                                       const Vector<Bf16Pair>& b) {
+  const auto spread = _mm512_set1_epi32(static_cast<int>(a));
+  c = (Vector<float>)_mm512_dpbf16_ps((__m512)c, (__m512bh)spread, (__m512bh)b);
+}
+#endif
+
 // Calls f(i, V()) for all i below n, a vector V of A at a time and the last ones one by one, where
 // V is A.
 template <class A, class F>

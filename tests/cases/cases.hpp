@@ -34,7 +34,7 @@ struct Ulp {
   int input;
   double f32;
   double bf16;
-  double tiles = bf16;  // bf16 on AMX's tiles, for which more is rounded
+  double products = bf16;  // bf16 on a processor with products of it, for which more is rounded
 };
 
 struct Facts {
