@@ -207,6 +207,16 @@ struct RowsInPlace {
   }
 };
 
+// The same where a row is a column of what is stored, one k `stride` elements after the other.
+template <class T>
+struct ColumnsInPlace {
+  const T* at;
+  Index stride;
+
+  Packed<T> operator[](Index row) const { return at[row]; }
+  void next() { at += stride; }
+};
+
 // The product of some rows of A and a packed strip of B. Calls finish(row, left, right) with the
 // two vectors of each of its rows.
 template <class T, class Rows, class F>
@@ -313,18 +323,22 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
   const bool t = a.transpose == Transpose::yes;
   const Index most = std::min(k, kBlockInner * kGroup<T>);
   // Rows that are a multiple of 4 KiB apart share one set of the first cache.
-  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && !t && k % kGroup<T> == 0 &&
-                        a.stride * Index{sizeof(T)} % 4096 != 0;
+  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && (!t || kGroup<T> == 1) &&
+                        k % kGroup<T> == 0 && a.stride * Index{sizeof(T)} % 4096 != 0;
   const Index packed_from = in_place ? m / kTileRows * kTileRows : 0;
   const Index groups_most = strips(most, kGroup<T>);
   Scratch<Packed<T>> strip_a(strips(m - packed_from, kTileRows) * kTileRows * groups_most);
-  const bool blocks = most < k;
+  // What is in the accumulator's type takes the blocks along k itself.
+  constexpr bool kSumsInC = std::is_same_v<Out, Result<A>>;
+  const bool blocks = most < k && !kSumsInC;
   Scratch<A> sums(blocks ? m * n : 0);
   for (Index i = 0; blocks && i < m; ++i) out.begin(row + i, 0, n, sums.data() + i * n);
   alignas(64) A part_sums[kTileRows * kColumns];  // a vector on two lines is slow to come back
   for (Index first = 0; first < k; first += most) {
     const Index inner = std::min(most, k - first);
     const Index groups = strips(inner, kGroup<T>);
+    Out to_c = out;
+    if constexpr (kSumsInC) to_c.into = first > 0 ? Into::add : out.into;
     for (Index i = packed_from; i < m; i += kTileRows) {
       pack<kTileRows>(part(a, row + i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
                       std::min(kTileRows, m - i), strip_a.data() + (i - packed_from) * groups);
@@ -336,7 +350,7 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
         const auto compute = [&](auto rows) {
           if constexpr (requires { out.put_vector(i, j, Vector<A>()); }) {
             if (!blocks && columns == kColumns && i + kTileRows <= m) {
-              tile_out<T>(groups, rows, strip, row + i, j, out);
+              tile_out<T>(groups, rows, strip, row + i, j, to_c);
               return true;
             }
           }
@@ -346,11 +360,18 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
         if (i >= packed_from) {
           if (compute(PackedRows<T>{strip_a.data() + (i - packed_from) * groups})) continue;
         } else if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
-          if (compute(RowsInPlace<T>(part(a, row + i, first).data, a.stride))) continue;
+          const T* from = part(a, row + i, first).data;
+          if (t) {
+            if constexpr (kGroup<T> == 1) {
+              if (compute(ColumnsInPlace<T>{from, a.stride})) continue;
+            }
+          } else if (compute(RowsInPlace<T>(from, a.stride))) {
+            continue;
+          }
         }
         each_row<kColumns>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
           const A* from = part_sums + r * kColumns;
-          if (!blocks) return out.put(row + i + r, j, count, from);
+          if (!blocks) return to_c.put(row + i + r, j, count, from);
           A* to = sums.data() + (i + r) * n + j;
           for (Index x = 0; x < count; ++x) to[x] += from[x];
         });
