@@ -303,8 +303,8 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
         A* ds = dscore + i * length * kOne;
         A lse[kOne] = {};
         g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
-          std::copy_n(a.lse + token * lse_stride + g.lse_slot + run.head, run.lanes,
-                      lse + run.lane);
+          const A* from = a.lse + token * lse_stride + g.lse_slot + run.head;
+          for (Index l = 0; l < run.lanes; ++l) lse[run.lane + l] = from[l];
         });
         for (Index j = 0; j < length; ++j) {
           for (Index l = 0; l < kOne; ++l) p[j * kOne + l] = exp_(p[j * kOne + l] - lse[l]);

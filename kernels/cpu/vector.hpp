@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -89,6 +89,12 @@ template <class V, class T>
     constexpr Index kCount = Index{sizeof(V)} / Index{sizeof(float)};
     using Words = Vector<std::uint32_t, 4 * kCount>;
     using Halves = Vector<std::uint16_t, 2 * kCount>;
+#ifdef __AVX512F__  // g++ 12 converts the vector's halves apart
+    constexpr __mmask16 kAll = 0xffff;
+    if constexpr (kCount == 16) {
+      return (V)((Words)_mm512_maskz_cvtepu16_epi32(kAll, (__m256i)read<Halves>(p)) << 16);
+    }
+#endif
     return (V)(__builtin_convertvector(read<Halves>(p), Words) << 16);
   } else {
     return read<V>(p);
