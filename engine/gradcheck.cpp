@@ -8,6 +8,7 @@
 #include "engine/ops.hpp"
 #include "engine/oracles.hpp"
 #include "engine/rng.hpp"
+#include "engine/second_order.hpp"
 #include "engine/structure.hpp"
 #include "engine/trials.hpp"
 
@@ -172,7 +173,7 @@ GradcheckReport gradcheck(const TensorFunction& f, std::span<const Tensor> input
     }
   }
   if (options.device != Device::cpu || (only && is_oracle(*only))) return report;
-  for (const auto check : {check_structure, check_trials}) {
+  for (const auto check : {check_structure, check_trials, check_second_order}) {
     for (Finding& found : check(f, inputs, options, only)) {
       report.findings.push_back(std::move(found));
     }

@@ -38,6 +38,9 @@ enum class Oracle : std::uint8_t {
   same,   // one tensor given as two inputs: the sum of both gradients
   ties,   // equal elements that move together: what both differences and the adjoint say
   sizes,  // other extents: the adjoint test, and the composite where there is one
+  // Second derivatives (engine/second_order.hpp).
+  second_differences,  // of the gradient, by Ridders' extrapolation
+  second_symmetry,     // w' H u = u' H w
 };
 
 enum class Verdict : std::uint8_t {
@@ -61,7 +64,9 @@ constexpr auto choices(Oracle) {
                                          {pure, "structure/pure"},
                                          {same, "structure/same"},
                                          {ties, "structure/ties"},
-                                         {sizes, "structure/sizes"}});
+                                         {sizes, "structure/sizes"},
+                                         {second_differences, "second/differences"},
+                                         {second_symmetry, "second/symmetry"}});
 }
 constexpr auto choices(Verdict) {
   using enum Verdict;

@@ -194,7 +194,7 @@ void Tape::check_loss(const Tensor& loss) const {
     fail(
         "backward: the tape has not recorded the loss {}: compute it from what the tape watches "
         "({} tensors) while a Recording of it lives; a constant has no gradient (tracks() tells), "
-        "and neither has a gradient: there are no second derivatives",
+        "and neither has a gradient: second derivatives are hvp()'s (engine/hvp.hpp)",
         kind_of(loss), watched_.size());
   }
   if (found->second.made && found->second.version != loss.version()) {
@@ -395,8 +395,9 @@ int Tape::checked_slot(Op op, std::size_t input, const Tensor& tensor) const {
   if (tensor.storage().is_hidden_from(number_)) {
     fail(
         "{}: input {}, {}, is a gradient or was recorded by another tape, from what this one "
-        "tracks: no gradient would reach it, for there are no second derivatives; take it as a "
-        "constant by clone() under a NoRecording",
+        "tracks: no gradient would reach it; second derivatives are hvp()'s (engine/hvp.hpp), and "
+        "a "
+        "constant is made by clone() under a NoRecording",
         name(op), input, kind_of(tensor));
   }
   return -1;

@@ -13,8 +13,8 @@
 // What would give a wrong gradient in silence is an Error: a loss that the tape has not recorded, a
 // saved tensor or a recorded value that was changed in place (Tensor::version), an input that
 // shares memory with a tracked tensor but is not recorded itself (Tensor::alias), a result of
-// another tape or a gradient as input (there are no second derivatives), and a gradient that would
-// be overwritten before anybody has read it.
+// another tape or a gradient as input (second derivatives are engine/hvp.hpp's), and a gradient
+// that would be overwritten before anybody has read it.
 #pragma once
 
 #include <array>

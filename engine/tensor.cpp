@@ -66,14 +66,14 @@ class Copying {
       return bytes(converted, dst);
     }
     dispatch(dst, [&]<class T>(auto where) {
-      if constexpr (carries_derivative<T>) {
-        std::copy_n(src.data<double>(), src.size(), dst.data<T>());
-      } else {
-        dispatch_real(src, [&]<class S>(auto) {
-          const S* from = static_cast<const S*>(src.contents());
+      dispatch_real(src, [&]<class S>(auto) {
+        const S* from = static_cast<const S*>(src.contents());
+        if constexpr (carries_derivative<T>) {
+          std::transform(from, from + src.size(), dst.data<T>(), [](S x) { return T(load(x)); });
+        } else {
           launch(where, Convert<T, S>{from, dst.data<T>(), dst.size()});
-        });
-      }
+        }
+      });
     });
   }
 

@@ -6,6 +6,8 @@
 
 #include "diffusion/refiner.hpp"
 #include "engine/gradcheck.hpp"
+#include "engine/hvp.hpp"
+#include "engine/module.hpp"
 #include "engine/ops.hpp"
 #include "engine/ridders.hpp"
 #include "engine/rng.hpp"
@@ -200,6 +202,7 @@ class ModelCheck {
     along("differences", 1e-8,
           [&](const Tensor& direction) { return differences(step, direction); });
     along("adjoint", 1e-12, [&](const Tensor& direction) { return slope(dual, direction); });
+    if (options_.device == Device::cpu) second_order(step, dual);
     if (options_.device == Device::cpu) coverage();
     return std::move(rows_);
   }
@@ -242,8 +245,14 @@ class ModelCheck {
     rows_.push_back(std::move(r));
   }
 
-  // The gaps between parameters move too and change nothing.
   Derivative differences(const ModelStep& step, const Tensor& direction) const {
+    return moved_along(step, direction, [&] { return step.loss().item(); });
+  }
+
+  // The derivative of f where the parameters move along `direction`. The gaps between parameters
+  // move too and change nothing.
+  Derivative moved_along(const ModelStep& step, const Tensor& direction,
+                         const std::function<double()>& f) const {
     const Tensor moved = start_.clone();
     const Derivative d = ridders(
         [&](double h) {
@@ -251,7 +260,7 @@ class ModelCheck {
             moved.data<double>()[i] = start_.data<double>()[i] + h * direction.data<double>()[i];
           }
           copy(moved, step.parameters->values());
-          return step.loss().item();
+          return f();
         },
         case_.step);
     copy(start_, step.parameters->values());
@@ -264,6 +273,54 @@ class ModelCheck {
       values.data<Dual>()[i] = Dual(start_.data<double>()[i], direction.data<double>()[i]);
     }
     return {step.loss().data<Dual>()[0].slope, 0};
+  }
+
+  // w' H u of the loss's Hessian, beside differences of <w, gradient> along u and beside u' H w,
+  // relative to the length of H u.
+  void second_order(const ModelStep& step, const ModelStep& dual) {
+    for (Index i = 0; i < start_.size(); ++i) {  // the adjoint test has left its slopes
+      dual.parameters->values().data<Dual>()[i].slope = 0;
+    }
+    const Tensor w = random_normal(start_.shape(), options_.seed * 100 + 50);
+    const Tensor hw = network_hvp(*dual.parameters, dual.loss, w);
+    const auto start = std::chrono::steady_clock::now();
+    SuiteRow differences = row("second/differences", "f64");
+    SuiteRow symmetry = row("second/symmetry", "f64");
+    for (int d = 0; d < (options_.fast ? 1 : 2); ++d) {
+      const Tensor u =
+          random_normal(start_.shape(), options_.seed * 100 + 51 + static_cast<std::uint64_t>(d));
+      const Tensor hu = network_hvp(*dual.parameters, dual.loss, u);
+      const double analytic = dot(w, hu);
+      const double scale = std::sqrt(dot(w, w) * dot(hu, hu));
+      const Derivative numeric = moved_gradient(step, w, u);
+      const auto put = [&](SuiteRow& r, double other, double trust) {
+        const double error = std::fabs(analytic - other) / scale;
+        if (!(error <= r.error)) r.error = error;  // a NaN stays
+        r.trust = std::max(r.trust, trust / scale);
+      };
+      put(differences, numeric.value, numeric.error);
+      put(symmetry, dot(u, hw), 0);
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    differences.seconds = took.count();
+    judge(differences, 1e-8);
+    judge(symmetry, 1e-12);
+  }
+
+  void judge(SuiteRow& r, double tolerance) {
+    r.verdict = r.error <= tolerance ? Verdict::agree : Verdict::disagree;
+    r.passed = r.verdict == Verdict::agree;
+    rows_.push_back(std::move(r));
+  }
+
+  // The derivative of <w, gradient> along u.
+  Derivative moved_gradient(const ModelStep& step, const Tensor& w, const Tensor& u) const {
+    return moved_along(step, u, [&] {
+      gradients(*step.parameters, step.loss);
+      const double sum = dot(w, step.parameters->gradients());
+      fill(step.parameters->gradients(), 0);
+      return sum;
+    });
   }
 
   void coverage() {

@@ -562,7 +562,8 @@ TEST_CASE("second derivatives through two tapes are an Error") {
   inner.watch(w);
   outer.watch(w);
   const std::vector<std::string> second{"mul: input 0, f64 [1], is a gradient or was recorded by",
-                                        "no second derivatives", "clone() under a NoRecording"};
+                                        "second derivatives are hvp()'s",
+                                        "clone() under a NoRecording"};
   {
     const Recording on(outer);
     Tensor cube;
@@ -626,7 +627,7 @@ TEST_CASE("second derivatives through two tapes are an Error") {
   // Computed outside of both, the loss is not recorded at all.
   refuses(
       [&] { outer.backward(sum(inner.backward(recorded(inner, [&] { return sum(w); })).of(w))); },
-      {"backward: the tape has not recorded the loss", "no second derivatives"});
+      {"backward: the tape has not recorded the loss", "second derivatives are hvp()'s"});
 }
 
 TEST_CASE("a gradient that nobody has read is not overwritten by the next pass") {
