@@ -344,6 +344,11 @@ Refiner::Refined Refiner::refine_surely(const Tensor& noisy, const Tensor& y, in
   return refined;
 }
 
+Tensor Refiner::error_at(const Tensor& x, const Tensor& y, const Tensor& t) const {
+  if (!config_.network.timestep) fail("refiner: a regression has no timestep, and one step alone");
+  return error_of(network_.features(x, y, gather(embeddings_, t)));
+}
+
 Tensor Refiner::linear_correction(const Tensor& noisy, const Tensor& y) const {
   const Tensor mean = sampler_.mean(noise_condition(noisy, y));
   return mul(sub(noisy, reshape(mean, noisy.shape())), not_root_);

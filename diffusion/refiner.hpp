@@ -151,6 +151,10 @@ class Refiner {
   };
   Refined refine_surely(const Tensor& noisy, const Tensor& y, int steps) const;
 
+  // The network alone, for a sampler of one's own: its estimate of the error (metres) at states x
+  // of timesteps t, i32 [B] from 0 to T. Throws Error for a regression, which has none.
+  Tensor error_at(const Tensor& x, const Tensor& y, const Tensor& t) const;
+
   // The linear-Gaussian correction x_noisy - mu(y, x_noisy), no network: the control to beat.
   Tensor linear_correction(const Tensor& noisy, const Tensor& y) const;
   // x_noisy minus the training mean of the error: a constant for each joint.

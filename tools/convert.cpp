@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 
@@ -38,6 +39,7 @@ struct Options {
   std::optional<int> frames, step, steps, batch;
   std::optional<Index> heads;
   std::optional<Format> format;  // without it, what the output's name says
+  bool denoiser = false;
 };
 
 // "a, b, c and 12 more"
@@ -349,9 +351,26 @@ OnnxInput onnx_input(const Options& options, const char* name, const char* what,
   return {name, Tensor::zeros(shape, DType::f32), what};
 }
 
+// The network and its schedule, for a sampler of the user's.
+std::string denoiser_to_onnx(const Options& options, const diffusion::Refiner& refiner,
+                             Index frames, OnnxModel model) {
+  const diffusion::RefinerConfig& config = refiner.config();
+  const Tensor t = Tensor::zeros({options.batch.value_or(1)}, DType::i32);
+  model.name = "denoiser";
+  model.inputs = {onnx_input(options, "x_t", kPoses, frames, 3),
+                  onnx_input(options, "pose_2d", kScreen, frames, config.network.screen),
+                  {"t", t, "timestep, 0 to the last of alpha_bar"}};
+  model.output = "error";
+  const auto schedule = diffusion::make_schedule(config.schedule, config.steps);
+  model.metadata["alpha_bar"] = nlohmann::json(schedule.alpha_bar).dump();
+  return to_onnx(model, refiner.parameters(),
+                 [&](std::span<const Tensor> in) { return refiner.error_at(in[0], in[1], in[2]); });
+}
+
 std::string refiner_to_onnx(const Options& options, const TensorFile& file, OnnxModel model) {
   const diffusion::Refiner refiner = diffusion::Refiner::load(file, options.input);
   const Index frames = onnx_frames(options, refiner.config().frames, false);
+  if (options.denoiser) return denoiser_to_onnx(options, refiner, frames, std::move(model));
   model.name = "refiner";
   model.inputs = {onnx_input(options, "noisy_3d", kPoses, frames, 3),
                   onnx_input(options, "pose_2d", kScreen, frames, refiner.config().network.screen)};
@@ -387,6 +406,8 @@ void export_onnx(const Options& options, const TensorFile& file) {
   if (options.steps && !refiner) {
     fail("--steps {}: {} is no refiner, and has none; leave it out", *options.steps, options.input);
   }
+  if (options.denoiser && !refiner) fail("--denoiser: {} is no refiner", options.input);
+  if (options.denoiser && options.steps) fail("--denoiser: one pass; leave --steps out");
   OnnxModel model;
   model.output_is = kPoses;
   // How clips are to be given: the same as in the checkpoint.
@@ -403,9 +424,9 @@ void run(const Options& options) {
   options.common.apply();
   const bool onnx =
       options.format ? *options.format == Format::onnx : options.output.ends_with(".onnx");
-  if (!onnx && (options.steps || options.batch)) {
-    fail("--{}: is for ONNX; give --format onnx, too, or leave it out",
-         options.steps ? "steps" : "batch");
+  if (!onnx && (options.steps || options.batch || options.denoiser)) {
+    const char* name = options.steps ? "steps" : options.batch ? "batch" : "denoiser";
+    fail("--{}: is for ONNX; give --format onnx, too, or leave it out", name);
   }
   const Source source(options.input);
   const auto& metadata = source.safetensors().metadata;
@@ -460,6 +481,8 @@ void add_convert(const Command& app) {
       .add_option("--steps", options->steps,
                   "K, denoising steps of a refiner that goes to ONNX (default: 2)")
       .range(1, 100000);
+  command.add_flag("--denoiser", options->denoiser,
+                   "A refiner's network alone goes to ONNX: the error at a state x_t and its t");
   command.add_option("--batch", options->batch, "Windows at a time in ONNX (default: 1)")
       .range(1, 100000);
   command.add_option("--weights", options->weights,

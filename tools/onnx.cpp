@@ -37,14 +37,18 @@ onnx::TensorProto tensor_proto(const std::string& name, std::span<const Index> d
   return proto;
 }
 
-onnx::ValueInfoProto value_info(const std::string& name, const Shape& shape,
+onnx::TensorProto::DataType type_of(const Tensor& tensor) {
+  return tensor.dtype() == DType::i32 ? onnx::TensorProto::INT32 : onnx::TensorProto::FLOAT;
+}
+
+onnx::ValueInfoProto value_info(const std::string& name, const Tensor& tensor,
                                 const std::string& what) {
   onnx::ValueInfoProto proto;
   proto.set_name(name);
   proto.set_doc_string(what);
   onnx::TypeProto::Tensor* type = proto.mutable_type()->mutable_tensor_type();
-  type->set_elem_type(onnx::TensorProto::FLOAT);
-  for (const Index d : dims_of(shape)) type->mutable_shape()->add_dim()->set_dim_value(d);
+  type->set_elem_type(type_of(tensor));
+  for (const Index d : dims_of(tensor.shape())) type->mutable_shape()->add_dim()->set_dim_value(d);
   return proto;
 }
 
@@ -112,7 +116,7 @@ class Graph : public Observer {
   }
 
   void input(const std::string& name, const Tensor& tensor, const std::string& what) {
-    *graph_.add_input() = value_info(name, tensor.shape(), what);
+    *graph_.add_input() = value_info(name, tensor, what);
     remember(tensor, name);
   }
   void output(const std::string& name, const Tensor& tensor, const std::string& what) {
@@ -121,7 +125,7 @@ class Graph : public Observer {
     same.add_input(name_of(tensor));
     same.add_output(name);
     *graph_.add_node() = same;
-    *graph_.add_output() = value_info(name, tensor.shape(), what);
+    *graph_.add_output() = value_info(name, tensor, what);
   }
   onnx::GraphProto& proto() { return graph_; }
 
@@ -154,8 +158,8 @@ std::string Graph::constant(const Tensor& tensor, std::string name) {
   const std::vector<Index> dims = dims_of(tensor.shape());
   *graph_.add_initializer() =
       tensor.dtype() == DType::i32
-          ? tensor_proto(name, dims, onnx::TensorProto::INT32, bytes(tensor.values<std::int32_t>()))
-          : tensor_proto(name, dims, onnx::TensorProto::FLOAT, bytes(tensor.values<float>()));
+          ? tensor_proto(name, dims, type_of(tensor), bytes(tensor.values<std::int32_t>()))
+          : tensor_proto(name, dims, type_of(tensor), bytes(tensor.values<float>()));
   return name;
 }
 

@@ -14,7 +14,7 @@ namespace posetape::tools {
 
 struct OnnxInput {
   std::string name;
-  Tensor example;    // of its shape, f32 on the CPU; the values do not matter
+  Tensor example;    // of its shape, f32 or i32, on the CPU; the values do not matter
   std::string what;  // for people
 };
 

@@ -557,6 +557,21 @@ TEST_CASE("refine: every DDIM step is the formulas'") {
   }
 }
 
+TEST_CASE("error_at: what the network says of each sequence's state at its own timestep") {
+  const Numbers x = poses(2);
+  const Numbers y = screen(3);
+  std::vector<int> t;
+  for (int b = 0; b < kBatch; ++b) t.push_back(50 - 13 * b);
+  const Numbers expected =
+      reference::denormalized(network(tiny(), x, y, t), some_scale().shift, some_scale().scale);
+  const auto error = [&](const Refiner& refiner) {
+    const std::vector<std::int32_t> steps(t.begin(), t.end());
+    return refiner.error_at(tensor(3, x), tensor(2, y), Tensor::of<std::int32_t>({kBatch}, steps));
+  };
+  CHECK(distance(error(make(tiny())).to_doubles(), expected) < 1e-11);
+  CHECK_THROWS_AS(error(make(regression())), Error);
+}
+
 TEST_CASE("a network in bf16 moves poses that keep f32's digits") {
   const auto f32 = [](Index channels, const Numbers& values) {
     return Tensor::of(tensor(channels, values).shape(), std::span<const double>(values),

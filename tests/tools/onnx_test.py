@@ -92,6 +92,25 @@ class Onnx(unittest.TestCase):
             metadata = session.get_modelmeta().custom_metadata_map
             self.assertEqual(json.loads(metadata["convention"])["normalisation"], "longer-side")
 
+    def test_denoiser_under_a_sampler_of_ones_own(self):
+        run("refine", "refiner.safetensors", "lifted.npz", "-o", "out.npz", "--recipe", "paper",
+            "--stride", FRAMES, "--steps", 3)
+        x, y = windows("lifted.npz", "noisy_3d"), screen("lifted.npz")
+        run("convert", "refiner.safetensors", "-o", "denoiser.onnx", "--denoiser", "--batch", len(x))
+        session = onnxruntime.InferenceSession(str(WORK / "denoiser.onnx"),
+                                               providers=["CPUExecutionProvider"])
+        alpha_bar = np.array(json.loads(session.get_modelmeta().custom_metadata_map["alpha_bar"]))
+        a, s = np.sqrt(alpha_bar, dtype="f4"), np.sqrt(1 - alpha_bar, dtype="f4")
+        self.assertEqual(len(alpha_bar), 51)
+        for k, j in ((50, 33), (33, 17), (17, 0)):  # DDIM in three steps
+            t = np.full(len(x), k, np.int32)
+            error, = session.run(None, {"x_t": x, "pose_2d": y, "t": t})
+            x0 = (x - s[k] * error) / (a[k] + s[k])
+            x = (a[j] + s[j]) * x0 + s[j] * error
+        x[:, :, 0] = 0
+        expected = windows("out.npz", "refined_3d")
+        self.assertLess(np.abs(x - expected).max() / np.abs(expected).max(), 1e-5)
+
     def test_refiner_by_regression(self):
         inputs = {"pose_2d": screen("lifted.npz"), "noisy_3d": windows("lifted.npz", "noisy_3d")}
         run("refine", "regression.safetensors", "lifted.npz", "-o", "out.npz", "--recipe", "paper",
@@ -127,6 +146,10 @@ class Onnx(unittest.TestCase):
 
         self.assertIn("--steps 3: stcformer.safetensors is no refiner",
                       refused("stcformer.safetensors", "-o", "no.onnx", "--steps", 3))
+        self.assertIn("--denoiser: stcformer.safetensors is no refiner",
+                      refused("stcformer.safetensors", "-o", "no.onnx", "--denoiser"))
+        self.assertIn("a regression has no timestep",
+                      refused("regression.safetensors", "-o", "no.onnx", "--denoiser"))
         self.assertIn("its windows have 9 frames, so --frames 27 cannot be",
                       refused("smoothnet.safetensors", "-o", "no.onnx", "--frames", 27))
         self.assertIn("51 denoising steps for T = 50",
