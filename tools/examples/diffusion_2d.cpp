@@ -109,8 +109,8 @@ int main(int argc, char** argv) {
     const Tensor loss = gradients(network, [&] { return diffusion.loss(network(e.x, e.t), e); });
     adam.step(3e-3 * (1 - step / 4000.0));
     mean = 0.99 * mean + 0.01 * loss.item();
+    if (step % 1000 == 999) std::printf("step %d  loss %.3f\n", step + 1, mean);
   }
-  std::printf("loss after training: %.3f\n", mean);
   Taps taps({"x_t"});
   const Tensor end = diffusion.sample(network, {300, 2}, {.steps = 25, .clip = 2}, /*seed=*/7);
   std::vector<std::vector<double>> states;
