@@ -10,6 +10,7 @@ import array
 import base64
 import json
 import math
+import os
 import random
 import re
 import struct
@@ -143,6 +144,13 @@ def report(*arguments, expect=0):
         return page
     assert not page.exists() and len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr.strip()
+
+
+def run(*arguments):
+    done = subprocess.run([POSETAPE, *map(str, arguments)], capture_output=True, text=True, cwd=WORK,
+                          timeout=300)
+    assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def data_of(page):
@@ -563,6 +571,40 @@ class Page(unittest.TestCase):
         for kind in ("noisy", "screen"):
             self.assertEqual(len(data["saliency"][kind]), 17 * data["saliency"]["frames"])
 
+    def lifted_clip(self, lifter):
+        """Of a person whom no training saw: CMU's where POSETAPE_CMU says where it is, else generated."""
+        film = "--joints keypoints --detector openpose".split()
+        source = ["synthetic", "--people", "1", "--takes", "1", "--seconds", "1", "--cameras", "random"]
+        if "POSETAPE_CMU" in os.environ:
+            person = WORK / "cmu" / "127"
+            person.mkdir(parents=True)
+            for name in ("127.asf", "127_31.amc"):
+                (person / name).symlink_to(Path(os.environ["POSETAPE_CMU"]).resolve() / "127" / name)
+            source = ["cmu", str(person.parent), "--cameras", "random:1"]
+        run("prepare", *source, "-o", "clip.npz", *film)
+        run("lift", lifter, "clip.npz", "-o", "lifted.npz")
+        return "lifted.npz"
+
+    def test_ablation_of_a_trained_refiner(self):
+        weights = Path(__file__).parents[2] / "model" / "weights"
+        clip = self.lifted_clip(weights / "small_lifter.safetensors")
+        inspect = lambda *options: run("inspect", weights / "small_refiner.safetensors", clip, *options)
+        inspect("--ablate", "mean", "-o", "study.npz")
+        self.open(WORK / "study.npz", height=1100)
+        whole = float(re.search(r"MPJPE ([\d.]+) mm", self.text("#ablation-about"))[1])
+        for kind in ("time", "space"):
+            self.choose("ablation-kind", kind)
+            self.choose("ablation-order", "worth")
+            head, change = re.search(r"worth most: (.*), \+([\d.]+) mm", self.text("#ablation-most")).groups()
+            # Some heads of a trained network help, and some harm.
+            self.assertGreater(float(change), 0.5)
+            self.assertTrue(self.has("#ablation-map", "worse") and self.has("#ablation-map", "better"))
+            # What the page says of a head is what a pass without it gives.
+            name = head.replace(f".{kind}.", f".{kind}.attention.")
+            without = inspect("--patch", f"{name}=mean", "--tap", "refined", "-o", "without.npz")
+            error = float(re.search(r"MPJPE [\d.]+ -> ([\d.]+) mm", without)[1])
+            self.assertAlmostEqual(error - whole, float(change), delta=0.07)
+
     def test_inspection(self):
         path = WORK / "taps.npz"
         write_inspection(path)
@@ -665,7 +707,7 @@ if __name__ == "__main__":
     if browser.find() is None:
         print("Chromium is missing: install chromium")
         sys.exit(77)
-    POSETAPE = sys.argv.pop(1)
+    POSETAPE = str(Path(sys.argv.pop(1)).resolve())
     with tempfile.TemporaryDirectory() as folder:
         WORK = Path(folder)
         unittest.main(verbosity=2)
