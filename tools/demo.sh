@@ -16,7 +16,7 @@ out=${OUT:-out/demo}
 # states that inference visits (diffusion/README.md says why).
 prepare=(--people 8 --takes 1 --seconds 4)
 lifter=(--frames 27 --width 32 --depth 2 --heads 1 --batch 8 --epochs 10 --decay 0.8)
-refiner=(--frames 27 --width 32 --depth 2 --heads 1 --batch 8 --epochs 10 --decay 0.8)
+refiner=(--frames 27 --width 32 --depth 2 --heads 4 --batch 8 --epochs 10 --decay 0.8)
 
 tools/setup.sh
 if [[ ! -f $build/meson-private/coredata.dat ]]; then
