@@ -15,6 +15,7 @@
 #include "tools/files.hpp"
 #include "tools/guards.hpp"
 #include "tools/input.hpp"
+#include "tools/promises.hpp"
 #include "tools/quality.hpp"
 
 namespace posetape::tools {
@@ -26,6 +27,7 @@ struct Options {
   bool drop_invalid = false;
   bool machine = false;
   bool quality = false;
+  bool promises = false;
 };
 
 // Of the first processor in /proc/cpuinfo.
@@ -125,6 +127,8 @@ void add_info(const Command& app) {
   add_input(command, "file", options->path, "Dataset (.npz) or checkpoint (.safetensors)");
   command.add_flag("--machine", options->machine,
                    "The processor, its instruction sets, which kernels are in use, and why");
+  command.add_flag("--promises", options->promises,
+                   "What is equal to the bit to what, and how far apart the rest is at most");
   command.add_flag(
       "--quality", options->quality,
       "Of a dataset's 3D poses, a line a clip: joints that were not seen, jitter, peak "
@@ -134,8 +138,9 @@ void add_info(const Command& app) {
   command.runs([options] {
     options->common.apply();
     if (options->machine) describe_machine();
+    if (options->promises) fmt::print("{}", promises_table());
     if (options->path.empty()) {
-      if (!options->machine) throw WrongUsage("file is required");
+      if (!options->machine && !options->promises) throw WrongUsage("file is required");
       return;
     }
     using data::FileKind;
