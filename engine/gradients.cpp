@@ -1,5 +1,7 @@
 #include "engine/gradients.hpp"
 
+#include <algorithm>
+
 #include "engine/dispatch.hpp"
 #include "engine/ops/cast.hpp"
 #include "engine/ops/elementwise.hpp"
@@ -21,6 +23,16 @@ Tensor global_norm(const ParameterList& parameters) {
   const NoRecording off;
   const Tensor g = wide(parameters.gradients());
   return sqrt(sum(mul(g, g)));
+}
+
+std::vector<std::string> without_gradient(const ParameterList& parameters) {
+  std::vector<std::string> names;
+  for (const ParameterList::Entry& e : parameters.entries()) {
+    if (e.frozen || e.value.size() == 0) continue;
+    const std::vector<double> gradient = e.gradient.to_doubles();
+    if (std::ranges::all_of(gradient, [](double v) { return v == 0; })) names.push_back(e.name);
+  }
+  return names;
 }
 
 Tensor clip_gradients(const ParameterList& parameters, double most) {

@@ -1,6 +1,9 @@
 // What is done to a model's gradients between the backward pass and the optimiser.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "engine/parameters.hpp"
 
 namespace posetape {
@@ -8,6 +11,11 @@ namespace posetape {
 // The Euclidean norm of all gradients as one vector: one element, f32 for bf16, else of their type,
 // on their device.
 Tensor global_norm(const ParameterList& parameters);
+
+// The names of parameters whose gradients are zero in every element, frozen ones left out: after a
+// backward pass those that the loss does not depend on, such as a layer that was forgotten, or of
+// which nothing comes through. No training moves them, and nothing else says so.
+std::vector<std::string> without_gradient(const ParameterList& parameters);
 
 // Scales all gradients by min(1, most / (norm + 1e-6)), and returns the norm that they had
 // (Pascanu, Mikolov and Bengio, arXiv 1211.5063). A norm that is NaN makes all of them NaN.

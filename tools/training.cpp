@@ -14,6 +14,7 @@
 #include "data/domain.hpp"
 #include "data/evaluation.hpp"
 #include "engine/atomic_file.hpp"
+#include "engine/gradients.hpp"
 #include "engine/ranks/ranks.hpp"
 #include "kernels/base/parallel.hpp"
 #include "tools/comparison.hpp"
@@ -588,6 +589,16 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
   run(trainer, learner, steps, std::move(hooks));
 }
 
+void TrainingRun::warn_of_gradients(const ParameterList& parameters) const {
+  const std::vector<std::string> names = without_gradient(parameters);
+  if (names.empty()) return;
+  fmt::print(stderr,
+             "posetape: warning: {}: no gradient came to {} in the last step of the first epoch: "
+             "they stay as "
+             "they began\n",
+             shown(flags_.output), fmt::join(names, ", "));
+}
+
 void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_epoch,
                       Trainer::Hooks hooks) {
   const bool json = flags_.log_format == LogFormat::json;
@@ -617,6 +628,7 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
                                  {"sequences_per_second", rate},
                                  {"frames_per_second", rate * flags_.frames}};
     if (flags_.gradient_norms) entry["gradient_norms"] = norms.take();
+    if (r.epoch == 0 && shards_ == 1) warn_of_gradients(trainer.parameters());
     // The log first: a process that is killed here does the epoch again, and the line goes. What
     // can't be logged is saved nevertheless.
     const int log_error = files_.add_to_log(entry);

@@ -204,6 +204,7 @@ class TrainingRun {
 
  private:
   int choose_shards() const;
+  void warn_of_gradients(const ParameterList& parameters) const;
   void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
 
   const Common& common_;

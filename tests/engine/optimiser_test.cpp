@@ -175,6 +175,26 @@ TEST_CASE("a norm that is not a number shows in every gradient, and no limit is 
                        "clip_gradients: the largest norm is 0; it must be above 0", Error);
 }
 
+TEST_CASE("parameters that no gradient comes to are named, frozen ones are not") {
+  struct Forgotten {
+    Forgotten(ParameterList& list, int)
+        : used(list.add("used", {2, 3}, {Init::uniform, 0.5})),
+          dead(list.add("dead", {2, 3}, {Init::constant, -1})),
+          forgotten(list.add("forgotten", {4}, {})),
+          frozen(list.add("frozen", {4}, {})) {}
+    Tensor used, dead, forgotten, frozen;
+  };
+  Module<Forgotten> net(0, DType::f32, 1);
+  net.freeze("frozen");
+  const Tensor x = Tensor::full({1, 3}, 1.0, DType::f32);
+  const auto& layers = net.layers();
+  gradients(net, [&] {
+    // Of a sum below 0, relu lets no gradient through.
+    return sum(add(linear(x, layers.used), relu(linear(x, layers.dead))));
+  });
+  CHECK(without_gradient(net) == std::vector<std::string>{"dead", "forgotten"});
+}
+
 TEST_CASE("SGD gives PyTorch's weights, with and without momentum and weight decay") {
   const std::pair<SgdOptions, Doubles> all[] = {
       {{}, kSgd}, {{.momentum = 0.9, .weight_decay = 0.1}, kSgdMomentum}};
