@@ -1,9 +1,10 @@
 // The nvcc side of kernels/cuda/blas_port.hpp: cuBLASLt's functions, each loaded at its first call.
-// Linked, the library would take 0.6 s and 200 MB of every start, also where no device is asked
-// for.
+// Linked, the library would take 0.6 s and 200 MB of every start.
 #pragma once
 
 #include <cublasLt.h>
+
+#include "kernels/cuda/loaded.hpp"
 
 namespace posetape::cuda {
 
@@ -11,26 +12,10 @@ namespace posetape::cuda {
 // library is not found.
 void* blas_function(const char* name);
 
-template <class Function>
-class Loaded;
-template <class R, class... P>
-class Loaded<R(P...)> {
- public:
-  explicit constexpr Loaded(const char* name) : name_(name) {}
-  R operator()(P... arguments) {
-    if (function_ == nullptr) function_ = reinterpret_cast<R (*)(P...)>(blas_function(name_));
-    return function_(arguments...);
-  }
-
- private:
-  const char* name_;
-  R (*function_)(P...) = nullptr;
-};
-
 // Inside of this namespace they hide the declarations of cublasLt.h.
-#define POSETAPE_LOADED(name)                      \
-  inline constinit Loaded<decltype(::name)> name { \
-#name                                          \
+#define POSETAPE_LOADED(name)                                     \
+  inline constinit Loaded<blas_function, decltype(::name)> name { \
+#name                                                         \
   }
 POSETAPE_LOADED(cublasLtCreate);
 POSETAPE_LOADED(cublasLtDestroy);

@@ -2,6 +2,7 @@
 #include "kernels/cuda/runtime.hpp"
 
 #include "kernels/base/error.hpp"
+#include "kernels/base/links.hpp"
 #include "kernels/cuda/device_choice.hpp"
 
 namespace posetape {
@@ -29,6 +30,15 @@ constinit const Runtime cuda_runtime{
     .end_recording = none,
     .abandon_recording = none,
     .launch_recorded = none,
+};
+
+constinit const Links cuda_links{
+    .name = "",
+    .device = [] { return std::string(); },
+    .make_id = none,
+    .join = none,
+    .exchange = none,
+    .leave = none,
 };
 
 namespace cuda {

@@ -59,6 +59,7 @@ cudaError_t last = cudaSuccess;
 const std::vector<std::string_view>& runtime_functions() {
   static const std::vector<std::string_view> names = {
       "cudaDeviceGetAttribute",
+      "cudaDeviceGetPCIBusId",
       "cudaDeviceSynchronize",
       "cudaDriverGetVersion",
       "cudaEventCreate",

@@ -1,15 +1,21 @@
 // The device's properties, errors as text, and what tests control.
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
+#include <numeric>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "kernels/emulation/architecture.hpp"
 #include "kernels/emulation/blas.hpp"
 #include "kernels/emulation/call.hpp"
 #include "kernels/emulation/control.hpp"
 #include "kernels/emulation/device_memory.hpp"
+#include "kernels/emulation/finding.hpp"
 #include "kernels/emulation/launch_api.hpp"
 #include "kernels/emulation/memory_api.hpp"
+#include "kernels/emulation/nccl.hpp"
 #include "kernels/emulation/stream.hpp"
 
 namespace posetape::emulation {
@@ -70,6 +76,27 @@ const Code& code_of(cudaError_t error) {
 }
 
 constexpr int kVersion = 13000;
+// Of the host; a process computes on one of them.
+constexpr int kDevices = 8;
+int current = 0;
+
+// Those that CUDA_VISIBLE_DEVICES names ("2,0"), up to the first that there isn't, in its order.
+std::vector<int> visible_devices() {
+  std::vector<int> devices(kDevices);
+  std::iota(devices.begin(), devices.end(), 0);
+  const char* names = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (names == nullptr) return devices;
+  devices.clear();
+  std::istringstream list(names);
+  for (int device = 0; list >> device && device >= 0 && device < kDevices; list.ignore()) {
+    devices.push_back(device);
+  }
+  return devices;
+}
+
+bool is_device_number(int device) {
+  return device >= 0 && device < static_cast<int>(visible_devices().size());
+}
 
 }  // namespace
 
@@ -78,7 +105,8 @@ void check_device_memory() {
 }
 
 std::string leaks() {
-  return device_leaks() + pinned_leaks() + stream_leaks() + graph_leaks() + blas_leaks();
+  return device_leaks() + pinned_leaks() + stream_leaks() + graph_leaks() + blas_leaks() +
+         nccl_leaks();
 }
 
 void set_device_memory(std::size_t bytes) {
@@ -87,6 +115,7 @@ void set_device_memory(std::size_t bytes) {
 
 void reset() {
   drop_work();
+  reset_nccl();
   reset_blas();
   reset_graphs();
   reset_streams();
@@ -94,6 +123,7 @@ void reset() {
   reset_device_memory();
   reset_launches();
   reset_calls();
+  current = 0;
 }
 
 }  // namespace posetape::emulation
@@ -122,27 +152,44 @@ const char* cudaGetErrorName(cudaError_t error) {
 cudaError_t cudaGetDeviceCount(int* count) {
   return call("cudaGetDeviceCount", [&] {
     if (count == nullptr) return cudaErrorInvalidValue;
-    *count = 1;
-    return cudaSuccess;
+    *count = static_cast<int>(visible_devices().size());
+    return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
   });
 }
 
 cudaError_t cudaGetDevice(int* device) {
   return call("cudaGetDevice", [&] {
     if (device == nullptr) return cudaErrorInvalidValue;
-    *device = 0;
+    *device = current;
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaSetDevice(int device) {
-  return call("cudaSetDevice", [&] { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+  return call("cudaSetDevice", [&] {
+    if (!is_device_number(device)) return cudaErrorInvalidDevice;
+    if (device != current && device_bytes_used() > 0) {
+      throw Finding("posetape emulation: a process has memory of two devices");
+    }
+    current = device;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int device) {
+  return call("cudaDeviceGetPCIBusId", [&] {
+    if (text == nullptr || size < 1) return cudaErrorInvalidValue;
+    if (!is_device_number(device)) return cudaErrorInvalidDevice;
+    std::snprintf(text, static_cast<std::size_t>(size), "0000:%02x:00.0",
+                  visible_devices()[static_cast<std::size_t>(device)] + 1);
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return call("cudaGetDeviceProperties", [&] {
     if (properties == nullptr) return cudaErrorInvalidValue;
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!is_device_number(device)) return cudaErrorInvalidDevice;
     const Architecture& a = architecture();
     *properties = {};
     std::snprintf(properties->name, sizeof properties->name, "posetape emulation of sm_%d%d",
@@ -166,7 +213,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   return call("cudaDeviceGetAttribute", [&] {
     if (value == nullptr) return cudaErrorInvalidValue;
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!is_device_number(device)) return cudaErrorInvalidDevice;
     const Architecture& a = architecture();
     switch (attribute) {
       case cudaDevAttrMaxSharedMemoryPerBlock:

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <span>
 #include <string>
 
 #include "engine/gradcheck.hpp"
@@ -9,6 +10,7 @@
 #include "engine/replay.hpp"
 #include "engine/safetensors.hpp"
 #include "engine/trainer.hpp"
+#include "kernels/base/links.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "kernels/emulation/control.hpp"
 
@@ -202,6 +204,26 @@ TEST_CASE("cuda: work that is replayed is one launch of a graph, and allocates n
   CHECK(emulation::calls("cudaMalloc") == allocations);
   CHECK(emulation::calls("cudaGraphLaunch") == graphs + 1);
   CHECK(emulation::calls("cudaLaunchKernel") == kernels);
+}
+
+TEST_CASE("cuda: devices of several processes are linked by NCCL, or it is said why not") {
+  const FreshDevice device;
+  const Wire echo = [](const Parcels& sent) { return sent; };  // the others are as this one
+  const std::string id = cuda_links.make_id();
+  CHECK(cuda_links.device() == "0000:01:00.0");
+  const std::string failed = error_of([&] { cuda_links.join(id, 0, 2, echo); });
+  CHECK(contains(failed, "ncclCommInitRank failed: invalid argument"));
+  CHECK(contains(failed, "NCCL_DEBUG=INFO"));
+
+  cuda_links.join(id, 0, 1, echo);
+  const Tensor x = Tensor::full({5}, 3, DType::f32, Device::cuda);
+  const Tensor y = Tensor::zeros({5}, DType::f32, Device::cuda);
+  const LinkPiece from{0, x.raw(), x.bytes()}, to{0, y.raw(), y.bytes()};
+  cuda_links.exchange(std::span(&from, 1), std::span(&to, 1));
+  CHECK(y.to_doubles() == x.to_doubles());
+  CHECK(contains(emulation::leaks(), "a communicator of NCCL"));
+  cuda_links.leave();
+  CHECK(!contains(emulation::leaks(), "a communicator of NCCL"));
 }
 
 TEST_CASE("cuda: nothing is left behind when the device is closed") {

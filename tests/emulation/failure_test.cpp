@@ -20,7 +20,7 @@ std::map<std::string_view, std::function<cudaError_t()>> right_calls() {
   static float milliseconds;
   static void *pointer, *pinned;
   static char* memory;
-  static char host[16];
+  static char host[16], place[16];
   static cudaDeviceProp properties;
   static cudaStream_t stream, made_stream;
   static cudaEvent_t event, made_event;
@@ -44,6 +44,7 @@ std::map<std::string_view, std::function<cudaError_t()>> right_calls() {
   return {
       {"cudaDeviceGetAttribute",
        [] { return cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 0); }},
+      {"cudaDeviceGetPCIBusId", [] { return cudaDeviceGetPCIBusId(place, sizeof place, 0); }},
       {"cudaDeviceSynchronize", [] { return cudaDeviceSynchronize(); }},
       {"cudaDriverGetVersion", [] { return cudaDriverGetVersion(&value); }},
       {"cudaEventCreate", [] { return cudaEventCreate(&made_event); }},

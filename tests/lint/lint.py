@@ -37,13 +37,13 @@ SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh", ".in"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Beside the standard library's own (no extension), what kernels may use.
 KERNEL_LIBRARIES = re.compile(
-    r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h)$"
+    r"^([a-z0-9_]+|sched\.h|immintrin\.h|arm_neon\.h|cuda.*\.h|cublas.*\.h|curand.*\.h|nccl\.h)$"
 )
 MORE_LIBRARIES = {
     # The host emulation of CUDA makes stacks, protects memory and talks to the sanitizers.
     "kernels/emulation/": re.compile(r"^(sys/mman\.h|ucontext\.h|unistd\.h|sanitizer/[a-z_]+\.h)$"),
-    # Loads cuBLASLt where a device is asked for.
-    "kernels/cuda/blas_port_nvcc.cpp": re.compile(r"^dlfcn\.h$"),
+    # Loads cuBLASLt where a device is asked for, and NCCL where several are.
+    "kernels/cuda/loaded.cpp": re.compile(r"^dlfcn\.h$"),
     # Asks the system for AMX's tiles.
     "kernels/base/dispatch.cpp": re.compile(r"^(sys/syscall|unistd)\.h$"),
     # Asks it for large pages.
@@ -121,8 +121,12 @@ CUDA_ONLY = [
     (re.compile(r"#\s*include\s*<cuda(_runtime|_runtime_api|_bf16|_fp16)\.h>"), "a CUDA header; include kernels/cuda/port.hpp"),
     (re.compile(r"#\s*include\s*<curand_\w+\.h>"), "cuRAND's device code; include kernels/cuda/random_port.hpp"),
     (re.compile(r"#\s*include\s*<cublas\w*\.h>"), "a header of cuBLAS; include kernels/cuda/blas_port.hpp"),
+    (re.compile(r"#\s*include\s*<nccl\.h>"), "NCCL's header; include kernels/cuda/nccl_port.hpp"),
 ]
-CUDA_PORT = ("kernels/cuda/port", "kernels/cuda/blas_port", "kernels/cuda/random_port", "kernels/emulation/")
+CUDA_PORT = (
+    "kernels/cuda/port", "kernels/cuda/blas_port", "kernels/cuda/nccl_port", "kernels/cuda/random_port",
+    "kernels/emulation/",
+)  # fmt: skip
 
 
 def check_cuda(path, lines):

@@ -107,6 +107,9 @@ class Cuda(unittest.TestCase):
         line = "#include <cublasLt.h>"
         self.assertEqual(places(lint.check_cuda("kernels/cuda/gemm.cpp", [line])), ["kernels/cuda/gemm.cpp:1"])
         self.assertEqual(list(lint.check_cuda("kernels/cuda/blas_port.hpp", [line])), [])
+        line = "#include <nccl.h>"
+        self.assertEqual(places(lint.check_cuda("kernels/cuda/links.cpp", [line])), ["kernels/cuda/links.cpp:1"])
+        self.assertEqual(list(lint.check_cuda("kernels/cuda/nccl_port_nvcc.hpp", [line])), [])
         self.assertEqual(list(lint.check_cuda("kernels/a.cu", ["a << b; asmx = __shared__x;"])), [])
 
 
