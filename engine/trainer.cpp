@@ -36,9 +36,6 @@ std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const
   }
   const AdamOptions adam{.weight_decay = o.weight_decay, .undecayed = o.undecayed};
   if (o.optimiser == OptimiserKind::muon) {
-    if (part && part->size != parameters.masters().size()) {
-      fail("muon moves whole matrices, and each of several ranks has parts; choose adam or sgd");
-    }
     return std::make_unique<Muon>(parameters, MuonOptions{o.momentum, o.adam, adam});
   }
   return std::make_unique<Adam>(parameters, adam, part);
@@ -127,19 +124,18 @@ double Trainer::sharded_step(const Hooks& hooks, Replay& pass, Replay& update_wi
   }
   const double loss = total / count;
   shards_->complete();
-  const bool whole = options_.clip_norm > 0 || options_.whole_gradients;
-  if (whole && !ranks().alone()) {
+  if (gathers_gradients()) {
     shards_->mean(count);
     shards_->gather_gradients();
   }
   update_with_mean(std::vector{Tensor::full({}, loss, DType::f64)});
-  shards_->gather_weights();
+  if (gathers_weights()) shards_->gather_weights();
   if (ema_) ema_->update(options_.ema);
   return loss;
 }
 
 // Differentiates this rank's shards of all batches. `losses` are those of all shards, times their
-// weights, on all ranks.
+// weights, on all ranks; with them goes whether a rank wants to stop or to pause.
 void Trainer::pass_shards(const Hooks& hooks, const std::vector<Batch>& batches, Replay& pass,
                           std::vector<double>& losses) {
   const int count = shards_->shards();
@@ -160,17 +156,18 @@ void Trainer::pass_shards(const Hooks& hooks, const std::vector<Batch>& batches,
     }
   }
   losses.resize(here.size());
-  std::vector<double> all(here.size() * static_cast<std::size_t>(ranks().size()));
-  std::ranges::copy(
-      here, all.begin() + static_cast<std::ptrdiff_t>(here.size() *
-                                                      static_cast<std::size_t>(ranks().rank())));
-  const std::vector<std::uint64_t> bytes(static_cast<std::size_t>(ranks().size()),
-                                         here.size() * sizeof(double));
-  ranks().gather(std::as_writable_bytes(std::span(all)), bytes);
+  here.push_back(several_ranks() && hooks.stop && hooks.stop() ? 1 : 0);
+  here.push_back(several_ranks() && hooks.pause && hooks.pause() ? 1 : 0);
+  const std::vector<std::vector<double>> all = ranks().gather(here);
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const int shard = static_cast<int>(i) % count;
-    losses[i] = all[here.size() * static_cast<std::size_t>(shards_->rank_of(shard)) + i];
+    losses[i] = all[static_cast<std::size_t>(shards_->rank_of(shard))][i];
   }
+  const auto any = [&](std::size_t at) {
+    return std::ranges::any_of(all, [at](const auto& rank) { return rank[at] != 0; });
+  };
+  stop_ = any(losses.size());
+  pause_ = any(losses.size() + 1);
 }
 
 // The rank that has the shard looks for the reason, and all say the same.
@@ -196,11 +193,20 @@ void Trainer::diverged_on(const Hooks& hooks, const std::vector<Batch>& batches,
   throw Error(found);
 }
 
-// Whether it is so on any rank.
-bool Trainer::any(bool here) const {
-  if (ranks().alone()) return here;
-  const std::vector<char> all = ranks().gather(static_cast<char>(here));
-  return std::ranges::any_of(all, [](char x) { return x != 0; });
+bool Trainer::gathers_gradients() const {
+  return several_ranks() && (options_.clip_norm > 0 || options_.whole_gradients ||
+                             options_.optimiser == OptimiserKind::muon);
+}
+
+bool Trainer::gathers_weights() const {
+  return several_ranks() && options_.optimiser != OptimiserKind::muon;
+}
+
+std::uint64_t Trainer::bytes_a_step() const {
+  if (!several_ranks()) return 0;
+  return static_cast<std::uint64_t>(options_.micro_batches) * shards_->bytes_of_batch() +
+         (gathers_gradients() ? shards_->bytes_of_block(parameters_->gradients()) : 0) +
+         (gathers_weights() ? shards_->bytes_of_block(parameters_->masters()) : 0);
 }
 
 // On a GPU op by op, instead of one graph.
@@ -270,7 +276,8 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     return loss;
   });
   Replay update_with_mean(parameters_->device(), [&](std::span<const Tensor> loss, int) {
-    shards_ ? shards_->mean(options_.micro_batches) : sum_->mean(options_.micro_batches);
+    if (sum_) sum_->mean(options_.micro_batches);
+    if (shards_ && !gathers_gradients()) shards_->mean(options_.micro_batches);
     update(loss[0]);
     return loss[0];
   });
@@ -286,11 +293,12 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
       state_.loss_sum += loss;
       ++state_.step;
       if (hooks.on_step) hooks.on_step(state_, loss);
-      if (hooks.stop && any(hooks.stop())) {
+      if (several_ranks() ? stop_ : hooks.stop && hooks.stop()) {
         check_weights();
         return TrainOutcome::interrupted;
       }
-      if (hooks.pause && state_.step < options_.steps_per_epoch && any(hooks.pause())) {
+      const bool inside = state_.step < options_.steps_per_epoch;
+      if (inside && (several_ranks() ? pause_ : hooks.pause && hooks.pause())) {
         check_weights();
         hooks.on_pause();
       }
@@ -330,7 +338,7 @@ double Trainer::validated(const Hooks& hooks) const {
 void Trainer::save(TensorFile& file) const {
   for (const Optimiser::State& s : optimiser_->state()) {
     file.tensors.emplace_back(fmt::format("trainer.{}", s.name),
-                              shards_ ? shards_->whole(s.tensor) : s.tensor);
+                              gathers_weights() ? shards_->whole(s.tensor) : s.tensor);
   }
   if (ema_) file.tensors.emplace_back("trainer.average", ema_->average);
   const std::vector<double> counters{static_cast<double>(optimiser_->steps),

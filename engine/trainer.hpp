@@ -54,7 +54,8 @@ struct TrainOptions {
   // S, of which the gradient of a batch is the sum (engine/ranks/gradient_shards.hpp); several
   // ranks need one each. With 1 a batch is differentiated at once, by every rank.
   int shards = 1;
-  // Every rank is to have the gradients of all parameters after a step, and not of its part alone.
+  // Every rank is to have the gradients of all parameters after a step, and not of its part alone:
+  // so it is where they are clipped, and with Muon, which moves whole matrices on every rank.
   bool whole_gradients = false;
 };
 
@@ -102,11 +103,11 @@ class Trainer {
     // After each epoch: the place to log, and to save the best and the last checkpoint. Weights and
     // moments are finite here, and where stop() has ended a run.
     std::function<void(const EpochResult& result)> on_epoch;
-    // Asked after each step; true on any rank leaves the loop on all, with everything in a state
-    // that can be saved.
+    // Asked after each step, or by one of several ranks before the step's update; true on any rank
+    // leaves the loop on all after the step, with everything in a state that can be saved.
     std::function<bool()> stop;
-    // Asked after each step that ends no epoch: true on any rank calls on_pause on all, the place
-    // to save the last checkpoint.
+    // Asked likewise: true on any rank calls on_pause on all after a step that ends no epoch, the
+    // place to save the last checkpoint.
     std::function<bool()> pause;
     std::function<void()> on_pause;
   };
@@ -124,6 +125,8 @@ class Trainer {
   const TrainState& state() const { return state_; }
   // How batches are cut, or null where they are not.
   const GradientShards* shards() const { return shards_ ? &*shards_ : nullptr; }
+  // What this rank sends to the others in a step of which no shard is empty.
+  std::uint64_t bytes_a_step() const;
   // The weights' averages, or null: who saves the best does so while an Averaged lives.
   const Ema* ema() const { return ema_ ? &*ema_ : nullptr; }
 
@@ -140,7 +143,9 @@ class Trainer {
   void take_back_step();
   [[noreturn]] void diverged_on(const Hooks& hooks, const std::vector<Batch>& batches, double loss,
                                 std::size_t at);
-  bool any(bool here) const;
+  bool several_ranks() const { return shards_ && !ranks().alone(); }
+  bool gathers_gradients() const;
+  bool gathers_weights() const;
   double watched_pass(const Hooks& hooks, const Batch& batch);
   void finish_pass(const Tensor& loss);
   void update(const Tensor& loss);
@@ -158,6 +163,9 @@ class Trainer {
   std::optional<GradientShards> shards_;  // instead, where a batch has several shards
   std::optional<Ema> ema_;
   TrainState state_;
+  // Whether any of several ranks wants to leave, or to pause.
+  bool stop_ = false;
+  bool pause_ = false;
 };
 
 }  // namespace posetape

@@ -9,6 +9,7 @@
 #include "data/uncertainty.hpp"
 #include "diffusion/sequences.hpp"
 #include "diffusion/stream.hpp"
+#include "engine/ranks/ranks.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
 #include "tools/comparison.hpp"
@@ -172,7 +173,22 @@ diffusion::PoseStream::Options with_delay(const RefineOptions& options, const Ne
           .filter = finishing.filter};
 }
 
-// Each clip as a stream of its own.
+// The results that another rank has for a sequence, of which all know the number of frames.
+void take_from(int rank, data::Sequence& s) {
+  const bool here = rank == ranks().rank();
+  const auto knows_std = ranks().gather(static_cast<char>(here && s.refined_std));
+  const auto take = [&](std::optional<data::PoseArray>& poses) {
+    if (!here) {
+      poses.emplace(data::PoseArray{3, {}});
+      poses->values.resize(static_cast<std::size_t>(s.frames()) * 3 * data::kJoints);
+    }
+    ranks().broadcast(std::as_writable_bytes(std::span(poses->values)), rank);
+  };
+  take(s.refined_3d);
+  if (knows_std[static_cast<std::size_t>(rank)] != 0) take(s.refined_std);
+}
+
+// Each clip as a stream of its own, of several ranks by one.
 nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   Network network = load(options, file);
@@ -188,10 +204,13 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
                     options.quiet);
   double done = 0;
   const diffusion::PoseStream::Options how = with_delay(options, network);
-  for (data::Sequence& s : dataset.sequences) {
+  const auto owner_of = [](int sequence) { return sequence % ranks().size(); };
+  for (const int i : all) {
+    data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
+    s.refined_3d_last_window.reset();
+    if (owner_of(i) != ranks().rank()) continue;
     diffusion::PoseStream stream(network.refine, network.frames, convention, s, how);
     data::PoseArray& refined = s.refined_3d.emplace(data::PoseArray{3, {}});
-    s.refined_3d_last_window.reset();
     const auto take = [&] {
       while (const auto pose = stream.pull()) {
         refined.values.insert(refined.values.end(), pose->begin(), pose->end());
@@ -212,6 +231,7 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
     stream.finish();
     take();
   }
+  for (const int i : all) take_from(owner_of(i), dataset.sequences[static_cast<std::size_t>(i)]);
   nlohmann::ordered_json json = data::provenance(data::protocol_of(options.windows.protocol),
                                                  data::disjoint(network.frames), how.flip_average);
   json["windows"] = "one up to each frame, all that have a frame averaged";
@@ -298,6 +318,10 @@ void run_stream(const Options& options) {
   Network network = load(options, file);
   check_frames(options, network.frames);
   const char* input = "standard input";
+  if (!ranks().alone()) {
+    fail("{}: --stream: the frames of a stream go through one process; start it without mpirun",
+         input);
+  }
   data::Dataset clip;
   data::Sequence& s = clip.sequences.emplace_back();
   s.name = "stream";

@@ -20,6 +20,7 @@
 #include "engine/ranks/ranks.hpp"
 #include "kernels/base/dispatch.hpp"
 #include "tools/files.hpp"
+#include "tools/lines.hpp"
 
 namespace posetape::tools {
 namespace {
@@ -45,15 +46,6 @@ std::string contents(const std::string& path) {
   const auto size = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
   return fmt::format("{} bytes, checksum {:08x}", status.st_size,
                      crc32(std::span(head).first(size)));
-}
-
-std::vector<std::string> lines(const std::string& text) {
-  std::vector<std::string> all;
-  for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos;
-       begin = end + 1) {
-    all.push_back(text.substr(begin, end - begin));
-  }
-  return all;
 }
 
 std::vector<Fact> facts(const std::string& version, int argc, char** argv) {
@@ -94,7 +86,8 @@ void check_ranks(const std::string& version, int argc, char** argv) {
   const std::vector<std::string> all = ranks().gather(here);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
-    const std::vector<std::string> first = lines(all[0]), other = lines(all[r]);
+    const std::vector<std::string> first = complete_lines(all[0]);
+    const std::vector<std::string> other = complete_lines(all[r]);
     const auto [a, b] = std::ranges::mismatch(first, other);
     const auto at = (a - first.begin()) / 2 * 2;
     const auto text = [&](const std::vector<std::string>& l, std::ptrdiff_t i) {

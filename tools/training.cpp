@@ -10,9 +10,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "data/domain.hpp"
 #include "data/evaluation.hpp"
+#include "data/spread.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/gradients.hpp"
 #include "engine/ranks/ranks.hpp"
@@ -464,27 +466,34 @@ TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool ref
 
 // S: what is given, else what a training was started with that goes on, else 8 under mpirun, so
 // that 1 to 8 ranks make the same of it.
-int TrainingRun::choose_shards() const {
-  if (flags_.shards) return *flags_.shards;
-  std::error_code error;
-  if (flags_.resume && std::filesystem::exists(flags_.last_path(), error)) {
-    const TensorFile last = read_safetensors(flags_.last_path());
-    const auto found = last.metadata.find(kResumeSettings);
-    const auto was = nlohmann::json::parse(found == last.metadata.end() ? "" : found->second,
-                                           nullptr, /*allow_exceptions=*/false);
-    return was.is_object() ? was.value(kShards, 1) : 1;
+int TrainingRun::choose_shards(bool goes_on) const {
+  if (goes_on && !flags_.shards) {
+    const nlohmann::ordered_json before = files_.started_with(kShards);
+    const int count = before.is_number_integer() ? before.get<int>() : 1;
+    if (count < ranks().size()) {
+      fail(
+          "{}: was started with --shards {}, so that no more than {} ranks can go on with it; "
+          "start "
+          "{}, or start afresh without --resume",
+          flags_.last_path(), count, count,
+          count == 1 ? "without mpirun" : fmt::format("{} or fewer", count));
+    }
+    return count;
   }
-  return ranks().library().empty() ? 1 : 8;
+  const int count = flags_.shards.value_or(ranks().library().empty() ? 1 : 8);
+  if (count < ranks().size()) {
+    fail("{} shards are too few for {} ranks, of which each needs one; give --shards {} or more",
+         count, ranks().size(), ranks().size());
+  }
+  return count;
 }
 
 const TensorFile* TrainingRun::begin(Settings settings, std::vector<std::string> labels) {
-  shards_ = choose_shards();
-  if (shards_ < ranks().size()) {
-    fail("{} shards are too few for {} ranks, of which each needs one; give --shards {} or more",
-         shards_, ranks().size(), ranks().size());
-  }
+  const TensorFile* const last = flags_.resume ? files_.resume() : nullptr;
+  shards_ = choose_shards(last != nullptr);
   settings[kShards] = shards_;
-  return files_.begin(flags_.resume, std::move(settings), std::move(labels));
+  files_.begin(std::move(settings), std::move(labels));
+  return last;
 }
 
 void TrainingRun::announce(const std::string& what, const ParameterList& parameters) const {
@@ -492,13 +501,21 @@ void TrainingRun::announce(const std::string& what, const ParameterList& paramet
       "{}{} parameters, {} frames, {} threads; trains on {} ({} sequences), validates on {}\n",
       what, parameters.size(), flags_.frames, threads(), joined(parts_.train_subjects),
       parts_.train.size(), joined(parts_.validation_subjects));
-  if (ranks().alone()) return;
-  flags_.say("{} ranks ({}), {} of them on this host, {} shards of a batch\n", ranks().size(),
-             ranks().library(), ranks().local_size(), shards_);
+}
+
+void TrainingRun::announce_ranks(const Trainer& trainer) const {
+  const std::vector<std::string> hosts = ranks().gather(host_name());
+  const std::size_t count = std::set(hosts.begin(), hosts.end()).size();
+  flags_.say("{} ranks ({}) on {} host{}, {} shards of a batch; a step sends {:.2f} MB {}\n",
+             ranks().size(), ranks().library(), count, count == 1 ? "" : "s", shards_,
+             static_cast<double>(trainer.bytes_a_step()) / 1e6,
+             trainer.shards()->on_devices() ? fmt::format("from GPU to GPU ({})", cuda_links.name)
+                                            : std::string("through the hosts' memory"));
 }
 
 Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field which) const {
-  return gather(dataset_, windows.windows, windows.flips, flags_.frames, which);
+  return (spread_ ? data::gather_spread : data::gather)(dataset_, windows.windows, windows.flips,
+                                                        flags_.frames, which);
 }
 
 Learner TrainingRun::learner(std::string label, const model::Network& network,
@@ -557,7 +574,11 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
   }
   TrainOptions options = flags_.options(steps);
   options.shards = shards_;
+  const bool first = !ranks().alone() && !spread_;
+  if (first) data::spread(dataset_, parts_.validation);
+  spread_ = spread_ || first;
   Trainer trainer(*learner.parameters, options);
+  if (first) announce_ranks(trainer);
   if (resumed != nullptr) trainer.load(*resumed, flags_.last_path());
   Trainer::Hooks hooks;
   hooks.batch = [&](int epoch, int at) {
@@ -669,7 +690,7 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
   if (const GradientShards* shards = trainer.shards(); shards != nullptr && !ranks().alone()) {
     flags_.say(
         "{}  a step sent {} bytes to other ranks (by the formula {}), waited {:.2f} s in all\n",
-        learner.label, shards->bytes_sent(), shards->bytes_a_step(), ranks().seconds_waited());
+        learner.label, shards->bytes_sent(), trainer.bytes_a_step(), ranks().seconds_waited());
   }
   if (flags_.plot && !json) progress.line(plot_of_log(files_.paths().log, learner.label));
   if (outcome == TrainOutcome::interrupted) throw Exit{exit_code(stop_signal)};

@@ -173,7 +173,7 @@ class TrainingRun {
   // to correct needs.
   TrainingRun(const Common& common, const TrainFlags& flags, bool refines);
 
-  // As TrainingFiles::begin(), which returns what train() is to go on from.
+  // As TrainingFiles::begin(). Returns what train() is to go on from, null where it starts afresh.
   const TensorFile* begin(Settings settings, std::vector<std::string> labels);
   // "lifter: stcformer, 26048 parameters, ...": what is trained, on what.
   void announce(const std::string& what, const ParameterList& parameters) const;
@@ -203,7 +203,8 @@ class TrainingRun {
   const Split& parts() const { return parts_; }
 
  private:
-  int choose_shards() const;
+  int choose_shards(bool goes_on) const;
+  void announce_ranks(const Trainer& trainer) const;
   void warn_of_gradients(const ParameterList& parameters) const;
   void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
 
@@ -213,6 +214,7 @@ class TrainingRun {
   data::Dataset dataset_;  // as the network sees it
   data::Convention convention_;
   Split parts_;
+  bool spread_ = false;  // over the ranks, from the first training on
   int shards_ = 1;
   std::string domain_;  // JSON
   bool refines_ = false;

@@ -18,6 +18,7 @@
 #include "engine/crc32.hpp"
 #include "engine/error.hpp"
 #include "engine/ranks/ranks.hpp"
+#include "tools/lines.hpp"
 #include "tools/training.hpp"
 
 namespace posetape::tools {
@@ -54,16 +55,6 @@ std::string as_given(const std::string& option, const Json& value) {
   if (value.is_array())
     text = fmt::format("{}", fmt::join(value.get<std::vector<std::string>>(), ","));
   return fmt::format("{} {}", option, text.empty() ? "(none)" : text);
-}
-
-// The lines that are complete.
-std::vector<std::string> complete_lines(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos;
-       begin = end + 1) {
-    lines.push_back(text.substr(begin, end - begin));
-  }
-  return lines;
 }
 
 std::string text_of(const std::string& path) {
@@ -117,34 +108,41 @@ TrainingFiles::~TrainingFiles() {
   if (log_ >= 0) close(log_);
 }
 
-const TensorFile* TrainingFiles::begin(bool resume, Settings settings,
-                                       std::vector<std::string> models) {
+const TensorFile* TrainingFiles::resume() {
+  std::error_code error;
+  if (!fs::exists(paths_.last, error) && !error) {
+    fmt::print(stderr, "posetape: {}: there is nothing to resume; starts afresh\n", paths_.last);
+    return nullptr;
+  }
+  last_ = read_safetensors(paths_.last);
+  if (!last_.contains("trainer.counters")) {
+    fail(
+        "{}: has no trainer's state, so that there is nothing to resume from; start afresh "
+        "without --resume, or give the --output whose .last file it is",
+        paths_.last);
+  }
+  read_settings();
+  return &last_;
+}
+
+Json TrainingFiles::started_with(const char* option) const {
+  return started_.is_object() ? started_.value(option, Json()) : Json();
+}
+
+void TrainingFiles::begin(Settings settings, std::vector<std::string> models) {
   settings_ = std::move(settings);
   models_ = std::move(models);
-  std::error_code error;
-  const bool goes_on = resume && (fs::exists(paths_.last, error) || error);
-  if (resume && !goes_on) {
-    fmt::print(stderr, "posetape: {}: there is nothing to resume; starts afresh\n", paths_.last);
-  }
-  if (goes_on) {
-    last_ = read_safetensors(paths_.last);
-    if (!last_.contains("trainer.counters")) {
-      fail(
-          "{}: has no trainer's state, so that there is nothing to resume from; start afresh "
-          "without --resume, or give the --output whose .last file it is",
-          paths_.last);
-    }
+  if (goes_on()) {
     check_settings();
     read_lines();
   }
-  if (!ranks().writes()) return goes_on ? &last_ : nullptr;
+  if (!ranks().writes()) return;
   if (!is_special(paths_.log)) restore_log();
   log_ = open(paths_.log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
   if (log_ < 0) fail_to_write(paths_.log, errno);
-  return goes_on ? &last_ : nullptr;
 }
 
-void TrainingFiles::check_settings() const {
+void TrainingFiles::read_settings() {
   const auto found = last_.metadata.find(kResumeSettings);
   if (found == last_.metadata.end()) {
     fmt::print(stderr,
@@ -153,24 +151,30 @@ void TrainingFiles::check_settings() const {
                paths_.last);
     return;
   }
-  Json was = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  if (!was.is_object()) fail("{}: metadata '{}' is not readable", paths_.last, kResumeSettings);
+  started_ = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  if (!started_.is_object())
+    fail("{}: metadata '{}' is not readable", paths_.last, kResumeSettings);
   for (const auto& [option, value] : kBefore.items()) {
-    if (!was.contains(option)) was[option] = value;
+    if (!started_.contains(option)) started_[option] = value;
   }
+}
+
+void TrainingFiles::check_settings() const {
+  if (!started_.is_object()) return;
   // Which fields of the data train depends on options, so these come first.
   for (const auto& [option, value] : settings_.items()) {
-    const auto before = was.find(option);
-    if (option == kData || before == was.end() || *before == value) continue;
+    const auto before = started_.find(option);
+    if (option == kData || before == started_.end() || *before == value) continue;
     fail("{}: was started with {}, now {}; resume with {}, or start afresh without --resume",
          paths_.last, as_given(option, *before), as_given(option, value),
          as_given(option, *before));
   }
-  if (was.contains(kData) && settings_.contains(kData) && was[kData] != settings_[kData]) {
+  const Json data = started_with(kData);
+  if (!data.is_null() && settings_.contains(kData) && data != settings_[kData]) {
     fail(
         "{}: was started with other data than {} (checksum {}, now {}); resume with the data it "
         "was started with, or start afresh without --resume",
-        paths_.last, paths_.input, was[kData].dump(), settings_[kData].dump());
+        paths_.last, paths_.input, data.dump(), settings_[kData].dump());
   }
 }
 

@@ -44,12 +44,16 @@ class TrainingFiles {
   TrainingFiles(const TrainingFiles&) = delete;
   TrainingFiles& operator=(const TrainingFiles&) = delete;
 
-  // With `resume`, the .last file, from which the caller goes on; null, and said so, where there is
-  // none. Throws Error with the first difference where it was started with other settings. `models`
-  // names the networks that are trained one after the other, as the log does. Leaves the log with
-  // the lines of the epochs that the .last file knows: a line too many, or half of one, is what a
-  // killed process left, and one that is missing is written again, but for its times.
-  const TensorFile* begin(bool resume, Settings settings, std::vector<std::string> models);
+  // Reads the .last file, from which the caller goes on; null, and said so, where there is none.
+  const TensorFile* resume();
+  // What a training that goes on was started with, null where nothing says it.
+  nlohmann::ordered_json started_with(const char* option) const;
+  // Throws Error with the first difference where the .last file that was read was started with
+  // other settings. `models` names the networks that are trained one after the other, as the log
+  // does. Leaves the log with the lines of the epochs that the .last file knows: a line too many,
+  // or half of one, is what a killed process left, and one that is missing is written again, but
+  // for its times.
+  void begin(Settings settings, std::vector<std::string> models);
 
   // Adds an epoch's line to the log. Returns 0, or errno where the log could not be written: then
   // no part of the line is in it.
@@ -73,6 +77,8 @@ class TrainingFiles {
     bool operator==(const Line&) const = default;
   };
 
+  bool goes_on() const { return !last_.tensors.empty(); }
+  void read_settings();
   void check_settings() const;
   void read_lines();
   void read_lines_of_log();
@@ -83,8 +89,9 @@ class TrainingFiles {
   Paths paths_;
   std::vector<std::unique_ptr<FileLock>> locks_;
   Settings settings_;
+  Settings started_;  // those of the .last file; null where it doesn't say
   std::vector<std::string> models_;
-  TensorFile last_;  // what begin() returned
+  TensorFile last_;  // what resume() returned
   std::vector<Line> lines_;
   int log_ = -1;
 };

@@ -45,8 +45,9 @@ GradientShards::GradientShards(const ParameterList& parameters, int shards)
   const Tensor& g = parameters.gradients();
   sum_ = Tensor::zeros({part().size}, accumulator_of(g.dtype()), g.device());
   if (ranks_->alone()) return;
-  sent_ = Tensor::empty(g.shape(), g.dtype());
-  received_ = Tensor::empty({part().size * ranks_->size()}, g.dtype());
+  if (g.device() == Device::cuda && ranks_->link_devices()) where_ = g.device();
+  sent_ = on_devices() ? g : Tensor::empty(g.shape(), g.dtype());
+  received_ = Tensor::empty({part().size * ranks_->size()}, g.dtype(), where_);
 }
 
 std::optional<int> GradientShards::shard_of(int round) const {
@@ -77,7 +78,7 @@ void GradientShards::add(int round, Index batch) {
   };
   const Tensor& g = parameters_->gradients();
   const NoRecording off;
-  if (has(ranks_->rank())) copy(g, sent_);
+  if (has(ranks_->rank()) && !on_devices()) copy(g, sent_);
   send_bytes_ = part_bytes(g.dtype());
   if (!has(ranks_->rank())) std::ranges::fill(send_bytes_, 0);
   receive_bytes_.clear();
@@ -86,7 +87,7 @@ void GradientShards::add(int round, Index batch) {
                                     : 0);
   }
   const std::uint64_t before = ranks_->bytes_sent();
-  ranks_->start_exchange(bytes_of(sent_), send_bytes_, bytes_of(received_), receive_bytes_);
+  ranks_->start_exchange(bytes_of(sent_), send_bytes_, bytes_of(received_), receive_bytes_, where_);
   sent_bytes_ += ranks_->bytes_sent() - before;
 }
 
@@ -124,11 +125,11 @@ void GradientShards::mean(int batches) {
 
 void GradientShards::gather_block(const Tensor& block) {
   const NoRecording off;
-  const Tensor host = block.to(Device::cpu);
+  const Tensor there = block.to(where_);
   const std::uint64_t before = ranks_->bytes_sent();
-  ranks_->gather(bytes_of(host), part_bytes(block.dtype()));
+  ranks_->gather(bytes_of(there), part_bytes(block.dtype()), where_);
   sent_bytes_ += ranks_->bytes_sent() - before;
-  if (block.device() != Device::cpu) copy(host, block);
+  if (block.device() != where_) copy(there, block);
 }
 
 void GradientShards::gather_gradients() {
@@ -150,15 +151,17 @@ Tensor GradientShards::whole(const Tensor& part_of_it) const {
   return all;
 }
 
-std::uint64_t GradientShards::bytes_a_step() const {
+std::uint64_t GradientShards::bytes_of_batch() const {
   if (ranks_->alone()) return 0;
-  const auto all = static_cast<std::uint64_t>(parameters_->gradients().size());
-  const auto own = static_cast<std::uint64_t>(part().size);
-  const auto shards_here =
-      static_cast<std::uint64_t>((shards_ - ranks_->rank() + ranks_->size() - 1) / ranks_->size());
-  return shards_here * (all - own) * size_of(parameters_->gradients().dtype()) +
-         static_cast<std::uint64_t>(ranks_->size() - 1) * own *
-             size_of(parameters_->masters().dtype());
+  const Tensor& g = parameters_->gradients();
+  const int shards_here = (shards_ - ranks_->rank() + ranks_->size() - 1) / ranks_->size();
+  return static_cast<std::uint64_t>(shards_here) *
+         static_cast<std::uint64_t>(g.size() - part().size) * size_of(g.dtype());
+}
+
+std::uint64_t GradientShards::bytes_of_block(const Tensor& block) const {
+  return static_cast<std::uint64_t>(ranks_->size() - 1) * static_cast<std::uint64_t>(part().size) *
+         size_of(block.dtype());
 }
 
 }  // namespace posetape

@@ -56,11 +56,15 @@ class GradientShards {
   // A vector of this rank's part, of all ranks', laid out as the block.
   Tensor whole(const Tensor& part) const;
 
-  // What this rank sends to the others in a step of one batch, in bytes, where no shard is empty:
-  //   shards here x (P - p) x bytes of a gradient + (R - 1) x p x bytes of a weight,
-  // P parameters in all, p in part(); and what it has sent since the last clear().
-  std::uint64_t bytes_a_step() const;
+  // What this rank sends to the others, in bytes, P parameters in all and p in part(): of a batch
+  // without an empty shard, shards here x (P - p) x bytes of a gradient; of a block that is
+  // gathered, (R - 1) x p x bytes of a number.
+  std::uint64_t bytes_of_batch() const;
+  std::uint64_t bytes_of_block(const Tensor& block) const;
+  // What it has sent since the last clear().
   std::uint64_t bytes_sent() const { return sent_bytes_; }
+  // Whether that goes from device to device.
+  bool on_devices() const { return where_ != Device::cpu; }
 
  private:
   void add_received();
@@ -72,7 +76,10 @@ class GradientShards {
   int shards_;
   std::vector<BlockPart> parts_;
   Tensor sum_;  // of part()
-  // On the host: what is being sent, and the contributions of all ranks to part().
+  // Where ranks exchange: on the devices of the parameters where these are linked, or the hosts.
+  Device where_ = Device::cpu;
+  // There: what is being sent (the gradients themselves on a device, whose order keeps them until
+  // they are), and the contributions of all ranks to part().
   Tensor sent_;
   Tensor received_;
   std::vector<std::uint64_t> send_bytes_, receive_bytes_;

@@ -63,7 +63,7 @@ struct Mutant {
 
 // All mutants of the selected ops that exist, each on the selected small cases until it is killed
 // both ways; a case that fails anyway notices nothing. The order is that of ops, inputs and
-// mutations.
+// mutations. Several ranks (engine/ranks/ranks.hpp) share out the ops, and each is told of its own.
 std::vector<Mutant> run_mutants(const SuiteOptions& options,
                                 const std::function<void(const Mutant&)>& on_mutant = {});
 

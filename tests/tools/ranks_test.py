@@ -44,13 +44,13 @@ def launchers():
     }
 
 
-def run(*arguments, ranks=None, launcher=None, expect=0, timeout=120):
+def run(*arguments, ranks=None, launcher=None, expect=0, timeout=120, environment={}):
     """Standard output and standard error of posetape, alone or on so many ranks."""
     command = [POSETAPE, *map(str, arguments)]
     if ranks:
         command = [*launcher, "-n", str(ranks), *command]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                          stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, env={**os.environ, **environment})
     assert (done.returncode == 0) == (expect == 0), (
         f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
@@ -73,6 +73,13 @@ def made(output):
     log = [json.loads(line) for line in output.with_suffix(".log.jsonl").read_text().splitlines()]
     lines = [{k: v for k, v in line.items() if k not in times} for line in log]
     return digest(output), digest(output.with_suffix(".last.safetensors")), json.dumps(lines)
+
+
+def sent_and_formula(out):
+    """The bytes that a step sent, and those that it should have, of a training's standard output."""
+    line = next(line for line in out.splitlines() if "by the formula" in line)
+    words = line.replace(")", "").replace(",", "").split()
+    return int(words[words.index("sent") + 1]), int(words[words.index("formula") + 1])
 
 
 class Ranks(unittest.TestCase):
@@ -101,6 +108,7 @@ class Ranks(unittest.TestCase):
             ("refiner", [], self.lifted),
             ("refiner", ["--precision", "bf16", *forward, "--noise", "ar1"], self.lifted),
             ("lifter", "--model mixste --depth 2 --drop-path 0.2 --weight-decay 0.1".split(), self.data),
+            ("refiner", "--optimiser muon --clip-norm 1 --ema 0.9".split(), self.lifted),
         ]
         for kind, options, source in cases:
             expected = made(self.trained(kind, *options, "--shards", 8, source=source))
@@ -131,9 +139,17 @@ class Ranks(unittest.TestCase):
             self.skipTest("the CUDA backend is not the emulated one")
         short = ["--device", "cuda", "--epochs", 1, "--batch", 64, "--width", 8]
         expected = made(self.trained("refiner", "--shards", 8, *short))
+        train = ["train", "refiner", self.lifted, *"--frames 9 --heads 2 --depth 1".split(), *short]
         name, launcher = next(iter(launchers().items()))
-        got = self.trained("refiner", *short, ranks=2, launcher=launcher)
-        self.assertEqual(made(got), expected, name)
+        # A GPU each, or one for both, between which there is no NCCL.
+        for gpus, way in (("0,1", "from GPU to GPU (NCCL)"), ("0", "through the hosts' memory")):
+            output = WORK / f"{len(gpus)}_gpus.safetensors"
+            out, _ = run(*train, "-o", output, ranks=2, launcher=launcher,
+                         environment={"CUDA_VISIBLE_DEVICES": gpus})
+            self.assertIn(way, out)
+            self.assertEqual(made(output), expected, f"{name}, {way}")
+            sent, formula = sent_and_formula(out)
+            self.assertEqual(sent, formula, way)
 
     def test_poses_are_equal_to_the_byte(self):
         refiner = self.trained("refiner")
@@ -141,25 +157,25 @@ class Ranks(unittest.TestCase):
             ("lift", WORK / "lifter.safetensors", self.data),
             ("refine", refiner, self.lifted),
             ("refine", refiner, self.lifted, "--recipe", "paper"),
+            ("refine", refiner, self.lifted, "--delay", 3),
         ]
         for command in work:
             run(*command, "-o", WORK / "alone.npz")
             for name, launcher in launchers().items():
-                for ranks in (2, 4):
+                for ranks in (2, 4) if "--delay" not in command else (3,):
                     out, error = run(*command, "-o", WORK / "several.npz", ranks=ranks, launcher=launcher)
                     self.assertEqual(digest(WORK / "several.npz"), digest(WORK / "alone.npz"), name)
                     self.assertEqual(out.count("wrote "), 1, out)
 
     def test_what_is_sent_is_what_the_formula_says(self):
         for name, launcher in launchers().items():
-            out, _ = run("train", "refiner", self.lifted, "-o", WORK / "bytes.safetensors", *NETWORK,
-                         *EPOCHS, ranks=2, launcher=launcher)
-            line = next(line for line in out.splitlines() if "by the formula" in line)
-            words = line.replace(")", "").replace(",", "").split()
-            sent = int(words[words.index("sent") + 1])
-            formula = int(words[words.index("formula") + 1])
-            self.assertEqual(sent, formula, line)
-            self.assertGreater(sent, 0)
+            network = "--frames 9 --width 16 --heads 2 --depth 1 --batch".split()
+            for options in ([9], [18, "--micro-batches", 2, "--clip-norm", 1]):
+                out, _ = run("train", "refiner", self.lifted, "-o", WORK / "bytes.safetensors",
+                             *EPOCHS, *network, *options, ranks=2, launcher=launcher)
+                sent, formula = sent_and_formula(out)
+                self.assertEqual(sent, formula, f"{name}: {options}")
+                self.assertGreater(sent, 0)
 
     def test_what_differs_between_ranks_is_said(self):
         other = WORK / "other.npz"
@@ -203,6 +219,15 @@ class Ranks(unittest.TestCase):
                            launcher=launcher, expect=1)
             self.assertIn("standard input", ours(error)[0])
 
+    def test_an_unsharded_training_stays_with_one_process(self):
+        output = self.trained("refiner")
+        more = ["train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 3, "--resume"]
+        name, launcher = next(iter(launchers().items()))
+        _, error = run(*more, ranks=2, launcher=launcher, expect=1)
+        self.assertIn("was started with --shards 1", ours(error)[0])
+        self.assertIn("start without mpirun", ours(error)[0])
+        run(*more)
+
     def test_a_killed_rank_ends_all_and_nothing_is_lost(self):
         expected = made(self.trained("refiner", "--epochs", 8, "--shards", 8))
         draw = random.Random(1)
@@ -214,19 +239,27 @@ class Ranks(unittest.TestCase):
             command = [*launcher, "-n", "4", POSETAPE, "train", "refiner", str(self.lifted), "-o",
                        str(output), *NETWORK, "--epochs", "8", "--checkpoint-minutes", "0.001"]
             for attempt in range(int(os.environ.get("POSETAPE_KILLS", "2"))):
+                errors = tempfile.TemporaryFile("w+")
                 process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL,
-                                           stderr=subprocess.DEVNULL, start_new_session=True)
+                                           stderr=errors, start_new_session=True)
                 time.sleep(draw.uniform(0.3, 2.0))
                 found = subprocess.run(["pgrep", "-f", f"^{POSETAPE} train refiner .*{folder}"],
                                        capture_output=True, text=True).stdout.split()
+                killed = time.monotonic()
                 if found:
                     os.kill(int(draw.choice(found)), signal.SIGKILL)
                 process.wait(timeout=30)
-                left = time.monotonic()
                 while subprocess.run(["pgrep", "-f", f"^{POSETAPE} train refiner .*{folder}"],
                                      capture_output=True).returncode == 0:
-                    self.assertLess(time.monotonic() - left, 10, "a rank goes on")
+                    self.assertLess(time.monotonic() - killed, 10, "a rank goes on")
                     time.sleep(0.1)
+                errors.seek(0)
+                text = errors.read()
+                errors.close()
+                if os.environ.get("POSETAPE_KILLS"):
+                    print(f"{name}: exit code {process.returncode}, ended after "
+                          f"{time.monotonic() - killed:.1f} s, {len(ours(text))} lines of ours")
+                self.assertLessEqual(len(ours(text)), 1, text)
             subprocess.run([*command, "--resume"], check=True, capture_output=True, timeout=120)
             self.assertEqual(made(output), expected, name)
             kinds = {p.name for p in folder.iterdir()}
