@@ -24,6 +24,7 @@
 #include "data/text_table.hpp"
 #include "data/uncertainty.hpp"
 #include "diffusion/sequences.hpp"
+#include "engine/ranks/ranks.hpp"
 #include "engine/rng.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
@@ -114,17 +115,39 @@ Examples collect(const Refiner& refiner, const data::Dataset& dataset,
   Progress progress("features", "frames", static_cast<double>(data::count_frames(dataset, all)),
                     quiet);
   const auto size = static_cast<std::size_t>(inference.batch);
-  for (std::size_t begin = 0; begin < windows.size(); begin += size) {
-    const auto part = std::span(windows).subspan(begin, std::min(size, windows.size() - begin));
-    for (int flip = 0; flip < (inference.flip_average ? 2 : 1); ++flip) {
-      const std::vector<std::uint8_t> flips(part.size(), static_cast<std::uint8_t>(flip));
-      const auto field = [&](Field which) {
-        return data::gather(dataset, part, flips, frames, which).to(device);
-      };
-      const Tensor features =
-          model::as(refiner.refine_surely(field(Field::noisy), field(screen), steps).features,
-                    DType::f32)
-              .to(Device::cpu);
+  const auto batch = [&](std::size_t number) {
+    const std::size_t begin = std::min(number * size, windows.size());
+    return std::span(windows).subspan(begin, std::min(size, windows.size() - begin));
+  };
+  const auto features_of = [&](std::span<const data::Window> part, int flip) {
+    const std::vector<std::uint8_t> flips(part.size(), static_cast<std::uint8_t>(flip));
+    const auto field = [&](Field which) {
+      return data::gather(dataset, part, flips, frames, which).to(device);
+    };
+    return model::as(refiner.refine_surely(field(Field::noisy), field(screen), steps).features,
+                     DType::f32)
+        .to(Device::cpu);
+  };
+  const int views = inference.flip_average ? 2 : 1;
+  const auto round = static_cast<std::size_t>(ranks().size());
+  std::vector<Tensor> computed;  // of several ranks' batches this one's
+  for (std::size_t number = 0; !batch(number).empty(); ++number) {
+    const auto part = batch(number);
+    const int owner = static_cast<int>(number % round);
+    if (owner == 0) {
+      const auto mine = batch(number + static_cast<std::size_t>(ranks().rank()));
+      computed.clear();
+      for (int flip = 0; flip < views && !mine.empty(); ++flip) {
+        computed.push_back(features_of(mine, flip));
+      }
+    }
+    for (int flip = 0; flip < views; ++flip) {
+      const Tensor features = owner == ranks().rank()
+                                  ? computed[static_cast<std::size_t>(flip)]
+                                  : Tensor::empty({static_cast<Index>(part.size()), frames, kJoints,
+                                                   static_cast<Index>(examples.width)},
+                                                  DType::f32);
+      ranks().broadcast(std::as_writable_bytes(features.values<float>()), owner);
       for (std::size_t w = 0; w < part.size(); ++w) {
         const data::Window& window = part[w];
         const auto& places = place[static_cast<std::size_t>(window.sequence)];
@@ -142,7 +165,8 @@ Examples collect(const Refiner& refiner, const data::Dataset& dataset,
       }
     }
     progress.update(static_cast<double>(data::count_frames(dataset, all)) *
-                    static_cast<double>(begin + part.size()) / static_cast<double>(windows.size()));
+                    static_cast<double>(number * size + part.size()) /
+                    static_cast<double>(windows.size()));
   }
   return examples;
 }

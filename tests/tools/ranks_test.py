@@ -167,6 +167,21 @@ class Ranks(unittest.TestCase):
                     self.assertEqual(digest(WORK / "several.npz"), digest(WORK / "alone.npz"), name)
                     self.assertEqual(out.count("wrote "), 1, out)
 
+    def test_uncertainty_is_equal_to_the_byte(self):
+        refiner = self.trained("refiner")
+        sure = ["train", "uncertainty", refiner, self.lifted, "--epochs", 2, "-o"]
+        name, launcher = next(iter(launchers().items()))
+        run(*sure, WORK / "alone.safetensors")
+        run(*sure, WORK / "several.safetensors", ranks=3, launcher=launcher)
+        self.assertEqual(digest(WORK / "several.safetensors"), digest(WORK / "alone.safetensors"), name)
+
+    def test_mutants_of_gradients_are_shared_out(self):
+        check = ["gradcheck", "--op", "softmax", "--mutants", "--fast"]
+        name, launcher = next(iter(launchers().items()))
+        table = [run(*check)[0], run(*check, ranks=2, launcher=launcher)[0]]
+        mutants = [text[text.index("mutants  killed"):text.rindex(";")] for text in table]
+        self.assertEqual(mutants[0], mutants[1], name)
+
     def test_what_is_sent_is_what_the_formula_says(self):
         for name, launcher in launchers().items():
             network = "--frames 9 --width 16 --heads 2 --depth 1 --batch".split()
