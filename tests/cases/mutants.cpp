@@ -4,11 +4,10 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <sstream>
 
 #include "engine/ops.hpp"
-#include "engine/ranks/ranks.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/shared_out.hpp"
 
 namespace posetape {
 namespace {
@@ -160,41 +159,6 @@ Mutant run_mutant(Op op, int input, Mutation mutation, const std::vector<Case>& 
   return mutant;
 }
 
-// Which of several ranks runs the mutants of an op.
-int owner_of(std::size_t op) {
-  return static_cast<int>(op % static_cast<std::size_t>(ranks().size()));
-}
-
-// A mutant that exists as a line of text, and back.
-constexpr char kBetween = '\t';
-
-std::string line_of(const Mutant& m) {
-  std::string line =
-      fmt::format("{1}{0}{2}{0}{3}", kBetween, m.op, m.input, static_cast<int>(m.mutation));
-  for (const std::string& text : {m.by_differences, m.by_exact, m.by_twice, m.equivalent}) {
-    line += kBetween + text;
-  }
-  return line + '\n';
-}
-
-Mutant mutant_of(const std::string& line) {
-  std::istringstream words(line);
-  const auto next = [&] {
-    std::string word;
-    std::getline(words, word, kBetween);
-    return word;
-  };
-  Mutant m;
-  m.op = next();
-  m.input = std::stoi(next());
-  m.mutation = static_cast<Mutation>(std::stoi(next()));
-  m.exists = true;
-  for (std::string* text : {&m.by_differences, &m.by_exact, &m.by_twice, &m.equivalent}) {
-    *text = next();
-  }
-  return m;
-}
-
 }  // namespace
 
 bool mutate(Mutation mutation, const Tensor& gradient, Into& into) {
@@ -211,12 +175,10 @@ bool mutate(Mutation mutation, const Tensor& gradient, Into& into) {
 
 std::vector<Mutant> run_mutants(const SuiteOptions& options,
                                 const std::function<void(const Mutant&)>& on_mutant) {
-  std::vector<std::string> of_ops;  // this rank's
   auto selected = selected_cases(options);
-  for (std::size_t i = 0; i < selected.size(); ++i) {
-    std::string& lines = of_ops.emplace_back();
-    if (owner_of(i) != ranks().rank()) continue;
-    auto& [op, small] = selected[i];
+  return shared_out<Mutant>(selected.size(), [&](std::size_t number) {
+    std::vector<Mutant> mutants;
+    auto& [op, small] = selected[number];
     std::erase_if(small, [](const Case& c) { return input_size(c) > kSmall || fails_anyway(c); });
     const int inputs = inputs_of(op, small);
     for (int input = 0; input < inputs; ++input) {
@@ -224,16 +186,11 @@ std::vector<Mutant> run_mutants(const SuiteOptions& options,
         const Mutant mutant = run_mutant(op, input, mutation.value, small);
         if (!mutant.exists) continue;
         if (on_mutant) on_mutant(mutant);
-        lines += line_of(mutant);
+        mutants.push_back(mutant);
       }
     }
-  }
-  std::vector<Mutant> mutants;
-  for (std::size_t i = 0; i < of_ops.size(); ++i) {
-    std::istringstream lines(ranks().gather(of_ops[i])[static_cast<std::size_t>(owner_of(i))]);
-    for (std::string line; std::getline(lines, line);) mutants.push_back(mutant_of(line));
-  }
-  return mutants;
+    return mutants;
+  });
 }
 
 }  // namespace posetape

@@ -61,9 +61,16 @@ struct Mutant {
   bool killed() const { return !by_differences.empty() || !by_exact.empty() || !by_twice.empty(); }
 };
 
+// Calls f with all that it holds.
+template <class F>
+void each_field(Mutant& m, F&& f) {
+  f(m.op), f(m.input), f(m.mutation), f(m.exists);
+  f(m.by_differences), f(m.by_exact), f(m.by_twice), f(m.equivalent);
+}
+
 // All mutants of the selected ops that exist, each on the selected small cases until it is killed
 // both ways; a case that fails anyway notices nothing. The order is that of ops, inputs and
-// mutations. Several ranks (engine/ranks/ranks.hpp) share out the ops, and each is told of its own.
+// mutations. Of several ranks (engine/ranks/ranks.hpp) each does some ops, and is told of these.
 std::vector<Mutant> run_mutants(const SuiteOptions& options,
                                 const std::function<void(const Mutant&)>& on_mutant = {});
 

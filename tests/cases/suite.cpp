@@ -7,6 +7,7 @@
 #include "tests/cases/models.hpp"
 #include "tests/cases/nan.hpp"
 #include "tests/cases/precision.hpp"
+#include "tests/cases/shared_out.hpp"
 
 namespace posetape {
 namespace {
@@ -91,6 +92,28 @@ SuiteRow row_of(Op op, const Case& c, const Finding& f) {
   return row;
 }
 
+void check_op(Op op, std::vector<Case>& some, const SuiteOptions& options,
+              const std::function<void(SuiteRow)>& put) {
+  if (options.fast) std::erase_if(some, [](const Case& c) { return input_size(c) > kFastSize; });
+  for (const Case& c : some) {
+    try {
+      GradcheckOptions own = c.options;
+      own.without.push_back(Oracle::sizes);  // the cases of an op have sizes of their own
+      for (const Finding& f : gradcheck(c.f, c.inputs, own).findings) put(row_of(op, c, f));
+      if (options.device != Device::cpu) continue;
+      for (const NanFinding& f : check_nan(c)) put(row_of(op, c, f));
+    } catch (const Error& error) {
+      SuiteRow row = row_of(op, c);
+      row.check = "runs";
+      row.verdict = Verdict::disagree;
+      row.note = error.what();
+      put(std::move(row));
+    }
+  }
+  const bool all = options.case_name.empty() && !options.fast;
+  for (SuiteRow& row : check_precision(op, some, all, options.device)) put(std::move(row));
+}
+
 }  // namespace
 
 std::vector<std::pair<Op, std::vector<Case>>> selected_cases(const SuiteOptions& options) {
@@ -108,36 +131,24 @@ std::vector<std::pair<std::string, std::string>> list_cases(const SuiteOptions& 
 }
 
 std::vector<SuiteRow> run_suite(const SuiteOptions& options) {
-  std::vector<SuiteRow> rows;
-  const auto put = [&](SuiteRow row) {
-    if (options.on_row) options.on_row(row);
-    rows.push_back(std::move(row));
-  };
   Selection selection = select(options);
-  for (auto& [op, some] : selection.ops) {
-    if (options.fast) std::erase_if(some, [](const Case& c) { return input_size(c) > kFastSize; });
-    for (const Case& c : some) {
-      try {
-        GradcheckOptions own = c.options;
-        own.without.push_back(Oracle::sizes);  // the cases of an op have sizes of their own
-        for (const Finding& f : gradcheck(c.f, c.inputs, own).findings) put(row_of(op, c, f));
-        if (options.device != Device::cpu) continue;
-        for (const NanFinding& f : check_nan(c)) put(row_of(op, c, f));
-      } catch (const Error& error) {
-        SuiteRow row = row_of(op, c);
-        row.check = "runs";
-        row.verdict = Verdict::disagree;
-        row.note = error.what();
+  const std::size_t ops = selection.ops.size();
+  return shared_out<SuiteRow>(ops + selection.models.size(), [&](std::size_t number) {
+    std::vector<SuiteRow> rows;
+    const auto put = [&](SuiteRow row) {
+      if (options.on_row) options.on_row(row);
+      rows.push_back(std::move(row));
+    };
+    if (number < ops) {
+      auto& [op, some] = selection.ops[number];
+      check_op(op, some, options, put);
+    } else {
+      for (SuiteRow& row : check_model(selection.models[number - ops], options)) {
         put(std::move(row));
       }
     }
-    const bool all = options.case_name.empty() && !options.fast;
-    for (SuiteRow& row : check_precision(op, some, all, options.device)) put(std::move(row));
-  }
-  for (const ModelCase& c : selection.models) {
-    for (SuiteRow& row : check_model(c, options)) put(std::move(row));
-  }
-  return rows;
+    return rows;
+  });
 }
 
 std::string rerun_command(const SuiteRow& row, std::uint64_t seed) {

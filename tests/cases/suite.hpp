@@ -31,6 +31,14 @@ struct SuiteRow {
   bool passed = false;
 };
 
+// Calls f with all that it holds.
+template <class F>
+void each_field(SuiteRow& r, F&& f) {
+  f(r.op), f(r.case_name), f(r.input), f(r.check), f(r.dtype), f(r.device), f(r.verdict);
+  f(r.error), f(r.trust), f(r.analytic), f(r.oracle), f(r.seconds);
+  f(r.where), f(r.note), f(r.passed);
+}
+
 struct SuiteOptions {
   std::uint64_t seed = 1;
   // Of the values and gradients. Claims of structure and coverage are checked on the CPU alone.
@@ -50,7 +58,8 @@ std::vector<std::pair<Op, std::vector<Case>>> selected_cases(const SuiteOptions&
 // those that exist.
 std::vector<std::pair<std::string, std::string>> list_cases(const SuiteOptions& options);
 
-// Runs them. The order of the rows is the order of the list of ops, cases and inputs.
+// Runs them. The order of the rows is the order of the list of ops, cases and inputs. Several ranks
+// (engine/ranks/ranks.hpp) share out the ops; on_row is called with a rank's own.
 std::vector<SuiteRow> run_suite(const SuiteOptions& options);
 
 // The command that reruns a row.

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -82,6 +83,46 @@ def sent_and_formula(out):
     return int(words[words.index("sent") + 1]), int(words[words.index("formula") + 1])
 
 
+class TwoHosts:
+    """Two network namespaces that reach each other, with names of their own; `launcher` starts ranks on
+    both. Raises OSError where this user can't have some."""
+
+    def __init__(self, folder):
+        self.names = [f"posetape{os.getpid()}{end}" for end in "ab"]
+        first, second = self.names
+        try:
+            for name in self.names:
+                self.ip("netns", "add", name)
+            self.ip("link", "add", "there", "netns", first, "type", "veth", "peer", "name", "there",
+                    "netns", second)
+            for number, name in enumerate(self.names, 1):
+                self.ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "there")
+                for device in ("lo", "there"):
+                    self.ip("-n", name, "link", "set", device, "up")
+        except OSError:
+            self.close()
+            raise
+        inside = "ip netns exec {0} unshare --uts sh -c 'hostname {0}; exec \"$@\"' {0} "
+        agent = Path(folder) / "agent.sh"
+        agent.write_text(f"#!/bin/sh\nshift\nexec {inside.format(second)} sh -c \"$*\"\n")
+        agent.chmod(0o755)
+        self.launcher = [
+            *shlex.split(inside.format(first)), *LAUNCHERS["openmpi over TCP"][:3],
+            *f"--mca plm_rsh_agent {agent} --mca btl self,tcp".split(),
+            "--host", "10.77.0.1:1,10.77.0.2:1",
+        ]  # fmt: skip
+
+    @staticmethod
+    def ip(*arguments):
+        done = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise OSError(done.stderr)
+
+    def close(self):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
 class Ranks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -133,6 +174,23 @@ class Ranks(unittest.TestCase):
             _, error = run("train", "refiner", self.lifted, "-o", output, *NETWORK, "--epochs", 6,
                            "--resume", "--shards", 4, expect=1)
             self.assertIn("was started with --shards 8, now --shards 4", error)
+
+    def test_two_hosts(self):
+        if "openmpi" not in launchers():
+            self.skipTest("no Open MPI")
+        try:
+            hosts = TwoHosts(tempfile.mkdtemp(dir=WORK))
+        except OSError as error:
+            self.skipTest(f"no network namespaces: {error}")
+        try:
+            expected = made(self.trained("refiner", "--shards", 8))
+            output = WORK / "two_hosts.safetensors"
+            out, _ = run("train", "refiner", self.lifted, "-o", output, *NETWORK, *EPOCHS, ranks=2,
+                         launcher=hosts.launcher)
+            self.assertIn("on 2 hosts", out)
+            self.assertEqual(made(output), expected)
+        finally:
+            hosts.close()
 
     def test_on_the_emulated_device(self):
         if CUDA != "emulated":
