@@ -62,7 +62,8 @@ def main():
     run("train", "lifter", work / "data.npz", "-o", work / "lifter.safetensors", *small)
     run("lift", work / "lifter.safetensors", work / "data.npz", "-o", work / "lifted.npz")
     # Ranks, threads of each, shards.
-    settings = [(1, 2, 1), (1, 2, options.shards), (2, 1, options.shards), (4, 1, options.shards)]
+    settings = [(1, 2, 1), (1, 2, options.shards), (2, 1, options.shards), (2, 1, 2),
+                (4, 1, options.shards)]
     figures = {setting: [] for setting in settings}
     hashes = {}
     for _ in range(options.rounds):
