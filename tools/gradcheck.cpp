@@ -17,6 +17,7 @@
 #include "tests/cases/suite.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/fuzz_report.hpp"
 #include "tools/gradcheck_html.hpp"
 #include "tools/gradcheck_report.hpp"
 #include "tools/progress.hpp"
@@ -30,6 +31,7 @@ struct Options {
   SuiteOptions suite;
   bool list = false;
   bool mutants = false;
+  std::int64_t fuzz = 0;
   bool quiet = false;
   std::string json;
   std::string html;
@@ -118,8 +120,47 @@ Names known_cases(const SuiteOptions& suite) {
   }
 }
 
+void fuzz_command(const Options& options) {
+  FuzzOptions o;
+  o.seed = options.common.seed;
+  o.programs = options.fuzz;
+  o.device = options.common.device;
+  o.op = options.suite.op;
+  std::optional<Progress> progress;
+  if (!options.quiet) progress.emplace("gradcheck", "programs", static_cast<double>(o.programs));
+  o.on_program = [&](std::int64_t done, std::size_t failed) {
+    if (!progress) return;
+    progress->update(static_cast<double>(done),
+                     failed > 0 ? fmt::format("{} failed", failed) : std::string());
+  };
+  const FuzzReport report = fuzz(o);
+  progress.reset();
+  const bool colour = wants_colour(STDOUT_FILENO);
+  if (!options.quiet) {
+    fmt::print("{}\n{}\n", loss_table(report, colour), tally_table(report, colour));
+  }
+  fmt::print("{}{}", fuzz_failure_text(report, o, colour), fuzz_summary_line(report, colour));
+  if (!report.passed()) throw Exit{1};
+}
+
+// Programs are drawn: there are no cases to choose from, and no rows for a file.
+void check_fuzz_options(const Options& options) {
+  if (options.list || options.mutants || options.suite.fast || !options.suite.case_name.empty() ||
+      !options.json.empty() || !options.html.empty()) {
+    throw WrongUsage("gradcheck: --fuzz goes with --op, --seed, --device, --threads and --quiet");
+  }
+  if (!options.suite.op.empty()) known_cases(options.suite);
+  if (options.suite.op.starts_with("model:")) {
+    throw WrongUsage("gradcheck: --fuzz draws calls of ops; --op " + options.suite.op + " is none");
+  }
+}
+
 void gradcheck_command(const Options& options) {
   options.common.apply();
+  if (options.fuzz > 0) {
+    check_fuzz_options(options);
+    return fuzz_command(options);
+  }
   if (options.mutants && options.common.device != Device::cpu) {
     fail("gradcheck: --mutants plants errors on the CPU alone; leave --device out");
   }
@@ -159,6 +200,10 @@ void add_gradcheck(const Command& app) {
   command.add_flag("--fast", options->suite.fast, "Only small cases");
   command.add_flag("--mutants", options->mutants,
                    "Plant errors in the backward rules too, and see whether small cases notice");
+  command
+      .add_option("--fuzz", options->fuzz,
+                  "Draw so many random programs of all ops instead, and check each")
+      .positive();
   command.add_flag("--list", options->list, "Name the cases, op/case, and check nothing");
   add_output(command, "--json", options->json, "Write every row to this file too");
   add_output(command, "--html", options->html, "Write a page to look through to this file too");

@@ -10,6 +10,11 @@
 #include "data/text_table.hpp"
 
 namespace posetape::tools {
+
+std::string painted(const std::string& text, const char* code, bool colour) {
+  return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+}
+
 namespace {
 
 // How bad a verdict is. Not agree: an input all of whose checks but one were skipped is checked.
@@ -35,18 +40,10 @@ bool worse(const SuiteRow& a, const SuiteRow& b) {
   return std::isnan(a.error) ? !std::isnan(b.error) : a.error > b.error;
 }
 
-const char* kRed = "31";
-const char* kGreen = "32";
-const char* kYellow = "33";
-
-std::string painted(const std::string& text, const char* code, bool colour) {
-  return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
-}
-
 // Red: failed. Green: agrees. Yellow: passed, but tells less.
 std::string painted(const std::string& text, const SuiteRow& row, bool colour) {
   const char* code = !row.passed ? kRed : row.verdict == Verdict::agree ? kGreen : kYellow;
-  return painted(text, code, colour);
+  return tools::painted(text, code, colour);
 }
 
 // "structure" of "structure/alone"; each type's ULP are of another size.

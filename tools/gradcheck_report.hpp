@@ -69,6 +69,12 @@ std::string error_text(const SuiteRow& row, double error);
 std::string cell_text(const SuiteRow& row);
 std::string seconds_text(double seconds);
 
+// With ANSI escape codes, where `colour` is true.
+inline constexpr const char* kRed = "31";
+inline constexpr const char* kGreen = "32";
+inline constexpr const char* kYellow = "33";
+std::string painted(const std::string& text, const char* code, bool colour);
+
 // Aligned tables: a line for each op and input, or for each row. `colour`: with ANSI escape codes.
 std::string group_table(const SuiteRun& run, bool colour);
 std::string row_table(const SuiteRun& run, bool colour);

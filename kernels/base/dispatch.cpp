@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kernels/base/use_isa.hpp"
+
 #if defined(__linux__) && defined(__x86_64__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -91,9 +93,17 @@ const char* isa_wish() {
   return std::getenv("POSETAPE_ISA");
 }
 
-Isa cpu_isa() {
-  static const Isa isa = best_isa();
+static Isa& chosen_isa() {
+  static Isa isa = best_isa();
   return isa;
+}
+
+Isa cpu_isa() {
+  return chosen_isa();
+}
+
+void use_isa(Isa isa) {
+  chosen_isa() = isa;
 }
 
 bool uses_tile_model() {

@@ -44,16 +44,20 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double x) {
+  return std::fabs(x);
+}
+
 }  // namespace
 
 const Facts abs_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, abs, [](double x) { return std::fabs(x); });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, abs, value); },
+    .draw =
+        [](Draw& d) { return drawn_unary(d.any(), "abs(@0)", abs, value, abs_composite, true); },
     .calls = [] { return unary_calls(abs); },
     .ulp = {{-1, 0.3, 0.5}, {0, 0.3, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

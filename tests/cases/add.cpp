@@ -26,19 +26,22 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double a, long double b) {
+  return a + b;
+}
+
 }  // namespace
 
 const Facts add_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, add, [](double a, double b) { return a + b; });
-        },
+    .values = [](const CheckValues& check) { check_binary(check, add, value); },
+    .draw = [](Draw& d) { return drawn_binary(d, "add(@0, @1)", add, value); },
     .calls = [] { return binary_calls(add); },
     .refused = {[] {
       add(zeros({2, 3}), zeros({4}));
     }},
     .ulp = {{-1, 0.5, 0.5}, {0, 2.3, 0.5}, {1, 2.5, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 0.0}, {0, 5.0, 0.5}, {1, 4.3, 0.5}},
 };
 
 }  // namespace posetape

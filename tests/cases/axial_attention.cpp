@@ -137,56 +137,59 @@ std::vector<Case> cases() {
   return list;
 }
 
+struct Grid {
+  Index b, n, j, d, heads;
+
+  Numbers reference(Axis axis, double given, const std::vector<Numbers>& in) const {
+    Numbers y(static_cast<std::size_t>(b * n * j * d));
+    const Index segments = axis == Axis::cross ? 2 : 1;
+    const Index width = d / segments / heads;
+    const long double factor = given != 0 ? static_cast<long double>(given)
+                                          : 1 / std::sqrt(static_cast<long double>(width));
+    const auto token = [&](Index batch, Index frame, Index joint) {
+      return (batch * n + frame) * j + joint;
+    };
+    const auto at = [&](Index t, Index which, Index c) {
+      return in[0][static_cast<std::size_t>(t * 3 * d + which * d + c)];
+    };
+    for (Index here = 0; here < b * n * j; ++here) {
+      const Index batch = here / j / n;
+      for (Index h = 0; h < segments * heads; ++h) {
+        const bool space = axis == Axis::space || (axis == Axis::cross && h < heads);
+        const Index others = space ? j : n;
+        const auto there = [&](Index k) {
+          return space ? token(batch, here / j % n, k) : token(batch, k, here % j);
+        };
+        Numbers weight;
+        long double total = 0;
+        for (Index k = 0; k < others; ++k) {
+          long double dot = 0;
+          for (Index c = h * width; c < (h + 1) * width; ++c) {
+            dot += at(here, 0, c) * at(there(k), 1, c);
+          }
+          weight.push_back(std::exp(dot * factor));
+          total += weight.back();
+        }
+        for (Index c = h * width; c < (h + 1) * width; ++c) {
+          const auto place = static_cast<std::size_t>(here * d + c);
+          long double out = in[1].empty() ? 0 : in[1][place];
+          for (Index k = 0; k < others; ++k) {
+            out += weight[static_cast<std::size_t>(k)] / total * at(there(k), 2, c);
+          }
+          y[place] = out;
+        }
+      }
+    }
+    return y;
+  }
+};
+
 void values(const CheckValues& check) {
-  struct Grid {
-    Index b, n, j, d, heads;
-  };
   const Grid all[] = {
       {1, 1, 1, 2, 1}, {0, 3, 4, 4, 1}, {2, 3, 5, 8, 2}, {1, 17, 4, 34, 1}, {1, 4, 17, 64, 2}};
   for (const Grid& g : all) {
     for (const Axis axis : {Axis::space, Axis::time, Axis::cross}) {
       for (const bool with_add : {false, true}) {
-        const auto reference = [=](const std::vector<Doubles>& in) {
-          Doubles y(static_cast<std::size_t>(g.b * g.n * g.j * g.d));
-          const Index segments = axis == Axis::cross ? 2 : 1;
-          const Index width = g.d / segments / g.heads;
-          const auto token = [&](Index b, Index n, Index j) { return (b * g.n + n) * g.j + j; };
-          const auto at = [&](Index t, Index which, Index c) {
-            return in[0][static_cast<std::size_t>(t * 3 * g.d + which * g.d + c)];
-          };
-          for (Index b = 0; b < g.b; ++b) {
-            for (Index n = 0; n < g.n; ++n) {
-              for (Index j = 0; j < g.j; ++j) {
-                for (Index h = 0; h < segments * g.heads; ++h) {
-                  const bool space = axis == Axis::space || (axis == Axis::cross && h < g.heads);
-                  const Index others = space ? g.j : g.n;
-                  const Index here = token(b, n, j);
-                  Doubles weight;
-                  double total = 0;
-                  for (Index k = 0; k < others; ++k) {
-                    const Index there = space ? token(b, n, k) : token(b, k, j);
-                    double dot = 0;
-                    for (Index c = h * width; c < (h + 1) * width; ++c) {
-                      dot += at(here, 0, c) * at(there, 1, c);
-                    }
-                    weight.push_back(std::exp(dot / std::sqrt(static_cast<double>(width))));
-                    total += weight.back();
-                  }
-                  for (Index c = h * width; c < (h + 1) * width; ++c) {
-                    const auto place = static_cast<std::size_t>(here * g.d + c);
-                    double out = with_add ? in[1][place] : 0;
-                    for (Index k = 0; k < others; ++k) {
-                      const Index there = space ? token(b, n, k) : token(b, k, j);
-                      out += weight[static_cast<std::size_t>(k)] / total * at(there, 2, c);
-                    }
-                    y[place] = out;
-                  }
-                }
-              }
-            }
-          }
-          return y;
-        };
         check(
             "",
             {random_normal({g.b, g.n, g.j, 3 * g.d}, 1),
@@ -194,7 +197,7 @@ void values(const CheckValues& check) {
             [&](std::span<const Tensor> in) {
               return axial_attention(in[0], axis, g.heads, 0, in[1]);
             },
-            reference);
+            [&](const auto& in) { return g.reference(axis, 0, in); });
       }
     }
   }
@@ -214,13 +217,41 @@ std::vector<ModelCall> calls() {
   return {call("cross", Axis::cross), call("space", Axis::space), call("time", Axis::time)};
 }
 
+DrawnCall draw(Draw& d) {
+  const auto axis = d.one_of<Axis>({Axis::space, Axis::time, Axis::cross});
+  const Index segments = axis == Axis::cross ? 2 : 1;
+  const Index heads = 1 + d.below(3);
+  // Longer sequences take the reference seconds.
+  constexpr Index kLongest = 130;
+  Grid g{1 + d.below(2), std::min(kLongest, d.extent()), 1, 0, heads};
+  g.j = std::min(kLongest, d.extent(g.b * std::max<Index>(1, g.n)));
+  const Index tokens = std::max<Index>(1, g.b * g.n * g.j);
+  g.d = segments * heads * std::max<Index>(1, d.extent(3 * segments * heads * tokens));
+  const int qkv = d.of({g.b, g.n, g.j, 3 * g.d});
+  const int add = d.chance(0.5) ? d.of({g.b, g.n, g.j, g.d}) : kLeftOut;
+  const double scale = d.chance(0.7) ? 0 : d.number(0.1, 1);
+  const auto call = [=](const auto& op) {
+    return [=](std::span<const Tensor> in) {
+      return std::vector{op(in[0], axis, heads, scale, in[1])};
+    };
+  };
+  const char* named = axis == Axis::space ? "space" : axis == Axis::time ? "time" : "cross";
+  return {{qkv, add},
+          call(axial_attention),
+          fmt::format("axial_attention(@0, Axis::{}, {}, {}, @1)", named, heads, scale),
+          {[=](const auto& in) { return g.reference(axis, scale, in); }},
+          call(axial_attention_composite)};
+}
+
 }  // namespace
 
 const Facts axial_attention_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .ulp = {{-1, 17.0, 0.5, 1.0}, {0, 2647.0, 0.6, 2.3}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 319.0, 0.5, 143.9}, {0, 1588.7, 0.5}, {1, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -70,6 +70,15 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& shape, const std::vector<Numbers>& in) {
+  Numbers y(in[1].size());
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const std::size_t b = i / static_cast<std::size_t>(shape.inner(0));
+    y[i] = in[0][b] * in[1][i] + in[2][b] * in[3][i];
+  }
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const Shape& shape :
        {Shape{1}, Shape{0, 3}, Shape{2, 0}, Shape{3, 17}, Shape{2, 3, 5, 3}, Shape{2, 9001}}) {
@@ -79,14 +88,7 @@ void values(const CheckValues& check) {
         {random_normal(batch, 1), random_normal(shape, 2), random_normal(batch, 3),
          random_normal(shape, 4)},
         [](std::span<const Tensor> in) { return blend(in[0], in[1], in[2], in[3]); },
-        [&](const std::vector<Doubles>& in) {
-          Doubles y(in[1].size());
-          for (std::size_t i = 0; i < y.size(); ++i) {
-            const std::size_t b = i / static_cast<std::size_t>(shape.inner(0));
-            y[i] = in[0][b] * in[1][i] + in[2][b] * in[3][i];
-          }
-          return y;
-        });
+        [&](const auto& in) { return reference(shape, in); });
   }
 }
 
@@ -100,11 +102,26 @@ std::vector<ModelCall> calls() {
        [](std::span<const Tensor> in) { return std::vector{blend(in[0], in[1], in[2], in[3])}; }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const Shape batch{shape[0]};
+  const auto call = [](const auto& op) {
+    return [op](std::span<const Tensor> in) { return std::vector{op(in[0], in[1], in[2], in[3])}; };
+  };
+  return {{d.of(batch), x, d.of(batch), d.of(shape)},
+          call(blend),
+          "blend(@0, @1, @2, @3)",
+          {[shape](const auto& in) { return reference(shape, in); }},
+          call(blend_composite)};
+}
+
 }  // namespace
 
 const Facts blend_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   blend(zeros({2}), zeros({2, 3}), zeros({2}), zeros({2, 4}));
@@ -118,6 +135,7 @@ const Facts blend_facts{
             {2, 20.0, 0.5},
             {3, 0.5, 0.5},
             {4, 0.0, 0.0}},
+    .drawn = {{-1, 1.7, 0.5, 1.7}, {0, 8.5, 0.5}, {1, 0.5, 0.5}, {2, 7.9, 0.5}, {3, 0.5, 0.5}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -54,6 +56,13 @@ std::vector<Case> cases() {
   };
 }
 
+Numbers reference(const Shape& from, const Shape& to, const std::vector<Numbers>& in) {
+  Numbers y(static_cast<std::size_t>(to.size()));
+  each_index(to,
+             [&](const std::vector<Index>& i, std::size_t n) { y[n] = in[0][place_in(from, i)]; });
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const auto& [from, to] : repetitions()) {
     const Shape small = from;
@@ -61,13 +70,7 @@ void values(const CheckValues& check) {
     check(
         large.text(), {random_normal(small, 1)},
         [&](std::span<const Tensor> in) { return broadcast_to(in[0], large); },
-        [&](const std::vector<Doubles>& in) {
-          Doubles y(static_cast<std::size_t>(large.size()));
-          each_index(large, [&](const std::vector<Index>& i, std::size_t n) {
-            y[n] = in[0][place_in(small, i)];
-          });
-          return y;
-        });
+        [&](const auto& in) { return reference(small, large, in); });
   }
 }
 
@@ -79,17 +82,29 @@ std::vector<ModelCall> calls() {
            [](std::span<const Tensor> in) { return std::vector{broadcast_to(in[0], kTokens)}; }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any();
+  const Shape from = d.shape_of(x);
+  const Shape to = d.stretched(from);
+  return {{x},
+          [to](std::span<const Tensor> in) { return std::vector{broadcast_to(in[0], to)}; },
+          fmt::format("broadcast_to(@0, {})", braced(to)),
+          {[=](const auto& in) { return reference(from, to, in); }}};
+}
+
 }  // namespace
 
 const Facts broadcast_to_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   broadcast_to(zeros({2, 3}), {3});
                 },
                 [] { broadcast_to(zeros({2}), {3}); }},
     .ulp = {{-1, 0.0, 0.0}, {0, 5.0, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 3.9, 0.5}},
 };
 
 }  // namespace posetape

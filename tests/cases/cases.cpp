@@ -256,6 +256,12 @@ std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
   return list;
 }
 
+Numbers numbers_of(const Tensor& t) {
+  if (!t.defined()) return {};
+  const std::vector<double> values = t.to_doubles();
+  return Numbers(values.begin(), values.end());
+}
+
 void each_index(const Shape& shape,
                 const std::function<void(const std::vector<Index>&, std::size_t)>& f) {
   std::vector<Index> index(static_cast<std::size_t>(shape.rank()), 0);
@@ -278,12 +284,12 @@ std::size_t place_in(const Shape& operand, const std::vector<Index>& index) {
   return static_cast<std::size_t>(at);
 }
 
-double logistic(double x) {
+long double logistic(long double x) {
   return 1 / (1 + std::exp(-x));
 }
 
-double normal_cdf(double x) {
-  return 0.5 * std::erfc(-x / std::sqrt(2.0));
+long double normal_cdf(long double x) {
+  return 0.5L * std::erfc(-x / std::sqrt(2.0L));
 }
 
 Tensor of_shape(const Shape& shape, const Tensor& t) {
@@ -297,12 +303,12 @@ Tensor with_nan(const Tensor& t, Index at) {
   return copied;
 }
 
-void check_unary(const CheckValues& check, const Unary& op, double (*reference)(double),
+void check_unary(const CheckValues& check, const Unary& op, long double (*reference)(long double),
                  const Fill& fill) {
   const auto f = [&](std::span<const Tensor> in) { return op(in[0]); };
-  const auto plain = [&](const std::vector<Doubles>& in) {
-    Doubles y;
-    for (const double x : in[0]) y.push_back(reference(x));
+  const auto plain = [&](const std::vector<Numbers>& in) {
+    Numbers y;
+    for (const long double x : in[0]) y.push_back(reference(x));
     return y;
   };
   for (const Shape& shape :
@@ -313,7 +319,8 @@ void check_unary(const CheckValues& check, const Unary& op, double (*reference)(
   }
 }
 
-void check_binary(const CheckValues& check, const Binary& op, double (*reference)(double, double)) {
+void check_binary(const CheckValues& check, const Binary& op,
+                  long double (*reference)(long double, long double)) {
   const std::pair<Shape, Shape> shapes[] = {
       {{}, {}},
       {{1}, {}},
@@ -338,8 +345,8 @@ void check_binary(const CheckValues& check, const Binary& op, double (*reference
     const Tensor a = random_normal(shape_a, 1);
     const Tensor b = random_uniform(shape_b, 2, 0.5, 2);
     const auto f = [&](std::span<const Tensor> in) { return of_shape(result, op(in[0], in[1])); };
-    const auto plain = [&, &from_a = shape_a, &from_b = shape_b](const std::vector<Doubles>& in) {
-      Doubles y(static_cast<std::size_t>(result.size()));
+    const auto plain = [&, &from_a = shape_a, &from_b = shape_b](const std::vector<Numbers>& in) {
+      Numbers y(static_cast<std::size_t>(result.size()));
       each_index(result, [&](const std::vector<Index>& i, std::size_t n) {
         y[n] = reference(in[0][place_in(from_a, i)], in[1][place_in(from_b, i)]);
       });
@@ -353,7 +360,7 @@ void check_binary(const CheckValues& check, const Binary& op, double (*reference
 }
 
 void check_loss(const CheckValues& check, const Shape& shape, const Binary& op,
-                const std::function<Doubles(const std::vector<Doubles>&)>& reference) {
+                const Reference& reference) {
   const std::vector<Tensor> inputs{random_normal(shape, 1), random_normal(shape, 2)};
   const auto f = [&](std::span<const Tensor> in) { return op(in[0], in[1]); };
   check(shape.text(), inputs, f, reference);

@@ -8,18 +8,16 @@
 
 #include "engine/gradcheck.hpp"
 #include "engine/op.hpp"
+#include "tests/cases/draw.hpp"
 
 namespace posetape {
 
-using Doubles = std::vector<double>;
-
-// Compares a call with a plain formula or loop in f64, which goes from the inputs' values to the
+// Compares a call with a plain formula or loop, which goes from the inputs' values to the
 // output's. The inputs are f64, i32 or undefined; they are rounded to each type in turn, so that
 // only the op's own rounding shows.
-using CheckValues =
-    std::function<void(const std::string& label, const std::vector<Tensor>& inputs,
-                       const std::function<Tensor(std::span<const Tensor>)>& f,
-                       const std::function<Doubles(const std::vector<Doubles>&)>& reference)>;
+using CheckValues = std::function<void(const std::string& label, const std::vector<Tensor>& inputs,
+                                       const std::function<Tensor(std::span<const Tensor>)>& f,
+                                       const Reference& reference)>;
 
 // A call at a model's shapes; its inputs are made when its turn comes.
 struct ModelCall {
@@ -37,12 +35,23 @@ struct Ulp {
   double products = bf16;  // bf16 on a processor with products of it, for which more is rounded
 };
 
+// The same over random calls (tests/cases/call_errors.hpp): of the values against long double, of a
+// gradient against f64.
+struct DrawnUlp {
+  int input;
+  double f32;
+  double bf16;
+  double f64 = 0;  // of the values alone
+};
+
 struct Facts {
   std::vector<Case> (*cases)();  // on which its gradient is checked
   void (*values)(const CheckValues& check);
+  DrawnCall (*draw)(Draw& d);  // a random call
   std::vector<ModelCall> (*calls)();
   std::vector<std::function<void()>> refused = {};  // calls whose shapes or types it refuses
   std::vector<Ulp> ulp;
+  std::vector<DrawnUlp> drawn = {};
 };
 
 #define POSETAPE_OP(op) extern const Facts op##_facts;
@@ -97,8 +106,6 @@ Fill uniform(double low, double high);
 // What every elementwise function of one tensor, or of two, is checked on: sizes, ranks,
 // broadcasts, blocks of a reduction, repeated and constant inputs. The composite is the same
 // function made of other ops.
-using Unary = std::function<Tensor(const Tensor&)>;
-using Binary = std::function<Tensor(const Tensor&, const Tensor&)>;
 TensorFunction elementwise(const Unary& op);
 TensorFunction elementwise(const Binary& op);
 std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& composite = {},
@@ -106,13 +113,16 @@ std::vector<Case> unary_cases(const Unary& op, const Fill& x, const Unary& compo
 std::vector<Case> binary_cases(const Binary& op, const Fill& a, const Fill& b,
                                const Binary& composite = {}, double step = 0.05);
 
+// A tensor's values; of an undefined one, none.
+Numbers numbers_of(const Tensor& t);
+
 // For references. A walk over all indices of a shape, with their number in row-major order.
 void each_index(const Shape& shape,
                 const std::function<void(const std::vector<Index>&, std::size_t)>& f);
 // The place of a result's index in an operand that broadcasts to it.
 std::size_t place_in(const Shape& operand, const std::vector<Index>& index);
-double logistic(double x);
-double normal_cdf(double x);
+long double logistic(long double x);
+long double normal_cdf(long double x);
 
 // t, or an Error where its shape is another.
 Tensor of_shape(const Shape& shape, const Tensor& t);
@@ -120,11 +130,12 @@ Tensor of_shape(const Shape& shape, const Tensor& t);
 Tensor with_nan(const Tensor& t, Index at);
 
 // The values of an elementwise function of one tensor, of two, and of a loss, NaN among them.
-void check_unary(const CheckValues& check, const Unary& op, double (*reference)(double),
+void check_unary(const CheckValues& check, const Unary& op, long double (*reference)(long double),
                  const Fill& x = normal(2));
-void check_binary(const CheckValues& check, const Binary& op, double (*reference)(double, double));
+void check_binary(const CheckValues& check, const Binary& op,
+                  long double (*reference)(long double, long double));
 void check_loss(const CheckValues& check, const Shape& shape, const Binary& op,
-                const std::function<Doubles(const std::vector<Doubles>&)>& reference);
+                const Reference& reference);
 
 // Shapes, and to what they are broadcast.
 const std::vector<std::pair<Shape, Shape>>& repetitions();

@@ -44,7 +44,7 @@ void values(const CheckValues& check) {
     check(
         shape.text(), {random_normal(shape, 1)},
         [](std::span<const Tensor> in) { return cast(cast(in[0], DType::f64), in[0].dtype()); },
-        [](const std::vector<Doubles>& in) { return in[0]; });
+        [](const auto& in) { return in[0]; });
   }
 }
 
@@ -56,14 +56,25 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  return {{d.any()},
+          [](std::span<const Tensor> in) {
+            return std::vector{cast(cast(in[0], DType::f64), in[0].dtype())};
+          },
+          "cast(cast(@0, DType::f64), @0.dtype())",
+          {[](const auto& in) { return in[0]; }}};
+}
+
 }  // namespace
 
 const Facts cast_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] { cast(zeros({2}), DType::i32); }},
     .ulp = {{-1, 0.0, 0.0}, {0, 0.1, 0.2}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

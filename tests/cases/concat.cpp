@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -67,6 +69,18 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const std::vector<Shape>& parts, int along, const Shape& whole,
+                  const std::vector<Numbers>& in) {
+  Numbers y(static_cast<std::size_t>(whole.size()));
+  each_index(whole, [&](std::vector<Index> i, std::size_t n) {
+    std::size_t part = 0;
+    Index& k = i[static_cast<std::size_t>(along)];
+    while (k >= parts[part][along]) k -= parts[part++][along];
+    y[n] = in[part][place_in(parts[part], i)];
+  });
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const auto& [shapes, axis] : joined_parts()) {
     const std::vector<Shape> parts = shapes;
@@ -78,19 +92,10 @@ void values(const CheckValues& check) {
       total += s[along];
     }
     const Shape whole = parts[0].with(along, total);
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles y(static_cast<std::size_t>(whole.size()));
-      each_index(whole, [&](std::vector<Index> i, std::size_t n) {
-        std::size_t part = 0;
-        Index& k = i[static_cast<std::size_t>(along)];
-        while (k >= parts[part][along]) k -= parts[part++][along];
-        y[n] = in[part][place_in(parts[part], i)];
-      });
-      return y;
-    };
     check(
         whole.text(), inputs,
-        [&](std::span<const Tensor> in) { return concat(in, along - whole.rank()); }, reference);
+        [&](std::span<const Tensor> in) { return concat(in, along - whole.rank()); },
+        [&](const auto& in) { return reference(parts, along, whole, in); });
   }
 }
 
@@ -104,11 +109,35 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  DrawnCall call;
+  call.operands = {d.any(1)};
+  const Shape first = d.shape_of(call.operands[0]);
+  const int axis = d.axis(first.rank());
+  const int along = from_first(axis, first.rank());
+  std::vector<Shape> parts{first};
+  Shape whole = first;
+  call.text = "concat({@0";
+  for (Index more = d.below(3); more > 0; --more) {
+    const Index beside = first.outer(along) * first.inner(along);
+    const Shape part = d.chance(0.3) ? first : first.with(along, d.extent(beside));
+    call.text += fmt::format(", @{}", parts.size());
+    call.operands.push_back(d.of(part));
+    parts.push_back(part);
+    whole = whole.with(along, whole[along] + part[along]);
+  }
+  call.text += fmt::format("}}, {})", axis);
+  call.f = [axis](std::span<const Tensor> in) { return std::vector{concat(in, axis)}; };
+  call.references = {[=](const auto& in) { return reference(parts, along, whole, in); }};
+  return call;
+}
+
 }  // namespace
 
 const Facts concat_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] { concat(std::span<const Tensor>(), 0); },
                 [] {
@@ -119,6 +148,7 @@ const Facts concat_facts{
                 },
                 [] { concat({zeros({2})}, 1); }},
     .ulp = {{-1, 0.0, 0.0}, {0, 0.8, 0.6}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "engine/ops.hpp"
@@ -106,6 +109,22 @@ std::vector<Case> cases() {
                       });
 }
 
+Numbers reference(Index count, const std::vector<Numbers>& in) {
+  const auto width = static_cast<std::size_t>(count);
+  long double loss = 0;
+  long double counted = 0;
+  for (std::size_t r = 0; r < in[1].size(); ++r) {
+    if (in[1][r] == kIgnored) continue;
+    ++counted;
+    const auto first = in[0].begin() + static_cast<std::ptrdiff_t>(r * width);
+    const long double most = *std::max_element(first, first + static_cast<std::ptrdiff_t>(width));
+    long double total = 0;
+    for (std::size_t c = 0; c < width; ++c) total += std::exp(in[0][r * width + c] - most);
+    loss += std::log(total) + most - in[0][r * width + static_cast<std::size_t>(in[1][r])];
+  }
+  return {loss / counted};
+}
+
 void values(const CheckValues& check) {
   for (const auto& [rows, count] : {std::pair{Shape{}, Index{3}},
                                     {Shape{0}, 3},
@@ -117,27 +136,16 @@ void values(const CheckValues& check) {
     for (int i = 0; i < rows.rank(); ++i) dims.push_back(rows[i]);
     dims.push_back(count);
     const auto f = [](std::span<const Tensor> in) { return but_ignored(in[0], in[1]); };
-    const auto reference = [width =
-                                static_cast<std::size_t>(count)](const std::vector<Doubles>& in) {
-      double loss = 0, counted = 0;
-      for (std::size_t r = 0; r < in[1].size(); ++r) {
-        if (in[1][r] == kIgnored) continue;
-        ++counted;
-        double total = 0;
-        for (std::size_t c = 0; c < width; ++c) total += std::exp(in[0][r * width + c]);
-        loss += std::log(total) - in[0][r * width + static_cast<std::size_t>(in[1][r])];
-      }
-      return Doubles{loss / counted};
-    };
+    const auto plain = [count = count](const auto& in) { return reference(count, in); };
     const Tensor x = random_normal(Shape(dims), 1, 3);
-    check(rows.text(), {x, classes_of(rows, count)}, f, reference);
+    check(rows.text(), {x, classes_of(rows, count)}, f, plain);
     if (x.size() > 0) {
-      check("nan", {with_nan(x, x.size() / 2), classes_of(rows, count)}, f, reference);
+      check("nan", {with_nan(x, x.size() / 2), classes_of(rows, count)}, f, plain);
     }
     if (classes_of(rows, count).size() > 2) {
       const Tensor some = some_ignored(rows, count);
-      check("ignored", {x, some}, f, reference);
-      check("nan in what is ignored", {with_nan(x, 0), some}, f, reference);
+      check("ignored", {x, some}, f, plain);
+      check("nan in what is ignored", {with_nan(x, 0), some}, f, plain);
     }
   }
 }
@@ -151,11 +159,26 @@ std::vector<ModelCall> calls() {
            elementwise(Binary(of_all))}};
 }
 
+DrawnCall draw(Draw& d) {
+  int logits = d.any(1);
+  if (d.shape_of(logits).back() == 0) logits = d.of(d.shape_of(logits).with(-1, 1));
+  const Shape shape = d.shape_of(logits);
+  const Index count = shape.back();
+  const Shape rows(shape.dims().first(static_cast<std::size_t>(shape.rank() - 1)));
+  // A class is missing at times.
+  const int classes = d.chance(0.3) ? d.indices(rows, count, kIgnored) : d.indices(rows, count);
+  return {{logits, classes},
+          elementwise(Binary(but_ignored)),
+          fmt::format("cross_entropy(@0, @1, {})", kIgnored),
+          {[=](const auto& in) { return reference(count, in); }}};
+}
+
 }  // namespace
 
 const Facts cross_entropy_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   cross_entropy(zeros({2, 3}), indices({3}));
@@ -185,6 +208,7 @@ const Facts cross_entropy_facts{
                   cross_entropy(zeros({2, 3}), indices({2}), 0);
                 }},
     .ulp = {{-1, 1.3, 0.6}, {0, 2.8, 0.5}},
+    .drawn = {{-1, 3.7, 0.6, 142.5}, {0, 4.1, 0.5}},
 };
 
 }  // namespace posetape

@@ -48,6 +48,16 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& x, int axis, const std::vector<Numbers>& in) {
+  const auto inner = static_cast<std::size_t>(x.inner(axis));
+  const auto count = static_cast<std::size_t>(x[axis]);
+  Numbers y = in[0];
+  for (std::size_t n = 0; n < y.size(); ++n) {
+    if (n / inner % count > 0) y[n] += y[n - inner];
+  }
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const auto& [shape, axis] : {std::pair{Shape{1}, 0},
                                     {Shape{0}, 0},
@@ -58,20 +68,13 @@ void values(const CheckValues& check) {
                                     {Shape{2, 3, 4}, 1},
                                     {Shape{2, 600}, 1},
                                     {Shape{2, 4100}, 0}}) {
-    const int counted = axis < 0 ? axis + shape.rank() : axis;
-    const auto inner = static_cast<std::size_t>(shape.inner(counted));
-    const auto count = static_cast<std::size_t>(shape[counted]);
     const auto f = [axis = axis](std::span<const Tensor> in) { return cumsum(in[0], axis); };
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles y = in[0];
-      for (std::size_t n = 0; n < y.size(); ++n) {
-        if (n / inner % count > 0) y[n] += y[n - inner];
-      }
-      return y;
+    const auto plain = [x = shape, axis = axis](const auto& in) {
+      return reference(x, from_first(axis, x.rank()), in);
     };
     const Tensor x = random_normal(shape, 1);
-    check(shape.text(), {x}, f, reference);
-    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, reference);
+    check(shape.text(), {x}, f, plain);
+    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, plain);
   }
 }
 
@@ -81,11 +84,23 @@ std::vector<ModelCall> calls() {
           {"columns", tokens, elementwise(Unary([](const Tensor& x) { return cumsum(x); }))}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const int axis = d.axis(shape.rank());
+  return {{x},
+          elementwise(Unary([=](const Tensor& t) { return cumsum(t, axis); })),
+          fmt::format("cumsum(@0, {})", axis),
+          {[=](const auto& in) { return reference(shape, from_first(axis, shape.rank()), in); }},
+          elementwise(Unary([=](const Tensor& t) { return cumsum_composite(t, axis); }))};
+}
+
 }  // namespace
 
 const Facts cumsum_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   cumsum(zeros({2, 3}), 2);
@@ -95,6 +110,7 @@ const Facts cumsum_facts{
                 },
                 [] { cumsum(zeros({}), 0); }},
     .ulp = {{-1, 1.0, 0.8}, {0, 0.5, 0.8}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 28.7}, {0, 0.5, 0.5}},
 };
 
 }  // namespace posetape

@@ -32,19 +32,27 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double a, long double b) {
+  return a / b;
+}
+
 }  // namespace
 
 const Facts div_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, div, [](double a, double b) { return a / b; });
+    .values = [](const CheckValues& check) { check_binary(check, div, value); },
+    .draw =
+        [](Draw& d) {
+          const int a = d.any();
+          const int b = d.positive(d.partner(d.shape_of(a)));
+          return drawn_binary(d, a, b, "div(@0, @1)", div, value, div_composite);
         },
     .calls = [] { return binary_calls(div); },
     .refused = {[] {
       div(zeros({2, 3}), zeros({3, 2}));
     }},
     .ulp = {{-1, 0.5, 0.5}, {0, 30.0, 0.5}, {1, 8.5, 0.5}, {2, 0.9, 0.3}},
+    .drawn = {{-1, 0.5, 0.5, 0.5}, {0, 3.0, 0.5}, {1, 3.1, 0.5}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -42,20 +44,33 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(double rate, const std::vector<Numbers>& in) {
+  Random random(kSeed, Stream::test, kStep);
+  Numbers y;
+  for (const long double x : in[0]) {
+    y.push_back(random.uniform() < rate ? 0 : x / (1 - static_cast<long double>(rate)));
+  }
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const double rate : {0.0, 0.25, 0.9}) {
     const auto f = [&](std::span<const Tensor> in) { return by(rate)(in[0]); };
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Random random(kSeed, Stream::test, kStep);
-      Doubles y;
-      for (const double x : in[0]) y.push_back(random.uniform() < rate ? 0 : x / (1 - rate));
-      return y;
-    };
+    const auto plain = [&](const auto& in) { return reference(rate, in); };
     for (const Shape& shape :
          {Shape{}, Shape{1}, Shape{0}, Shape{3, 0}, Shape{17}, Shape{3, 33}, Shape{5, 4001}}) {
-      check(shape.text(), {random_normal(shape, 1)}, f, reference);
+      check(shape.text(), {random_normal(shape, 1)}, f, plain);
     }
   }
+}
+
+DrawnCall draw(Draw& d) {
+  const double rate = d.chance(0.1) ? 0 : d.number(0, 0.9);
+  return {{d.any()},
+          elementwise(by(rate)),
+          fmt::format("dropout(@0, {}, {}, Stream::test, {})", rate, kSeed, kStep),
+          {[=](const auto& in) { return reference(rate, in); }},
+          elementwise(composite(rate))};
 }
 
 }  // namespace
@@ -63,6 +78,7 @@ void values(const CheckValues& check) {
 const Facts dropout_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = [] { return unary_calls(by(0.1)); },
     .refused = {
         [] { dropout(zeros({2}), 1, 1, Stream::dropout); },
@@ -71,6 +87,7 @@ const Facts dropout_facts{
         [] { dropout(zeros({2}), 0.1, 1, Stream::dropout, zeros({1})); },
         [] { dropout(zeros({2}), 0.1, 1, Stream::dropout, Tensor::zeros({2}, DType::f64)); }},
     .ulp = {{-1, 0.9, 1.0}, {0, 1.0, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.4, 0.5, 1.5}, {0, 1.4, 0.5}},
 };
 
 }  // namespace posetape

@@ -17,16 +17,19 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double x) {
+  return std::exp(x);
+}
+
 }  // namespace
 
 const Facts exp_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, exp, [](double x) { return std::exp(x); });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, exp, value); },
+    .draw = [](Draw& d) { return drawn_unary(d.any(), "exp(@0)", exp, value); },
     .calls = [] { return unary_calls(exp); },
     .ulp = {{-1, 1.2, 0.5}, {0, 1.3, 1.2}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.9, 0.5, 0.5}, {0, 1.4, 1.3}},
 };
 
 }  // namespace posetape

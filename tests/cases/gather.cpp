@@ -63,49 +63,39 @@ std::vector<Case> cases() {
   };
 }
 
-void values(const CheckValues& check) {
-  const auto indices = [](const Shape& shape, int rows) {
-    Tensor t = Tensor::empty(shape, DType::i32);
-    for (Index i = 0; i < t.size(); ++i) {
-      t.data<std::int32_t>()[i] = static_cast<std::int32_t>((i * 5 + 1) % rows);
+// x as [outer, extent, inner].
+Numbers reference(const Shape& x, int axis, const std::vector<Numbers>& in) {
+  Numbers y;
+  const Index inner = x.inner(axis);
+  for (Index o = 0; o < x.outer(axis); ++o) {
+    for (const long double v : in[1]) {
+      for (Index i = 0; i < inner; ++i) {
+        const Index at = (o * x[axis] + static_cast<Index>(v)) * inner + i;
+        y.push_back(in[0][static_cast<std::size_t>(at)]);
+      }
     }
-    return t;
-  };
+  }
+  return y;
+}
+
+void values(const CheckValues& check) {
   for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{2, 3}, Shape{2000}}) {
     for (const Index width : {0, 1, 17}) {
       check(
           shape.text(), {random_normal({4, width}, 1), indices(shape, 4)},
           [](std::span<const Tensor> in) { return gather(in[0], in[1]); },
-          [&](const std::vector<Doubles>& in) {
-            Doubles y;
-            for (const double i : in[1]) {
-              const auto row = in[0].begin() + static_cast<Index>(i) * width;
-              y.insert(y.end(), row, row + width);
-            }
-            return y;
+          [&](const auto& in) {
+            return reference({4, width}, 0, in);
           });
     }
   }
-  // Along an axis of [2, 4, 3], as [outer, 4, inner].
   for (const auto& [axis, shape] : {std::pair{0, Shape{2, 2}}, {1, Shape{5}}, {-1, Shape{}}}) {
     const Shape x{2, 4, 3};
-    const int counted = axis < 0 ? axis + 3 : axis;
+    const int counted = from_first(axis, 3);
     check(
-        fmt::format("axis {}", axis), {random_normal(x, 2), posetape::indices(shape, x[counted])},
+        fmt::format("axis {}", axis), {random_normal(x, 2), indices(shape, x[counted])},
         [axis = axis](std::span<const Tensor> in) { return gather(in[0], in[1], axis); },
-        [&, counted](const std::vector<Doubles>& in) {
-          Doubles y;
-          const Index inner = x.inner(counted);
-          for (Index o = 0; o < x.outer(counted); ++o) {
-            for (const double v : in[1]) {
-              for (Index i = 0; i < inner; ++i) {
-                const Index at = (o * x[counted] + static_cast<Index>(v)) * inner + i;
-                y.push_back(in[0][static_cast<std::size_t>(at)]);
-              }
-            }
-          }
-          return y;
-        });
+        [&](const auto& in) { return reference(x, counted, in); });
   }
 }
 
@@ -124,11 +114,32 @@ std::vector<ModelCall> calls() {
            [](std::span<const Tensor> in) { return std::vector{gather(in[0], in[1])}; }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const int axis = shape.rank() == 2 && d.chance(0.7) ? 0 : d.axis(shape.rank());
+  const int counted = from_first(axis, shape.rank());
+  const Index beside = shape.outer(counted) * shape.inner(counted);
+  std::vector<Index> dims;
+  for (Index rank = d.below(2 + kMaxRank - shape.rank()); rank > 0; --rank) {
+    dims.push_back(d.extent(beside * Shape(dims).size()));
+  }
+  if (shape[counted] == 0) dims = {0};
+  const bool rows = shape.rank() == 2 && counted == 0 && axis == 0 && d.chance(0.5);
+  return {{x, d.indices(Shape(dims), shape[counted])},
+          [=](std::span<const Tensor> in) {
+            return std::vector{rows ? gather(in[0], in[1]) : gather(in[0], in[1], axis)};
+          },
+          rows ? "gather(@0, @1)" : fmt::format("gather(@0, @1, {})", axis),
+          {[=](const auto& in) { return reference(shape, counted, in); }}};
+}
+
 }  // namespace
 
 const Facts gather_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] { gather(zeros({2}), indices({1})); },
                 [] {
@@ -141,6 +152,7 @@ const Facts gather_facts{
                   gather(zeros({2, 3, 1, 1}), indices({1, 1, 1, 1}), 0);
                 }},
     .ulp = {{-1, 0.0, 0.0}, {0, 4.3, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 6.2, 0.5}},
 };
 
 }  // namespace posetape

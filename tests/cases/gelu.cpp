@@ -22,16 +22,19 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double x) {
+  return x * normal_cdf(x);
+}
+
 }  // namespace
 
 const Facts gelu_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, gelu, [](double x) { return x * normal_cdf(x); });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, gelu, value); },
+    .draw = [](Draw& d) { return drawn_unary(d.any(), "gelu(@0)", gelu, value); },
     .calls = [] { return unary_calls(gelu); },
     .ulp = {{-1, 8.4, 0.5}, {0, 7.3, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 4.3, 0.5, 2.2}, {0, 6.3, 0.5}},
 };
 
 }  // namespace posetape

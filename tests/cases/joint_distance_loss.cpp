@@ -76,22 +76,30 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& shape, const std::vector<Numbers>& in) {
+  const auto width = static_cast<std::size_t>(shape.back());
+  const auto rows = static_cast<std::size_t>(shape.outer(shape.rank() - 1));
+  long double total = 0;
+  for (std::size_t r = 0; r < rows; ++r) {
+    long double squares = 0;
+    for (std::size_t i = r * width; i < (r + 1) * width; ++i) {
+      squares += (in[0][i] - in[1][i]) * (in[0][i] - in[1][i]);
+    }
+    total += std::sqrt(squares);
+  }
+  return {total / static_cast<long double>(rows)};
+}
+
 void values(const CheckValues& check) {
   for (const Shape& shape : {Shape{3}, Shape{0, 3}, Shape{1, 1}, Shape{4, 17, 3}, Shape{5000, 3}}) {
-    check_loss(check, shape, joint_distance_loss, [&](const std::vector<Doubles>& in) {
-      const auto width = static_cast<std::size_t>(shape.back());
-      const std::size_t rows = in[0].size() / width;
-      double total = 0;
-      for (std::size_t r = 0; r < rows; ++r) {
-        double squares = 0;
-        for (std::size_t i = r * width; i < (r + 1) * width; ++i) {
-          squares += std::pow(in[0][i] - in[1][i], 2);
-        }
-        total += std::sqrt(squares);
-      }
-      return Doubles{total / static_cast<double>(rows)};
-    });
+    check_loss(check, shape, joint_distance_loss,
+               [&](const auto& in) { return reference(shape, in); });
   }
+}
+
+DrawnCall draw(Draw& d) {
+  return drawn_loss(d, "joint_distance_loss(@0, @1)", joint_distance_loss, reference,
+                    joint_distance_loss_composite, true);
 }
 
 }  // namespace
@@ -99,11 +107,13 @@ void values(const CheckValues& check) {
 const Facts joint_distance_loss_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = [] { return loss_calls(joint_distance_loss); },
     .refused = {[] {
       joint_distance_loss(zeros({2, 3}), zeros({3}));
     }},
     .ulp = {{-1, 0.8, 2.1}, {0, 2.8, 0.5}, {1, 2.8, 0.5}, {2, 0.8, 0.4}},
+    .drawn = {{-1, 6.4, 0.6, 9.8}, {0, 6.5, 0.5}, {1, 6.5, 0.5}},
 };
 
 }  // namespace posetape

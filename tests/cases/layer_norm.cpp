@@ -177,52 +177,66 @@ std::vector<Case> cases() {
   return list;
 }
 
+struct Rows {
+  Index rows, width, groups;
+
+  // x, and what is added to it.
+  long double sum(const std::vector<Numbers>& in, Index r, Index i) const {
+    const auto at = static_cast<std::size_t>(r * width + i);
+    long double value = in[0][at];
+    if (!in[3].empty()) value += in[3][at];
+    if (!in[4].empty()) value += in[4][static_cast<std::size_t>(r / (rows / groups) * width + i)];
+    return value;
+  }
+  Numbers sums(const std::vector<Numbers>& in) const {
+    Numbers s;
+    for (Index r = 0; r < rows; ++r) {
+      for (Index i = 0; i < width; ++i) s.push_back(sum(in, r, i));
+    }
+    return s;
+  }
+  Numbers normalised(double eps, const std::vector<Numbers>& in) const {
+    const auto count = static_cast<long double>(width);
+    Numbers y;
+    for (Index r = 0; r < rows; ++r) {
+      long double mean_of_row = 0;
+      long double variance = 0;
+      for (Index i = 0; i < width; ++i) mean_of_row += sum(in, r, i) / count;
+      for (Index i = 0; i < width; ++i) {
+        const long double off = sum(in, r, i) - mean_of_row;
+        variance += off * off / count;
+      }
+      const long double deviation = std::sqrt(variance + static_cast<long double>(eps));
+      for (Index i = 0; i < width; ++i) {
+        const auto c = static_cast<std::size_t>(i);
+        y.push_back((sum(in, r, i) - mean_of_row) / deviation * in[1][c] + in[2][c]);
+      }
+    }
+    return y;
+  }
+};
+
 void values(const CheckValues& check) {
   for (const Index rows : {0, 2, 34}) {
     for (const Index width : {1, 17, 33}) {
       for (const bool summed : {false, true}) {
-        const auto value = [=](const std::vector<Doubles>& in, Index r, Index i) {
-          const auto at = static_cast<std::size_t>(r * width + i);
-          const auto group = static_cast<std::size_t>(r / std::max<Index>(1, rows / 2) * width + i);
-          return in[0][at] + (summed ? in[3][at] + in[4][group] : 0);
-        };
-        const auto reference = [=](const std::vector<Doubles>& in) {
-          Doubles y;
-          for (Index r = 0; r < rows; ++r) {
-            double mean_of_row = 0;
-            double variance = 0;
-            for (Index i = 0; i < width; ++i) {
-              mean_of_row += value(in, r, i) / static_cast<double>(width);
-            }
-            for (Index i = 0; i < width; ++i) {
-              variance += std::pow(value(in, r, i) - mean_of_row, 2) / static_cast<double>(width);
-            }
-            for (Index i = 0; i < width; ++i) {
-              const auto c = static_cast<std::size_t>(i);
-              y.push_back((value(in, r, i) - mean_of_row) / std::sqrt(variance + 1e-2) * in[1][c] +
-                          in[2][c]);
-            }
-          }
-          return y;
-        };
         const std::vector<Tensor> inputs{random_normal({rows, width}, 1), random_normal({width}, 2),
                                          random_normal({width}, 3),
                                          summed ? random_normal({rows, width}, 4) : Tensor(),
                                          summed ? random_normal({2, width}, 5) : Tensor()};
+        const Rows all{rows, width, rows > 0 ? 2 : 1};
         if (summed) {
           // The sum is rounded to bf16 before it is normalised; its own values are compared.
           const Tensor sums =
               layer_norm(inputs[0], inputs[1], inputs[2], 1e-2, inputs[3], inputs[4]).s;
-          std::vector<Doubles> plain;
-          for (const Tensor& t : inputs) plain.push_back(t.to_doubles());
-          const Doubles got = sums.to_doubles();
-          for (Index r = 0; r < rows; ++r) {
-            for (Index i = 0; i < width; ++i) {
-              const double expected = value(plain, r, i);
-              const double error = got[static_cast<std::size_t>(r * width + i)] - expected;
-              if (std::fabs(error) > 1e-14 * (1 + std::fabs(expected))) {
-                fail("layer_norm: a sum differs by {} from {}", error, expected);
-              }
+          std::vector<Numbers> plain;
+          for (const Tensor& t : inputs) plain.push_back(numbers_of(t));
+          const std::vector<double> got = sums.to_doubles();
+          const Numbers expected = all.sums(plain);
+          for (std::size_t i = 0; i < got.size(); ++i) {
+            const double error = std::fabs(got[i] - static_cast<double>(expected[i]));
+            if (error > 1e-14 * (1 + std::fabs(got[i]))) {
+              fail("layer_norm: a sum differs by {} from {}", error, got[i]);
             }
           }
         }
@@ -231,7 +245,7 @@ void values(const CheckValues& check) {
             [](std::span<const Tensor> in) {
               return layer_norm(in[0], in[1], in[2], 1e-2, in[3], in[4]).y;
             },
-            reference);
+            [&](const auto& in) { return all.normalised(1e-2, in); });
       }
     }
   }
@@ -259,11 +273,47 @@ std::vector<ModelCall> calls() {
   return {call("", 3), call("residual", 4), call("residual_and_shift", 5)};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const Index width = shape.back();
+  const Index rows = shape.outer(shape.rank() - 1);
+  const int gamma = d.of({width});
+  const int beta = d.of({width});
+  const int residual = d.chance(0.5) ? d.of(shape) : kLeftOut;
+  Index groups = 1;
+  int shift = kLeftOut;
+  if (rows > 0 && d.chance(0.4)) {
+    const Index wanted = 1 + d.below(rows);
+    groups = rows;
+    while (groups > wanted || rows % groups != 0) --groups;
+    shift = d.of({groups, width});
+  }
+  // Without an eps of some size, two numbers normalise to 1 and -1 almost exactly.
+  const double eps = width == 2 ? 0.1 : d.one_of<double>({1e-5, 1e-5, 1e-3, 0.1});
+  const auto call = [eps](const auto& op) {
+    return [=](std::span<const Tensor> in) {
+      const Normalized n = op(in[0], in[1], in[2], eps, in[3], in[4]);
+      return std::vector{n.y, n.s};
+    };
+  };
+  const Rows all{rows, width, groups};
+  return {{x, gamma, beta, residual, shift},
+          call(layer_norm),
+          fmt::format("layer_norm(@0, @1, @2, {}, @3, @4)", eps),
+          {[=](const auto& in) { return all.normalised(eps, in); },
+           [=](const auto& in) { return all.sums(in); }},
+          call(layer_norm_composite),
+          false,
+          {"y", "s"}};
+}
+
 }  // namespace
 
 const Facts layer_norm_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .ulp = {{-1, 4.0, 1.7},
             {0, 13.6, 2.4},
@@ -271,6 +321,12 @@ const Facts layer_norm_facts{
             {2, 32.0, 0.7},
             {3, 8.2, 1.3},
             {4, 7.2, 1.3}},
+    .drawn = {{-1, 3.5, 2.1, 7.6},
+              {0, 140.6, 3.3},
+              {1, 6.4, 1.8},
+              {2, 11.3, 0.5},
+              {3, 140.6, 3.3},
+              {4, 140.6, 2.6}},
 };
 
 }  // namespace posetape

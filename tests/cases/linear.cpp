@@ -1,3 +1,8 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -150,12 +155,30 @@ std::vector<Case> cases() {
   return list;
 }
 
+long double activated(Activation activation, long double z) {
+  return activation == Activation::gelu   ? z * normal_cdf(z)
+         : activation == Activation::silu ? z * logistic(z)
+                                          : z;
+}
+
+// Rows of x and of the weight; the bias may be empty.
+Numbers reference(Index in_width, Index out_width, Activation activation, Index rows,
+                  const std::vector<Numbers>& in) {
+  Numbers y;
+  for (Index r = 0; r < rows; ++r) {
+    for (Index o = 0; o < out_width; ++o) {
+      long double z = in[2].empty() ? 0 : in[2][static_cast<std::size_t>(o)];
+      for (Index i = 0; i < in_width; ++i) {
+        z += in[0][static_cast<std::size_t>(r * in_width + i)] *
+             in[1][static_cast<std::size_t>(o * in_width + i)];
+      }
+      y.push_back(activated(activation, z));
+    }
+  }
+  return y;
+}
+
 void values(const CheckValues& check) {
-  const auto activated = [](Activation activation, double z) {
-    return activation == Activation::gelu   ? z * normal_cdf(z)
-           : activation == Activation::silu ? z * logistic(z)
-                                            : z;
-  };
   for (const Activation activation : {Activation::none, Activation::gelu, Activation::silu}) {
     for (const bool with_bias : {false, true}) {
       for (const Index rows : {0, 1, 17, 200}) {
@@ -166,20 +189,7 @@ void values(const CheckValues& check) {
             {random_normal({rows, in_width}, 1), random_normal({out_width, in_width}, 2, 0.2),
              with_bias ? random_normal({out_width}, 3) : Tensor()},
             [&](std::span<const Tensor> in) { return linear(in[0], in[1], in[2], activation); },
-            [&](const std::vector<Doubles>& in) {
-              Doubles y;
-              for (Index r = 0; r < rows; ++r) {
-                for (Index o = 0; o < out_width; ++o) {
-                  double z = with_bias ? in[2][static_cast<std::size_t>(o)] : 0;
-                  for (Index i = 0; i < in_width; ++i) {
-                    z += in[0][static_cast<std::size_t>(r * in_width + i)] *
-                         in[1][static_cast<std::size_t>(o * in_width + i)];
-                  }
-                  y.push_back(activated(activation, z));
-                }
-              }
-              return y;
-            });
+            [&](const auto& in) { return reference(in_width, out_width, activation, rows, in); });
       }
     }
   }
@@ -204,13 +214,41 @@ std::vector<ModelCall> calls() {
           call("output", kWidth, 3, Activation::none)};
 }
 
+DrawnCall draw(Draw& d) {
+  const auto activation =
+      d.one_of<Activation>({Activation::none, Activation::gelu, Activation::silu});
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const Index rows = shape.outer(shape.rank() - 1);
+  const Index in_width = shape.back();
+  const Index out_width = d.extent(std::max(rows, in_width));
+  const int weight =
+      d.of({out_width, in_width}, 1 / std::sqrt(1.0 + static_cast<double>(in_width)));
+  const int bias = d.chance(0.3) ? kLeftOut : d.of({out_width});
+  const auto call = [activation](const auto& op) {
+    return [=](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1], in[2], activation)};
+    };
+  };
+  const char* named = activation == Activation::gelu   ? "gelu"
+                      : activation == Activation::silu ? "silu"
+                                                       : "none";
+  return {{x, weight, bias},
+          call(linear),
+          fmt::format("linear(@0, @1, @2, Activation::{})", named),
+          {[=](const auto& in) { return reference(in_width, out_width, activation, rows, in); }},
+          call(linear_composite)};
+}
+
 }  // namespace
 
 const Facts linear_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .ulp = {{-1, 18.1, 2.3}, {0, 16.7, 1.8}, {1, 17.6, 2.5}, {2, 15.0, 2.4}, {3, 0.5, 0.2}},
+    .drawn = {{-1, 11.3, 1.6, 8.0}, {0, 24.1, 10.3}, {1, 15.2, 6.7}, {2, 9.9, 1.3}},
 };
 
 }  // namespace posetape

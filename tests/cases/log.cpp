@@ -18,17 +18,19 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double x) {
+  return std::log(x);
+}
+
 }  // namespace
 
 const Facts log_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(
-              check, log, [](double x) { return std::log(x); }, uniform(0.01, 9));
-        },
+    .values = [](const CheckValues& check) { check_unary(check, log, value, uniform(0.01, 9)); },
+    .draw = [](Draw& d) { return drawn_unary(d.positive(), "log(@0)", log, value); },
     .calls = [] { return unary_calls(log); },
     .ulp = {{-1, 0.5, 1.3}, {0, 1.4, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.6, 0.5, 0.5}, {0, 1.3, 0.5}},
 };
 
 }  // namespace posetape

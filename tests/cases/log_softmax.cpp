@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "engine/ops.hpp"
@@ -60,26 +61,40 @@ std::vector<Case> cases() {
       });
 }
 
+Numbers plain(const Shape& shape, const std::vector<Numbers>& in) {
+  Numbers y(in[0].size());
+  const auto width = static_cast<std::size_t>(shape.back());
+  for (std::size_t r = 0; r + 1 <= y.size() / std::max<std::size_t>(width, 1); ++r) {
+    const auto first = in[0].begin() + static_cast<std::ptrdiff_t>(r * width);
+    const long double most = *std::max_element(first, first + static_cast<std::ptrdiff_t>(width));
+    long double total = 0;
+    for (std::size_t i = 0; i < width; ++i) total += std::exp(in[0][r * width + i] - most);
+    for (std::size_t i = 0; i < width; ++i) {
+      y[r * width + i] = in[0][r * width + i] - most - std::log(total);
+    }
+  }
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const Shape& shape : {Shape{1}, Shape{17}, Shape{0, 4}, Shape{4, 0}, Shape{3, 33},
                              Shape{2, 3, 2, 5}, Shape{900, 3}}) {
     const auto f = [](std::span<const Tensor> in) { return log_softmax(in[0]); };
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles y(in[0].size());
-      const auto width = static_cast<std::size_t>(shape.back());
-      for (std::size_t r = 0; r + 1 <= y.size() / std::max<std::size_t>(width, 1); ++r) {
-        double total = 0;
-        for (std::size_t i = 0; i < width; ++i) total += std::exp(in[0][r * width + i]);
-        for (std::size_t i = 0; i < width; ++i) {
-          y[r * width + i] = in[0][r * width + i] - std::log(total);
-        }
-      }
-      return y;
-    };
+    const auto reference = [&](const auto& in) { return plain(shape, in); };
     const Tensor x = random_normal(shape, 1, 3);
     check(shape.text(), {x}, f, reference);
     if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, reference);
   }
+}
+
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  return {{x},
+          elementwise(Unary(log_softmax)),
+          "log_softmax(@0)",
+          {[shape](const auto& in) { return plain(shape, in); }},
+          elementwise(Unary(log_softmax_composite))};
 }
 
 }  // namespace
@@ -87,9 +102,11 @@ void values(const CheckValues& check) {
 const Facts log_softmax_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = [] { return unary_calls(log_softmax); },
     .refused = {[] { log_softmax(zeros({})); }},
     .ulp = {{-1, 1.7, 0.5}, {0, 6.5, 2.0}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.9, 0.5, 2.0}, {0, 5.4, 1.9}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,8 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -104,11 +109,46 @@ std::vector<Case> cases() {
   return list;
 }
 
+struct Product {
+  Shape a, b;
+  bool transpose_a = false, transpose_b = false;
+
+  static Shape leading(const Shape& shape) {
+    return Shape(shape.dims().first(static_cast<std::size_t>(shape.rank() - 2)));
+  }
+  Shape batch() const { return broadcast("values", leading(a), leading(b)); }
+  Index inner() const { return transpose_a ? a[-2] : a[-1]; }
+  Shape result() const {
+    const Shape of_all = batch();
+    std::vector<Index> dims(of_all.dims().begin(), of_all.dims().end());
+    dims.insert(dims.end(), {transpose_a ? a[-1] : a[-2], transpose_b ? b[-2] : b[-1]});
+    return Shape(dims);
+  }
+  Numbers reference(const std::vector<Numbers>& in) const {
+    const Shape c = result();
+    const Index m = c[-2];
+    const Index n = c[-1];
+    const Index k = inner();
+    Numbers values;
+    each_index(batch(), [&](const std::vector<Index>& i, std::size_t) {
+      const auto* pa = in[0].data() + static_cast<Index>(place_in(leading(a), i)) * m * k;
+      const auto* pb = in[1].data() + static_cast<Index>(place_in(leading(b), i)) * k * n;
+      for (Index r = 0; r < m; ++r) {
+        for (Index s = 0; s < n; ++s) {
+          long double dot = 0;
+          for (Index t = 0; t < k; ++t) {
+            dot += (transpose_a ? pa[t * m + r] : pa[r * k + t]) *
+                   (transpose_b ? pb[s * k + t] : pb[t * n + s]);
+          }
+          values.push_back(dot);
+        }
+      }
+    });
+    return values;
+  }
+};
+
 void values(const CheckValues& check) {
-  struct Product {
-    Shape a, b;
-    bool transpose_a = false, transpose_b = false;
-  };
   const Product all[] = {
       {{2, 3}, {3, 4}},
       {{1, 1}, {1, 1}},
@@ -142,38 +182,12 @@ void values(const CheckValues& check) {
   for (const Product& p : all) {
     const Shape& a = p.a;
     const Shape& b = p.b;
-    const Index m = p.transpose_a ? a[-1] : a[-2];
-    const Index k = p.transpose_a ? a[-2] : a[-1];
-    const Index n = p.transpose_b ? b[-2] : b[-1];
-    const auto leading = [](const Shape& shape) {
-      return Shape(shape.dims().first(static_cast<std::size_t>(shape.rank() - 2)));
-    };
-    const Shape batch = broadcast("values", leading(a), leading(b));
-    std::vector<Index> dims(batch.dims().begin(), batch.dims().end());
-    dims.insert(dims.end(), {m, n});
     const auto f = [&](std::span<const Tensor> in) {
-      return of_shape(Shape(dims), matmul(in[0], in[1], {p.transpose_a, p.transpose_b}));
+      return of_shape(p.result(), matmul(in[0], in[1], {p.transpose_a, p.transpose_b}));
     };
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles c;
-      each_index(batch, [&](const std::vector<Index>& i, std::size_t) {
-        const double* pa = in[0].data() + static_cast<Index>(place_in(leading(a), i)) * m * k;
-        const double* pb = in[1].data() + static_cast<Index>(place_in(leading(b), i)) * k * n;
-        for (Index r = 0; r < m; ++r) {
-          for (Index s = 0; s < n; ++s) {
-            double dot = 0;
-            for (Index t = 0; t < k; ++t) {
-              dot += (p.transpose_a ? pa[t * m + r] : pa[r * k + t]) *
-                     (p.transpose_b ? pb[s * k + t] : pb[t * n + s]);
-            }
-            c.push_back(dot);
-          }
-        }
-      });
-      return c;
-    };
+    const auto reference = [&](const auto& in) { return p.reference(in); };
     const std::string label = a.text() + b.text();
-    const double spread = k > 100 ? 0.1 : 1;  // long sums of the order of 1
+    const double spread = p.inner() > 100 ? 0.1 : 1;  // long sums of the order of 1
     const Tensor x = random_normal(a, 1, spread);
     const Tensor y = random_normal(b, 2, spread);
     check(label, {x, y}, f, reference);
@@ -190,11 +204,41 @@ std::vector<ModelCall> calls() {
            [](std::span<const Tensor> in) { return std::vector{matmul(in[0], in[1])}; }}};
 }
 
+DrawnCall draw(Draw& d) {
+  Product p;
+  const int a = d.any(2);
+  p.a = d.shape_of(a);
+  p.transpose_a = d.chance(0.4);
+  p.transpose_b = d.chance(0.5);
+  const Index k = p.inner();
+  const Index rows = p.a.size() / std::max<Index>(1, k);
+  const Index n = d.extent(std::max(rows, k));
+  const Index first = p.transpose_b ? n : k;
+  const Index second = p.transpose_b ? k : n;
+  // One matrix for all, a batch of them, or one that is repeated.
+  if (d.chance(0.4)) {
+    p.b = {first, second};
+  } else {
+    p.b = p.a.with(-2, first).with(-1, second);
+    for (int i = 0; i < p.b.rank() - 2; ++i) {
+      if (d.chance(0.2)) p.b = p.b.with(i, 1);
+    }
+  }
+  const double spread = 1 / std::sqrt(1.0 + static_cast<double>(k));
+  return {{a, d.of(p.b, spread)},
+          [=](std::span<const Tensor> in) {
+            return std::vector{matmul(in[0], in[1], {p.transpose_a, p.transpose_b})};
+          },
+          fmt::format("matmul(@0, @1, {{{}, {}}})", p.transpose_a, p.transpose_b),
+          {[=](const auto& in) { return p.reference(in); }}};
+}
+
 }  // namespace
 
 const Facts matmul_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   matmul(zeros({2, 3}), zeros({2, 3}));
@@ -209,6 +253,7 @@ const Facts matmul_facts{
                   matmul(zeros({2, 1, 2, 3}), zeros({2, 3, 3, 2}), {.transpose_a = true});
                 }},
     .ulp = {{-1, 18.1, 0.5}, {0, 192.8, 0.8}, {1, 9.8, 1.3}, {2, 1.0, 0.4}},
+    .drawn = {{-1, 14.2, 0.5, 10.1}, {0, 5.3, 0.5}, {1, 8.6, 1.5}},
 };
 
 }  // namespace posetape

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/ops.hpp"
+#include "engine/ops/reduced_shape.hpp"
 #include "engine/rng.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -87,6 +88,17 @@ std::vector<Case> cases() {
   return list;
 }
 
+// `kept`: the shape with 1 where it is reduced. The smallest, where `sign` is -1.
+Numbers largest_of(const Shape& shape, const Shape& kept, int sign,
+                   const std::vector<Numbers>& in) {
+  Numbers y(static_cast<std::size_t>(kept.size()), -HUGE_VALL * sign);
+  each_index(shape, [&](const std::vector<Index>& i, std::size_t n) {
+    long double& best = y[place_in(kept, i)];
+    if (in[0][n] * sign > best * sign || std::isnan(in[0][n])) best = in[0][n];
+  });
+  return y;
+}
+
 void values(const CheckValues& check) {
   for (const auto& [from, to] : repetitions()) {
     const Shape small = from;
@@ -97,14 +109,7 @@ void values(const CheckValues& check) {
       if (small[i] != large[i]) axes.push_back(i - small.rank());
     }
     if (axes.empty()) continue;
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles y(static_cast<std::size_t>(small.size()), -HUGE_VAL);
-      each_index(large, [&](const std::vector<Index>& i, std::size_t n) {
-        double& best = y[place_in(small, i)];
-        if (in[0][n] > best || std::isnan(in[0][n])) best = in[0][n];
-      });
-      return y;
-    };
+    const auto reference = [&](const auto& in) { return largest_of(large, small, 1, in); };
     const Tensor x = random_normal(large, 2);
     const auto f = [&](std::span<const Tensor> in) {
       return of_shape(small, max(in[0], {axes, true}));
@@ -127,11 +132,33 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  // Of nothing there is none.
+  int x = d.any();
+  if (d.shape_of(x).size() == 0) x = d.of({3});
+  const Shape shape = d.shape_of(x);
+  const SumOptions options{d.axes(shape.rank()), d.chance(0.5)};
+  const Shape kept = kept_shape("max", shape, options.axes);
+  const bool smallest = d.chance(0.3);
+  const auto call = [=](const auto& op) {
+    return [=](std::span<const Tensor> in) { return std::vector{op(in[0], options)}; };
+  };
+  DrawnCall drawn{{x},
+                  smallest ? TensorFunction(call(min)) : call(max),
+                  fmt::format("{}(@0, {{{}, {}}})", smallest ? "min" : "max", braced(options.axes),
+                              options.keepdims),
+                  {[=](const auto& in) { return largest_of(shape, kept, smallest ? -1 : 1, in); }}};
+  if (!smallest) drawn.composite = call(max_composite);
+  drawn.kink = true;
+  return drawn;
+}
+
 }  // namespace
 
 const Facts max_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   max(zeros({2, 3}), {{2}});
@@ -143,6 +170,7 @@ const Facts max_facts{
                   max(zeros({2, 0}), {{1}});
                 }},
     .ulp = {{-1, 0.0, 0.0}, {0, 0.0, 0.0}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

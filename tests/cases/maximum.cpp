@@ -64,22 +64,26 @@ std::vector<Case> cases() {
   return list;
 }
 
+long double value(long double a, long double b) {
+  if (std::isnan(a) || std::isnan(b)) return std::nan("");
+  return a > b ? a : b;
+}
+
 }  // namespace
 
 const Facts maximum_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, maximum, [](double a, double b) {
-            if (std::isnan(a) || std::isnan(b)) return std::nan("");
-            return a > b ? a : b;
-          });
+    .values = [](const CheckValues& check) { check_binary(check, maximum, value); },
+    .draw =
+        [](Draw& d) {
+          return drawn_binary(d, "maximum(@0, @1)", maximum, value, maximum_composite, true);
         },
     .calls = [] { return binary_calls(maximum); },
     .refused = {[] {
       maximum(zeros({2, 3}), zeros({4}));
     }},
     .ulp = {{-1, 0.0, 0.0}, {0, 3.0, 0.5}, {1, 4.6, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 7.0, 0.5}, {1, 2.1, 0.5}},
 };
 
 }  // namespace posetape

@@ -56,22 +56,26 @@ std::vector<Case> cases() {
   return list;
 }
 
+long double value(long double a, long double b) {
+  if (std::isnan(a) || std::isnan(b)) return std::nan("");
+  return a < b ? a : b;
+}
+
 }  // namespace
 
 const Facts minimum_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, minimum, [](double a, double b) {
-            if (std::isnan(a) || std::isnan(b)) return std::nan("");
-            return a < b ? a : b;
-          });
+    .values = [](const CheckValues& check) { check_binary(check, minimum, value); },
+    .draw =
+        [](Draw& d) {
+          return drawn_binary(d, "minimum(@0, @1)", minimum, value, minimum_composite, true);
         },
     .calls = [] { return binary_calls(minimum); },
     .refused = {[] {
       minimum(zeros({2, 3}), zeros({4}));
     }},
     .ulp = {{-1, 0.0, 0.0}, {0, 2.9, 0.5}, {1, 3.7, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 4.0, 0.5}, {1, 4.9, 0.5}},
 };
 
 }  // namespace posetape

@@ -64,14 +64,22 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape&, const std::vector<Numbers>& in) {
+  long double total = 0;
+  for (std::size_t i = 0; i < in[0].size(); ++i) {
+    total += (in[0][i] - in[1][i]) * (in[0][i] - in[1][i]);
+  }
+  return {total / static_cast<long double>(in[0].size())};
+}
+
 void values(const CheckValues& check) {
   for (const Shape& shape : {Shape{3}, Shape{0, 3}, Shape{1, 1}, Shape{4, 17, 3}, Shape{5000, 3}}) {
-    check_loss(check, shape, mse_loss, [](const std::vector<Doubles>& in) {
-      double total = 0;
-      for (std::size_t i = 0; i < in[0].size(); ++i) total += std::pow(in[0][i] - in[1][i], 2);
-      return Doubles{total / static_cast<double>(in[0].size())};
-    });
+    check_loss(check, shape, mse_loss, [&](const auto& in) { return reference(shape, in); });
   }
+}
+
+DrawnCall draw(Draw& d) {
+  return drawn_loss(d, "mse_loss(@0, @1)", mse_loss, reference, mse_loss_composite, false);
 }
 
 }  // namespace
@@ -79,9 +87,11 @@ void values(const CheckValues& check) {
 const Facts mse_loss_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = [] { return loss_calls(mse_loss); },
     .refused = {[] { mse_loss(zeros({2}), zeros({3})); }},
     .ulp = {{-1, 4.1, 3.9}, {0, 1.8, 0.5}, {1, 1.8, 0.5}, {2, 0.4, 0.4}},
+    .drawn = {{-1, 4.7, 0.6, 5.5}, {0, 1.9, 0.5}, {1, 1.9, 0.5}},
 };
 
 }  // namespace posetape

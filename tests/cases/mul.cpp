@@ -33,17 +33,20 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double a, long double b) {
+  return a * b;
+}
+
 }  // namespace
 
 const Facts mul_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, mul, [](double a, double b) { return a * b; });
-        },
+    .values = [](const CheckValues& check) { check_binary(check, mul, value); },
+    .draw = [](Draw& d) { return drawn_binary(d, "mul(@0, @1)", mul, value); },
     .calls = [] { return binary_calls(mul); },
     .refused = {[] { mul(zeros({2}), zeros({0})); }},
     .ulp = {{-1, 0.9, 1.0}, {0, 4.2, 0.7}, {1, 4.5, 0.7}, {2, 0.5, 0.4}},
+    .drawn = {{-1, 0.5, 0.5, 0.5}, {0, 4.3, 0.5}, {1, 4.0, 0.5}},
 };
 
 }  // namespace posetape

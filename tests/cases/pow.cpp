@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "engine/ops.hpp"
@@ -47,20 +49,32 @@ std::vector<Case> cases() {
   return list;
 }
 
+DrawnCall draw(Draw& d) {
+  const auto p = d.one_of<double>({-2.5, -1, 0, 0.5, 1, 1.5, 2, 3});
+  const bool whole = p >= 0 && p != 0.5 && p != 1.5;
+  const auto value = [p](long double x) { return std::pow(x, static_cast<long double>(p)); };
+  return drawn_unary(whole ? d.any() : d.positive(), fmt::format("pow(@0, {})", p), to_the(p),
+                     value, whole ? Unary() : composite(p));
+}
+
 }  // namespace
 
 const Facts pow_facts{
     .cases = cases,
     .values =
         [](const CheckValues& check) {
-          check_unary(check, to_the(3), [](double x) { return x * x * x; });
+          check_unary(check, to_the(3), [](long double x) { return x * x * x; });
           check_unary(
-              check, to_the(-0.5), [](double x) { return 1 / std::sqrt(x); }, uniform(0.01, 9));
-          check_unary(check, to_the(0.3),
-                      [](double x) { return std::pow(x, 0.3); });  // NaN below 0
+              check, to_the(-0.5), [](long double x) { return 1 / std::sqrt(x); },
+              uniform(0.01, 9));
+          check_unary(check, to_the(0.3), [](long double x) {
+            return std::pow(x, static_cast<long double>(0.3));
+          });  // NaN below 0
         },
+    .draw = draw,
     .calls = [] { return unary_calls(to_the(1.5)); },
     .ulp = {{-1, 1.1, 0.5}, {0, 2.4, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 0.5}, {0, 1.6, 0.5}},
 };
 
 }  // namespace posetape

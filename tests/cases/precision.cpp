@@ -27,9 +27,9 @@ constexpr double kTooLarge = 16;
 constexpr double kSmallest = 0x1p-119;
 
 double ulp(DType dtype, double x) {
-  const int digits = dtype == DType::bf16 ? 8 : 24;
-  const int exponent = std::max(std::ilogb(x) - digits + 1, dtype == DType::bf16 ? -133 : -149);
-  return std::ldexp(1.0, exponent);
+  const int digits = dtype == DType::bf16 ? 8 : dtype == DType::f32 ? 24 : 53;
+  const int least = dtype == DType::bf16 ? -133 : dtype == DType::f32 ? -149 : -1074;
+  return std::ldexp(1.0, std::max(std::ilogb(x) - digits + 1, least));
 }
 
 class Ladder {
@@ -60,27 +60,42 @@ class Ladder {
 
  private:
   void compare(const Case& c, int input, DType dtype, const Tensor& got, const Tensor& expected) {
-    const std::vector<double> g = got.to_doubles();
-    const std::vector<double> e = expected.to_doubles();
-    double squares = 0;
-    for (const double x : e) squares += x * x;
-    const double rms = e.empty() ? 0 : std::sqrt(squares / static_cast<double>(e.size()));
     Loss& worst =
         worst_.try_emplace({input, dtype}, Loss{input, dtype, 0, c.name, ""}).first->second;
-    for (std::size_t k = 0; k < e.size(); ++k) {
-      const double unit = std::max(std::fabs(e[k]), rms);
-      if (!std::isfinite(e[k]) || g[k] == e[k] || unit < kSmallest) continue;
-      double error = std::fabs(g[k] - e[k]) / ulp(got.dtype(), unit);
-      if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
-      if (error <= worst.ulp) continue;
-      worst = {input, dtype, error, c.name, fmt::format("element {}", k)};
-    }
+    const UlpError error = ulp_error(got, numbers_of(expected));
+    if (error.ulp <= worst.ulp) return;
+    worst = {input, dtype, error.ulp, c.name, fmt::format("element {}", error.element)};
   }
 
   std::map<std::pair<int, DType>, Loss> worst_;
 };
 
 }  // namespace
+
+UlpError ulp_error(const Tensor& got, const Numbers& expected, const Numbers& least) {
+  const std::vector<double> g = got.to_doubles();
+  long double squares = 0;
+  for (const long double x : expected) squares += x * x;
+  const auto count = static_cast<long double>(std::max<std::size_t>(1, expected.size()));
+  const auto rms = static_cast<double>(std::sqrt(squares / count));
+  UlpError worst;
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    const auto e = static_cast<double>(expected[k]);
+    const double unit = std::max(std::fabs(e), rms);
+    if (!std::isfinite(e) || g[k] == e || unit < kSmallest) continue;
+    const long double digit = ulp(got.dtype(), unit);
+    auto error = static_cast<double>(std::fabs(g[k] - expected[k]) /
+                                     (least.empty() ? digit : std::max(digit, least[k])));
+    if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
+    if (error > worst.ulp) worst = {error, static_cast<Index>(k)};
+  }
+  return worst;
+}
+
+double allowed_ulp(double known, Device device) {
+  const bool cpu = device == Device::cpu;
+  return (cpu ? kFactor : kDeviceFactor) * known + (cpu ? kSlack : kDeviceSlack);
+}
 
 std::vector<Loss> measure_precision(const std::vector<Case>& all, Device device) {
   Ladder ladder;
@@ -101,14 +116,23 @@ double expected_ulp(Op op, int input, DType dtype, Device device) {
   return -1;
 }
 
+double drawn_ulp(Op op, int input, DType dtype) {
+  for (const DrawnUlp& known : facts(op).drawn) {
+    if (known.input != input) continue;
+    if (dtype != DType::bf16) return dtype == DType::f64 ? known.f64 : known.f32;
+    // On tiles more is rounded.
+    return std::max(known.bf16, expected_ulp(op, input, dtype));
+  }
+  return -1;
+}
+
 std::vector<SuiteRow> check_precision(Op op, const std::vector<Case>& all, bool all_cases,
                                       Device device) {
   std::vector<SuiteRow> rows;
   const bool on_cpu = device == Device::cpu;
   for (const Loss& loss : measure_precision(all, device)) {
     const double expected = expected_ulp(op, loss.input, loss.dtype, device);
-    const bool worse = on_cpu ? loss.ulp > kFactor * expected + kSlack
-                              : loss.ulp > kDeviceFactor * expected + kDeviceSlack;
+    const bool worse = loss.ulp > allowed_ulp(expected, device);
     const bool better = on_cpu && all_cases && kTooLarge * (loss.ulp + kSlack) < expected;
     SuiteRow row;
     row.op = name(op);

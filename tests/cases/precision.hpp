@@ -6,9 +6,22 @@
 #include <vector>
 
 #include "engine/op.hpp"
+#include "tests/cases/draw.hpp"
 #include "tests/cases/suite.hpp"
 
 namespace posetape {
+
+// The worst error of a result, in ULP of its type at the larger of the value and the root mean
+// square of its tensor; infinite where a number is not finite that should be. An element's unit is
+// no smaller than its entry of `least` where that is given.
+struct UlpError {
+  double ulp = 0;
+  Index element = -1;  // none: every number is exact
+};
+UlpError ulp_error(const Tensor& got, const Numbers& expected, const Numbers& least = {});
+
+// Compilers round differently, and devices add up in another order: what passes beside a figure.
+double allowed_ulp(double known, Device device);
 
 // The worst error of one quantity of an op over its cases, in ULP of `dtype` at the larger of the
 // value and the root mean square of its tensor: a single value that cancels to almost nothing has
@@ -27,6 +40,8 @@ std::vector<Loss> measure_precision(const std::vector<Case>& cases, Device devic
 // The figure that the op's facts commit for it, of the kernels in use; negative where they have
 // none.
 double expected_ulp(Op op, int input, DType dtype, Device device = Device::cpu);
+// That for random calls (Facts::drawn).
+double drawn_ulp(Op op, int input, DType dtype);
 
 // As rows with check "ulp": one for each quantity and type. Disagrees where the error is clearly
 // above the committed figure, or so far below it that the figure should be mended; on another

@@ -41,16 +41,19 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double x) {
+  return x < 0 ? 0 : x;
+}
+
 }  // namespace
 
 const Facts relu_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, relu, [](double x) { return x < 0 ? 0 : x; });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, relu, value); },
+    .draw = [](Draw& d) { return drawn_unary(d.any(), "relu(@0)", relu, value, {}, true); },
     .calls = [] { return unary_calls(relu); },
     .ulp = {{-1, 0.3, 0.4}, {0, 0.5, 0.2}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

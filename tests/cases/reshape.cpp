@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -49,7 +51,7 @@ void values(const CheckValues& check) {
     check(
         shape.text(), {random_normal(shape, 1)},
         [](std::span<const Tensor> in) { return reshape(in[0], {in[0].size()}); },
-        [](const std::vector<Doubles>& in) { return in[0]; });
+        [](const auto& in) { return in[0]; });
   }
 }
 
@@ -60,16 +62,27 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any();
+  const Shape to = d.regrouped(d.shape_of(x).size());
+  return {{x},
+          [to](std::span<const Tensor> in) { return std::vector{reshape(in[0], to)}; },
+          fmt::format("reshape(@0, {})", braced(to)),
+          {[](const auto& in) { return in[0]; }}};
+}
+
 }  // namespace
 
 const Facts reshape_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
       reshape(zeros({2, 3}), {5});
     }},
     .ulp = {{-1, 0.5, 0.5}, {0, 0.5, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -35,6 +37,18 @@ std::vector<Case> cases() {
   return list;
 }
 
+DrawnCall draw(Draw& d) {
+  const double factor = d.chance(0.2) ? d.one_of<double>({0, 1, -1}) : d.number(-2, 2);
+  const double offset = d.chance(0.5) ? 0 : d.number(-1, 1);
+  const auto value = [=](long double x) {
+    return static_cast<long double>(factor) * x + static_cast<long double>(offset);
+  };
+  const Unary op = [=](const Tensor& x) { return scale(x, factor, offset); };
+  const Unary composite = [=](const Tensor& x) { return scale_composite(x, factor, offset); };
+  return drawn_unary(d.any(), fmt::format("scale(@0, {}, {})", factor, offset), op, value,
+                     composite);
+}
+
 }  // namespace
 
 const Facts scale_facts{
@@ -43,10 +57,12 @@ const Facts scale_facts{
         [](const CheckValues& check) {
           check_unary(
               check, [](const Tensor& x) { return scale(x, -1.5, 0.25); },
-              [](double x) { return -1.5 * x + 0.25; });
+              [](long double x) { return -1.5L * x + 0.25L; });
         },
+    .draw = draw,
     .calls = [] { return unary_calls([](const Tensor& x) { return scale(x, 0.5, 1); }); },
     .ulp = {{-1, 1.5, 0.9}, {0, 1.0, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.5, 0.5, 1.0}, {0, 0.5, 0.5}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -56,6 +60,16 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& x, int axis, Index extent, const std::vector<Numbers>& in) {
+  const Shape to = x.with(axis, extent);
+  Numbers y(static_cast<std::size_t>(to.size()), 0.0L);
+  each_index(x, [&](std::vector<Index> at, std::size_t n) {
+    at[static_cast<std::size_t>(axis)] = static_cast<Index>(in[1][n]);
+    y[place_in(to, at)] += in[0][n];
+  });
+  return y;
+}
+
 void values(const CheckValues& check) {
   struct Call {
     Shape x;
@@ -74,20 +88,13 @@ void values(const CheckValues& check) {
     const auto f = [axis = axis, extent = extent](std::span<const Tensor> in) {
       return scatter_add(in[0], in[1], axis, extent);
     };
-    const Shape to = shape.with(axis, extent);
-    const auto reference = [&, axis = axis](const std::vector<Doubles>& in) {
-      Doubles y(static_cast<std::size_t>(to.size()), 0.0);
-      each_index(shape, [&](const std::vector<Index>& i, std::size_t n) {
-        std::vector<Index> at = i;
-        at[static_cast<std::size_t>(axis)] = static_cast<Index>(in[1][n]);
-        y[place_in(to, at)] += in[0][n];
-      });
-      return y;
+    const auto plain = [x = shape, axis = axis, extent = extent](const auto& in) {
+      return reference(x, axis, extent, in);
     };
     const Tensor x = random_normal(shape, 1);
-    check(shape.text(), {x, indices(shape, extent)}, f, reference);
+    check(shape.text(), {x, indices(shape, extent)}, f, plain);
     if (x.size() > 0) {
-      check("nan", {with_nan(x, x.size() / 2), indices(shape, extent)}, f, reference);
+      check("nan", {with_nan(x, x.size() / 2), indices(shape, extent)}, f, plain);
     }
   }
 }
@@ -100,11 +107,28 @@ std::vector<ModelCall> calls() {
            along(1, kFrames)}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const int axis = d.axis(shape.rank());
+  const int counted = from_first(axis, shape.rank());
+  const Index least = shape.size() > 0 ? 1 : 0;
+  const Index extent = std::max(least, d.extent(shape.outer(counted) * shape.inner(counted)));
+  return {{x, d.indices(shape, extent)},
+          along(axis, extent),
+          fmt::format("scatter_add(@0, @1, {}, {})", axis, extent),
+          {[=](const auto& in) { return reference(shape, counted, extent, in); }},
+          [=](std::span<const Tensor> in) {
+            return std::vector{scatter_add_composite(in[0], in[1], axis, extent)};
+          }};
+}
+
 }  // namespace
 
 const Facts scatter_add_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   scatter_add(zeros({2, 3}), indices({2, 2}), 1, 4);
@@ -122,6 +146,7 @@ const Facts scatter_add_facts{
                   scatter_add(zeros({2, 3}), indices({2, 3}), 1, 0);
                 }},
     .ulp = {{-1, 0.5, 0.5}, {0, 0.0, 0.0}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 7.2}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -33,16 +33,22 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double x) {
+  return logistic(x);
+}
+
 }  // namespace
 
 const Facts sigmoid_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, sigmoid, [](double x) { return logistic(x); });
+    .values = [](const CheckValues& check) { check_unary(check, sigmoid, value); },
+    .draw =
+        [](Draw& d) {
+          return drawn_unary(d.any(), "sigmoid(@0)", sigmoid, value, sigmoid_composite);
         },
     .calls = [] { return unary_calls(sigmoid); },
     .ulp = {{-1, 1.4, 1.0}, {0, 3.5, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.9, 0.5, 1.8}, {0, 3.5, 0.5}},
 };
 
 }  // namespace posetape

@@ -26,16 +26,19 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double x) {
+  return x * logistic(x);
+}
+
 }  // namespace
 
 const Facts silu_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, silu, [](double x) { return x * logistic(x); });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, silu, value); },
+    .draw = [](Draw& d) { return drawn_unary(d.any(), "silu(@0)", silu, value, silu_composite); },
     .calls = [] { return unary_calls(silu); },
     .ulp = {{-1, 1.9, 0.8}, {0, 7.0, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.8, 0.5, 1.9}, {0, 3.3, 0.5}},
 };
 
 }  // namespace posetape

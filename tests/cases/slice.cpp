@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 
@@ -71,7 +73,7 @@ void values(const CheckValues& check) {
           [&](std::span<const Tensor> in) {
             return slice(concat(in, along), along, begin, begin + parts[p][along]);
           },
-          [&](const std::vector<Doubles>& in) { return in[p]; });
+          [&](const auto& in) { return in[p]; });
       begin += parts[p][along];
     }
   }
@@ -84,11 +86,39 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const int axis = d.axis(shape.rank());
+  const Index extent = shape[axis];
+  // Nothing, at times.
+  const Index least = extent > 0 && !d.chance(0.05) ? 1 : 0;
+  const Index begin = d.below(extent - least + 1);
+  const Index end = begin + least + d.below(extent - begin - least + 1);
+  const auto reference = [=](const std::vector<Numbers>& in) {
+    const int counted = from_first(axis, shape.rank());
+    const Shape to = shape.with(counted, end - begin);
+    Numbers y(static_cast<std::size_t>(to.size()));
+    each_index(to, [&](std::vector<Index> i, std::size_t n) {
+      i[static_cast<std::size_t>(counted)] += begin;
+      Index at = 0;
+      for (int k = 0; k < shape.rank(); ++k) at = at * shape[k] + i[static_cast<std::size_t>(k)];
+      y[n] = in[0][static_cast<std::size_t>(at)];
+    });
+    return y;
+  };
+  return {{x},
+          [=](std::span<const Tensor> in) { return std::vector{slice(in[0], axis, begin, end)}; },
+          fmt::format("slice(@0, {}, {}, {})", axis, begin, end),
+          {reference}};
+}
+
 }  // namespace
 
 const Facts slice_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   slice(zeros({2, 3}), 2, 0, 1);
@@ -103,6 +133,7 @@ const Facts slice_facts{
                   slice(zeros({2, 3}), 1, -1, 1);
                 }},
     .ulp = {{-1, 0.4, 0.3}, {0, 0.5, 0.4}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -23,17 +23,20 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double x) {
+  return std::sqrt(x);
+}
+
 }  // namespace
 
 const Facts sqrt_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(
-              check, sqrt, [](double x) { return std::sqrt(x); }, uniform(0.01, 9));
-        },
+    .values = [](const CheckValues& check) { check_unary(check, sqrt, value, uniform(0.01, 9)); },
+    .draw =
+        [](Draw& d) { return drawn_unary(d.positive(), "sqrt(@0)", sqrt, value, sqrt_composite); },
     .calls = [] { return unary_calls(sqrt); },
     .ulp = {{-1, 1.0, 0.5}, {0, 1.7, 1.3}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 0.5}, {0, 1.8, 1.3}},
 };
 
 }  // namespace posetape

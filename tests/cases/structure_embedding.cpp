@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 
 #include "engine/ops.hpp"
@@ -119,10 +122,34 @@ std::vector<Case> cases() {
   return list;
 }
 
+struct Grid {
+  Index b, n, j, d, p, w;  // p parts, 0 for none
+
+  Numbers reference(double factor, const std::vector<Numbers>& in) const {
+    const auto at = [](Index i) { return static_cast<std::size_t>(i); };
+    Numbers y;
+    for (Index here = 0; here < b * n * j; ++here) {
+      for (Index c = 0; c < d; ++c) {
+        long double out = in[2][at(c)];
+        for (Index tap = 0; tap < 9; ++tap) {
+          const Index frame = here / j % n + tap / 3 - 1;
+          const Index joint = here % j + tap % 3 - 1;
+          if (frame < 0 || frame >= n || joint < 0 || joint >= j) continue;
+          const Index there = (here / j / n * n + frame) * j + joint;
+          out += in[1][at(c * 9 + tap)] * in[0][at(there * 3 * d + 2 * d + c)];
+        }
+        if (p > 0 && c < d / 2) {
+          const auto part = static_cast<Index>(in[4][at(here % j)]);
+          out += static_cast<long double>(factor) * in[3][at(part * w + c % w)];
+        }
+        y.push_back(out);
+      }
+    }
+    return y;
+  }
+};
+
 void values(const CheckValues& check) {
-  struct Grid {
-    Index b, n, j, d, p, w;
-  };
   const Grid all[] = {{1, 1, 1, 1, 0, 0}, {0, 3, 4, 2, 0, 0},   {2, 0, 4, 2, 0, 0},
                       {2, 3, 4, 5, 0, 0}, {1, 5, 17, 33, 0, 0}, {2, 4, 17, 16, 5, 4},
                       {1, 2, 3, 7, 2, 9}, {3, 1, 5, 34, 5, 17}};
@@ -136,33 +163,7 @@ void values(const CheckValues& check) {
       }
     }
     const double factor = 0.3;
-    const auto reference = [=](const std::vector<Doubles>& in) {
-      Doubles y;
-      const auto at = [](Index i) { return static_cast<std::size_t>(i); };
-      for (Index b = 0; b < g.b; ++b) {
-        for (Index n = 0; n < g.n; ++n) {
-          for (Index j = 0; j < g.j; ++j) {
-            for (Index c = 0; c < g.d; ++c) {
-              double out = in[2][at(c)];
-              for (Index dn = -1; dn <= 1; ++dn) {
-                for (Index dj = -1; dj <= 1; ++dj) {
-                  const Index m = n + dn;
-                  const Index k = j + dj;
-                  if (m < 0 || m >= g.n || k < 0 || k >= g.j) continue;
-                  out += in[1][at(c * 9 + (dn + 1) * 3 + dj + 1)] *
-                         in[0][at(((b * g.n + m) * g.j + k) * 3 * g.d + 2 * g.d + c)];
-                }
-              }
-              if (parts && c < g.d / 2) {
-                out += factor * in[3][at(static_cast<Index>(in[4][at(j)]) * g.w + c % g.w)];
-              }
-              y.push_back(out);
-            }
-          }
-        }
-      }
-      return y;
-    };
+    const auto reference = [=](const auto& in) { return g.reference(factor, in); };
     const std::vector<Tensor> inputs{random_normal({g.b, g.n, g.j, 3 * g.d}, 1),
                                      random_normal({g.d, 3, 3}, 2), random_normal({g.d}, 3),
                                      parts ? random_normal({g.p, g.w}, 4) : Tensor(), part};
@@ -197,11 +198,40 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  Grid g{1 + d.below(2), d.extent(), 1, 0, 0, 0};
+  g.j = d.extent(g.b * std::max<Index>(1, g.n));
+  g.d = d.extent(9 * std::max<Index>(1, g.b * g.n * g.j));
+  const int qkv = d.of({g.b, g.n, g.j, 3 * g.d});
+  const int weight = d.of({g.d, 3, 3});
+  const int bias = d.of({g.d});
+  int table = kLeftOut;
+  int part = kLeftOut;
+  if (d.chance(0.6)) {
+    g.p = 1 + d.below(4);
+    g.w = std::max<Index>(1, d.extent(g.p));
+    table = d.of({g.p, g.w});
+    part = d.indices({g.j}, g.p);
+  }
+  const double scale = d.chance(0.5) ? 1 : d.number(-1, 1);
+  const auto call = [=](const auto& op) {
+    return [=](std::span<const Tensor> in) {
+      return std::vector{op(in[0], in[1], in[2], in[3], in[4], scale)};
+    };
+  };
+  return {{qkv, weight, bias, table, part},
+          call(structure_embedding),
+          fmt::format("structure_embedding(@0, @1, @2, @3, @4, {})", scale),
+          {[=](const auto& in) { return g.reference(scale, in); }},
+          call(structure_embedding_composite)};
+}
+
 }  // namespace
 
 const Facts structure_embedding_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {
         [] {
@@ -218,6 +248,7 @@ const Facts structure_embedding_facts{
                               indices({3}));
         }},
     .ulp = {{-1, 4.1, 0.6}, {0, 5.8, 0.7}, {1, 9.2, 0.6}, {2, 10.9, 0.6}, {3, 3.1, 0.5}},
+    .drawn = {{-1, 3.9, 0.5, 3.5}, {0, 3.4, 0.5}, {1, 12.5, 0.5}, {2, 23.6, 0.5}, {3, 3.3, 0.5}},
 };
 
 }  // namespace posetape

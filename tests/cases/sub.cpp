@@ -24,17 +24,20 @@ std::vector<Case> cases() {
                 });
 }
 
+long double value(long double a, long double b) {
+  return a - b;
+}
+
 }  // namespace
 
 const Facts sub_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_binary(check, sub, [](double a, double b) { return a - b; });
-        },
+    .values = [](const CheckValues& check) { check_binary(check, sub, value); },
+    .draw = [](Draw& d) { return drawn_binary(d, "sub(@0, @1)", sub, value); },
     .calls = [] { return binary_calls(sub); },
     .refused = {[] { sub(zeros({2}), zeros({3})); }},
     .ulp = {{-1, 0.5, 0.5}, {0, 2.3, 0.5}, {1, 2.5, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.5, 0.5, 0.0}, {0, 4.9, 0.5}, {1, 6.4, 0.5}},
 };
 
 }  // namespace posetape

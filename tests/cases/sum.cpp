@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/ops.hpp"
+#include "engine/ops/reduced_shape.hpp"
 #include "tests/cases/cases.hpp"
 
 namespace posetape {
@@ -83,15 +84,23 @@ std::vector<Case> cases() {
 }
 
 // The mean and the variance of columns, by their definitions.
+// `kept`: the shape with 1 where it is summed.
+Numbers added(const Shape& shape, const Shape& kept, const std::vector<Numbers>& in) {
+  Numbers y(static_cast<std::size_t>(kept.size()), 0.0L);
+  each_index(shape,
+             [&](const std::vector<Index>& i, std::size_t n) { y[place_in(kept, i)] += in[0][n]; });
+  return y;
+}
+
 void moments(const CheckValues& check) {
   const Tensor x = random_uniform({5, 4}, 3, 1, 2);
-  const auto moment = [](const Doubles& v, std::size_t column, double centre, int power) {
-    double total = 0;
+  const auto moment = [](const Numbers& v, std::size_t column, long double centre, int power) {
+    long double total = 0;
     for (std::size_t r = 0; r < 5; ++r) total += std::pow(v[4 * r + column] - centre, power);
     return total / 5;
   };
-  const auto means = [&](const std::vector<Doubles>& in) {
-    Doubles y;
+  const auto means = [&](const std::vector<Numbers>& in) {
+    Numbers y;
     for (std::size_t c = 0; c < 4; ++c) y.push_back(moment(in[0], c, 0, 1));
     return y;
   };
@@ -99,8 +108,8 @@ void moments(const CheckValues& check) {
       "mean", {x}, [](std::span<const Tensor> in) { return mean(in[0], {{0}}); }, means);
   check(
       "var", {x}, [](std::span<const Tensor> in) { return var(in[0], {{0}}); },
-      [&](const std::vector<Doubles>& in) {
-        Doubles y = means(in);
+      [&](const std::vector<Numbers>& in) {
+        Numbers y = means(in);
         for (std::size_t c = 0; c < 4; ++c) y[c] = moment(in[0], c, y[c], 2);
         return y;
       });
@@ -117,13 +126,7 @@ void values(const CheckValues& check) {
       if (small[i] != large[i]) axes.push_back(i - small.rank());
     }
     if (axes.empty()) continue;
-    const auto reference = [&](const std::vector<Doubles>& in) {
-      Doubles y(static_cast<std::size_t>(small.size()), 0.0);
-      each_index(large, [&](const std::vector<Index>& i, std::size_t n) {
-        y[place_in(small, i)] += in[0][n];
-      });
-      return y;
-    };
+    const auto reference = [&](const auto& in) { return added(large, small, in); };
     // Sums of positive numbers, so that the relative error means something.
     const Tensor x = random_uniform(large, 2, 0, 1);
     const auto f = [&](std::span<const Tensor> in) {
@@ -146,11 +149,33 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any();
+  const Shape shape = d.shape_of(x);
+  const SumOptions options{d.axes(shape.rank()), d.chance(0.5)};
+  const Shape kept = kept_shape("sum", shape, options.axes);
+  const bool averaged = kept.size() > 0 && shape.size() > 0 && d.chance(0.3);
+  const auto reference = [=](const std::vector<Numbers>& in) {
+    Numbers y = added(shape, kept, in);
+    const Index terms = averaged ? shape.size() / kept.size() : 1;
+    for (long double& v : y) v /= static_cast<long double>(terms);
+    return y;
+  };
+  return {{x},
+          [=](std::span<const Tensor> in) {
+            return std::vector{averaged ? mean(in[0], options) : sum(in[0], options)};
+          },
+          fmt::format("{}(@0, {{{}, {}}})", averaged ? "mean" : "sum", braced(options.axes),
+                      options.keepdims),
+          {reference}};
+}
+
 }  // namespace
 
 const Facts sum_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   sum(zeros({2, 3}), {{2}});
@@ -159,6 +184,7 @@ const Facts sum_facts{
                   sum(zeros({2, 3}), {{1, -1}});
                 }},
     .ulp = {{-1, 18.3, 0.6}, {0, 1.6, 1.3}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 13.6, 1.0, 12.1}, {0, 1.3, 0.5}},
 };
 
 }  // namespace posetape

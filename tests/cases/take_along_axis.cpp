@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -62,6 +64,15 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& x, const Shape& index, int axis, const std::vector<Numbers>& in) {
+  Numbers y(in[1].size());
+  each_index(index, [&](std::vector<Index> from, std::size_t n) {
+    from[static_cast<std::size_t>(axis)] = static_cast<Index>(in[1][n]);
+    y[n] = in[0][place_in(x, from)];
+  });
+  return y;
+}
+
 void values(const CheckValues& check) {
   struct Call {
     Shape x;
@@ -79,19 +90,13 @@ void values(const CheckValues& check) {
     const auto f = [axis = axis](std::span<const Tensor> in) {
       return take_along_axis(in[0], in[1], axis);
     };
-    const auto reference = [&, axis = axis, count = count](const std::vector<Doubles>& in) {
-      Doubles y(in[1].size());
-      each_index(shape.with(axis, count), [&](const std::vector<Index>& i, std::size_t n) {
-        std::vector<Index> from = i;
-        from[static_cast<std::size_t>(axis)] = static_cast<Index>(in[1][n]);
-        y[n] = in[0][place_in(shape, from)];
-      });
-      return y;
+    const auto plain = [x = shape, axis = axis, count = count](const auto& in) {
+      return reference(x, x.with(axis, count), axis, in);
     };
     const Tensor x = random_normal(shape, 1);
     const Tensor index = index_for(shape, axis, count);
-    check(shape.text(), {x, index}, f, reference);
-    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2), index}, f, reference);
+    check(shape.text(), {x, index}, f, plain);
+    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2), index}, f, plain);
   }
 }
 
@@ -103,11 +108,28 @@ std::vector<ModelCall> calls() {
            along(1)}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(1);
+  const Shape shape = d.shape_of(x);
+  const int axis = d.axis(shape.rank());
+  const int counted = from_first(axis, shape.rank());
+  const Index beside = shape.outer(counted) * shape.inner(counted);
+  const Shape index = shape.with(counted, shape[counted] == 0 ? 0 : d.extent(beside));
+  return {{x, d.indices(index, shape[counted])},
+          along(axis),
+          fmt::format("take_along_axis(@0, @1, {})", axis),
+          {[=](const auto& in) { return reference(shape, index, counted, in); }},
+          [axis](std::span<const Tensor> in) {
+            return std::vector{take_along_axis_composite(in[0], in[1], axis)};
+          }};
+}
+
 }  // namespace
 
 const Facts take_along_axis_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   take_along_axis(zeros({2, 3}), indices({3}), 1);
@@ -125,6 +147,7 @@ const Facts take_along_axis_facts{
                   take_along_axis(zeros({2, 0}), indices({2, 1}), 1);
                 }},
     .ulp = {{-1, 0.0, 0.0}, {0, 0.5, 0.5}, {2, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.5, 0.5}},
 };
 
 }  // namespace posetape

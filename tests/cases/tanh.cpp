@@ -34,16 +34,19 @@ std::vector<Case> cases() {
       });
 }
 
+long double value(long double x) {
+  return std::tanh(x);
+}
+
 }  // namespace
 
 const Facts tanh_facts{
     .cases = cases,
-    .values =
-        [](const CheckValues& check) {
-          check_unary(check, tanh, [](double x) { return std::tanh(x); });
-        },
+    .values = [](const CheckValues& check) { check_unary(check, tanh, value); },
+    .draw = [](Draw& d) { return drawn_unary(d.any(), "tanh(@0)", tanh, value, tanh_composite); },
     .calls = [] { return unary_calls(tanh); },
     .ulp = {{-1, 1.5, 0.7}, {0, 3.4, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 1.8, 0.5, 1.7}, {0, 3.5, 0.5}},
 };
 
 }  // namespace posetape

@@ -64,6 +64,21 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const Shape& from, const std::vector<int>& order,
+                  const std::vector<Numbers>& in) {
+  Shape to = from;
+  for (int i = 0; i < from.rank(); ++i) to = to.with(i, from[order[static_cast<std::size_t>(i)]]);
+  Numbers y(in[0].size());
+  each_index(to, [&](const std::vector<Index>& i, std::size_t n) {
+    std::vector<Index> source(i.size());
+    for (std::size_t k = 0; k < i.size(); ++k) {
+      source[static_cast<std::size_t>(from_first(order[k], from.rank()))] = i[k];
+    }
+    y[n] = in[0][place_in(from, source)];
+  });
+  return y;
+}
+
 void values(const CheckValues& check) {
   const std::pair<Shape, std::vector<int>> all[] = {
       {{}, {}},
@@ -87,23 +102,7 @@ void values(const CheckValues& check) {
     check(
         from.text(), {random_normal(from, 1)},
         [&](std::span<const Tensor> in) { return transpose(in[0], order); },
-        [&](const std::vector<Doubles>& in) {
-          Shape to = from;
-          for (int i = 0; i < from.rank(); ++i) {
-            const int axis = order[static_cast<std::size_t>(i)];
-            to = to.with(i, from[axis]);
-          }
-          Doubles y(in[0].size());
-          each_index(to, [&](const std::vector<Index>& i, std::size_t n) {
-            std::vector<Index> source(i.size());
-            for (std::size_t k = 0; k < i.size(); ++k) {
-              const int axis = order[k] < 0 ? order[k] + from.rank() : order[k];
-              source[static_cast<std::size_t>(axis)] = i[k];
-            }
-            y[n] = in[0][place_in(from, source)];
-          });
-          return y;
-        });
+        [&](const auto& in) { return reference(from, order, in); });
   }
 }
 
@@ -114,11 +113,26 @@ std::vector<ModelCall> calls() {
            }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(d.chance(0.9) ? 2 : 0);
+  const Shape from = d.shape_of(x);
+  std::vector<int> order;
+  for (int i = 0; i < from.rank(); ++i) {
+    const int axis = d.chance(0.2) ? i - from.rank() : i;
+    order.insert(order.begin() + d.below(i + 1), axis);
+  }
+  return {{x},
+          [order](std::span<const Tensor> in) { return std::vector{transpose(in[0], order)}; },
+          fmt::format("transpose(@0, {})", braced(order)),
+          {[=](const auto& in) { return reference(from, order, in); }}};
+}
+
 }  // namespace
 
 const Facts transpose_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   transpose(zeros({2, 3}), {0});
@@ -130,6 +144,7 @@ const Facts transpose_facts{
                   transpose(zeros({2, 3}), {0, 2});
                 }},
     .ulp = {{-1, 0.4, 0.4}, {0, 0.4, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -57,6 +61,32 @@ std::vector<Case> cases() {
   return list;
 }
 
+// So many patches along an axis of the image.
+Index patches_along(Index extent, Index size, const UnfoldOptions& o, std::size_t axis) {
+  const Index all = o.before[axis] + extent + o.after[axis];
+  return (all - (size - 1) * o.dilation[axis] - 1) / o.stride[axis] + 1;
+}
+
+Numbers reference(const Shape& image, Size size, const UnfoldOptions& o,
+                  const std::vector<Numbers>& in) {
+  const Shape y{image[0],
+                patches_along(image[1], size[0], o, 0),
+                patches_along(image[2], size[1], o, 1),
+                size[0],
+                size[1],
+                image[3]};
+  Numbers result(static_cast<std::size_t>(y.size()), 0.0L);
+  each_index(y, [&](const std::vector<Index>& i, std::size_t n) {
+    std::vector<Index> at{i[0], 0, 0, i[5]};
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      at[1 + axis] = i[1 + axis] * o.stride[axis] + i[3 + axis] * o.dilation[axis] - o.before[axis];
+      if (at[1 + axis] < 0 || at[1 + axis] >= image[static_cast<int>(1 + axis)]) return;
+    }
+    result[n] = in[0][place_in(image, at)];
+  });
+  return result;
+}
+
 void values(const CheckValues& check) {
   struct Call {
     Shape x;
@@ -73,23 +103,12 @@ void values(const CheckValues& check) {
     const auto f = [size = size, o = o](std::span<const Tensor> in) {
       return unfold(in[0], size, o);
     };
-    const auto reference = [&, size = size, o = o](const std::vector<Doubles>& in) {
-      const Shape y = unfold(Tensor::zeros(shape, DType::f64), size, o).shape();
-      Doubles result(static_cast<std::size_t>(y.size()), 0.0);
-      each_index(y, [&](const std::vector<Index>& i, std::size_t n) {
-        std::vector<Index> at{i[0], 0, 0, i[5]};
-        for (std::size_t axis = 0; axis < 2; ++axis) {
-          at[1 + axis] =
-              i[1 + axis] * o.stride[axis] + i[3 + axis] * o.dilation[axis] - o.before[axis];
-          if (at[1 + axis] < 0 || at[1 + axis] >= shape[static_cast<int>(1 + axis)]) return;
-        }
-        result[n] = in[0][place_in(shape, at)];
-      });
-      return result;
+    const auto plain = [&, image = shape, size = size, o = o](const auto& in) {
+      return reference(image, size, o, in);
     };
     const Tensor x = random_normal(shape, 1);
-    check(shape.text(), {x}, f, reference);
-    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, reference);
+    check(shape.text(), {x}, f, plain);
+    if (x.size() > 0) check("nan", {with_nan(x, x.size() / 2)}, f, plain);
   }
 }
 
@@ -99,11 +118,36 @@ std::vector<ModelCall> calls() {
   };
 }
 
+DrawnCall draw(Draw& d) {
+  const int x = d.any(4, 4);
+  const Shape image = d.shape_of(x);
+  Size size{};
+  UnfoldOptions o;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const Index extent = image[static_cast<int>(1 + axis)];
+    o.stride[axis] = 1 + d.below(3);
+    o.dilation[axis] = 1 + d.below(2);
+    o.before[axis] = d.below(3);
+    // A patch at least.
+    size[axis] = 1 + d.below(3);
+    const Index missing = (size[axis] - 1) * o.dilation[axis] + 1 - o.before[axis] - extent;
+    o.after[axis] = d.below(3) + std::max<Index>(0, missing);
+  }
+  const auto two = [](const Size& pair) { return braced(Shape{pair[0], pair[1]}); };
+  return {{x},
+          patches(size, o),
+          fmt::format("unfold(@0, {}, {{{}, {}, {}, {}}})", two(size), two(o.stride),
+                      two(o.dilation), two(o.before), two(o.after)),
+          {[=](const auto& in) { return reference(image, size, o, in); }},
+          elementwise(Unary([=](const Tensor& t) { return unfold_composite(t, size, o); }))};
+}
+
 }  // namespace
 
 const Facts unfold_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] {
                   unfold(zeros({2, 3, 3}), {1, 1});
@@ -130,6 +174,7 @@ const Facts unfold_facts{
                   unfold(zeros({1, 3, 3, 1}), {1, 1}, {.after = {-1, 0}});
                 }},
     .ulp = {{-1, 0.0, 0.0}, {0, 2.9, 0.5}, {1, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 2.7, 0.5}},
 };
 
 }  // namespace posetape

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/composites.hpp"
@@ -65,6 +67,16 @@ std::vector<Case> cases() {
   return list;
 }
 
+Numbers reference(const std::array<Shape, 3>& shapes, const Shape& result,
+                  const std::vector<Numbers>& in) {
+  Numbers z(static_cast<std::size_t>(result.size()));
+  each_index(result, [&](const std::vector<Index>& i, std::size_t n) {
+    const std::size_t chosen = in[0][place_in(shapes[0], i)] > 0 ? 1 : 2;
+    z[n] = in[chosen][place_in(shapes[chosen], i)];
+  });
+  return z;
+}
+
 void values(const CheckValues& check) {
   const std::array<Shape, 3> shapes[] = {{Shape{}, Shape{}, Shape{}},
                                          {Shape{17}, Shape{17}, Shape{17}},
@@ -73,29 +85,25 @@ void values(const CheckValues& check) {
                                          {Shape{5, 4001}, Shape{5, 4001}, Shape{}}};
   for (const auto& [c, x, y] : shapes) {
     const Shape shape = broadcast("test", broadcast("test", c, x), y);
-    const auto reference = [&, &of_c = c, &of_x = x, &of_y = y](const std::vector<Doubles>& in) {
-      Doubles z(static_cast<std::size_t>(shape.size()));
-      each_index(shape, [&](const std::vector<Index>& i, std::size_t n) {
-        z[n] = in[0][place_in(of_c, i)] > 0 ? in[1][place_in(of_x, i)] : in[2][place_in(of_y, i)];
-      });
-      return z;
+    const auto plain = [&, shapes = std::array{c, x, y}](const auto& in) {
+      return reference(shapes, shape, in);
     };
     const auto f = [&](std::span<const Tensor> in) {
       return of_shape(shape, where(in[0], in[1], in[2]));
     };
     const std::vector<Tensor> inputs{random_normal(c, 1), random_normal(x, 2), random_normal(y, 3)};
-    check(shape.text(), inputs, f, reference);
+    check(shape.text(), inputs, f, plain);
     for (std::size_t i = 0; i < 3; ++i) {
       std::vector<Tensor> bad = inputs;
       bad[i] = with_nan(inputs[i], inputs[i].size() / 2);
-      check("nan", bad, f, reference);
+      check("nan", bad, f, plain);
     }
   }
   check(
       "greater", {random_normal({4, 5}, 4), random_normal({5}, 5)},
       [](std::span<const Tensor> in) { return greater(in[0], in[1]); },
-      [](const std::vector<Doubles>& in) {
-        Doubles y;
+      [](const std::vector<Numbers>& in) {
+        Numbers y;
         for (std::size_t i = 0; i < 20; ++i) y.push_back(in[0][i] > in[1][i % 5] ? 1 : 0);
         return y;
       });
@@ -110,16 +118,33 @@ std::vector<ModelCall> calls() {
            [](std::span<const Tensor> in) { return std::vector{where(in[0], in[1], in[2])}; }}};
 }
 
+DrawnCall draw(Draw& d) {
+  const int condition = d.any();
+  const int x = d.of(d.partner(d.shape_of(condition)));
+  const Shape both = broadcast("where", d.shape_of(condition), d.shape_of(x));
+  const int y = d.of(d.partner(both));
+  const std::array shapes{d.shape_of(condition), d.shape_of(x), d.shape_of(y)};
+  const Shape result = broadcast("where", both, shapes[2]);
+  const auto call = [](const auto& op) {
+    return [op](std::span<const Tensor> in) { return std::vector{op(in[0], in[1], in[2])}; };
+  };
+  return {{condition, x, y},     call(where),
+          "where(@0, @1, @2)",   {[=](const auto& in) { return reference(shapes, result, in); }},
+          call(where_composite), true};
+}
+
 }  // namespace
 
 const Facts where_facts{
     .cases = cases,
     .values = values,
+    .draw = draw,
     .calls = calls,
     .refused = {[] { where(zeros({2}), zeros({3}), zeros({3})); },
                 [] { where(zeros({3}), zeros({2}), zeros({3})); },
                 [] { where(indices({3}), zeros({3}), zeros({3})); }},
     .ulp = {{-1, 0.5, 0.5}, {0, 0.5, 0.5}, {1, 3.0, 0.3}, {2, 1.5, 0.4}, {3, 0.0, 0.0}},
+    .drawn = {{-1, 0.0, 0.0, 0.0}, {0, 0.0, 0.0}, {1, 8.5, 0.5}, {2, 4.3, 0.5}},
 };
 
 }  // namespace posetape

@@ -1,4 +1,4 @@
-// The values of every op against plain loops in f64, in every type; NaN, sizes 0 and 1, and errors.
+// The values of every op against plain loops, in every type; NaN, sizes 0 and 1, and errors.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -15,6 +15,8 @@ using namespace posetape;
 
 namespace {
 
+using Doubles = std::vector<double>;
+
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -24,12 +26,11 @@ double tolerance(DType dtype) {
 }
 
 void check(Op op, const std::string& label, const std::vector<Tensor>& inputs,
-           const std::function<Tensor(std::span<const Tensor>)>& f,
-           const std::function<Doubles(const std::vector<Doubles>&)>& reference) {
+           const std::function<Tensor(std::span<const Tensor>)>& f, const Reference& reference) {
   const std::string where = std::string(name(op)) + "/" + label;
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     std::vector<Tensor> rounded;
-    std::vector<Doubles> plain;
+    std::vector<Numbers> plain;
     for (const Tensor& t : inputs) {
       Tensor r = t;
       if (t.defined() && t.dtype() != DType::i32) {
@@ -37,16 +38,16 @@ void check(Op op, const std::string& label, const std::vector<Tensor>& inputs,
         copy(t, r);
       }
       rounded.push_back(r);
-      plain.push_back(r.defined() ? r.to_doubles() : Doubles{});
+      plain.push_back(numbers_of(r));
     }
     const Doubles got = f(rounded).to_doubles();
-    const Doubles expected = reference(plain);
+    const Numbers expected = reference(plain);
     REQUIRE_MESSAGE(got.size() == expected.size(), where);
     double worst = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
-      const bool equal = got[i] == expected[i] || (std::isnan(got[i]) && std::isnan(expected[i]));
-      const double error =
-          equal ? 0 : std::fabs(got[i] - expected[i]) / std::max(1.0, std::fabs(expected[i]));
+      const auto exact = static_cast<double>(expected[i]);
+      const bool equal = got[i] == exact || (std::isnan(got[i]) && std::isnan(exact));
+      const double error = equal ? 0 : std::fabs(got[i] - exact) / std::max(1.0, std::fabs(exact));
       worst = std::isnan(error) ? kInfinity : std::max(worst, error);
     }
     CHECK_MESSAGE(worst <= tolerance(dtype), where, " ", std::string(name(dtype)), ": error ",
