@@ -2549,6 +2549,22 @@ class Gradcheck(unittest.TestCase):
         out, _ = run(*self.CHECK, "--quiet", "--json", WORK / "quiet.json")
         self.assertEqual(len(out.splitlines()), 1)
 
+    def test_random_programs(self):
+        def untimed(*options):
+            return run("gradcheck", "--fuzz", "30", *options)[0].rpartition("; ")[0]
+
+        out = untimed("--seed", "5")
+        self.assertEqual(out, untimed("--seed", "5", "--threads", "1"))
+        self.assertNotEqual(out, untimed("--seed", "6"))
+        self.assertEqual(len(untimed("--quiet").splitlines()), 1)
+        self.assertIn("30 programs of ", out.splitlines()[-1])
+        self.assertIn(" 0 failed", out.splitlines()[-1])
+        self.assertEqual({line.split()[0] for line in untimed("--op", "gelu").splitlines()[2:4]}, {"gelu"})
+        _, line = run("gradcheck", "--fuzz", "30", "--op", "layernorm", expect=2)
+        self.assertIn("no op 'layernorm'", line)
+        run("gradcheck", "--fuzz", "0", expect=2)
+        run("gradcheck", "--fuzz", "30", "--list", expect=2)
+
     def test_planted_errors_are_counted_and_noticed(self):
         path = WORK / "mutants.json"
         out, _ = run("gradcheck", "--op", "softmax", "--mutants", "--json", path)
