@@ -10,6 +10,12 @@
 //   ordered_increment(counter, last)             atomicInc between two fences: what the thread (and
 //       whom it has met at a barrier) wrote before is seen by all who come to the counter later
 //   to_float2(bf16x2), to_bf16x2(float2), to_bf16(float)
+//   mma(d, a, b)   d += a b on tensor cores, for the whole warp (sm_80 and later; elsewhere the
+//       kernel ends with an error). a is 16 x 16, b 16 x 8, d 16 x 8, and a lane has, with
+//       g = lane / 4 and t = lane % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k16"),
+//           of a   columns 2t, 2t + 1 of rows g and g + 8, then columns 2t + 8, 2t + 9 of both
+//           of b   rows 2t, 2t + 1, then 2t + 8, 2t + 9, of column g
+//           of d   columns 2t, 2t + 1 of row g, then of row g + 8
 //
 // Errors in emulated kernels are thrown as posetape::emulation::Finding when the stream runs.
 #pragma once

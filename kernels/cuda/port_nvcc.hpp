@@ -73,34 +73,48 @@ __device__ inline bf16x2 to_bf16x2(float2 pair) {
   return result;
 }
 
-}  // namespace posetape
-
-// CUDA shuffles know no bf16x2 of ours.
-__device__ inline posetape::bf16x2 posetape_bf16x2_of(unsigned bits) {
-  posetape::bf16x2 result;
-  __builtin_memcpy(&result, &bits, sizeof result);
-  return result;
-}
-__device__ inline unsigned posetape_bits_of(posetape::bf16x2 pair) {
+__device__ inline unsigned bits_of(bf16x2 pair) {
   unsigned bits;
   __builtin_memcpy(&bits, &pair, sizeof bits);
   return bits;
 }
+__device__ inline bf16x2 bf16x2_of(unsigned bits) {
+  bf16x2 result;
+  __builtin_memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+__device__ inline void mma(float (&d)[4], const bf16x2 (&a)[4], const bf16x2 (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(bits_of(a[0])), "r"(bits_of(a[1])), "r"(bits_of(a[2])), "r"(bits_of(a[3])),
+        "r"(bits_of(b[0])), "r"(bits_of(b[1])));
+#else
+  __trap();
+#endif
+}
+
+}  // namespace posetape
+
+// CUDA shuffles know no bf16x2 of ours.
 __device__ inline posetape::bf16x2 __shfl_sync(unsigned mask, posetape::bf16x2 value, int source,
                                                int width = 32) {
-  return posetape_bf16x2_of(__shfl_sync(mask, posetape_bits_of(value), source, width));
+  return posetape::bf16x2_of(__shfl_sync(mask, posetape::bits_of(value), source, width));
 }
 __device__ inline posetape::bf16x2 __shfl_xor_sync(unsigned mask, posetape::bf16x2 value,
                                                    int lane_mask, int width = 32) {
-  return posetape_bf16x2_of(__shfl_xor_sync(mask, posetape_bits_of(value), lane_mask, width));
+  return posetape::bf16x2_of(__shfl_xor_sync(mask, posetape::bits_of(value), lane_mask, width));
 }
 __device__ inline posetape::bf16x2 __shfl_up_sync(unsigned mask, posetape::bf16x2 value,
                                                   unsigned delta, int width = 32) {
-  return posetape_bf16x2_of(__shfl_up_sync(mask, posetape_bits_of(value), delta, width));
+  return posetape::bf16x2_of(__shfl_up_sync(mask, posetape::bits_of(value), delta, width));
 }
 __device__ inline posetape::bf16x2 __shfl_down_sync(unsigned mask, posetape::bf16x2 value,
                                                     unsigned delta, int width = 32) {
-  return posetape_bf16x2_of(__shfl_down_sync(mask, posetape_bits_of(value), delta, width));
+  return posetape::bf16x2_of(__shfl_down_sync(mask, posetape::bits_of(value), delta, width));
 }
 
 #endif

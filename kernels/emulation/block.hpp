@@ -38,6 +38,7 @@ enum class Failure : std::uint8_t {
   exited_named,      // a mask names a lane that returned
   absent_named,      // a mask names a lane that the block does not have
   source_not_named,  // a shuffle reads a lane outside its mask
+  no_tensor_cores,   // for bf16
   misaligned,
   shared_limit,     // too much shared memory
   shared_count,     // too many arrays

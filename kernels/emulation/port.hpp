@@ -66,4 +66,10 @@ inline bf16x2 to_bf16x2(float2 pair) {
   return {bf16(pair.x), bf16(pair.y)};
 }
 
+// Pointers of all lanes meet, and the last lane to come multiplies for all.
+inline void mma(float (&d)[4], const bf16x2 (&a)[4], const bf16x2 (&b)[2],
+                const posetape::emulation::Site site = posetape::emulation::Site::current()) {
+  emulation::meet_warp_mma({d, a, b}, site);
+}
+
 }  // namespace posetape

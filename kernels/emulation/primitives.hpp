@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cuda/bf16x2.hpp"
 #include "kernels/emulation/site.hpp"
 #include "kernels/emulation/vector_types.hpp"
 
@@ -39,6 +40,7 @@ enum class Primitive : std::uint8_t {
   reduce_and,
   reduce_or,
   reduce_xor,
+  mma,
 };
 
 // Waits for all threads of the block; the predicates' count, conjunction or disjunction.
@@ -47,6 +49,15 @@ int meet_block(Primitive primitive, int predicate, const Site& site);
 // Waits for the lanes in `mask`. For shuffles `source` is the lane to read.
 std::uint64_t meet_warp(Primitive primitive, unsigned mask, std::uint64_t payload, int source,
                         const Site& site);
+
+// One lane's share of a product of matrices (mma in kernels/cuda/port.hpp). Waits for the whole
+// warp.
+struct Fragments {
+  float* d;         // [4]
+  const bf16x2* a;  // [4]
+  const bf16x2* b;  // [2]
+};
+void meet_warp_mma(const Fragments& fragments, const Site& site);
 
 // The running thread's lane.
 int lane();

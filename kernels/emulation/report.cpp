@@ -8,13 +8,28 @@ namespace posetape::emulation {
 namespace {
 
 const char* name(Primitive primitive) {
-  static const char* const names[] = {
-      "nothing",           "__syncthreads",     "__syncthreads_count", "__syncthreads_and",
-      "__syncthreads_or",  "__syncwarp",        "__shfl_sync",         "__shfl_up_sync",
-      "__shfl_down_sync",  "__shfl_xor_sync",   "__ballot_sync",       "__any_sync",
-      "__all_sync",        "__reduce_add_sync", "__reduce_min_sync",   "__reduce_min_sync",
-      "__reduce_max_sync", "__reduce_max_sync", "__reduce_and_sync",   "__reduce_or_sync",
-      "__reduce_xor_sync"};
+  static const char* const names[] = {"nothing",
+                                      "__syncthreads",
+                                      "__syncthreads_count",
+                                      "__syncthreads_and",
+                                      "__syncthreads_or",
+                                      "__syncwarp",
+                                      "__shfl_sync",
+                                      "__shfl_up_sync",
+                                      "__shfl_down_sync",
+                                      "__shfl_xor_sync",
+                                      "__ballot_sync",
+                                      "__any_sync",
+                                      "__all_sync",
+                                      "__reduce_add_sync",
+                                      "__reduce_min_sync",
+                                      "__reduce_min_sync",
+                                      "__reduce_max_sync",
+                                      "__reduce_max_sync",
+                                      "__reduce_and_sync",
+                                      "__reduce_or_sync",
+                                      "__reduce_xor_sync",
+                                      "mma"};
   return names[static_cast<int>(primitive)];
 }
 
@@ -133,6 +148,8 @@ std::string headline() {
       return "wrong mask: " + other + " reads lane " +
              std::to_string(block.threads[block.other].source) + ", which is not in the mask " +
              mask_of(block.other);
+    case Failure::no_tensor_cores:
+      return "mma: this GPU has no tensor cores for bf16, which came with sm_80";
     case Failure::misaligned:
       return block.detail[1] == 0
                  ? "shared memory is aligned to 128 bytes, dynamic shared memory to 16, and no more"

@@ -1,6 +1,7 @@
 // The primitives in which the lanes of a warp meet.
 #include <bit>
 
+#include "kernels/emulation/architecture.hpp"
 #include "kernels/emulation/block.hpp"
 #include "kernels/emulation/finding.hpp"
 
@@ -57,6 +58,39 @@ bool is_shuffle(Primitive primitive) {
   return primitive >= Primitive::shfl && primitive <= Primitive::shfl_xor;
 }
 
+// d += a b, where row g of a and d is in lanes 4 g to 4 g + 3, and so is column g of b. Products of
+// two bf16 are exact in f32; they are added up in their order.
+void multiply(const Thread* lanes) {
+  float a[16][16], b[16][8], d[16][8];
+  const auto each_lane = [&](const auto& f) {
+    for (int lane = 0; lane < 32; ++lane) {
+      f(*reinterpret_cast<const Fragments*>(lanes[lane].payload), lane / 4, lane % 4 * 2);
+    }
+  };
+  each_lane([&](const Fragments& of, int g, int t) {
+    for (int i = 0; i < 4; ++i) {
+      a[g + i % 2 * 8][t + i / 2 * 8] = static_cast<float>(of.a[i].x);
+      a[g + i % 2 * 8][t + i / 2 * 8 + 1] = static_cast<float>(of.a[i].y);
+      d[g + i / 2 * 8][t + i % 2] = of.d[i];
+    }
+    for (int i = 0; i < 2; ++i) {
+      b[t + i * 8][g] = static_cast<float>(of.b[i].x);
+      b[t + i * 8 + 1][g] = static_cast<float>(of.b[i].y);
+    }
+  });
+  for (int row = 0; row < 16; ++row) {
+    float sums[8];
+    for (int n = 0; n < 8; ++n) sums[n] = d[row][n];
+    for (int k = 0; k < 16; ++k) {
+      for (int n = 0; n < 8; ++n) sums[n] += a[row][k] * b[k][n];
+    }
+    for (int n = 0; n < 8; ++n) d[row][n] = sums[n];
+  }
+  each_lane([&](const Fragments& of, int g, int t) {
+    for (int i = 0; i < 4; ++i) of.d[i] = d[g + i / 2 * 8][t + i % 2];
+  });
+}
+
 // All lanes that the running thread names wait. Lets them go on where they wait for each other.
 void try_complete(int warp, const Thread& self) {
   Thread* lanes = block.threads + warp * 32;
@@ -68,8 +102,10 @@ void try_complete(int warp, const Thread& self) {
     if (!same_call(lanes[lane], self)) return;
   }
   const bool shuffle = is_shuffle(self.primitive);
-  const std::uint64_t common =
-      shuffle || self.primitive == Primitive::syncwarp ? 0 : combine(self.primitive, mask, lanes);
+  const bool multiplies = self.primitive == Primitive::mma;
+  if (multiplies) multiply(lanes);
+  const bool combines = !shuffle && !multiplies && self.primitive != Primitive::syncwarp;
+  const std::uint64_t common = combines ? combine(self.primitive, mask, lanes) : 0;
   for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
     if (shuffle && !(mask >> lanes[lane].source & 1)) {
@@ -124,6 +160,11 @@ std::uint64_t meet_warp(Primitive primitive, unsigned mask, std::uint64_t payloa
   wait_for_turn();
   if (orders) leave(self.meeting);
   return self.result;
+}
+
+void meet_warp_mma(const Fragments& fragments, const Site& site) {
+  if (block.current >= 0 && architecture().major < 8) fail(Failure::no_tensor_cores, site);
+  meet_warp(Primitive::mma, ~0u, reinterpret_cast<std::uint64_t>(&fragments), 0, site);
 }
 
 void check_exit(int thread) {

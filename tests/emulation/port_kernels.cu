@@ -31,8 +31,10 @@ __global__ void __launch_bounds__(64)
   }
   const unsigned positive = __ballot_sync(0xFFFFFFFFu, back.x > 0 && __expf(v.x) > 0);
   if (threadIdx.x == 0) atomicMax(counts + 1, __popc(positive) + static_cast<int>(rsqrtf(1.0f)));
+  float product[4] = {};
+  mma(product, {pair, next, pair, next}, {next, pair});
   const float rounded = static_cast<float>(to_bf16(__ldg(&x[0].x)));
-  if (t == 0) counts[2] = static_cast<int>(rounded) + min(3, 4) + max(1, 0);
+  if (t == 0) counts[2] = static_cast<int>(rounded) + min(3, 4) + max(1, 0) + (product[0] < 0);
 }
 
 inline cudaError_t launch_everything(const float4* x, bf16x2* pairs, float* sums, int* counts,
