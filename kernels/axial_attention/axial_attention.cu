@@ -13,49 +13,12 @@
 
 #include <type_traits>
 
+#include "kernels/axial_attention/cuda_sequences.hpp"
+#include "kernels/axial_attention/mma_sequences.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/reduce.hpp"
 
 namespace posetape {
-
-// All sequences of one axis and its segment's heads.
-struct Sequences {
-  Index count;
-  Index length;
-  Index inner;  // sequence q's first token is q / inner * outer_step + q % inner
-  Index outer_step;
-  Index token_step;  // tokens from one to the next
-  Index heads;
-  Index channels;    // of a head
-  Index width;       // D
-  Index first_slot;  // of the first head in [0, slots)
-  Index slots;       // segments * heads
-  Index packed;      // whether heads' rows can be read in packs
-  double scale;
-
-  __device__ Index token(Index sequence, Index i) const {
-    return sequence / inner * outer_step + sequence % inner + i * token_step;
-  }
-};
-
-template <class T>
-struct ForwardWork {
-  const T* qkv;
-  const T* add;
-  T* out;
-  Accumulator<T>* lse;
-  Sequences sequences;
-};
-
-template <class T>
-struct BackwardWork {
-  const T* qkv;
-  const Accumulator<T>* lse;
-  const T* dout;
-  GradientOut<T> dqkv;
-  Accumulator<T>* delta;  // sum_j p_ij dp_ij, laid out as lse; of long sequences
-  Sequences sequences;
-};
 
 // How many threads own how many rows each, beside tiles of how many others.
 template <class A, int channels, int group, int own, int others, int own_tiles, int other_tiles>
@@ -617,18 +580,11 @@ static Sequences sequences(const AttentionShape& shape, Index segment, bool pack
   return s;
 }
 
-// Calls f(sequences, std::integral_constant of channels of a slice) for each axis, side by side.
+// Calls f(sequences) for each axis, side by side.
 template <class F>
 static void each_axis(const AttentionShape& shape, bool packed, const F& f) {
   if (shape.tokens() == 0) return;
-  const auto one = [&](Index segment) {
-    const Sequences s = sequences(shape, segment, packed);
-    if (s.channels <= 16) {
-      f(s, std::integral_constant<int, 16>{});
-    } else {
-      f(s, std::integral_constant<int, 32>{});
-    }
-  };
+  const auto one = [&](Index segment) { f(sequences(shape, segment, packed)); };
   if (shape.segments() == 1) return one(0);
   cuda::Fork fork;
   fork.aside([&] { one(0); });
@@ -640,8 +596,12 @@ template <class T>
 static void compute(const AxialAttentionForward<T>& a) {
   const AttentionShape& shape = a.shape;
   const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
-  each_axis(shape, packed, [&](const Sequences& s, auto channels) {
-    forward<T, channels>({a.qkv, a.add, a.out, a.lse, s});
+  each_axis(shape, packed, [&](const Sequences& s) {
+    const ForwardWork<T> work = {a.qkv, a.add, a.out, a.lse, s};
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (mma_sequences::forward(work)) return;
+    }
+    s.channels <= 16 ? forward<T, 16>(work) : forward<T, 32>(work);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionForward);
@@ -652,8 +612,12 @@ static void compute(const AxialAttentionBackward<T>& a) {
   const bool packed =
       cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});
   const cuda::Scratch<Accumulator<T>> delta(shape.tokens() * shape.segments() * shape.heads);
-  each_axis(shape, packed, [&](const Sequences& s, auto channels) {
-    backward<T, channels>({a.qkv, a.lse, a.dout, a.dqkv, delta.data(), s});
+  each_axis(shape, packed, [&](const Sequences& s) {
+    const BackwardWork<T> work = {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), s};
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (mma_sequences::backward(work)) return;
+    }
+    s.channels <= 16 ? backward<T, 16>(work) : backward<T, 32>(work);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionBackward);

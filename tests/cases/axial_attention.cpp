@@ -126,10 +126,14 @@ std::vector<Case> cases() {
       Axis::cross, 2);
   put("in_training_space", {random_normal({2, 5, 17, 48}, 265)}, Axis::space, 2);
   put("in_training_time", {random_normal({2, 5, 17, 48}, 266)}, Axis::time, 2);
-  // Heads and sequences that fill tiles of 16: more than one block of queries, and several tiles of
-  // channels.
+  // Heads that fill tiles of 16: more than one block of queries, several tiles of channels, and 17
+  // joints of several frames.
+  put("frames_of_17", {random_normal({1, 3, 17, 48}, 274)}, Axis::space, 1);
   put("heads_of_16", {random_normal({1, 37, 2, 96}, 267), random_normal({1, 37, 2, 32}, 268)},
       Axis::time, 2);
+  put("heads_of_32", {random_normal({1, 2, 3, 96}, 271), random_normal({1, 2, 3, 32}, 272)},
+      Axis::space, 1);
+  put("heads_of_64", {random_normal({1, 3, 2, 192}, 273)}, Axis::time, 1);
   put("heads_of_48", {random_normal({1, 2, 17, 144}, 269)}, Axis::space, 1);
   put("saturated_heads_of_16", {random_normal({1, 33, 1, 48}, 270, 1.2)}, Axis::time, 1);
   // Queries and keys matter in form alone where there is one to attend to, or all are equal.

@@ -32,7 +32,7 @@ struct Ulp {
   int input;
   double f32;
   double bf16;
-  double products = bf16;  // bf16 on a processor with products of it, for which more is rounded
+  double products = bf16;  // bf16 on a processor or GPU with products of it, which round more
 };
 
 // The same over random calls (tests/cases/call_errors.hpp): of the values against long double, of a

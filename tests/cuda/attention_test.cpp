@@ -8,6 +8,7 @@
 
 #include "engine/ops.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/precision.hpp"
 
 using namespace posetape;
 
@@ -31,6 +32,19 @@ double difference(const Tensor& got, const Tensor& expected) {
   return worst;
 }
 
+Case case_of(const Size& size) {
+  const Index width = 2 * size.heads * size.head_width;
+  return {fmt::format("{} frames, {} joints, {} heads of {}", size.frames, size.joints, size.heads,
+                      size.head_width),
+          {random_normal({1, size.frames, size.joints, 3 * width}, 1),
+           random_normal({1, size.frames, size.joints, width}, 2)},
+          [heads = size.heads](std::span<const Tensor> in) {
+            // A second use of qkv, so that gradients are added to what is there.
+            const Tensor out = axial_attention(in[0], Axis::cross, heads, 0.0, in[1]);
+            return std::vector{out, axial_attention(in[0], Axis::time, heads)};
+          }};
+}
+
 }  // namespace
 
 TEST_CASE("cuda: attention of long sequences and wide heads gives the CPU's results") {
@@ -39,27 +53,31 @@ TEST_CASE("cuda: attention of long sequences and wide heads gives the CPU's resu
   for (const Size& size : sizes) {
     CAPTURE(size.frames);
     CAPTURE(size.head_width);
-    const Index width = 2 * size.heads * size.head_width;
-    const Index tokens = size.frames * size.joints;
-    const Case c{"",
-                 {random_normal({1, size.frames, size.joints, 3 * width}, 1),
-                  random_normal({1, size.frames, size.joints, width}, 2)},
-                 [&](std::span<const Tensor> in) {
-                   // A second use of qkv, so that gradients are added to what is there.
-                   const Tensor out = axial_attention(in[0], Axis::cross, size.heads, 0.0, in[1]);
-                   return std::vector{out, axial_attention(in[0], Axis::time, size.heads)};
-                 }};
+    const Case c = case_of(size);
     std::vector<Tensor> moved;
     for (const Tensor& x : c.inputs) moved.push_back(x.to(Device::cuda));
     const CaseResults expected = results(c, c.inputs, DType::f64);
     const CaseResults got = results(c, moved, DType::f64);
     for (std::size_t o = 0; o < expected.outputs.size(); ++o) {
-      CHECK(got.outputs[o].size() == tokens * width);
+      CHECK(got.outputs[o].size() == expected.outputs[o].size());
       CHECK(difference(got.outputs[o], expected.outputs[o]) < 1e-12);
     }
     REQUIRE(got.gradients.size() == expected.gradients.size());
     for (std::size_t g = 0; g < expected.gradients.size(); ++g) {
       CHECK(difference(got.gradients[g].second, expected.gradients[g].second) < 1e-12);
     }
+  }
+}
+
+// Frames that share tiles and frames that don't, one block of keys and several, parts of sequences.
+TEST_CASE("cuda: attention in bf16 on tensor cores is as exact as products of bf16 are") {
+  std::vector<Case> all;
+  for (const Size& size : {Size{9, 17, 1, 16}, Size{27, 3, 2, 32}, Size{50, 20, 1, 16},
+                           Size{150, 2, 1, 64}, Size{65, 5, 1, 32}}) {
+    all.push_back(case_of(size));
+  }
+  for (const SuiteRow& row : check_precision(Op::axial_attention, all, false, Device::cuda)) {
+    CHECK_MESSAGE(row.passed, row.case_name, ", input ", row.input, ", ", row.where, ": ",
+                  row.note);
   }
 }

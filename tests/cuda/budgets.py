@@ -5,7 +5,8 @@
 A build by nvcc has ptxas's reports (build/kernels/cuda/*.ptxas); elsewhere the kernels are compiled,
 which needs no GPU, with the list of ops that any build has (build/kernels/ops.def). --write writes
 the table anew. Exits with 1 where a kernel is not in the table, takes more registers, shared memory
-or stack than the table allows, or spills registers that the table does not know of; with 77 (skipped)
+or stack than the table allows, or spills registers that the table does not know of, or where a kernel named _mma has no instruction
+of tensor cores (HMMA) from sm_80 on, as cuobjdump says where it is installed; with 77 (skipped)
 without nvcc.
 
 A line of the table is one kernel of one .cu file, or of one function of elementwise.cu: the most of
@@ -18,6 +19,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +36,10 @@ ENTRY = re.compile(r"Compiling entry function '(\S+)' for 'sm_(\d+)'")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
+# What cuobjdump -sass says of one kernel.
+FUNCTION_OF = re.compile(r"Function : (\S+)")
+MADE_FOR = re.compile(r"EF_CUDA_SM(\d+)")
+FIRST_TENSOR_CORES = 80  # for bf16
 # Template arguments that are numbers and types of the engine: they stay in the name.
 PLAIN = re.compile(r"I((?:L[bilm]\d+E|NS_4bf16E|[dfil])+)E")
 ARGUMENT = re.compile(r"L[bilm](\d+)E|(NS_4bf16E)|([dfil])")
@@ -80,22 +86,52 @@ def read_report(source, text):
     return kernels
 
 
-def compile_kernels(nvcc, build):
-    """(source, report) of every kernel file."""
+def without_tensor_cores(cuobjdump, binary):
+    """Kernels named _mma that have no product on tensor cores, a line each."""
+    products = {}
+    with subprocess.Popen([cuobjdump, "-sass", binary], stdout=subprocess.PIPE, text=True) as sass:
+        for line in sass.stdout:
+            if match := FUNCTION_OF.search(line):
+                kernel = short_name(match[1])
+            elif match := MADE_FOR.search(line):
+                arch = int(match[1])
+                products.setdefault((kernel, arch), False)
+            elif " HMMA." in line:
+                products[kernel, arch] = True
+    for (kernel, arch), found in sorted(products.items()):
+        if "_mma" in kernel and arch >= FIRST_TENSOR_CORES and not found:
+            yield f"{kernel} on sm_{arch} has no HMMA"
+
+
+def plain_products(report, cuobjdump, binary):
+    return list(without_tensor_cores(cuobjdump, binary)) if cuobjdump and "_mma" in report else []
+
+
+def read_build(reports, cuobjdump):
+    """As compile_kernels(), of a build by nvcc: the kernels lie beside their reports."""
+    for path in reports:
+        text = path.read_text("utf-8")
+        plain = plain_products(text, cuobjdump, path.with_suffix(".o"))
+        yield path.stem.removesuffix("_cuda"), text, plain
+
+
+def compile_kernels(nvcc, build, cuobjdump):
+    """(source, report, lines of without_tensor_cores()) of every kernel file."""
 
     def compile_one(path):
         with tempfile.TemporaryDirectory() as folder:
             gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+            binary = os.path.join(folder, "kernels.fatbin")
             run = subprocess.run(
                 [nvcc, *FLAGS, *gencode, "-DPOSETAPE_CUDA_KERNELS", "-I", ROOT, "-I", build]
-                + ["-Xptxas", "-v", "-fatbin", path, "-o", os.path.join(folder, "kernels.fatbin")],
+                + ["-Xptxas", "-v", "-fatbin", path, "-o", binary],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-        if run.returncode != 0:
-            sys.exit(f"budgets.py: nvcc failed on {path}:\n{run.stderr}")
-        return path.stem, run.stderr
+            if run.returncode != 0:
+                sys.exit(f"budgets.py: nvcc failed on {path}:\n{run.stderr}")
+            return path.stem, run.stderr, plain_products(run.stderr, cuobjdump, binary)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(compile_one, sorted(ROOT.glob("kernels/*/*.cu")))
@@ -162,13 +198,17 @@ def main():
         print("skipped: nvcc was not found (on the PATH, in CUDA_HOME or in /usr/local/cuda)")
         return SKIPPED
 
+    cuobjdump = shutil.which("cuobjdump", path=f"{pathlib.Path(args.nvcc).parent}:{os.environ['PATH']}")
+    if not cuobjdump:
+        print("no cuobjdump: instructions of tensor cores are not looked for")
     if args.reports:
-        reports = [(p.stem.removesuffix("_cuda"), p.read_text("utf-8")) for p in args.reports]
+        reports = read_build(args.reports, cuobjdump)
     else:
-        reports = compile_kernels(args.nvcc, args.build)
-    kernels = {}
-    for source, text in reports:
+        reports = compile_kernels(args.nvcc, args.build, cuobjdump)
+    kernels, wrong = {}, []
+    for source, text, plain in reports:
         kernels |= read_report(source, text)
+        wrong += plain
     release = release_of(args.nvcc)
     if args.write:
         write_table(kernels, release)
@@ -182,7 +222,7 @@ def main():
     kernels = {key: values for key, values in kernels.items() if key[2] in known}
     if unknown and not kernels:
         return SKIPPED
-    wrong = list(compare(kernels, allowed, release, table_release))
+    wrong += list(compare(kernels, allowed, release, table_release))
     print("\n".join(wrong))
     print(f"{len(kernels)} kernels and architectures, {len(wrong)} beyond their budget")
     return 1 if wrong or not kernels else 0

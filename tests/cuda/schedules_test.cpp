@@ -1,4 +1,5 @@
-// Every op's smaller cases give the same bits in whatever order threads, blocks and streams run.
+// Every op's smaller cases give the same bits in whatever order threads, blocks and streams run, in
+// f32, and in bf16 where that has kernels of its own.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -16,8 +17,8 @@ namespace {
 constexpr Index kMostElements = 3000;  // of a case's inputs
 
 // All outputs and gradients, converted to f64, one after the other.
-std::vector<double> bits(const Case& c, std::span<const Tensor> inputs) {
-  const CaseResults got = results(c, inputs, DType::f32);
+std::vector<double> bits(const Case& c, std::span<const Tensor> inputs, DType dtype) {
+  const CaseResults got = results(c, inputs, dtype);
   std::vector<double> all;
   const auto put = [&](const Tensor& t) {
     if (!t.defined()) return;
@@ -29,13 +30,13 @@ std::vector<double> bits(const Case& c, std::span<const Tensor> inputs) {
   return all;
 }
 
-void check(Op op) {
+void check(Op op, DType dtype) {
   for (const Case& c : cases(op)) {
     if (input_size(c) > kMostElements) continue;
     CAPTURE(c.name);
     std::vector<Tensor> moved;
-    for (const Tensor& x : c.inputs) moved.push_back(converted(x, DType::f32).to(Device::cuda));
-    const auto run = [&] { return bits(c, moved); };
+    for (const Tensor& x : c.inputs) moved.push_back(converted(x, dtype).to(Device::cuda));
+    const auto run = [&] { return bits(c, moved, dtype); };
     const std::vector<double> first = emulation::same_under_all_schedules(run);
     CHECK(emulation::same_under_all_stream_orders(run).size() == first.size());
     CHECK_FALSE(first.empty());
@@ -46,6 +47,10 @@ void check(Op op) {
 
 #define POSETAPE_OP(op)                                                 \
   TEST_CASE("cuda: " #op " gives the same bits whatever comes first") { \
-    check(Op::op);                                                      \
+    check(Op::op, DType::f32);                                          \
   }
 #include "kernels/ops.def"
+
+TEST_CASE("cuda: attention on tensor cores gives the same bits whatever comes first") {
+  check(Op::axial_attention, DType::bf16);
+}
