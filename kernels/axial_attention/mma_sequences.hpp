@@ -13,9 +13,8 @@
 // - The weights are in the lanes that computed them, as the product wants them; they are rounded to
 //   bf16 there. Sums are in f32.
 //
-// A block has 128 rows: some sequences, one behind the other, or a part of a long one. 17 joints
-// would leave half of two tiles empty, so that tiles go on with the next frame's, and what belongs
-// to another frame has no weight. Where tiles that end with their sequence are less work they do.
+// A block has 128 rows: some sequences, each padded to whole tiles, or a part of a long one. No
+// tile has rows of two: the bits of a sequence do not depend on what else is in the batch.
 #pragma once
 
 #include "kernels/axial_attention/cuda_sequences.hpp"
@@ -39,27 +38,11 @@ struct Layout {
   int inverse;    // row / pitch = row * inverse / 2^16 for the rows that a block may ask for
 };
 
-// Products' columns that the tiles of `sequences` sequences take.
-inline int columns(int length, int pitch, int sequences) {
-  int sum = 0;
-  for (int row = 0; row < pitch * sequences; row += kTile) {
-    const int last = min((row + kTile - 1) / pitch, sequences - 1);
-    sum += ((last - row / pitch) * pitch + length + kEight - 1) / kEight;
-  }
-  return sum;
-}
-
 inline Layout layout(Index tokens) {
   const int length = static_cast<int>(tokens);
-  const int padded = (length + kTile - 1) / kTile * kTile;
-  if (padded > kRows / 2) return {length, padded, 1, (length + kRows - 1) / kRows, 0};
-  const auto of_pitch = [&](int pitch) {
-    return Layout{length, pitch, kRows / pitch, 1, ((1 << 16) + pitch - 1) / pitch};
-  };
-  const Layout dense = of_pitch(length), apart = of_pitch(padded);
-  const bool is_less = columns(length, dense.pitch, dense.sequences) * apart.sequences <
-                       columns(length, apart.pitch, apart.sequences) * dense.sequences;
-  return is_less ? dense : apart;
+  const int pitch = (length + kTile - 1) / kTile * kTile;
+  if (pitch > kRows / 2) return {length, pitch, 1, (length + kRows - 1) / kRows, 0};
+  return {length, pitch, kRows / pitch, 1, ((1 << 16) + pitch - 1) / pitch};
 }
 
 inline unsigned blocks(const Sequences& s, const Layout& l) {
@@ -70,7 +53,6 @@ inline unsigned blocks(const Sequences& s, const Layout& l) {
 struct Span {
   int begin;
   int end;
-  __device__ bool has(int row) const { return row >= begin && row < end; }
 };
 
 // The block's sequences. All its threads make it, at once.
@@ -96,16 +78,10 @@ class Rows {
   __device__ int tile() const {
     return first_ + static_cast<int>(threadIdx.x) / cuda::kWarp * kTile;
   }
-  // The rows of one row's sequence.
-  __device__ Span sequence(int row) const {
-    const int q = number(row);
-    return {q * l_.pitch, q < count_ ? q * l_.pitch + l_.length : q * l_.pitch};
-  }
-  // Those of all sequences that the 16 rows of a tile are of.
-  __device__ Span sequences(int tile) const {
-    const Span first = sequence(tile);
-    const int last = min(number(tile + kTile - 1), count_ - 1);
-    return {first.begin, first.has(tile) ? last * l_.pitch + l_.length : first.begin};
+  // The rows of a tile's sequence; none where the tile is beyond it.
+  __device__ Span sequence(int tile) const {
+    const int begin = number(tile) * l_.pitch;
+    return {begin, token(tile) >= 0 ? begin + l_.length : begin};
   }
   // A row's token, or -1 where there is none.
   __device__ int token(int row) const {
@@ -261,17 +237,15 @@ __device__ inline void store(const Head<bf16>& to, const bf16* add, const int (&
 
 // What a warp's two rows a lane are: numbers g and g + 8 of its tile.
 struct OwnRows {
+  Span all;  // of the sequence
   int row[2];
   int token[2];
-  Span sequence[2];
-  Span all;
 
-  __device__ explicit OwnRows(const Rows& rows) : all(rows.sequences(rows.tile())) {
+  __device__ explicit OwnRows(const Rows& rows) : all(rows.sequence(rows.tile())) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       row[r] = rows.tile() + lane_row() + 8 * r;
       token[r] = rows.token(row[r]);
-      sequence[r] = rows.sequence(row[r]);
     }
   }
 };
@@ -286,7 +260,7 @@ __device__ inline void each_number(int first, const F& f) {
   }
 }
 
-// Keys of a block in passes over them; 17 joints of two frames are one.
+// Keys of a block in passes over them.
 inline constexpr int kOthers = 6;  // times 8
 
 template <int channels>
@@ -312,7 +286,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
     float most[2] = {top[0], top[1]};
     each_number<kOthers>(first, [&](int r, int j, int i, int key) {
       p[j][i] *= scale;
-      if (own.sequence[r].has(key) && p[j][i] > most[r]) most[r] = p[j][i];
+      if (key < own.all.end && p[j][i] > most[r]) most[r] = p[j][i];
     });
     // What has been added up so far moves to the new largest score.
     float correction[2];
@@ -326,7 +300,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
       sum[r] *= correction[r];
     }
     each_number<kOthers>(first, [&](int r, int j, int i, int key) {
-      p[j][i] = own.sequence[r].has(key) ? __expf(p[j][i] - most[r]) : 0.0f;
+      p[j][i] = key < own.all.end ? __expf(p[j][i] - most[r]) : 0.0f;
       sum[r] += p[j][i];
     });
 #pragma unroll
@@ -410,7 +384,7 @@ __device__ inline void query_side(const BackwardWork<bf16>& a, const Rows& rows,
       add_dots(douts, rows, heads.v, first, own.all.end, dp);
       float sum[2] = {};
       each_number<kOthers>(first, [&](int r, int j, int i, int key) {
-        p[j][i] = own.sequence[r].has(key) ? __expf(scale * p[j][i] - lse[r]) : 0.0f;
+        p[j][i] = key < own.all.end ? __expf(scale * p[j][i] - lse[r]) : 0.0f;
         sum[r] += p[j][i] * dp[j][i];
       });
       if (one_block || pass == 0) {
@@ -447,8 +421,8 @@ __device__ inline void key_side(const BackwardWork<bf16>& a, const Rows& rows, c
     float p[kQueries][4] = {}, ds[kQueries][4] = {};
     add_dots(keys, rows, heads.q, first, own.all.end, p);
     add_dots(values, rows, heads.dout, first, own.all.end, ds);
-    each_number<kQueries>(first, [&](int r, int j, int i, int query) {
-      const bool meets = own.token[r] >= 0 && own.sequence[r].has(query);
+    each_number<kQueries>(first, [&](int, int j, int i, int query) {
+      const bool meets = query < own.all.end;
       const Statistics known = meets ? of(query) : Statistics{};
       p[j][i] = meets ? __expf(scale * p[j][i] - known.lse) : 0.0f;
       ds[j][i] = p[j][i] * (ds[j][i] - known.delta);

@@ -81,3 +81,19 @@ TEST_CASE("cuda: attention in bf16 on tensor cores is as exact as products of bf
                   row.note);
   }
 }
+
+TEST_CASE("cuda: a frame's attention in bf16 does not depend on the frames beside it") {
+  constexpr Index kFrames = 9, kLeft = 5, kWidth = 32;
+  const Tensor qkv = random_normal({1, kFrames, 17, 3 * kWidth}, 1);
+  const Tensor nan = Tensor::full({1, kLeft, 17, 3 * kWidth}, std::nan(""), DType::f64);
+  const auto attention = [](const Tensor& x) {
+    const Tensor in = converted(x, DType::bf16).to(Device::cuda);
+    return axial_attention(in, Axis::space, 2).to_doubles();
+  };
+  const Tensor some = slice(qkv, 1, kLeft, kFrames);
+  const std::vector<double> expected = attention(some);
+  for (const Tensor& x : {qkv, concat(std::vector{nan, some}, 1)}) {
+    const std::vector<double> got = attention(x);
+    CHECK(std::equal(expected.begin(), expected.end(), got.end() - std::ssize(expected)));
+  }
+}
