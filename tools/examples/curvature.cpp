@@ -1,5 +1,7 @@
 // How sharply a refiner's loss bends: the largest eigenvalue of its Hessian on one batch, by power
 // iteration on Hessian-vector products: curvature REFINER DATASET.npz
+//
+//   g++ -std=c++20 curvature.cpp $(pkg-config --cflags --libs posetape) -o curvature
 #include <cmath>
 #include <cstdio>
 #include <exception>

@@ -3,6 +3,8 @@
 //   diffusion_2d path.svg
 //
 // What is trained and how it samples is diffusion/gaussian.hpp's.
+//
+//   g++ -std=c++20 diffusion_2d.cpp $(pkg-config --cflags --libs posetape) -o diffusion_2d
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -1,5 +1,7 @@
 // An op of one's own, outside of the library: the lengths of a chain of bones, with its backward
 // rule and the check of its gradient.
+//
+//   g++ -std=c++20 own_op.cpp $(pkg-config --cflags --libs posetape) -o own_op
 #include <cstdio>
 
 #include "engine/add_op.hpp"
