@@ -12,6 +12,7 @@
 #include "kernels/base/use_isa.hpp"
 #include "tests/cases/call_errors.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/shared_out.hpp"
 #include "tests/cases/verdicts.hpp"
 
 namespace posetape {
@@ -80,14 +81,17 @@ class Fuzzer {
   FuzzReport run() {
     const Restored restored;
     const auto start = std::chrono::steady_clock::now();
-    while (report_.programs < options_.programs &&
-           report_.failures.size() < options_.most_failures) {
-      const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(report_.programs);
+    // Each rank has every R-th program.
+    for (std::int64_t number = ranks().rank();
+         number < options_.programs && report_.failures.size() < options_.most_failures;
+         number += ranks().size()) {
+      const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(number);
       one_program(seed);
       one_call(seed);
       ++report_.programs;
-      if (options_.on_program) options_.on_program(report_.programs, report_.failures.size());
+      if (options_.on_program) options_.on_program(number + 1, report_.failures.size());
     }
+    if (!ranks().alone()) bring_together();
     for (const auto& [key, loss] : losses_) report_.losses.push_back(loss);
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -165,6 +169,70 @@ class Fuzzer {
     const bool first = loss.calls++ == 0;
     if (!first && e.ulp <= loss.ulp) return;
     loss = {op, e.operand, dtype, loss.calls, e.ulp, e.known, seed, e.passed};
+  }
+
+  // What every rank has found, in the order of the programs.
+  void bring_together() {
+    Packed own;
+    own(report_.programs);
+    own(report_.calls);
+    own(std::uint64_t{losses_.size()});
+    for (auto& [key, loss] : losses_) own(loss);
+    for (FuzzTally& tally : report_.tallies) each_number(tally, own);
+    own(std::uint64_t{report_.failures.size()});
+    for (FuzzFailure& failure : report_.failures) each_field(failure, own);
+    report_.programs = report_.calls = 0;
+    report_.failures.clear();
+    for (FuzzTally& tally : report_.tallies) tally = {tally.check};
+    losses_.clear();
+    for (const std::string& bytes : ranks().gather(own.bytes)) add(Unpacked(bytes));
+    std::ranges::stable_sort(report_.failures, {}, &FuzzFailure::seed);
+    if (report_.failures.size() > options_.most_failures) {
+      report_.failures.resize(options_.most_failures);
+    }
+  }
+
+  void add(Unpacked results) {
+    const auto next = [&]<class T>(T value) {
+      results(value);
+      return value;
+    };
+    report_.programs += next(std::int64_t{0});
+    report_.calls += next(std::int64_t{0});
+    for (std::uint64_t left = next(std::uint64_t{0}); left > 0; --left) {
+      const FuzzLoss loss = next(FuzzLoss());
+      FuzzLoss& worst = losses_[{loss.op, loss.input, loss.dtype}];
+      const std::int64_t calls = worst.calls + loss.calls;
+      // Of equal ones the first program's, as one rank alone keeps it.
+      const bool later = loss.ulp < worst.ulp || (loss.ulp == worst.ulp && loss.seed > worst.seed);
+      if (worst.calls == 0 || !later) worst = loss;
+      worst.calls = calls;
+    }
+    for (FuzzTally& tally : report_.tallies) {
+      FuzzTally other;
+      each_number(other, results);
+      tally.agreed += other.agreed;
+      tally.failed += other.failed;
+      tally.unresolved += other.unresolved;
+      tally.vacuous += other.vacuous;
+    }
+    for (std::uint64_t left = next(std::uint64_t{0}); left > 0; --left) {
+      each_field(report_.failures.emplace_back(), results);
+    }
+  }
+
+  template <class G>
+  static void each_number(FuzzTally& t, G& g) {
+    g(t.agreed);
+    g(t.failed);
+    g(t.unresolved);
+    g(t.vacuous);
+  }
+  template <class G>
+  static void each_field(FuzzFailure& f, G& g) {
+    g(f.seed);
+    g(f.calls);
+    for (std::string* text : {&f.check, &f.dtype, &f.device, &f.isa, &f.note, &f.source}) g(*text);
   }
 
   const FuzzOptions& options_;

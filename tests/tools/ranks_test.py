@@ -242,6 +242,13 @@ class Ranks(unittest.TestCase):
         mutants = [text[text.index("mutants  killed"):text.rindex(";")] for text in table]
         self.assertEqual(mutants[0], mutants[1], name)
 
+    def test_random_programs_are_shared_out(self):
+        check = ["gradcheck", "--fuzz", 90, "--threads", 1]
+        name, launcher = next(iter(launchers().items()))
+        plain = {"NO_COLOR": "1"}
+        alone, several = run(*check)[0], run(*check, ranks=3, launcher=launcher, environment=plain)[0]
+        self.assertEqual(alone[:alone.rindex(";")], several[:several.rindex(";")], name)
+
     def test_what_is_sent_is_what_the_formula_says(self):
         for name, launcher in launchers().items():
             network = "--frames 9 --width 16 --heads 2 --depth 1 --batch".split()
