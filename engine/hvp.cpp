@@ -1,9 +1,9 @@
 #include "engine/hvp.hpp"
 
-#include <algorithm>
-
 #include "engine/error.hpp"
+#include "engine/module.hpp"
 #include "engine/ops/reshape.hpp"
+#include "engine/oracles.hpp"
 #include "engine/tape.hpp"
 
 namespace posetape {
@@ -22,10 +22,7 @@ TensorFunction gradient_function(TensorFunction f, std::vector<Tensor> cotangent
                                  std::vector<int> constant) {
   return [f = std::move(f), cotangents = std::move(cotangents),
           constant = std::move(constant)](std::span<const Tensor> inputs) {
-    const auto moves = [&](std::size_t i) {
-      return inputs[i].defined() && inputs[i].dtype() != DType::i32 &&
-             std::ranges::find(constant, static_cast<int>(i)) == constant.end();
-    };
+    const auto moves = [&](std::size_t i) { return floating(inputs[i]) && !contains(constant, i); };
     Tape tape;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (moves(i)) tape.watch(inputs[i]);
@@ -87,16 +84,7 @@ Tensor network_hvp(const ParameterList& parameters, const std::function<Tensor()
     values.mark_written();
   };
   put_slopes([&](Index i) { return direction.data<double>()[i]; });
-  Tape tape;
-  parameters.watch(tape);
-  Tensor value;
-  {
-    const Recording on(tape);
-    value = loss();
-  }
-  Tape::Options options;
-  options.destinations = parameters.destinations();
-  tape.backward(value, options);
+  gradients(parameters, loss);
   Tensor product = Tensor::zeros(values.shape(), DType::f64);
   for (const ParameterList::Entry& e : parameters.entries()) {
     for (Index i = 0; i < e.value.size(); ++i) {

@@ -615,8 +615,7 @@ void TrainingRun::warn_of_gradients(const ParameterList& parameters) const {
   if (names.empty()) return;
   fmt::print(stderr,
              "posetape: warning: {}: no gradient came to {} in the last step of the first epoch: "
-             "they stay as "
-             "they began\n",
+             "they stay as they began\n",
              shown(flags_.output), fmt::join(names, ", "));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/oracles.hpp"
 #include "engine/tape.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/precision.hpp"
@@ -14,12 +15,6 @@ using Tensors = std::vector<Tensor>;
 
 constexpr int kNudges = 8;
 constexpr double kRoundings = 4;
-
-Tensors moved(std::span<const Tensor> tensors, DType dtype, Device device) {
-  Tensors all;
-  for (const Tensor& t : tensors) all.push_back(converted(t, dtype).to(device));
-  return all;
-}
 
 std::vector<Numbers> numbers_of_all(std::span<const Tensor> tensors) {
   std::vector<Numbers> all;
@@ -38,7 +33,7 @@ Tensors nudged(std::span<const Tensor> tensors, DType dtype, int number) {
   Random random(static_cast<std::uint64_t>(number), Stream::test, 77);
   Tensors all;
   for (const Tensor& t : tensors) {
-    if (!t.defined() || t.dtype() == DType::i32) {
+    if (!floating(t)) {
       all.push_back(t);
       continue;
     }
@@ -53,7 +48,7 @@ Tensors nudged(std::span<const Tensor> tensors, DType dtype, int number) {
 double largest(const Tensors& tensors) {
   double most = 0;
   for (const Tensor& t : tensors) {
-    if (!t.defined() || t.dtype() == DType::i32) continue;
+    if (!floating(t)) continue;
     for (const double v : t.to_doubles()) most = std::max(most, std::fabs(v));
   }
   return most;
@@ -91,6 +86,12 @@ CallError error_of(const Step& call, int result, int operand, const Tensor& got,
 
 }  // namespace
 
+Tensors moved(std::span<const Tensor> tensors, DType dtype, Device device) {
+  Tensors all;
+  for (const Tensor& t : tensors) all.push_back(converted(t, dtype).to(device));
+  return all;
+}
+
 std::vector<CallError> value_errors(const Program& p, const Step& call, DType dtype,
                                     Device device) {
   const NoRecording off;
@@ -122,7 +123,7 @@ std::vector<Gradient> gradients(const Step& call, const Tensors& operands,
                                 const Tensors& cotangents) {
   Tape tape;
   for (const Tensor& t : operands) {
-    if (t.defined() && t.dtype() != DType::i32) tape.watch(t);
+    if (floating(t)) tape.watch(t);
   }
   Tensors results;
   {
@@ -136,7 +137,7 @@ std::vector<Gradient> gradients(const Step& call, const Tensors& operands,
     options.cotangent = converted(cotangents[r], results[r].dtype()).to(results[r].device());
     const Gradients g = tape.backward(results[r], options);
     for (std::size_t i = 0; i < operands.size(); ++i) {
-      if (!operands[i].defined() || operands[i].dtype() == DType::i32) continue;
+      if (!floating(operands[i])) continue;
       all.push_back({static_cast<int>(r), static_cast<int>(i), g.of(operands[i]).clone()});
     }
   }

@@ -23,6 +23,9 @@ struct CallError {
   bool below_operands = false;
 };
 
+// Tensors in another type and on another device; i32 and undefined ones keep their type.
+std::vector<Tensor> moved(std::span<const Tensor> tensors, DType dtype, Device device);
+
 std::vector<CallError> value_errors(const Program& p, const Step& call, DType dtype, Device device);
 // In f32 and bf16. The cotangent of a result is random_normal(shape, 4000 + result), rounded.
 std::vector<CallError> gradient_errors(const Program& p, const Step& call, DType dtype,

@@ -18,10 +18,10 @@
 namespace posetape {
 namespace {
 
-// Puts the process back as it was.
-struct Restored {
+// Puts the instruction set back.
+struct RestoredIsa {
   Isa isa = cpu_isa();
-  ~Restored() { use_isa(isa); }
+  ~RestoredIsa() { use_isa(isa); }
 };
 
 // Those that the processor has, up to the one in use.
@@ -79,7 +79,7 @@ class Fuzzer {
   }
 
   FuzzReport run() {
-    const Restored restored;
+    const RestoredIsa restored;
     const auto start = std::chrono::steady_clock::now();
     // Each rank has every R-th program.
     for (std::int64_t number = ranks().rank();

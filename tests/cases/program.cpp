@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/ops.hpp"
+#include "engine/oracles.hpp"
 #include "engine/recompute.hpp"
 #include "engine/tape.hpp"
 #include "tests/cases/cases.hpp"
@@ -22,10 +23,6 @@ constexpr double kLargest = 300;
 constexpr int kMostCalls = 8;
 // Leaves of at most so many elements are written down, where they are no random numbers.
 constexpr Index kWritten = 4096;
-
-bool floating(const Tensor& t) {
-  return t.defined() && t.dtype() != DType::i32;
-}
 
 bool tame(const Tensor& t) {
   return !floating(t) ||

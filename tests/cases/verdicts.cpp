@@ -15,6 +15,7 @@
 #include "kernels/base/parallel.hpp"
 #include "tests/cases/call_errors.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/restored.hpp"
 
 namespace posetape {
 namespace {
@@ -32,12 +33,6 @@ constexpr double kBeside = 1e-4;
 constexpr double kStep = 2e-3;
 // From so many elements on, kernels share work among threads.
 constexpr Index kShared = 2048;
-
-Tensors moved(std::span<const Tensor> tensors, DType dtype, Device device) {
-  Tensors all;
-  for (const Tensor& t : tensors) all.push_back(converted(t, dtype).to(device));
-  return all;
-}
 
 // ---- The oracles -----------------------------------------------------------------------------
 
@@ -319,16 +314,6 @@ std::string difference(const Pass& a, const Pass& b) {
   const std::string of_outputs = first("output", a.outputs, b.outputs);
   return of_outputs.empty() ? first("gradient", a.gradients, b.gradients) : of_outputs;
 }
-
-// Puts the process back as it was.
-struct Restored {
-  int threads = posetape::threads();
-  ~Restored() {
-    set_threads(threads);
-    Arena::cpu().set_poison(false);
-    Arena::cpu().set_reuse(true);
-  }
-};
 
 const char* kPass = R"(  const auto pass = [&](int level, bool destinations, auto g) {
     std::vector<Tensor> in;

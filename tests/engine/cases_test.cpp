@@ -11,6 +11,7 @@
 #include "engine/tape.hpp"
 #include "kernels/base/parallel.hpp"
 #include "tests/cases/cases.hpp"
+#include "tests/cases/restored.hpp"
 
 using namespace posetape;
 
@@ -46,16 +47,6 @@ std::vector<Tensor> results(const Case& c, const std::vector<Tensor>& inputs) {
   }
   return all;
 }
-
-// Puts the process back as it was.
-struct Restored {
-  int threads = posetape::threads();
-  ~Restored() {
-    set_threads(threads);
-    Arena::cpu().set_poison(false);
-    Arena::cpu().set_reuse(true);
-  }
-};
 
 template <class F>
 void each_case(const F& f) {
