@@ -8,6 +8,11 @@
 #include "kernels/base/error.hpp"
 #include "kernels/cuda/nccl_port.hpp"
 
+// Read by the address sanitizer: NCCL 2.28.9 keeps 160 bytes of a group without a call in it.
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:ncclGroupEndInternal";
+}
+
 namespace posetape::cuda {
 namespace {
 
