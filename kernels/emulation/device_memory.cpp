@@ -14,6 +14,7 @@
 #include "kernels/emulation/control.hpp"
 #include "kernels/emulation/finding.hpp"
 #include "kernels/emulation/guard.hpp"
+#include "kernels/emulation/pattern.hpp"
 #include "kernels/emulation/sanitizer.hpp"
 
 namespace posetape::emulation {
@@ -53,33 +54,16 @@ std::size_t round_up(std::size_t n, std::size_t to) {
   return (n + to - 1) / to * to;
 }
 
-void fill(char* data, std::size_t bytes, unsigned short pattern) {
-  const std::uint64_t word = pattern * std::uint64_t{0x0001000100010001};
-  std::size_t i = 0;
-  for (; i + 8 <= bytes; i += 8) std::memcpy(data + i, &word, 8);
-  for (; i < bytes; ++i) data[i] = static_cast<char>(pattern >> (i % 2 * 8));
-}
-
-// The first byte that is not the pattern, or `bytes`.
-std::size_t first_change(const char* data, std::size_t bytes, unsigned short pattern) {
-  const std::uint64_t word = pattern * std::uint64_t{0x0001000100010001};
-  std::size_t i = 0;
-  for (; i + 8 <= bytes; i += 8) {
-    std::uint64_t found;
-    std::memcpy(&found, data + i, 8);
-    if (found != word) break;
-  }
-  for (; i < bytes; ++i) {
-    if (data[i] != static_cast<char>(pattern >> (i % 2 * 8))) return i;
-  }
-  return bytes;
-}
-
 void protect(int access) {
   if (pool.mapped != 0 && mprotect(pool.base, pool.mapped, access) != 0) {
     std::perror("posetape emulation: mprotect of device memory");
     std::abort();
   }
+}
+
+// What is mapped anew has to be asked for again.
+void take_large_pages(char* begin, std::size_t bytes) {
+  madvise(begin, bytes, MADV_HUGEPAGE);  // where there are none, it is slower
 }
 
 void reserve() {
@@ -96,7 +80,7 @@ void reserve() {
   pool.base = static_cast<char*>(memory) + before;
   if (before > 0) munmap(memory, before);
   munmap(pool.base + pool.total, kPages - before);
-  madvise(pool.base, pool.total, MADV_HUGEPAGE);  // where there are none, it is slower
+  take_large_pages(pool.base, pool.total);
 }
 
 // The pool grows to `top`.
@@ -286,6 +270,7 @@ void reset_device_memory() {
     // Fresh pages in the same place.
     mmap(pool.base, pool.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
          -1, 0);
+    take_large_pages(pool.base, pool.mapped);
   }
   pool.regions.clear();
   pool.top = pool.mapped = pool.used = pool.freed = 0;

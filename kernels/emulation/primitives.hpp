@@ -73,7 +73,13 @@ void* shared_array(const Declaration& declaration, std::size_t bytes, std::size_
 // The dynamic shared memory of the launch.
 void* dynamic_shared(std::size_t alignment, const Site& site);
 
-// Reports unless `pointer` is a multiple of `alignment`: a GPU would fault.
-void check_alignment(const void* pointer, std::size_t alignment, const Site& site);
+// Reports unless `pointer` is a multiple of `alignment`: a GPU would fault. Called at every load of
+// a vector, with a constant, so that it is compiled to a mask.
+[[noreturn]] void misaligned(const void* pointer, std::size_t alignment, const Site& site);
+inline void check_alignment(const void* pointer, std::size_t alignment, const Site& site) {
+  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
+    misaligned(pointer, alignment, site);
+  }
+}
 
 }  // namespace posetape::emulation

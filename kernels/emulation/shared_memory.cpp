@@ -9,6 +9,7 @@
 
 #include "kernels/emulation/architecture.hpp"
 #include "kernels/emulation/block.hpp"
+#include "kernels/emulation/pattern.hpp"
 #include "kernels/emulation/sanitizer.hpp"
 
 namespace posetape::emulation {
@@ -33,10 +34,6 @@ std::size_t allocated = 0;  // as CUDA counts
 std::size_t dynamic_bytes = 0;
 std::size_t limit = 0;
 const Declaration dynamic_declaration{"dynamic shared memory", Site::current()};
-
-void fill(char* data, std::size_t bytes, unsigned short pattern) {
-  for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<char>(pattern >> (i % 2 * 8));
-}
 
 std::size_t round_up(std::size_t n, std::size_t to) {
   return (n + to - 1) / to * to;
@@ -84,11 +81,9 @@ const Declaration* end_shared() {
   for (int i = 0; i < count && !kAsan; ++i) {
     const Array& array = arrays[i];
     const std::size_t end = round_up(array.bytes, 128) + kRedBytes;
-    for (std::size_t b = array.bytes; b < end && overrun == nullptr; ++b) {
-      const std::size_t place = b - array.bytes;
-      if (array.data[b] != static_cast<char>(kRedZone >> (place % 2 * 8))) {
-        overrun = array.declaration;
-      }
+    const std::size_t zone = end - array.bytes;
+    if (overrun == nullptr && first_change(array.data + array.bytes, zone, kRedZone) < zone) {
+      overrun = array.declaration;
     }
   }
   if (kTsan) {
@@ -121,8 +116,7 @@ void* dynamic_shared(std::size_t alignment, const Site& site) {
   return cut(dynamic_declaration, dynamic_bytes);
 }
 
-void check_alignment(const void* pointer, std::size_t alignment, const Site& site) {
-  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment == 0) return;
+void misaligned(const void* pointer, std::size_t alignment, const Site& site) {
   block.detail[0] = reinterpret_cast<std::uintptr_t>(pointer);
   block.detail[1] = alignment;
   fail(Failure::misaligned, site);
