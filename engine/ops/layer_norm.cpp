@@ -51,6 +51,7 @@ void backward_rule(const Node& node, Backward& backward) {
   const bool summed = node.inputs[kResidual].given || node.inputs[kShift].given;
   const Index width = s.shape().back();
   const Index rows = s.shape().outer(s.shape().rank() - 1);
+  const Index groups = node.inputs[kShift].given ? node.inputs[kShift].shape[0] : 1;
   const Tensor ds_out = summed ? backward.cotangent(1) : Tensor();
   Tensor dy = backward.cotangent(0);
   if (!dy.defined()) dy = Tensor::zeros(s.shape(), s.dtype(), s.device());
@@ -61,15 +62,11 @@ void backward_rule(const Node& node, Backward& backward) {
   dispatch(s, [&]<class T>(auto where) {
     const GradientOut<T> out =
         summed ? GradientOut<T>{ds.data<T>(), Into::write} : backward.gradient<T>(kX);
-    launch(where, LayerNormBackward<T>{
-                      s.data<T>(), gamma.data<T>(), mean.data<LongSum<Accumulator<T>>>(),
-                      rstd.data<Accumulator<T>>(), dy.data<T>(), ds_out.data<T>(), out,
-                      backward.gradient<T>(kGamma), backward.gradient<T>(kBeta), rows, width});
-    if (backward.wants(kShift)) {
-      const Index groups = node.inputs[kShift].shape[0];
-      launch(where, LayerNormShiftBackward<T>{ds.data<T>(), backward.gradient<T>(kShift), groups,
-                                              width, rows / groups});
-    }
+    launch(where,
+           LayerNormBackward<T>{s.data<T>(), gamma.data<T>(), mean.data<LongSum<Accumulator<T>>>(),
+                                rstd.data<Accumulator<T>>(), dy.data<T>(), ds_out.data<T>(), out,
+                                backward.gradient<T>(kGamma), backward.gradient<T>(kBeta),
+                                backward.gradient<T>(kShift), rows, width, groups});
   });
   if (!shared) return;
   backward.pass(kX, ds);

@@ -259,13 +259,14 @@ __device__ inline int others_from(const Sequences& s, Index first) {
 
 template <class T, class P>
 static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
-    attention_forward(ForwardWork<T> a) {
+    attention_forward(Works<ForwardWork<T>> works) {
   using A = Accumulator<T>;
   POSETAPE_SHARED(A, shared, P::kGroups * P::kShared);
+  const ForwardWork<T>& a = works.mine();
   const Sequences& s = a.sequences;
   const int thread = static_cast<int>(threadIdx.x) % P::kGroup;
   const int group = static_cast<int>(threadIdx.x) / P::kGroup;
-  const Task t = task<P>(s, Index{blockIdx.x} * P::kGroups + group);
+  const Task t = task<P>(s, works.block() * P::kGroups + group);
   if (t.sequence >= s.count) return;
   A* own = shared + group * P::kShared;
   A* keys = own + P::kOwnTile;
@@ -497,68 +498,79 @@ __device__ inline void key_side(const BackwardWork<T>& a, const Task& t, int thr
 }
 
 template <class T, class P, class F>
-__device__ inline void backward_task(const BackwardWork<T>& a, const F& f) {
+__device__ inline void backward_task(const Works<BackwardWork<T>>& works, const F& f) {
   POSETAPE_SHARED(Accumulator<T>, shared, P::kGroups * P::kShared);
   const int thread = static_cast<int>(threadIdx.x) % P::kGroup;
   const int group = static_cast<int>(threadIdx.x) / P::kGroup;
-  const Task t = task<P>(a.sequences, Index{blockIdx.x} * P::kGroups + group);
+  const BackwardWork<T>& a = works.mine();
+  const Task t = task<P>(a.sequences, works.block() * P::kGroups + group);
   if (t.sequence >= a.sequences.count) return;
-  f(t, thread, Tiles<P>(shared + group * P::kShared));
+  f(a, t, thread, Tiles<P>(shared + group * P::kShared));
 }
 
 template <class T, class P>
 static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
-    attention_backward(BackwardWork<T> a) {
-  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
-    query_side<P, true>(a, t, thread, tiles);
-    P::wait();
-    key_side<P, true>(a, t, thread, tiles);
-  });
+    attention_backward(Works<BackwardWork<T>> works) {
+  backward_task<T, P>(
+      works, [](const BackwardWork<T>& a, const Task& t, int thread, const Tiles<P>& tiles) {
+        query_side<P, true>(a, t, thread, tiles);
+        P::wait();
+        key_side<P, true>(a, t, thread, tiles);
+      });
 }
 
 template <class T, class P>
 static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
-    attention_queries(BackwardWork<T> a) {
-  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
-    query_side<P, false>(a, t, thread, tiles);
-  });
+    attention_queries(Works<BackwardWork<T>> works) {
+  backward_task<T, P>(
+      works, [](const BackwardWork<T>& a, const Task& t, int thread, const Tiles<P>& tiles) {
+        query_side<P, false>(a, t, thread, tiles);
+      });
 }
 
 template <class T, class P>
 static __global__ void __launch_bounds__(P::kThreads, P::kBlocks)
-    attention_keys(BackwardWork<T> a) {
-  backward_task<T, P>(a, [&](const Task& t, int thread, const Tiles<P>& tiles) {
-    key_side<P, false>(a, t, thread, tiles);
-  });
+    attention_keys(Works<BackwardWork<T>> works) {
+  backward_task<T, P>(
+      works, [](const BackwardWork<T>& a, const Task& t, int thread, const Tiles<P>& tiles) {
+        key_side<P, false>(a, t, thread, tiles);
+      });
 }
 
-template <class P>
-static unsigned blocks(const Sequences& s) {
-  return cuda::blocks_for(tasks<P>(s), P::kGroups);
+// The works of axes, all of which the plan P suits.
+template <class P, class Work>
+static Works<Work> planned(std::span<const Work> list) {
+  return together(list, [](const Work& work) {
+    return cuda::blocks_for(tasks<P>(work.sequences), P::kGroups);
+  });
 }
 
 template <class T, int channels>
-static void forward(const ForwardWork<T>& a) {
+static void forward(std::span<const ForwardWork<T>> list, bool is_short) {
   using A = Accumulator<T>;
-  if (a.sequences.length <= kShort) {
+  if (is_short) {
     using P = ShortForward<A, channels>;
-    POSETAPE_RUN((attention_forward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+    const auto works = planned<P>(list);
+    POSETAPE_RUN((attention_forward<T, P>), works.all, P::kThreads, 0, works);
   } else {
     using P = LongForward<A, channels>;
-    POSETAPE_RUN((attention_forward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+    const auto works = planned<P>(list);
+    POSETAPE_RUN((attention_forward<T, P>), works.all, P::kThreads, 0, works);
   }
 }
 
 template <class T, int channels>
-static void backward(const BackwardWork<T>& a) {
+static void backward(std::span<const BackwardWork<T>> list, bool is_short) {
   using A = Accumulator<T>;
-  if (a.sequences.length <= kShort) {
+  if (is_short) {
     using P = ShortBackward<A, channels>;
-    POSETAPE_RUN((attention_backward<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+    const auto works = planned<P>(list);
+    POSETAPE_RUN((attention_backward<T, P>), works.all, P::kThreads, 0, works);
   } else {
     using P = LongBackward<A, channels>;
-    POSETAPE_RUN((attention_queries<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
-    POSETAPE_RUN((attention_keys<T, P>), blocks<P>(a.sequences), P::kThreads, 0, a);
+    const auto works = planned<P>(list);
+    POSETAPE_RUN((attention_queries<T, P>), works.all, P::kThreads, 0, works);
+    POSETAPE_RUN((attention_keys<T, P>), works.all, P::kThreads, 0, works);
   }
 }
 
@@ -580,28 +592,31 @@ static Sequences sequences(const AttentionShape& shape, Index segment, bool pack
   return s;
 }
 
-// Calls f(sequences) for each axis, side by side.
-template <class F>
-static void each_axis(const AttentionShape& shape, bool packed, const F& f) {
-  if (shape.tokens() == 0) return;
-  const auto one = [&](Index segment) { f(sequences(shape, segment, packed)); };
-  if (shape.segments() == 1) return one(0);
+// Calls run(works, whether their sequences are short): once for all axes where these are alike,
+// and side by side where not.
+template <class Work, class F>
+static void on_threads(std::span<const Work> list, const F& run) {
+  const auto is_short = [](const Work& work) { return work.sequences.length <= kShort; };
+  if (is_short(list.front()) == is_short(list.back())) return run(list, is_short(list.front()));
   cuda::Fork fork;
-  fork.aside([&] { one(0); });
-  one(1);
+  fork.aside([&] { run(list.first(1), is_short(list.front())); });
+  run(list.last(1), is_short(list.back()));
   fork.join();
 }
 
 template <class T>
 static void compute(const AxialAttentionForward<T>& a) {
   const AttentionShape& shape = a.shape;
+  if (shape.tokens() == 0) return;
   const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
-  each_axis(shape, packed, [&](const Sequences& s) {
-    const ForwardWork<T> work = {a.qkv, a.add, a.out, a.lse, s};
-    if constexpr (std::is_same_v<T, bf16>) {
-      if (mma_sequences::forward(work)) return;
-    }
-    s.channels <= 16 ? forward<T, 16>(work) : forward<T, 32>(work);
+  const ForwardWork<T> both[2] = {{a.qkv, a.add, a.out, a.lse, sequences(shape, 0, packed)},
+                                  {a.qkv, a.add, a.out, a.lse, sequences(shape, 1, packed)}};
+  const std::span list(both, static_cast<std::size_t>(shape.segments()));
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_sequences::forward(list)) return;
+  }
+  on_threads(list, [&](std::span<const ForwardWork<T>> some, bool is_short) {
+    shape.head_width() <= 16 ? forward<T, 16>(some, is_short) : forward<T, 32>(some, is_short);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionForward);
@@ -609,15 +624,19 @@ POSETAPE_CUDA_KERNEL(AxialAttentionForward);
 template <class T>
 static void compute(const AxialAttentionBackward<T>& a) {
   const AttentionShape& shape = a.shape;
+  if (shape.tokens() == 0) return;
   const bool packed =
       cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});
   const cuda::Scratch<Accumulator<T>> delta(shape.tokens() * shape.segments() * shape.heads);
-  each_axis(shape, packed, [&](const Sequences& s) {
-    const BackwardWork<T> work = {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), s};
-    if constexpr (std::is_same_v<T, bf16>) {
-      if (mma_sequences::backward(work)) return;
-    }
-    s.channels <= 16 ? backward<T, 16>(work) : backward<T, 32>(work);
+  const BackwardWork<T> both[2] = {
+      {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), sequences(shape, 0, packed)},
+      {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), sequences(shape, 1, packed)}};
+  const std::span list(both, static_cast<std::size_t>(shape.segments()));
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_sequences::backward(list)) return;
+  }
+  on_threads(list, [&](std::span<const BackwardWork<T>> some, bool is_short) {
+    shape.head_width() <= 16 ? backward<T, 16>(some, is_short) : backward<T, 32>(some, is_short);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionBackward);

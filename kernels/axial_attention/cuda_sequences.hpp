@@ -1,6 +1,8 @@
 // The sequences of one axis, for attention's CUDA kernels.
 #pragma once
 
+#include <span>
+
 #include "kernels/axial_attention/axial_attention.hpp"
 #include "kernels/cuda/kernel.hpp"
 
@@ -44,5 +46,24 @@ struct BackwardWork {
   Accumulator<T>* delta;  // sum_j p_ij dp_ij, laid out as lse; of long sequences
   Sequences sequences;
 };
+
+// What one launch does for one axis or two: the blocks from `split` on are the second one's.
+template <class Work>
+struct Works {
+  Work of[2];
+  unsigned split;
+  unsigned all;
+
+  __device__ const Work& mine() const { return of[blockIdx.x < split ? 0 : 1]; }
+  // Of this work's blocks.
+  __device__ Index block() const { return blockIdx.x < split ? blockIdx.x : blockIdx.x - split; }
+};
+
+template <class Work, class F>
+Works<Work> together(std::span<const Work> list, const F& blocks) {
+  const unsigned first = blocks(list.front());
+  const unsigned second = list.size() > 1 ? blocks(list.back()) : 0;
+  return {{list.front(), list.back()}, first, first + second};
+}
 
 }  // namespace posetape

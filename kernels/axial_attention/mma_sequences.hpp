@@ -17,6 +17,8 @@
 // tile has rows of two: the bits of a sequence do not depend on what else is in the batch.
 #pragma once
 
+#include <vector>
+
 #include "kernels/axial_attention/cuda_sequences.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/reduce.hpp"
@@ -55,17 +57,27 @@ struct Span {
   int end;
 };
 
+// What the kernels are given.
+template <class Work>
+struct Laid {
+  Work work;
+  Layout layout;
+};
+
 // The block's sequences. All its threads make it, at once.
 class Rows {
  public:
-  __device__ Rows(const Sequences& s, const Layout& l, int* starts) : l_(l), starts_(starts) {
-    const auto block = static_cast<int>(blockIdx.x);
+  template <class Work>
+  __device__ Rows(const Works<Laid<Work>>& works, int* starts)
+      : l_(works.mine().layout), starts_(starts) {
+    const Sequences& s = works.mine().work.sequences;
+    const auto block = static_cast<int>(works.block());
     const auto heads = static_cast<int>(s.heads);
     head_ = block % heads;
-    first_ = block / heads % l.parts * kRows;
-    const Index sequence = Index{block / heads / l.parts} * l.sequences;
+    first_ = block / heads % l_.parts * kRows;
+    const Index sequence = Index{block / heads / l_.parts} * l_.sequences;
     const Index left = s.count - sequence;
-    count_ = static_cast<int>(left < l.sequences ? left : l.sequences);
+    count_ = static_cast<int>(left < l_.sequences ? left : l_.sequences);
     step_ = static_cast<int>(s.token_step);
     for (int i = static_cast<int>(threadIdx.x); i < count_; i += static_cast<int>(blockDim.x)) {
       starts[i] = static_cast<int>(s.token(sequence + i, 0));
@@ -265,10 +277,11 @@ inline constexpr int kOthers = 6;  // times 8
 
 template <int channels>
 static __global__ void __launch_bounds__(kMostThreads, 1)
-    attention_forward_mma(ForwardWork<bf16> a, Layout l) {
+    attention_forward_mma(Works<Laid<ForwardWork<bf16>>> works) {
   POSETAPE_SHARED(int, starts, kRows);
+  const ForwardWork<bf16>& a = works.mine().work;
   const Sequences& s = a.sequences;
-  const Rows rows(s, l, starts);
+  const Rows rows(works, starts);
   const OwnRows own(rows);
   const Head<const bf16> q = head_of(a.qkv, 3 * s.width, s, rows);
   const Head<const bf16> k = {q.data + s.width, q.step};
@@ -434,37 +447,36 @@ __device__ inline void key_side(const BackwardWork<bf16>& a, const Rows& rows, c
   heads.put<channels>(2, own, 1.0f, dv);
 }
 
-// Of sequences that blocks have whole.
+// All of sequences that blocks have whole. Of others dq and the delta that their keys need.
 template <int channels>
 static __global__ void __launch_bounds__(kMostThreads, 1)
-    attention_backward_mma(BackwardWork<bf16> a, Layout l) {
+    attention_backward_mma(Works<Laid<BackwardWork<bf16>>> works) {
   POSETAPE_SHARED(int, starts, kRows);
   POSETAPE_SHARED(Statistics, statistics, kRows);
-  const Rows rows(a.sequences, l, starts);
+  const BackwardWork<bf16>& a = works.mine().work;
+  const Sequences& s = a.sequences;
+  const bool whole = works.mine().layout.parts == 1;
+  const Rows rows(works, starts);
   const Heads heads(a, rows);
-  query_side<channels>(a, rows, heads,
-                       [&](int row, int, const Statistics& known) { statistics[row] = known; });
+  query_side<channels>(a, rows, heads, [&](int row, int token, const Statistics& known) {
+    if (whole) {
+      statistics[row] = known;
+    } else {
+      a.delta[token * s.slots + s.first_slot + rows.head()] = known.delta;
+    }
+  });
+  if (!whole) return;
   __syncthreads();
   key_side<channels>(a, rows, heads, [&](int row) { return statistics[row]; });
 }
 
 template <int channels>
 static __global__ void __launch_bounds__(kMostThreads, 1)
-    attention_queries_mma(BackwardWork<bf16> a, Layout l) {
+    attention_keys_mma(Works<Laid<BackwardWork<bf16>>> works) {
   POSETAPE_SHARED(int, starts, kRows);
+  const BackwardWork<bf16>& a = works.mine().work;
   const Sequences& s = a.sequences;
-  const Rows rows(s, l, starts);
-  query_side<channels>(a, rows, Heads(a, rows), [&](int, int token, const Statistics& known) {
-    a.delta[token * s.slots + s.first_slot + rows.head()] = known.delta;
-  });
-}
-
-template <int channels>
-static __global__ void __launch_bounds__(kMostThreads, 1)
-    attention_keys_mma(BackwardWork<bf16> a, Layout l) {
-  POSETAPE_SHARED(int, starts, kRows);
-  const Sequences& s = a.sequences;
-  const Rows rows(s, l, starts);
+  const Rows rows(works, starts);
   key_side<channels>(a, rows, Heads(a, rows), [&](int row) {
     const Index at = rows.token(row) * s.slots + s.first_slot + rows.head();
     return Statistics{a.lse[at], a.delta[at]};
@@ -495,23 +507,32 @@ bool on_tensor_cores(const Sequences& s, const F& f) {
   }
 }
 
-inline bool forward(const ForwardWork<bf16>& a) {
-  const Layout l = layout(a.sequences.length);
-  return on_tensor_cores(a.sequences, [&](auto channels) {
-    POSETAPE_RUN((attention_forward_mma<channels>), blocks(a.sequences, l), kMostThreads, 0, a, l);
+// The works of all axes, or of those whose sequences are in parts.
+template <class Work>
+Works<Laid<Work>> laid(std::span<const Work> list, bool in_parts = false) {
+  std::vector<Laid<Work>> all;
+  for (const Work& work : list) {
+    const Layout l = layout(work.sequences.length);
+    if (!in_parts || l.parts > 1) all.push_back({work, l});
+  }
+  if (all.empty()) return {};
+  return together(std::span<const Laid<Work>>(all),
+                  [](const Laid<Work>& x) { return blocks(x.work.sequences, x.layout); });
+}
+
+inline bool forward(std::span<const ForwardWork<bf16>> list) {
+  return on_tensor_cores(list.front().sequences, [&](auto channels) {
+    const auto works = laid(list);
+    POSETAPE_RUN((attention_forward_mma<channels>), works.all, kMostThreads, 0, works);
   });
 }
 
-inline bool backward(const BackwardWork<bf16>& a) {
-  const Layout l = layout(a.sequences.length);
-  return on_tensor_cores(a.sequences, [&](auto channels) {
-    const unsigned grid = blocks(a.sequences, l);
-    if (l.parts == 1) {
-      POSETAPE_RUN((attention_backward_mma<channels>), grid, kMostThreads, 0, a, l);
-    } else {
-      POSETAPE_RUN((attention_queries_mma<channels>), grid, kMostThreads, 0, a, l);
-      POSETAPE_RUN((attention_keys_mma<channels>), grid, kMostThreads, 0, a, l);
-    }
+inline bool backward(std::span<const BackwardWork<bf16>> list) {
+  return on_tensor_cores(list.front().sequences, [&](auto channels) {
+    const auto works = laid(list);
+    const auto parts = laid(list, true);
+    POSETAPE_RUN((attention_backward_mma<channels>), works.all, kMostThreads, 0, works);
+    POSETAPE_RUN((attention_keys_mma<channels>), parts.all, kMostThreads, 0, parts);
   });
 }
 

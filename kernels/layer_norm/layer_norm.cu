@@ -103,9 +103,11 @@ static void compute(const LayerNormForward<T>& a) {
 }
 POSETAPE_CUDA_KERNEL(LayerNormForward);
 
-// ds of one row, whose s and dy become n and dy. Calls sums(pack, dy, n) for each pack.
-template <class Team, class T, class F>
-__device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, const F& sums) {
+// ds of one row, whose s and dy become n and dy. Calls parameters(pack, dy, n) and, where ds is
+// wanted, shift(pack, ds) for each pack.
+template <class Team, class T, class F, class G>
+__device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, const F& parameters,
+                                    const G& shift) {
   using A = Accumulator<T>;
   constexpr int n = Team::kPack;
   const Split<A> mean(a.mean[row]);
@@ -121,7 +123,7 @@ __device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, co
   A sum_g = 0, sum_gn = 0;
   Team::each(a.width, [&](int i, Index c) {
     load_both(i, c);
-    sums(i, dy[i], normal[i]);
+    parameters(i, dy[i], normal[i]);
     A gamma[n];
     cuda::load_pack<n>(a.gamma + c, gamma);
 #pragma unroll
@@ -153,53 +155,79 @@ __device__ inline void backward_row(const LayerNormBackward<T>& a, Index row, co
       for (int e = 0; e < n; ++e) value[e] += more[e];
     }
     cuda::store_pack<n>(a.ds.data + first + c, value);
+    shift(i, value);
   });
 }
 
+// How a group's rows are cut: a block takes `each` of them, the last one what is left.
+struct RowChunks {
+  Index rows;
+  Index each;
+  Index count;
+};
+
 // One pass for everything: each warp sums its columns over its rows of the block's chunk, the block
-// its warps' sums, into partial[block][dgamma, dbeta][width], and the last block all blocks'.
+// its warps' sums, into partial[block][dgamma, dbeta, dshift][width], and the last block all
+// blocks', or of dshift those of its group.
 template <class T, class Team, class F>
 static __global__ void __launch_bounds__(cuda::kThreads, 1)
-    layer_norm_backward(LayerNormBackward<T> a, Index chunk, Accumulator<T>* partial,
+    layer_norm_backward(LayerNormBackward<T> a, RowChunks chunks, Accumulator<T>* partial,
                         unsigned* counter, F finish) {
   using A = Accumulator<T>;
   constexpr int n = Team::kPack;
   constexpr int kWidth = Team::kPacks * n * cuda::kWarp;
+  constexpr int kSums = 3;
   POSETAPE_SHARED(A, parts, Team::kRows * kWidth);
   const int warp = static_cast<int>(threadIdx.x) / cuda::kWarp;
-  const Index begin = Index{blockIdx.x} * chunk;
-  const Index end = begin + chunk < a.rows ? begin + chunk : a.rows;
-  typename Team::template Values<A> dgamma = {}, dbeta = {};
+  const Index group = blockIdx.x / chunks.count;
+  const Index begin = group * chunks.rows + blockIdx.x % chunks.count * chunks.each;
+  const Index left = (group + 1) * chunks.rows - begin;
+  const Index end = begin + (chunks.each < left ? chunks.each : left);
+  typename Team::template Values<A> sums[kSums] = {};
   for (Index row = begin + warp; row < end; row += Team::kRows) {
-    backward_row<Team>(a, row, [&](int i, const A(&dy)[n], const A(&normal)[n]) {
+    backward_row<Team>(
+        a, row,
+        [&](int i, const A(&dy)[n], const A(&normal)[n]) {
 #pragma unroll
-      for (int e = 0; e < n; ++e) {
-        dgamma[i][e] += dy[e] * normal[e];
-        dbeta[i][e] += dy[e];
-      }
-    });
+          for (int e = 0; e < n; ++e) {
+            sums[0][i][e] += dy[e] * normal[e];
+            sums[1][i][e] += dy[e];
+          }
+        },
+        [&](int i, const A(&ds)[n]) {
+#pragma unroll
+          for (int e = 0; e < n; ++e) sums[2][i][e] += load(store<T>(ds[e]));
+        });
   }
+  const int count = a.dshift.wanted() ? kSums : 2;
 #pragma unroll
-  for (int which = 0; which < 2; ++which) {
+  for (int which = 0; which < kSums; ++which) {
+    if (which >= count) break;
     Team::each(a.width, [&](int i, Index c) {
 #pragma unroll
-      for (int e = 0; e < n; ++e) {
-        parts[warp * kWidth + c + e] = which == 0 ? dgamma[i][e] : dbeta[i][e];
-      }
+      for (int e = 0; e < n; ++e) parts[warp * kWidth + c + e] = sums[which][i][e];
     });
     __syncthreads();
     for (Index c = threadIdx.x; c < a.width; c += cuda::kThreads) {
       A sum = 0;
       for (int w = 0; w < Team::kRows; ++w) sum += parts[w * kWidth + c];
-      partial[(Index{blockIdx.x} * 2 + which) * a.width + c] = sum;
+      partial[(Index{blockIdx.x} * kSums + which) * a.width + c] = sum;
     }
     __syncthreads();
   }
   if (!cuda::comes_last(counter, gridDim.x)) return;
-  for (Index i = threadIdx.x; i < 2 * a.width; i += cuda::kThreads) {
+  const auto total = [&](Index first, Index blocks, Index i) {
     A sum = 0;
-    for (Index b = 0; b < gridDim.x; ++b) sum += partial[b * 2 * a.width + i];
-    finish(i, sum);
+    for (Index b = first; b < first + blocks; ++b) sum += partial[b * kSums * a.width + i];
+    return sum;
+  };
+  for (Index i = threadIdx.x; i < 2 * a.width; i += cuda::kThreads) {
+    finish(i, total(0, gridDim.x, i));
+  }
+  if (!a.dshift.wanted()) return;
+  for (Index i = threadIdx.x; i < a.groups * a.width; i += cuda::kThreads) {
+    const Index first = i / a.width * chunks.count;
+    a.dshift.put(i, total(first, chunks.count, 2 * a.width + i % a.width));
   }
 }
 
@@ -207,7 +235,9 @@ template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads)
     layer_norm_wide_backward(LayerNormBackward<T> a) {
   using A = Accumulator<T>;
-  backward_row<Team>(a, Team::row(), [](int, const A(&)[Team::kPack], const A(&)[Team::kPack]) {});
+  constexpr int n = Team::kPack;
+  backward_row<Team>(
+      a, Team::row(), [](int, const A(&)[n], const A(&)[n]) {}, [](int, const A(&)[n]) {});
 }
 
 template <class T, class Team, class F>
@@ -216,19 +246,33 @@ static void backward(const LayerNormBackward<T>& a, Team, const F& finish) {
   const Index at_least = 4 * Team::kRows;
   const Index each = (a.rows + kMostBlocks - 1) / kMostBlocks;
   const Index chunk = each < at_least ? at_least : each;
-  const auto blocks = static_cast<unsigned>(cuda::chunks_of(a.rows, chunk));
-  const cuda::Scratch<A> partial(Index{blocks} * 2 * a.width);
-  POSETAPE_RUN((layer_norm_backward<T, Team, F>), blocks, cuda::kThreads, 0, a, chunk,
+  const Index rows = a.rows / a.groups;
+  const RowChunks chunks{rows, chunk, cuda::chunks_of(rows, chunk)};
+  const auto blocks = static_cast<unsigned>(a.groups * chunks.count);
+  const cuda::Scratch<A> partial(Index{blocks} * 3 * a.width);
+  POSETAPE_RUN((layer_norm_backward<T, Team, F>), blocks, cuda::kThreads, 0, a, chunks,
                partial.data(), cuda::take_counters(1), finish);
 }
 
-// Of rows too wide for a warp: ds first, then the parameters' gradients column by column.
+template <class T>
+static void wide_shift_backward(const LayerNormBackward<T>& a) {
+  using A = Accumulator<T>;
+  cuda::sum_columns<A>(
+      a.rows / a.groups, a.groups * a.width,
+      [ds = a.ds.data, rows = a.rows / a.groups, width = a.width] __device__(Index row, Index i) {
+        return load(ds[(i / width * rows + row) * width + i % width]);
+      },
+      [dshift = a.dshift] __device__(Index i, A sum) { dshift.put(i, sum); });
+}
+
+// Of rows too wide for a warp: ds first, then the other gradients column by column.
 template <class T, int n, class F>
 static void backward(const LayerNormBackward<T>& a, cuda::RowTeam<n, 0>, const F& finish) {
   if (a.ds.wanted()) {
     POSETAPE_RUN((layer_norm_wide_backward<T, cuda::RowTeam<n, 0>>), static_cast<unsigned>(a.rows),
                  cuda::kThreads, 0, a);
   }
+  if (a.dshift.wanted()) wide_shift_backward(a);
   if (!a.dgamma.wanted() && !a.dbeta.wanted()) return;
   cuda::sum_columns<Accumulator<T>>(
       a.rows, 2 * a.width,
@@ -255,17 +299,5 @@ static void compute(const LayerNormBackward<T>& a) {
                                       [&](auto team) { backward(a, team, finish); });
 }
 POSETAPE_CUDA_KERNEL(LayerNormBackward);
-
-template <class T>
-static void compute(const LayerNormShiftBackward<T>& a) {
-  using A = Accumulator<T>;
-  cuda::sum_columns<A>(
-      a.rows_per_shift, a.groups * a.width,
-      [ds = a.ds, rows = a.rows_per_shift, width = a.width] __device__(Index row, Index i) {
-        return load(ds[(i / width * rows + row) * width + i % width]);
-      },
-      [dshift = a.dshift] __device__(Index i, A sum) { dshift.put(i, sum); });
-}
-POSETAPE_CUDA_KERNEL(LayerNormShiftBackward);
 
 }  // namespace posetape

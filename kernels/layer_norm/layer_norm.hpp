@@ -4,6 +4,7 @@
 //     y = gamma (s - mean) / sqrt(var + eps) + beta,   mean and var over a row, var biased
 // With n = (s - mean) rstd and g = gamma dy, row by row:
 //     dgamma += dy n,  dbeta += dy,  ds = rstd (g - mean(g) - n mean(g n)) + ds_out
+//     dshift = sum of ds over the rows of its group
 //
 // In f32 and bf16, short stretches are summed in f32 and their sums added up in f64, and the mean
 // is kept in f64, so that long rows and rows far from zero keep their digits. Deviations are
@@ -43,18 +44,10 @@ struct LayerNormBackward {
   GradientOut<T> ds;
   GradientOut<T> dgamma;
   GradientOut<T> dbeta;
+  GradientOut<T> dshift;  // wanted only where ds is
   Index rows;
   Index width;
-};
-
-// dshift[g] = sum of ds over the g-th group of rows_per_shift rows.
-template <class T>
-struct LayerNormShiftBackward {
-  const T* ds;
-  GradientOut<T> dshift;
-  Index groups;
-  Index width;
-  Index rows_per_shift;
+  Index groups;  // of rows that have a shift each; 1 without
 };
 
 }  // namespace posetape

@@ -138,6 +138,23 @@ static void compute(const LayerNormForward<T>& a) {
 POSETAPE_CPU_KERNEL(LayerNormForward);
 
 template <class T>
+static void shift_backward(const LayerNormBackward<T>& a) {
+  using A = Accumulator<T>;
+  const Index rows = a.rows / a.groups;
+  for (Index group = 0; group < a.groups; ++group) {
+    const T* ds = a.ds.data + group * rows * a.width;
+    reduce_chunks<A>(
+        rows, a.width,
+        [&](Index begin, Index end, A* sums) {
+          for (Index r = begin; r < end; ++r) {
+            for (Index i = 0; i < a.width; ++i) sums[i] += load(ds[r * a.width + i]);
+          }
+        },
+        [&](Index i, A sum) { a.dshift.put(group * a.width + i, sum); });
+  }
+}
+
+template <class T>
 static void compute(const LayerNormBackward<T>& a) {
   using A = Accumulator<T>;
   using Long = LongSum<A>;
@@ -201,24 +218,8 @@ static void compute(const LayerNormBackward<T>& a) {
         if (i < width && a.dgamma.wanted()) a.dgamma.put(i, sum);
         if (i >= width && a.dbeta.wanted()) a.dbeta.put(i - width, sum);
       });
+  if (a.dshift.wanted()) shift_backward(a);
 }
 POSETAPE_CPU_KERNEL(LayerNormBackward);
-
-template <class T>
-static void compute(const LayerNormShiftBackward<T>& a) {
-  using A = Accumulator<T>;
-  for (Index group = 0; group < a.groups; ++group) {
-    const T* ds = a.ds + group * a.rows_per_shift * a.width;
-    reduce_chunks<A>(
-        a.rows_per_shift, a.width,
-        [&](Index begin, Index end, A* sums) {
-          for (Index r = begin; r < end; ++r) {
-            for (Index i = 0; i < a.width; ++i) sums[i] += load(ds[r * a.width + i]);
-          }
-        },
-        [&](Index i, A sum) { a.dshift.put(group * a.width + i, sum); });
-  }
-}
-POSETAPE_CPU_KERNEL(LayerNormShiftBackward);
 
 }  // namespace posetape
