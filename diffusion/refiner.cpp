@@ -226,7 +226,8 @@ Refiner::Example Refiner::forward_example(std::span<const Tensor> in, std::uint6
   Example example;
   show("t", t);
   example.embedding = gather(embeddings_, t);
-  const Tensor real = sub(in[kNoisy], truth);
+  const bool none_real = config_.source == ErrorSource::conditional;
+  const Tensor real = none_real ? Tensor() : sub(in[kNoisy], truth);
   example.error = real;
   if (config_.source != ErrorSource::real) {
     const Tensor drawn = sampler_.sample(noise_condition(in[kNoisy], in[kScreen]), config_.noise,

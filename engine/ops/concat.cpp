@@ -62,12 +62,17 @@ Tensor concat(std::span<const Tensor> inputs, int axis) {
   const Shape shape = joined(inputs, axis);
   const Tensor y = Tensor::empty(shape, inputs[0].dtype(), inputs[0].device());
   dispatch(y, [&]<class T>(auto where) {
+    using Args = ConcatForward<T>;
     Index offset = 0;
-    for (const Tensor& x : inputs) {
-      const Index width = x.shape()[axis] * shape.inner(axis);
-      launch(where, ConcatForward<T>{x.data<T>(), y.data<T>(), shape.outer(axis), width,
-                                     shape[axis] * shape.inner(axis), offset});
-      offset += width;
+    for (std::size_t first = 0; first < inputs.size(); first += Args::kMost) {
+      Args args{{}, {}, y.data<T>(), shape.outer(axis), shape[axis] * shape.inner(axis), offset};
+      for (std::size_t k = 0; k < Args::kMost && first + k < inputs.size(); ++k) {
+        const Tensor& x = inputs[first + k];
+        args.x[k] = x.data<T>();
+        args.widths[k] = x.shape()[axis] * shape.inner(axis);
+        offset += args.widths[k];
+      }
+      launch(where, args);
     }
   });
   record(Op::concat, inputs, std::span(&y, 1), {}, axis);
