@@ -160,7 +160,7 @@ Refiner::Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale
     noised.push_back(schedule_.forward(k).noise);
   }
   const Shape rows{config.steps + 1, 1};
-  embeddings_ = model::sinusoidal_embedding(t, config.network.width, poses).to(device);
+  embeddings_ = cast(model::sinusoidal_embedding(t, config.network.width, poses), dtype).to(device);
   clean_ = column(clean, poses).alias(rows).to(device);
   noised_ = column(noised, poses).alias(rows).to(device);
 }

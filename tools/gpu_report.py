@@ -1,9 +1,11 @@
-"""Prints the table of tools/gpu-report.sh: python3 tools/gpu_report.py FOLDER
+"""Prints the table of tools/gpu-report.sh: python3 tools/gpu_report.py FOLDER --json FILE
 
-The folder holds tests.xml (doctest's junit reporter), and for f32 and bf16 <type>.json
-(bench_steps) and profile-<type>.json (posetape profile). Exits with 1 where a test failed or none ran.
+The folder holds tests.xml (doctest's junit reporter), sanitizers.txt where compute-sanitizer ran (a
+line each: tool, result), and for f32 and bf16 <type>.json (bench_steps) and profile-<type>.json
+(posetape profile). All of it goes to the file. Exits with 1 where a test failed or none ran.
 """
 
+import argparse
 import json
 import pathlib
 import sys
@@ -23,13 +25,21 @@ def read_tests(path):
     ]
 
 
+def read_sanitizers(path):
+    return [tuple(line.split()) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def row(*cells):
     print("| " + " | ".join(cells) + " |")
 
 
-def main(folder):
+def main(folder, json_path):
     runs = {dtype: json.loads((folder / f"{dtype}.json").read_text()) for dtype in ("f32", "bf16")}
+    profiles = {dtype: json.loads((folder / f"profile-{dtype}.json").read_text()) for dtype in runs}
     tests = read_tests(folder / "tests.xml")
+    sanitizers = read_sanitizers(folder / "sanitizers.txt")
+    json_path.write_text(json.dumps({"tests": tests, "sanitizers": sanitizers, "steps": runs,
+                                     "profiles": profiles}, indent=1) + "\n")
     context = runs["f32"]["context"]
 
     if "emulated" in context["device"]:
@@ -40,13 +50,14 @@ def main(folder):
         f"runtime: CUDA {context['runtime']}")
     for name, result in tests:
         row("test", name, result, "")
+    for tool, result in sanitizers:
+        row("compute-sanitizer, a training step", tool, result, "")
     for dtype, run in runs.items():
         for b in run["benchmarks"]:
             name, batch, frames, width, depth = b["name"].split("/")[:5]
             row(f"{name}, {dtype}", f"B {batch}, N {frames}, D {width}, L {depth}",
                 f"{b['real_time']:.3f} {b['time_unit']}", f"{b['frames/s']:.0f} frames/s")
-    for dtype in runs:
-        profile = json.loads((folder / f"profile-{dtype}.json").read_text())
+    for dtype, profile in profiles.items():
         row(f"measured here at most, {dtype}",
             f"{profile['limit_flops_per_second'] / 1e12:.3f} TFLOP/s, a large product in f32",
             f"{profile['limit_bytes_per_second'] / 1e9:.1f} GB/s, a long sum", "")
@@ -57,10 +68,14 @@ def main(folder):
                 f"{op['flops'] / seconds / 1e12:.3f} TFLOP/s",
                 f"{op['bytes'] / seconds / 1e9:.1f} GB/s",
                 f"{op['percent_of_limit']:.0f} % of the limit")
-    failed = sum(result == "failed" for _, result in tests)
-    print(f"\n{len(tests) - failed} tests passed, {failed} failed")
+    failed = sum(result == "failed" for _, result in tests + sanitizers)
+    print(f"\n{len(tests) + len(sanitizers) - failed} tests passed, {failed} failed")
     return 1 if failed or not tests else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description="the table of tools/gpu-report.sh")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    sys.exit(main(args.folder, args.json))

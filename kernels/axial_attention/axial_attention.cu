@@ -64,6 +64,11 @@ static constexpr int kShortOthers = kNarrow<A> ? 24 : 8;
 template <class A>
 static constexpr int kLongOthers = kNarrow<A> ? 16 : 8;
 
+// Channels of a wide head at a time. f64 is for checks and bf16 goes to tensor cores: they have one
+// kind of kernels.
+template <class T>
+static constexpr int kWideSlice = std::is_same_v<T, float> ? 32 : 16;
+
 template <class A, int channels>
 using ShortForward = Plan<A, channels, cuda::kWarp, 1, kShortOthers<A>, 1, 2>;
 template <class A, int channels>
@@ -616,7 +621,8 @@ static void compute(const AxialAttentionForward<T>& a) {
     if (mma_sequences::forward(list)) return;
   }
   on_threads(list, [&](std::span<const ForwardWork<T>> some, bool is_short) {
-    shape.head_width() <= 16 ? forward<T, 16>(some, is_short) : forward<T, 32>(some, is_short);
+    shape.head_width() <= 16 ? forward<T, 16>(some, is_short)
+                             : forward<T, kWideSlice<T>>(some, is_short);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionForward);
@@ -636,7 +642,8 @@ static void compute(const AxialAttentionBackward<T>& a) {
     if (mma_sequences::backward(list)) return;
   }
   on_threads(list, [&](std::span<const BackwardWork<T>> some, bool is_short) {
-    shape.head_width() <= 16 ? backward<T, 16>(some, is_short) : backward<T, 32>(some, is_short);
+    shape.head_width() <= 16 ? backward<T, 16>(some, is_short)
+                             : backward<T, kWideSlice<T>>(some, is_short);
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionBackward);

@@ -5,8 +5,6 @@
 
 namespace posetape {
 
-static constexpr int kMostHeld = 32;  // elements of a lane
-
 // The host cannot look at classes that lie on the device: one that is out of range gives NaN.
 template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads)
@@ -45,7 +43,7 @@ static void compute(const CrossEntropyForward<T>& a) {
   using A = Accumulator<T>;
   const cuda::Scratch<A> losses(a.rows);
   const bool packs = cuda::packed<T>({a.x}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((cross_entropy_rows<T, Team>), cuda::blocks_for(a.rows, Team::kRows),
                  cuda::kThreads, 0, a, losses.data());

@@ -62,7 +62,7 @@ struct RowTeam {
 };
 
 // Calls f(RowTeam) with the one for rows of this width; warps hold at most `most` elements a lane.
-template <class T, int most, class F>
+template <class T, int most = 32, class F>
 void with_row_team(Index width, bool in_packs, const F& f) {
   constexpr int n = kPack<T>;
   constexpr int kFew = 8;

@@ -4,8 +4,7 @@
 
 namespace posetape {
 
-static constexpr int kMostHeld = 32;  // elements of a lane in the forward pass
-// In the backward pass, where it holds s, dy and two sums as well.
+// Elements of a lane in the backward pass, where it holds s, dy and three sums.
 static constexpr int kMostSummed = 16;
 static constexpr Index kMostBlocks = 256;  // that sum parameter gradients
 
@@ -95,7 +94,7 @@ template <class T>
 static void compute(const LayerNormForward<T>& a) {
   const bool packs =
       cuda::packed<T>({a.x, a.residual, a.shift, a.gamma, a.beta, a.s, a.y}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((layer_norm_forward<T, Team>), cuda::blocks_for(a.rows, Team::kRows),
                  cuda::kThreads, 0, a);

@@ -4,8 +4,6 @@
 
 namespace posetape {
 
-static constexpr int kMostHeld = 32;  // elements of a lane
-
 template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads)
     log_softmax_forward(LogSoftmaxForward<T> a) {
@@ -41,7 +39,7 @@ static __global__ void __launch_bounds__(cuda::kThreads)
 template <class T>
 static void compute(const LogSoftmaxForward<T>& a) {
   const bool packs = cuda::packed<T>({a.x, a.y}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((log_softmax_forward<T, Team>), cuda::blocks_for(a.rows, Team::kRows),
                  cuda::kThreads, 0, a);
@@ -82,7 +80,7 @@ static __global__ void __launch_bounds__(cuda::kThreads)
 template <class T>
 static void compute(const LogSoftmaxBackward<T>& a) {
   const bool packs = cuda::packed<T>({a.y, a.dy, a.dx.data}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((log_softmax_backward<T, Team>), cuda::blocks_for(a.rows, Team::kRows),
                  cuda::kThreads, 0, a);

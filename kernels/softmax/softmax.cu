@@ -4,8 +4,6 @@
 
 namespace posetape {
 
-static constexpr int kMostHeld = 32;  // elements of a lane
-
 template <class T, class Team>
 static __global__ void __launch_bounds__(cuda::kThreads) softmax_forward(SoftmaxForward<T> a) {
   using A = Accumulator<T>;
@@ -46,7 +44,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) softmax_forward(Softmax
 template <class T>
 static void compute(const SoftmaxForward<T>& a) {
   const bool packs = cuda::packed<T>({a.x, a.y}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((softmax_forward<T, Team>), cuda::blocks_for(a.rows, Team::kRows), cuda::kThreads,
                  0, a);
@@ -88,7 +86,7 @@ static __global__ void __launch_bounds__(cuda::kThreads) softmax_backward(Softma
 template <class T>
 static void compute(const SoftmaxBackward<T>& a) {
   const bool packs = cuda::packed<T>({a.y, a.dy, a.dx.data}, {a.width});
-  cuda::with_row_team<T, kMostHeld>(a.width, packs, [&](auto team) {
+  cuda::with_row_team<T>(a.width, packs, [&](auto team) {
     using Team = decltype(team);
     POSETAPE_RUN((softmax_backward<T, Team>), cuda::blocks_for(a.rows, Team::kRows), cuda::kThreads,
                  0, a);

@@ -9,8 +9,7 @@ or stack than the table allows, or spills registers that the table does not know
 of tensor cores (HMMA) from sm_80 on, as cuobjdump says where it is installed; with 77 (skipped)
 without nvcc.
 
-A line of the table is one kernel of one .cu file, or of one function of elementwise.cu: the most of
-its instances. Registers are rounded up to 8, as they are given to a warp; they are those of one
+A line of the table is one kernel of one .cu file: the most of its instances. Registers are rounded up to 8, as they are given to a warp; they are those of one
 release of nvcc, and another release is held to stack and spills alone.
 """
 
@@ -28,7 +27,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLE = pathlib.Path(__file__).with_name("budgets.txt")
 ARCHITECTURES = ["75", "80", "90", "120"]
 COLUMNS = ["registers", "shared", "stack", "spilled"]
-FLAGS = ["-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda"]
+FLAGS = ["-std=c++20", "--expt-relaxed-constexpr", "--extended-lambda"]
+# Compiled alone; the other kernels in one unit (kernels/cuda/meson.build).
+LONG = ["axial_attention", "elementwise", "layer_norm"]
 SKIPPED = 77
 
 # What ptxas -v says of one kernel.
@@ -43,8 +44,9 @@ FIRST_TENSOR_CORES = 80  # for bf16
 # Template arguments that are numbers and types of the engine: they stay in the name.
 PLAIN = re.compile(r"I((?:L[bilm]\d+E|NS_4bf16E|[dfil])+)E")
 ARGUMENT = re.compile(r"L[bilm](\d+)E|(NS_4bf16E)|([dfil])")
-# The function that a kernel of elementwise.cu computes.
-FUNCTION = re.compile(r"(?:5unary|6binary)(\d+)(\w+)")
+# Kernels and argument structs, where they are defined.
+DEFINED = re.compile(r"__global__ void (?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(|^struct (\w+) \{", re.M)
+SHARED_FOLDERS = ["base", "cpu", "cuda", "emulation"]
 TYPES = {"d": "f64", "f": "f32", "i": "i32", "l": "i64"}
 
 
@@ -67,15 +69,32 @@ def short_name(mangled):
     return f"{name}<{','.join(arguments)}>"
 
 
-def read_report(source, text):
+def read_owners():
+    """{name of a kernel or an argument struct: the source that it belongs to}"""
+    owners = {}
+    for path in [*ROOT.glob("kernels/*/*.cu"), *ROOT.glob("kernels/*/*.hpp")]:
+        if path.parent.name in SHARED_FOLDERS:
+            continue
+        for kernel, struct in DEFINED.findall(path.read_text("utf-8")):
+            owners[kernel or struct] = path.parent.name
+    return owners
+
+
+def owner_of(mangled, owners):
+    """The first of the names in it that belongs to a source."""
+    for size, rest in re.findall(r"(?=(\d+)([A-Za-z_]\w*))", mangled):
+        if rest[: int(size)] in owners:
+            return owners[rest[: int(size)]]
+    sys.exit(f"budgets.py: no source has {mangled}")
+
+
+def read_report(text, owners):
     """{(source, kernel, architecture): largest of each of COLUMNS}"""
     kernels = {}
     key = stack = spilled = None
     for line in text.splitlines():
         if match := ENTRY.search(line):
-            function = source == "elementwise" and FUNCTION.search(match[1])
-            owner = function[2][: int(function[1])] if function else source
-            key = owner, short_name(match[1]), match[2]
+            key = owner_of(match[1], owners), short_name(match[1]), match[2]
         elif match := STACK.search(line):
             stack, spilled = int(match[1]), int(match[2]) + int(match[3])
         elif match := USED.search(line):
@@ -111,30 +130,34 @@ def read_build(reports, cuobjdump):
     """As compile_kernels(), of a build by nvcc: the kernels lie beside their reports."""
     for path in reports:
         text = path.read_text("utf-8")
-        plain = plain_products(text, cuobjdump, path.with_suffix(".o"))
-        yield path.stem.removesuffix("_cuda"), text, plain
+        yield text, plain_products(text, cuobjdump, path.with_suffix(".o"))
 
 
 def compile_kernels(nvcc, build, cuobjdump):
-    """(source, report, lines of without_tensor_cores()) of every kernel file."""
+    """(report, lines of without_tensor_cores()) of every unit of kernel files."""
 
-    def compile_one(path):
+    def compile_unit(paths):
         with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "kernels.cu")
+            source.write_text("".join(f'#include "{path}"\n' for path in paths), "utf-8")
             gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
             binary = os.path.join(folder, "kernels.fatbin")
             run = subprocess.run(
                 [nvcc, *FLAGS, *gencode, "-DPOSETAPE_CUDA_KERNELS", "-I", ROOT, "-I", build]
-                + ["-Xptxas", "-v", "-fatbin", path, "-o", binary],
+                + ["-Xptxas", "-v", "-fatbin", source, "-o", binary],
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if run.returncode != 0:
-                sys.exit(f"budgets.py: nvcc failed on {path}:\n{run.stderr}")
-            return path.stem, run.stderr, plain_products(run.stderr, cuobjdump, binary)
+                sys.exit(f"budgets.py: nvcc failed:\n{run.stderr}")
+            return run.stderr, plain_products(run.stderr, cuobjdump, binary)
 
+    paths = sorted(ROOT.glob("kernels/*/*.cu"))
+    alone = [path for path in paths if path.stem in LONG]
+    others = [path for path in paths if path.stem not in LONG]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(compile_one, sorted(ROOT.glob("kernels/*/*.cu")))
+        yield from pool.map(compile_unit, [*([path] for path in alone), others])
 
 
 def release_of(nvcc):
@@ -206,8 +229,9 @@ def main():
     else:
         reports = compile_kernels(args.nvcc, args.build, cuobjdump)
     kernels, wrong = {}, []
-    for source, text, plain in reports:
-        kernels |= read_report(source, text)
+    owners = read_owners()
+    for text, plain in reports:
+        kernels |= read_report(text, owners)
         wrong += plain
     release = release_of(args.nvcc)
     if args.write:
