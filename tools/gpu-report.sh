@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the CUDA backend for the GPUs that are here, runs its tests and benchmarks, and prints one table
 # to paste: device, every test's result, what compute-sanitizer says of a training step, times of whole
-# steps, and what the kernels reach of what the device can do. The same lies in BUILD/gpu-report.json.
+# steps, PyTorch's beside them where Python has it, and what the kernels reach of what the device can do.
+# The same lies in BUILD/gpu-report.json.
 # Fails where there is no GPU, and where a test fails.
 #
 #   tools/gpu-report.sh
@@ -59,4 +60,16 @@ for dtype in f32 bf16; do
   "$build/tools/posetape" profile --device cuda --precision $dtype "${sizes[@]}" \
     --json "$out/profile-$dtype.json" >&2 || stop "the profile failed"
 done
+if [[ $cuda != emulated ]] && python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+  for dtype in f32 bf16; do
+    for shape in '4 81' '1 243' '16 27'; do
+      echo "train $dtype $shape 256 4 1 ${MIN_TIME:-1}"
+      echo "forward $dtype $shape 256 4 1 ${MIN_TIME:-1}"
+    done
+  done >"$out/requests.txt"
+  for mode in eager eager-by-hand; do
+    python3 bench/peers/peer.py measure $mode cuda <"$out/requests.txt" |
+      paste -d' ' "$out/requests.txt" - >"$out/torch-$mode.txt"
+  done
+fi
 python3 tools/gpu_report.py "$out" --json "$build/gpu-report.json"

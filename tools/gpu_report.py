@@ -1,7 +1,8 @@
 """Prints the table of tools/gpu-report.sh: python3 tools/gpu_report.py FOLDER --json FILE
 
 The folder holds tests.xml (doctest's junit reporter), sanitizers.txt where compute-sanitizer ran (a
-line each: tool, result), and for f32 and bf16 <type>.json (bench_steps) and profile-<type>.json
+line each: tool, result), torch-<mode>.txt where PyTorch did (a line each: a request of bench_measure and
+the answer), and for f32 and bf16 <type>.json (bench_steps) and profile-<type>.json
 (posetape profile). All of it goes to the file. Exits with 1 where a test failed or none ran.
 """
 
@@ -29,6 +30,17 @@ def read_sanitizers(path):
     return [tuple(line.split()) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def read_torch(paths):
+    """{(kind, type, batch, frames): seconds of the fastest mode}"""
+    fastest = {}
+    for line in [line for path in paths for line in path.read_text().splitlines()]:
+        fields = line.split()
+        if len(fields) == 12:  # an answer there is
+            key, seconds = tuple(fields[:4]), float(fields[8])
+            fastest[key] = min(seconds, fastest.get(key, seconds))
+    return fastest
+
+
 def row(*cells):
     print("| " + " | ".join(cells) + " |")
 
@@ -38,8 +50,10 @@ def main(folder, json_path):
     profiles = {dtype: json.loads((folder / f"profile-{dtype}.json").read_text()) for dtype in runs}
     tests = read_tests(folder / "tests.xml")
     sanitizers = read_sanitizers(folder / "sanitizers.txt")
-    json_path.write_text(json.dumps({"tests": tests, "sanitizers": sanitizers, "steps": runs,
-                                     "profiles": profiles}, indent=1) + "\n")
+    torch = read_torch(sorted(folder.glob("torch-*.txt")))
+    everything = {"tests": tests, "sanitizers": sanitizers, "steps": runs, "profiles": profiles,
+                  "torch": [[*key, seconds] for key, seconds in torch.items()]}
+    json_path.write_text(json.dumps(everything, indent=1) + "\n")
     context = runs["f32"]["context"]
 
     if "emulated" in context["device"]:
@@ -55,8 +69,10 @@ def main(folder, json_path):
     for dtype, run in runs.items():
         for b in run["benchmarks"]:
             name, batch, frames, width, depth = b["name"].split("/")[:5]
+            peer = torch.get((name.removeprefix("denoiser_"), dtype, batch, frames))
             row(f"{name}, {dtype}", f"B {batch}, N {frames}, D {width}, L {depth}",
-                f"{b['real_time']:.3f} {b['time_unit']}", f"{b['frames/s']:.0f} frames/s")
+                f"{b['real_time']:.3f} {b['time_unit']}", f"{b['frames/s']:.0f} frames/s"
+                + (f", PyTorch {1000 * peer:.3f} ms" if peer else ""))
     for dtype, profile in profiles.items():
         row(f"measured here at most, {dtype}",
             f"{profile['limit_flops_per_second'] / 1e12:.3f} TFLOP/s, a large product in f32",

@@ -1,6 +1,6 @@
 """PoseDenoiser in PyTorch, for comparison: the same parameters, shapes, loss and optimiser.
 
-    peer.py measure MODE               answers requests as build/bench/bench_measure does
+    peer.py measure MODE [DEVICE]      answers requests as build/bench/bench_measure does; on cpu or cuda
     peer.py check REFINER ANSWERS      compares with what build/bench/peer_check wrote
 
 MODE is eager or compiled, with PyTorch's fused attention (scaled_dot_product_attention), or
@@ -94,7 +94,8 @@ class PoseDenoiser(nn.Module):
 
     def forward(self, x, y, t):
         half = self.width // 2
-        frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(1e4) / half))
+        steps = torch.arange(half, dtype=torch.float64, device=t.device)
+        frequency = torch.exp(steps * (-math.log(1e4) / half))
         angle = t[:, None] * frequency
         temb = self.timestep(torch.cat((angle.cos(), angle.sin()), -1).to(x.dtype))
         h = self.input(torch.cat((x, y), -1))
@@ -168,24 +169,25 @@ def check(checkpoint, answers):
             sys.exit(f"peer.py: the outputs differ by more than {TOLERANCE}")
 
 
-def autocast(dtype):
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16")
-
-
-def prepare(kind, dtype, batch, frames, width, depth, mode):
+def prepare(kind, dtype, batch, frames, width, depth, mode, device):
     """A function that makes one pass."""
     torch.manual_seed(1)
     attention = by_hand if mode.endswith("by-hand") else F.scaled_dot_product_attention
-    network = PoseDenoiser(width, depth, attention=attention)
-    x, target = torch.randn(2, batch, frames, JOINTS, 3)
-    y = torch.randn(batch, frames, JOINTS, 2)
-    t = torch.full((batch,), 20)
+    with torch.device(device):
+        network = PoseDenoiser(width, depth, attention=attention)
+        x, target = torch.randn(2, batch, frames, JOINTS, 3)
+        y = torch.randn(batch, frames, JOINTS, 2)
+        t = torch.full((batch,), 20)
+
+    def autocast():
+        return torch.autocast(device, torch.bfloat16, enabled=dtype == "bf16")
+
     call = torch.compile(network, dynamic=False) if mode.startswith("compiled") else network
     if kind == "forward":
         network.eval()
 
         def forward():
-            with torch.inference_mode(), autocast(dtype):
+            with torch.inference_mode(), autocast():
                 call(x, y, t)
 
         return forward
@@ -193,7 +195,7 @@ def prepare(kind, dtype, batch, frames, width, depth, mode):
 
     def train():
         optimiser.zero_grad(set_to_none=True)
-        with autocast(dtype):
+        with autocast():
             output = call(x, y, t)
         joint_distance(output, target).backward()
         optimiser.step()
@@ -206,14 +208,15 @@ def peak_memory():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def measure(mode):
+def measure(mode, device="cpu"):
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
     passes = {}
     for line in sys.stdin:
         kind, dtype, *sizes, threads, seconds = line.split()
         torch.set_num_threads(int(threads))
         key = (kind, dtype, *map(int, sizes))
         if key not in passes:
-            passes[key] = prepare(*key, mode)
+            passes[key] = prepare(*key, mode, device)
             try:
                 passes[key]()
             except RuntimeError as error:  # torch.compile's, of code that g++ does not take
@@ -224,10 +227,12 @@ def measure(mode):
             print("inf inf inf 0", flush=True)
             continue
         run()
+        synchronize()
         wall, cpu = [], []
         while len(wall) < 3 or sum(wall) < float(seconds):
             start, computed = time.perf_counter(), time.process_time()
             run()
+            synchronize()
             cpu.append(time.process_time() - computed)
             wall.append(time.perf_counter() - start)
         medians = f"{statistics.median(wall):.9f} {statistics.median(cpu):.9f}"
@@ -235,8 +240,8 @@ def measure(mode):
 
 
 def main():
-    if sys.argv[1:2] == ["measure"] and len(sys.argv) == 3 and sys.argv[2] in MODES:
-        measure(sys.argv[2])
+    if sys.argv[1:2] == ["measure"] and len(sys.argv) in (3, 4) and sys.argv[2] in MODES:
+        measure(*sys.argv[2:])
     elif sys.argv[1:2] == ["check"] and len(sys.argv) == 4:
         check(*sys.argv[2:])
     else:

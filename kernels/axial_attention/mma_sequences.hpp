@@ -62,6 +62,7 @@ template <class Work>
 struct Laid {
   Work work;
   Layout layout;
+  int none = 0;  // arguments have no padding
 };
 
 // The block's sequences. All its threads make it, at once.
