@@ -45,7 +45,9 @@ FIRST_TENSOR_CORES = 80  # for bf16
 PLAIN = re.compile(r"I((?:L[bilm]\d+E|NS_4bf16E|[dfil])+)E")
 ARGUMENT = re.compile(r"L[bilm](\d+)E|(NS_4bf16E)|([dfil])")
 # Kernels and argument structs, where they are defined.
-DEFINED = re.compile(r"__global__ void (?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(|^struct (\w+) \{", re.M)
+DEFINED = re.compile(
+    r"__global__ void (?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(|^template <[^>]*>\nstruct (\w+) \{", re.M
+)
 SHARED_FOLDERS = ["base", "cpu", "cuda", "emulation"]
 TYPES = {"d": "f64", "f": "f32", "i": "i32", "l": "i64"}
 
