@@ -14,6 +14,7 @@
 #include "data/npz.hpp"
 #include "data/printable.hpp"
 #include "engine/error.hpp"
+#include "engine/tensor.hpp"
 
 namespace posetape::data {
 namespace {
@@ -21,6 +22,8 @@ namespace {
 constexpr const char* kTestSubjects = "test_subjects";
 constexpr const char* kMetadata = "metadata";
 constexpr const char* kConfidence = "confidence";
+constexpr const char* kRefinedRoot = "refined_root";
+constexpr const char* kFeetDown = "feet_down";
 constexpr const char* kIntrinsics = "intrinsics";
 constexpr const char* kUp = "up";
 
@@ -117,6 +120,8 @@ class SequenceReader {
     for (const auto& [field, member] : kWindowFields) {
       if (has(field)) sequence.*member = pose(field, 3);
     }
+    sequence.refined_root = of_result(sequence, kRefinedRoot, 3);
+    sequence.feet_down = of_result(sequence, kFeetDown, 2);
     sequence.confidence = confidence(sequence.pose_2d);
     sequence.image_size = image_size();
     sequence.fps_known = has("fps");
@@ -178,6 +183,26 @@ class SequenceReader {
       known = true;
     }
     if (!known) return std::nullopt;
+    return values;
+  }
+
+  // Numbers of each frame that stand beside refined_3d.
+  std::optional<std::vector<float>> of_result(const Sequence& sequence, const char* field,
+                                              std::int64_t numbers) const {
+    if (!has(field)) return std::nullopt;
+    const NpyArray array = floats(field);
+    if (!sequence.refined_3d) {
+      fail("{}: stands without refined_3d, to which it belongs; leave it out", where(field));
+    }
+    if (array.shape != std::vector<std::int64_t>{sequence.frames(), numbers}) {
+      fail("{}: expected shape ({}, {}), found {}; store {} numbers a frame", where(field),
+           sequence.frames(), numbers, shape_text(array.shape), numbers);
+    }
+    std::vector<float> values = array.as<float>();
+    if (const auto bad = first_not_finite(values)) {
+      fail("{}: found {} in frame {}; leave it out", where(field), bad->value,
+           bad->index / numbers);
+    }
     return values;
   }
 
@@ -421,6 +446,12 @@ void write_dataset(const std::string& path, const Dataset& dataset, const WriteO
     }
     for (const auto& [name, member] : kWindowFields) {
       if (sequence.*member) add(name, pose_view(*(sequence.*member)));
+    }
+    if (sequence.refined_root) {
+      add(kRefinedRoot, npy_view<float>({sequence.frames(), 3}, *sequence.refined_root));
+    }
+    if (sequence.feet_down) {
+      add(kFeetDown, npy_view<float>({sequence.frames(), 2}, *sequence.feet_down));
     }
     if (sequence.confidence) {
       add(kConfidence, npy_view<float>({sequence.frames(), kJoints}, *sequence.confidence));

@@ -40,6 +40,11 @@ struct Sequence {
   // joint 0, by which coordinates are relative. Absent where the refiner doesn't know
   // (data/uncertainty.hpp).
   std::optional<PoseArray> refined_std;
+  // Of results with planted feet (data/planted_feet.hpp): where joint 0 is, [F][3] in camera space,
+  // metres; and whether the right and the left foot are on the ground, [F][2], 1 or 0. Absent
+  // elsewhere.
+  std::optional<std::vector<float>> refined_root;
+  std::optional<std::vector<float>> feet_down;
   // The last of the windows of T frames that an estimate was made in, where it is not a window like
   // the others: all T frames as the network gave them, also those that the window before has
   // (which noisy_3d keeps) and those that pad a clip shorter than T. Made and scored under
@@ -104,6 +109,8 @@ struct ReadReport {
 //   pose_2d                           (F, 17, 2)  float32 or float64, needed
 //   pose_3d, noisy_3d, refined_3d     (F, 17, 3)  float32 or float64
 //   refined_std                       (F, 17, 3)  float32 or float64, 0 or more
+//   refined_root                      (F, 3)      float32 or float64
+//   feet_down                         (F, 2)      float32 or float64, 0 or 1
 //   confidence                        (F, 17)     float32 or float64 in [0, 1]
 //   image_size                        (2,)        integers, needed
 //   fps                               ()          any number, 50 where it is absent

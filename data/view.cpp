@@ -97,6 +97,8 @@ void resample(Sequence& sequence, double fps, double step) {
     sequence.confidence = interpolate_linearly(*sequence.confidence, count, step);
   sequence.noisy_3d_last_window.reset();
   sequence.refined_3d_last_window.reset();
+  sequence.refined_root.reset();
+  sequence.feet_down.reset();
   sequence.fps = static_cast<float>(fps);
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/planted_feet.hpp"
 #include "data/pose_table.hpp"
 #include "data/uncertainty.hpp"
 #include "engine/atomic_file.hpp"
@@ -77,8 +78,8 @@ data::PoseArray levelled(data::PoseArray poses, const Eigen::Matrix3d& turn) {
   return poses;
 }
 
-// Poses for a format with a vertical axis are level where the direction up is known; these lie in
-// `turned`.
+// Poses whose way is known go it, and for a format with a vertical axis they are level where the
+// direction up is known; these lie in `turned`.
 std::vector<data::PoseClip> clips_of(const PoseExport& options, const Chosen& chosen,
                                      std::deque<data::PoseArray>& turned) {
   const data::Axes axes = options.up.value_or(options.format->writer->up);
@@ -86,12 +87,15 @@ std::vector<data::PoseClip> clips_of(const PoseExport& options, const Chosen& ch
   for (const auto& [sequence, poses] : chosen) {
     const auto& confidence = sequence->confidence;
     const data::PoseArray* level = poses;
+    if (options.field == Field::refined_3d && sequence->refined_root) {
+      level = &turned.emplace_back(data::with_root(*poses, *sequence->refined_root));
+    }
     const data::PoseArray* std = options.field == Field::refined_3d && sequence->refined_std
                                      ? &*sequence->refined_std
                                      : nullptr;
     if (sequence->up && poses->channels == 3 && axes != data::Axes::camera) {
       const Eigen::Matrix3d turn = levelling(*sequence->up);
-      level = &turned.emplace_back(levelled(*poses, turn));
+      level = &turned.emplace_back(levelled(*level, turn));
       if (std != nullptr) {
         data::rotate_std(turned.emplace_back(*std), turn);
         std = &turned.back();

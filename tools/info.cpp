@@ -105,6 +105,7 @@ void describe_dataset(const std::string& path, bool drop_invalid, bool with_qual
     if (s.noisy_3d) total.fields.insert("noisy_3d");
     if (s.refined_3d) total.fields.insert("refined_3d");
     if (s.refined_std) total.fields.insert("refined_std");
+    if (s.refined_root) total.fields.insert("refined_root");
   }
   fmt::print("{}: {} sequences; test subjects: {}\n", shown(path), dataset.sequences.size(),
              fmt::join(dataset.test_subjects, ", "));

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
+#include "data/planted_feet.hpp"
 #include "data/quality.hpp"
 #include "data/text_table.hpp"
 
@@ -25,12 +27,24 @@ std::optional<data::Quality> quality_of(const std::optional<data::PoseArray>& po
   return data::quality(*poses, fps);
 }
 
+// Of a clip with planted feet, the base on the same way, and as refined.
+std::string slide(const data::Sequence& s) {
+  if (!s.refined_root || !s.feet_down) return "-";
+  const double refined = data::foot_slide(*s.refined_3d, *s.refined_root, *s.feet_down);
+  if (!s.noisy_3d) return fmt::format("{:.2f}", refined);
+  return fmt::format("{:.2f} -> {:.2f}",
+                     data::foot_slide(*s.noisy_3d, *s.refined_root, *s.feet_down), refined);
+}
+
 }  // namespace
 
 std::string quality_table(const data::Dataset& dataset, std::size_t most) {
   std::vector<std::vector<std::string>> rows{{"Clip", "frames", "guessed joints",
                                               "jitter (mm/frame^2)", "peak speed (m/s)",
                                               "bones vary by"}};
+  const bool feet = std::ranges::any_of(
+      dataset.sequences, [](const data::Sequence& s) { return s.feet_down.has_value(); });
+  if (feet) rows[0].push_back("feet slide (mm/frame)");
   std::string doubts;
   std::size_t clips = 0;
   for (const data::Sequence& s : dataset.sequences) {
@@ -52,6 +66,7 @@ std::string quality_table(const data::Dataset& dataset, std::size_t most) {
                     from_to(base, refined, &data::Quality::jitter, 1),
                     from_to(base, refined, &data::Quality::peak_speed, 2),
                     from_to(base, refined, &data::Quality::bone_spread, 1) + " %"});
+    if (feet) rows.back().push_back(slide(s));
   }
   std::string text = data::text_table(rows);
   if (clips > most) text += fmt::format("... and {} clips more\n", clips - most);

@@ -37,6 +37,7 @@ bool is_smoothing(std::optional<Control> control) {
 // Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
 
 nlohmann::ordered_json smooth(const RefineOptions& options, data::Dataset& dataset) {
+  check_lenses(dataset, options.finish, options.input);
   FinishOptions finishing = options.finish;
   finishing.kind = options.control == Control::one_euro ? data::FilterKind::one_euro
                                                         : data::FilterKind::savitzky_golay;
@@ -262,6 +263,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   if (!options.quiet) {
     compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
   }
+  check_lenses(dataset, options.finish, options.input);
   Progress progress("refine", "frames",
                     static_cast<double>(data::count_frames(view.dataset(), all)), options.quiet);
   double done = 0;
@@ -303,6 +305,8 @@ void refine(const RefineOptions& options, data::Dataset& dataset) {
   for (data::Sequence& s : dataset.sequences) {
     check_estimate(s, options.input);
     s.refined_std.reset();
+    s.refined_root.reset();
+    s.feet_down.reset();
   }
   const nlohmann::ordered_json made = is_smoothing(options.control) ? smooth(options, dataset)
                                       : options.delay ? denoise_with_delay(options, dataset)
@@ -370,8 +374,10 @@ void check_usage(const Options& options) {
   refuse(windows.stride.has_value(), "--stride", why);
   refuse(windows.overlap.has_value(), "--overlap", why);
   refuse(windows.step.has_value(), "--step", why);
+  const char* whole = "needs whole clips; leave it out with --stream and --delay";
   refuse(options.finish.bone_lengths == data::BoneLengths::constant, "--bone-lengths constant",
-         "needs whole clips; leave it out with --stream and --delay");
+         whole);
+  refuse(options.finish.feet == data::Feet::planted, "--feet planted", whole);
   refuse(is_smoothing(options.control), "--control",
          "is a network's with --stream or --delay; --filter has both filters");
 }

@@ -240,6 +240,48 @@ class Pose(unittest.TestCase):
             expected += [figure(base), figure(refined)]
         np.testing.assert_allclose(figures, expected, atol=0.051)
 
+    def test_planted_feet_stand(self):
+        line = refused("pose", WORK / "truth.npz", "-o", WORK / "x.npz", "--feet", "standing", expect=2)
+        self.assertIn("free, planted", line)
+        self.pose("free.npz", "--networks", "small")
+        done = subprocess.run([POSETAPE, "pose", WORK / "me", "-o", WORK / "x.npz", "--fps", "50", "--image-size",
+                               ",".join(map(str, TRUTH["image_size"])), "--networks", "small", "--feet",
+                               "planted"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("has no lens", done.stderr)
+        # The data set has the lens.
+        for name, options in (("free", ()), ("stand", ("--feet", "planted")),
+                              ("again", ("--feet", "planted", "--threads", 1))):
+            out, _ = run("pose", WORK / "truth.npz", "-o", WORK / f"{name}.npz", "--networks", "small", *options)
+            self.assertEqual("feet slide (mm/frame)" in out, name != "free")
+        self.assertEqual((WORK / "stand.npz").read_bytes(), (WORK / "again.npz").read_bytes())
+        down = slid = 0
+        with np.load(WORK / "free.npz") as free, np.load(WORK / "stand.npz") as file:
+            self.assertEqual(json.loads(bytes(file["metadata"]))["refined_3d"]["feet"], "planted")
+            for clip in (n.removesuffix("/refined_root") for n in file.files if n.endswith("refined_root")):
+                before, poses = (f[f"{clip}/refined_3d"].astype(float) for f in (free, file))
+                root = file[f"{clip}/refined_root"].astype(float)[:, None]
+                others = [j for j in range(17) if j not in (2, 3, 5, 6)]
+                np.testing.assert_array_equal(poses[:, others], before[:, others])
+                for i, foot in enumerate((3, 6)):
+                    stands = file[f"{clip}/feet_down"][:, i] > 0
+                    pairs = stands[1:] & stands[:-1]
+                    step = np.linalg.norm(np.diff((root + poses)[:, foot], axis=0), axis=-1)
+                    self.assertLess(step[pairs].max(initial=0), 1e-3)
+                    slid += np.linalg.norm(np.diff((root + before)[:, foot], axis=0), axis=-1)[pairs].sum()
+                    down += pairs.sum()
+                    for j in (foot - 1, foot):
+                        bone = [np.linalg.norm(p[:, j] - p[:, j - 1], axis=-1) for p in (before, poses)]
+                        np.testing.assert_allclose(*bone, rtol=1e-5)
+        self.assertGreater(down, 20)
+        self.assertGreater(slid / down, 1e-3)  # so there was something to do
+        # An export goes the person's way.
+        run("export", WORK / "stand.npz", "-o", WORK / "stand.json", "--format", "json")
+        with np.load(WORK / "stand.npz") as file:
+            first = json.loads((WORK / "stand.json").read_text())["frames"][0]
+            np.testing.assert_allclose(first["joints"][0], file[f"{first['sequence']}/refined_root"][0],
+                                       atol=1e-6)
+
     def test_what_cannot_be(self):
         self.assertIn(".bvh", refused("pose", WORK / "me", "-o", WORK / "me.xyz", expect=2))
         line = refused("pose", WORK / "me", "-o", WORK / "never.npz", "--fps", 50)

@@ -294,6 +294,8 @@ class Streams(unittest.TestCase):
 
     @unittest.skipUnless(LIBRARY, "no shared library")
     def test_the_c_interface_has_the_same_bits(self):
+                ("needs whole clips", checkpoint, WORK / "one.npz", "-o", WORK / "x.npz", "--delay", 3,
+                 "--feet", "planted"),
         class Options(ctypes.Structure):
             _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int),
                         ("flip_average", ctypes.c_int), ("raw", ctypes.c_int),
