@@ -49,9 +49,8 @@ PoseStream::PoseStream(Inference& network, int frames, const data::Convention& c
   const bool other_rate = known && convention.fps > 0 && !data::same_rate(clip.fps, convention.fps);
   if (other_rate && !options.keep_rate) {
     fail(
-        "{:g} frames a second, and the network was trained at {:g}: results with a delay are not "
-        "resampled; bring the frames to that rate, or take them as they are (--keep-rate; in C, "
-        "fps 0)",
+        "{:g} frames a second, and the network was trained at {:g}; resample them "
+        "(ResampledStream), or take them as they are (keep_rate)",
         clip.fps, convention.fps);
   }
   if (convention.normalisation == data::Normalisation::rays) data::lens_of(clip);
@@ -91,7 +90,7 @@ bool PoseStream::fill(std::span<const float> pose_2d, std::span<const float> noi
     options_.note(fmt::format(
         "joint {} ({}) is missing in frame {}: missing joints stay where they were last, and their "
         "results are NaN (null) after {} frames, and until all have been there at once",
-        first, data::kJointNames[first], pushed_, longest_gap_));
+        first, data::kJointNames[first], frame(), std::lround(longest_gap_ * options_.step)));
   }
   if (!started_ && missing.any()) return false;
   started_ = true;
@@ -138,7 +137,7 @@ void PoseStream::refine() {
     fail(
         "the network's result is {} after frame {}, joint {}: its weights are too large, or the "
         "poses; use another checkpoint",
-        bad->value, pushed_, bad->index / 3 % kJoints);
+        bad->value, frame(), bad->index / 3 % kJoints);
   }
   Estimate& newest = estimates_.emplace_back();
   for (std::size_t j = 0; j < kJoints; ++j) newest.lost[j] = missing_[j] > longest_gap_;
@@ -207,8 +206,8 @@ void PoseStream::start_anew() {
   started_ = false;
 }
 
-void PoseStream::push(std::span<const float> pose_2d, std::span<const float> noisy_3d,
-                      std::span<const float> confidence) {
+void PoseStream::check(std::span<const float> pose_2d, std::span<const float> noisy_3d,
+                       std::span<const float> confidence) {
   if (pose_2d.size() != 2 * kJoints || noisy_3d.size() != 3 * kJoints ||
       (!confidence.empty() && confidence.size() != kJoints)) {
     fail(
@@ -220,6 +219,11 @@ void PoseStream::push(std::span<const float> pose_2d, std::span<const float> noi
     if (confidence[j] >= 0 && confidence[j] <= 1) continue;
     fail("confidence {} of joint {}; expected numbers from 0 to 1", confidence[j], j);
   }
+}
+
+void PoseStream::push(std::span<const float> pose_2d, std::span<const float> noisy_3d,
+                      std::span<const float> confidence) {
+  check(pose_2d, noisy_3d, confidence);
   if (!fill(pose_2d, noisy_3d, confidence)) {
     give_all();
     ready_.emplace_back().pose.fill(kNan);
@@ -251,6 +255,10 @@ void PoseStream::examine() {
     forget();
     throw;
   }
+}
+
+std::int64_t PoseStream::frame() const {
+  return std::llround(static_cast<double>(pushed_) * options_.step);
 }
 
 void PoseStream::forget() {

@@ -37,6 +37,7 @@ class PoseStream {
     int delay = 3;  // D
     bool flip_average = false;
     bool keep_rate = false;  // frames of another rate are taken for the network's
+    double step = 1;  // frames of the source for one of these (resampled_stream.hpp), for messages
     data::Filter filter = {};
     // Called once with the first N frames, or all where finish() comes earlier, as they were given
     // but for missing joints. What it throws comes out of push() or finish().
@@ -65,6 +66,9 @@ class PoseStream {
   // is not finite or examine() throws: the stream has forgotten all frames.
   void push(std::span<const float> pose_2d, std::span<const float> noisy_3d,
             std::span<const float> confidence = {});
+  // Throws Error for what push() does not take.
+  static void check(std::span<const float> pose_2d, std::span<const float> noisy_3d,
+                    std::span<const float> confidence);
   // The next result, in the order of the frames; nothing where it needs more frames.
   std::optional<Pose> pull();
   // How sure the network is of the last result that pull() gave: standard deviations in metres, NaN
@@ -95,6 +99,8 @@ class PoseStream {
   void start_anew();
   void examine();
   void forget();
+  // The frame of the source that is being pushed.
+  std::int64_t frame() const;
 
   Inference& network_;
   int frames_;

@@ -205,7 +205,7 @@ bool write(const char* data, std::size_t size) {
   return true;
 }
 
-bool write_ready(diffusion::PoseStream& stream, FrameOutput format, std::int64_t& written) {
+bool write_ready(diffusion::ResampledStream& stream, FrameOutput format, std::int64_t& written) {
   while (const auto pose = stream.pull()) {
     const std::string text =
         format == FrameOutput::json
@@ -237,7 +237,7 @@ void StreamOptions::add_to(const Command& command) {
   add_choice(command, "--output-format", output, "With --stream: results on standard output");
 }
 
-StreamFigures run(diffusion::PoseStream& stream, const StreamOptions& options) {
+StreamFigures run(diffusion::ResampledStream& stream, const StreamOptions& options) {
   static_assert(std::endian::native == std::endian::little);
   using Clock = std::chrono::steady_clock;
   std::signal(SIGPIPE, SIG_IGN);

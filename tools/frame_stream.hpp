@@ -5,7 +5,7 @@
 #include <cstdint>
 #include "tools/command_line.hpp"
 
-#include "diffusion/stream.hpp"
+#include "diffusion/resampled_stream.hpp"
 #include "engine/choices.hpp"
 
 namespace posetape::tools {
@@ -45,6 +45,6 @@ struct StreamFigures {
 // Pushes the frames of standard input until its end, and writes each result to standard output at
 // once. Ends in silence where nobody reads that any longer. Throws Error with the line, or the
 // frame, for what is no frame.
-StreamFigures run(diffusion::PoseStream& stream, const StreamOptions& options);
+StreamFigures run(diffusion::ResampledStream& stream, const StreamOptions& options);
 
 }  // namespace posetape::tools

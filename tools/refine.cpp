@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "data/uncertainty.hpp"
+#include "diffusion/resampled_stream.hpp"
 #include "diffusion/sequences.hpp"
-#include "diffusion/stream.hpp"
 #include "engine/ranks/ranks.hpp"
 #include "model/checkpoint.hpp"
 #include "tools/commands.hpp"
@@ -210,7 +210,7 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
     data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
     s.refined_3d_last_window.reset();
     if (owner_of(i) != ranks().rank()) continue;
-    diffusion::PoseStream stream(network.refine, network.frames, convention, s, how);
+    diffusion::ResampledStream stream(network.refine, network.frames, convention, s, how);
     data::PoseArray& refined = s.refined_3d.emplace(data::PoseArray{3, {}});
     const auto take = [&] {
       while (const auto pose = stream.pull()) {
@@ -342,7 +342,7 @@ void run_stream(const Options& options) {
     const data::View view(first, convention, /*resample=*/false);
     if (!options.quiet) compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/true);
   };
-  diffusion::PoseStream stream(network.refine, network.frames, convention, s, how);
+  diffusion::ResampledStream stream(network.refine, network.frames, convention, s, how);
   const StreamFigures figures = run(stream, options.stream);
   if (options.quiet) return;
   fmt::print(stderr, "refined {} frames; {:.0f} a second while at work\n", figures.frames,

@@ -32,7 +32,8 @@ def run(*arguments, expect=0, stdin=b""):
 
 
 def stream(stdin, *options, expect=0, checkpoint="refiner.safetensors"):
-    return run("refine", WORK / checkpoint, "--stream", "--image-size", SIZE, "--fps", 50, *options,
+    fps = () if "--fps" in options else ("--fps", 50)
+    return run("refine", WORK / checkpoint, "--stream", "--image-size", SIZE, *fps, *options,
                stdin=stdin, expect=expect)
 
 
@@ -262,14 +263,22 @@ class Streams(unittest.TestCase):
         self.assertIn("from the origin", error)
         np.testing.assert_allclose(poses(output), poses(stream(lines(CLIP))[0]), atol=1e-4)
 
-    def test_another_rate_is_refused(self):
-        at_25 = ("--fps", 25)
-        _, error = run("refine", WORK / "refiner.safetensors", "--stream", "--image-size", SIZE, *at_25,
-                       expect=1, stdin=lines(CLIP))
-        self.assertIn("25 frames a second, and the network was trained at 50", error)
-        output, _ = run("refine", WORK / "refiner.safetensors", "--stream", "--image-size", SIZE, *at_25,
-                        "--keep-rate", stdin=lines(CLIP))
-        self.assertEqual(len(poses(output)), len(CLIP["noisy_3d"]))
+    def test_frames_of_another_rate_are_resampled(self):
+        frames = len(CLIP["noisy_3d"])
+        kept = delayed("one.npz", "--delay", 3, checkpoint="sure.safetensors")[0]
+        for fps, delay in ((25, 0), (25, 3), (30, 2), (60, 3), (120, 5)):
+            with np.load(WORK / "one.npz") as file:
+                np.savez(WORK / "rate.npz", **{**file, "one/fps": np.float32(fps)})
+            at_fps = ("refine", WORK / "sure.safetensors", "--stream", "--image-size", SIZE, "--fps", fps)
+            output, _ = run(*at_fps, "--delay", delay, stdin=lines(CLIP))
+            self.assertEqual(len(poses(output)), frames)
+            twin, _ = delayed("rate.npz", "--delay", delay, checkpoint="sure.safetensors")
+            np.testing.assert_array_equal(poses(output), twin)
+            self.assertGreater(np.abs(twin - kept).max(), 1e-4)
+        _, error = run(*at_fps, "--delay", 2, expect=1, stdin=lines(CLIP))
+        self.assertIn("120 a second are resampled to it, which takes a delay of 3 or more", error)
+        output, _ = run(*at_fps, "--keep-rate", stdin=lines(CLIP))
+        self.assertEqual(len(poses(output)), frames)
 
     def test_wrong_usage(self):
         checkpoint = WORK / "refiner.safetensors"
@@ -285,6 +294,8 @@ class Streams(unittest.TestCase):
                  "--control", "one-euro"),
                 ("needs whole clips", checkpoint, WORK / "one.npz", "-o", WORK / "x.npz", "--delay", 3,
                  "--bone-lengths", "constant"),
+                ("needs whole clips", checkpoint, WORK / "one.npz", "-o", WORK / "x.npz", "--delay", 3,
+                 "--feet", "planted"),
                 ("--delay", checkpoint, WORK / "one.npz", "-o", WORK / "x.npz", "--delay", -1)):
             _, error = run("refine", *arguments, expect=2)
             self.assertIn(words, error)
@@ -294,8 +305,6 @@ class Streams(unittest.TestCase):
 
     @unittest.skipUnless(LIBRARY, "no shared library")
     def test_the_c_interface_has_the_same_bits(self):
-                ("needs whole clips", checkpoint, WORK / "one.npz", "-o", WORK / "x.npz", "--delay", 3,
-                 "--feet", "planted"),
         class Options(ctypes.Structure):
             _fields_ = [("struct_size", ctypes.c_size_t), ("steps", ctypes.c_int),
                         ("flip_average", ctypes.c_int), ("raw", ctypes.c_int),
@@ -340,6 +349,7 @@ class Streams(unittest.TestCase):
         for options, delay, clip, arguments in (
                 (None, 3, CLIP, ()),
                 (Options(size, 3, 1, 1, 0, 50), 0, CLIP, ("--steps", 3, "--flip-average", "--filter", "none")),
+                (Options(size, fps=30), 4, CLIP, ("--fps", 30)),
                 (Options(size, intrinsics=intrinsics.ctypes.data, up=up.ctypes.data), 5,
                  {**CLIP, "confidence": sure},
                  ("--intrinsics", ",".join(map(str, intrinsics)), "--up", ",".join(map(str, up))))):
@@ -383,7 +393,7 @@ class Streams(unittest.TestCase):
         for arguments, words in (((None, 1000, 1000, 3, None), b"refiner is NULL"),
                                  ((refiner, 0, 1000, 3, None), b"0 x 1000 pixels"),
                                  ((refiner, 1000, 1000, -1, None), b"a delay of -1"),
-                                 ((refiner, 1000, 1000, 3, ctypes.byref(Options(size, fps=30))),
+                                 ((refiner, 1000, 1000, 0, ctypes.byref(Options(size, fps=30))),
                                   b"trained at 50"),
                                  ((refiner, 1000, 1000, 3, ctypes.byref(Options(8))), b"struct_size is 8"),
                                  ((refiner, 1000, 1000, 3, ctypes.byref(Options(size, -1))), b"-1 steps"),

@@ -18,8 +18,8 @@
 #include "data/gaps.hpp"
 #include "data/plausibility.hpp"
 #include "data/smoothing.hpp"
+#include "diffusion/resampled_stream.hpp"
 #include "diffusion/sequences.hpp"
-#include "diffusion/stream.hpp"
 #include "kernels/base/parallel.hpp"
 
 struct posetape_refiner {
@@ -34,7 +34,7 @@ struct posetape_stream {
 
   posetape::diffusion::Inference network;
   std::string warnings;  // of the call that is at work
-  std::optional<posetape::diffusion::PoseStream> poses;
+  std::optional<posetape::diffusion::ResampledStream> poses;
 };
 
 namespace posetape {

@@ -130,7 +130,8 @@ typedef struct posetape_stream_options {
   int flip_average;         /* not 0: average with the result for the mirror image */
   int raw;                  /* not 0: as the network gives them, without the filter over time */
   int force;                /* not 0: refine poses that make no sense, too */
-  float fps;                /* frames a second; another rate than the refiner was trained at is
+  float fps;                /* frames a second: of another rate than the refiner was trained at they
+                             * are resampled to it, and results back; a delay too short for that is
                              * refused. 0: taken for that rate */
   const double* intrinsics; /* the lens, as in posetape_refine2_options; may go after the call */
   const double* up;         /* likewise */
