@@ -21,9 +21,11 @@ struct LiftOptions {
   std::string input;  // where the dataset came from, for messages
   WindowOptions windows;
   ViewOptions view;
-  bool in_sample = false;  // training sequences by the full lifter, too
+  bool in_sample = false;      // training sequences by the full lifter, too
+  bool with_estimate = false;  // the mean of it and the noisy_3d that is there
   bool quiet = false;
 };
+void add_with_estimate(const Command& command, bool& with_estimate);
 // Makes noisy_3d of every sequence.
 void lift(const LiftOptions& options, data::Dataset& dataset);
 

@@ -31,9 +31,31 @@ void run(const Options& options) {
   if (!options.quiet) fmt::print("wrote {}\n", shown(options.output));
 }
 
+// Half of each, joint 0 at zero in both.
+data::PoseArray mean(const data::PoseArray& lifted, const data::PoseArray& estimate) {
+  data::PoseArray out = lifted;
+  for (int f = 0; f < out.frames(); ++f) {
+    const float* other = estimate.frame(f);
+    for (int i = 0; i < 3 * data::kJoints; ++i) {
+      float& value = out.frame(f)[i];
+      value = 0.5F * (value + (other[i] - other[i % 3]));
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
+void add_with_estimate(const Command& command, bool& with_estimate) {
+  command.add_flag("--with-estimate", with_estimate,
+                   "Take the mean of what is lifted and the file's noisy_3d, which another "
+                   "estimator made: two that err apart are better than either");
+}
+
 void lift(const LiftOptions& options, data::Dataset& dataset) {
+  if (options.with_estimate) {
+    for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
+  }
   const TensorFile file = read_checkpoint(options.checkpoint);
   const model::NetworkSet set = model::load_networks(file, options.checkpoint, model::Role::lifter,
                                                      options.precision, options.common.device);
@@ -63,6 +85,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
+      if (options.with_estimate) poses[i] = mean(poses[i], *s.noisy_3d);
       s.noisy_3d = std::move(poses[i]);
       s.noisy_3d_last_window = std::move(last_windows[i]);
     }
@@ -71,6 +94,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
   nlohmann::ordered_json made =
       data::provenance(protocol, inference.windows, inference.flip_average);
   if (options.precision != DType::f32) made["precision"] = name(options.precision);
+  if (options.with_estimate) made["averaged_with"] = "the file's estimate";
   data::set_provenance(dataset, "noisy_3d", made);
 }
 
@@ -86,6 +110,7 @@ void add_lift(const Command& app) {
   options->view.add_to(command);
   command.add_flag("--in-sample", options->in_sample,
                    "Lift everything with the full lifter, training sequences too");
+  add_with_estimate(command, options->with_estimate);
   add_drop_invalid(command, options->drop_invalid);
   add_force(command, options->force);
   command.add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");

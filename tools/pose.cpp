@@ -48,6 +48,7 @@ struct Options {
   ViewOptions view;
   FinishOptions finish;
   std::optional<double> strength;
+  bool with_estimate = false;
   bool force = false;
   bool quiet = false;
 };
@@ -127,7 +128,7 @@ void run(Options& options) {
   data::Dataset dataset = read(options);
   check_output_of(options, dataset);
   lift({options.common, options.precision, options.lifter, options.input, options.windows,
-        options.view, /*in_sample=*/true, options.quiet},
+        options.view, /*in_sample=*/true, options.with_estimate, options.quiet},
        dataset);
   RefineOptions refining;
   refining.common = options.common;
@@ -197,6 +198,7 @@ void add_pose(const Command& app) {
   options->windows.add_to(command);
   options->view.add_to(command);
   options->finish.add_to(command, "with another --protocol than sequence");
+  add_with_estimate(command, options->with_estimate);
   add_force(command, options->force);
   command.add_flag("--quiet", options->quiet, "Print nothing but warnings and errors");
   command.footer(

@@ -282,6 +282,23 @@ class Pose(unittest.TestCase):
             np.testing.assert_allclose(first["joints"][0], file[f"{first['sequence']}/refined_root"][0],
                                        atol=1e-6)
 
+    def test_the_mean_with_another_estimate(self):
+        lifter = WEIGHTS / "small_lifter.safetensors"
+        run("lift", lifter, WORK / "truth.npz", "-o", WORK / "lifted.npz")
+        with np.load(WORK / "lifted.npz") as file:
+            arrays = dict(file)
+            del arrays["metadata"]
+        clip = next(n for n in arrays if n.endswith("/noisy_3d"))
+        estimate = arrays[clip] + np.random.default_rng(1).normal(0, 0.02, arrays[clip].shape).astype("f4")
+        estimate -= estimate[:, :1]
+        np.savez(WORK / "other.npz", **{**arrays, clip: estimate})
+        run("lift", lifter, WORK / "other.npz", "-o", WORK / "mean.npz", "--with-estimate")
+        with np.load(WORK / "mean.npz") as file:
+            np.testing.assert_allclose(file[clip], (arrays[clip] + estimate) / 2, atol=1e-6)
+            self.assertIn("averaged_with", json.loads(bytes(file["metadata"]))["noisy_3d"])
+        self.assertIn("noisy_3d", refused("lift", lifter, WORK / "truth.npz", "-o", WORK / "x.npz",
+                                          "--with-estimate"))
+
     def test_what_cannot_be(self):
         self.assertIn(".bvh", refused("pose", WORK / "me", "-o", WORK / "me.xyz", expect=2))
         line = refused("pose", WORK / "me", "-o", WORK / "never.npz", "--fps", 50)
