@@ -18,10 +18,11 @@ prepare=(--people 8 --takes 1 --seconds 4)
 lifter=(--frames 27 --width 32 --depth 2 --heads 1 --batch 8 --epochs 10 --decay 0.8)
 refiner=(--frames 27 --width 32 --depth 2 --heads 4 --batch 8 --epochs 10 --decay 0.8)
 
-tools/setup.sh
+tools/setup.sh --program
 if [[ ! -f $build/meson-private/coredata.dat ]]; then
-  # Without tests, which `meson install` would build before it installs.
-  meson setup "$build" -Dtests=false
+  # Without tests, which `meson install` would build before it installs, and with kernels for this
+  # machine alone.
+  meson setup "$build" -Dtests=false -Disa=here
 fi
 meson compile -C "$build" posetape
 

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Installs what posetape is built with, from Debian's (or Ubuntu's) own packages, as root or through
-# sudo. Does nothing where everything is there. Usage: tools/setup.sh [more packages]
+# sudo. Does nothing where everything is there.
+#
+#   tools/setup.sh [--program] [more packages]
+#
+# With --program only what the program is built with, and not what its tests need.
 set -euo pipefail
 
 packages=(
@@ -12,15 +16,24 @@ packages=(
   libpugixml-dev libtomlplusplus-dev  # calibrations of Qualisys and Pose2Sim
   libfmt-dev                        # messages
   libonnx-dev libprotobuf-dev       # networks as ONNX
-  doctest-dev libbenchmark-dev      # tests, benchmarks
-  clang libclang-rt-dev             # fuzzing of the readers of files
-  clang-format python3-numpy        # checks of the source and of npz files; the program needs neither
+  doctest-dev                       # one header, which the build looks for
 )
-packages+=("$@")
+# What tests look at, and the program does not need.
+tests=(
+  libbenchmark-dev           # benchmarks
+  clang libclang-rt-dev      # fuzzing of the readers of files
+  clang-format python3-numpy # checks of the source and of npz files
+)
 # Looks at reports in tests, which are skipped without it: Ubuntu has it as a snap only.
 if grep -qs '^ID=debian' /etc/os-release; then
-  packages+=(chromium)
+  tests+=(chromium)
 fi
+if [[ ${1:-} == --program ]]; then
+  shift
+else
+  packages+=("${tests[@]}")
+fi
+packages+=("$@")
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "setup: not a Debian system; these packages (by their Debian names) have to be there:" >&2
