@@ -22,9 +22,9 @@ using FeetDown = std::array<std::vector<bool>, 2>;
 // joint (data::ray) makes two equations that are linear in t, (p + t).x = u (p + t).z and
 // (p + t).y = v (p + t).z, weighted by the detector's confidence; the least squares of all joints
 // in each frame are the direct linear transformation with a known rotation (Hartley and Zisserman,
-// Multiple View Geometry, 2004, section 7.1). Across the rays good to a centimetre or two, along
-// them to a tenth of the distance. Throws Error where the sequence has no lens, or its 2D poses fit
-// only behind the camera.
+// Multiple View Geometry, 2004, section 7.1). Across the rays good to some centimetres, along
+// them to some decimetres. Throws Error where the sequence has no lens, or its 2D poses fit only
+// behind the camera.
 Trajectory fit_trajectory(const Sequence& sequence, const PoseArray& poses);
 
 // The most likely way t for these places f, if their errors, accelerations and the speeds of feet q

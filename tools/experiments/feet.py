@@ -4,7 +4,8 @@
 mm from frame to frame, mean and median over the frames in which the true ankle moves by less than
 0.3 m/s for 0.1 s: of the refined poses of FREE and PLANTED (`refine --feet`), on the way of
 PLANTED's refined_root, and of the truth. And the same of the frames that PLANTED has for contacts,
-how many of the true ones these are, and how many of them are in motion (0.6 m/s).
+how many of the true ones these are, and how many of them are in motion (0.6 m/s). Last, how far
+refined_root is from the truth.
 """
 
 import sys
@@ -28,12 +29,14 @@ def main(free, planted):
     free, planted = np.load(free), np.load(planted)
     slides = {"true contacts": [[], [], []], "contacts found": [[], [], []]}
     both = true = found = moving = 0
+    off = []
     for key in planted.files:
         if not key.endswith("/refined_root"):
             continue
         clip = key.removesuffix("/refined_root")
         fps = float(planted[clip + "/fps"])
         truth, root = planted[clip + "/pose_3d"].astype(float), planted[key].astype(float)[:, None]
+        off.append(np.abs(root - truth[:, :1])[:, 0])
         ways = [root + free[clip + "/refined_3d"], root + planted[clip + "/refined_3d"], truth]
         for i, foot in enumerate(FEET):
             speed = np.linalg.norm(np.gradient(truth[:, foot], axis=0), axis=-1) * fps
@@ -52,6 +55,8 @@ def main(free, planted):
         for who, values in zip(("free", "planted", "truth"), map(np.concatenate, lists)):
             print(f"{name:15s} {who:8s} mean {values.mean():6.2f} median {np.median(values):6.2f} "
                   f"largest {values.max():7.2f} mm a frame, {len(values)} frames")
+    off = 1000 * np.concatenate(off).mean(axis=0)
+    print(f"the way is off by {off[0]:.0f} and {off[1]:.0f} mm across, {off[2]:.0f} mm in depth")
 
 
 if __name__ == "__main__":
