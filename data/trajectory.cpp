@@ -1,6 +1,7 @@
 #include "data/trajectory.hpp"
 
 #include <Eigen/Cholesky>
+#include <Eigen/SparseCholesky>
 #include <algorithm>
 #include <cmath>
 
@@ -19,50 +20,27 @@ constexpr double kAcceleration = 5;    // m/s^2
 constexpr double kSlide = 0.05;        // m/s
 constexpr double kLeastWeight = 1e-4;  // of a joint that was not seen
 
-// A symmetric positive definite system whose unknowns are coupled only within kReach of each other:
-// L L' x = b by Cholesky's decomposition in place.
-class BandSystem {
+// A symmetric positive definite system A x = b of which no unknown meets others than those two
+// frames around it. What is added to one place sums up.
+class System {
  public:
-  static constexpr int kReach = 6;  // two frames of three coordinates
+  explicit System(int size) : a_(size, size), b_(Eigen::VectorXd::Zero(size)) {}
 
-  explicit BandSystem(int size) : rows_(std::size_t(size), Row{}), b_(std::size_t(size), 0.0) {}
+  void add(int i, int j, double v) { terms_.emplace_back(i, j, v); }  // j <= i
+  void add_right(int i, double v) { b_[i] += v; }
 
-  // Adds v to the matrix at (i, j), where j <= i <= j + kReach, and to the right-hand side.
-  void add(int i, int j, double v) { at(i, j) += v; }
-  void add_right(int i, double v) { b_[std::size_t(i)] += v; }
-
-  std::vector<double> solve() && {
-    const int size = static_cast<int>(b_.size());
-    for (int i = 0; i < size; ++i) {
-      for (int j = std::max(0, i - kReach); j <= i; ++j) {
-        double sum = at(i, j);
-        for (int k = std::max(0, i - kReach); k < j; ++k) sum -= at(i, k) * at(j, k);
-        at(i, j) = j == i ? std::sqrt(sum) : sum / at(j, j);
-      }
-    }
-    for (int i = 0; i < size; ++i) {
-      for (int k = std::max(0, i - kReach); k < i; ++k)
-        add_right(i, -at(i, k) * b_[std::size_t(k)]);
-      b_[std::size_t(i)] /= at(i, i);
-    }
-    for (int i = size - 1; i >= 0; --i) {
-      for (int k = i + 1; k <= std::min(size - 1, i + kReach); ++k) {
-        add_right(i, -at(k, i) * b_[std::size_t(k)]);
-      }
-      b_[std::size_t(i)] /= at(i, i);
-    }
-    return std::move(b_);
+  Eigen::VectorXd solve() && {
+    a_.setFromTriplets(terms_.begin(), terms_.end());
+    return Eigen::SimplicialLLT<Eigen::SparseMatrix<double>>(a_).solve(b_);
   }
 
  private:
-  using Row = std::array<double, kReach + 1>;  // of columns i - kReach ... i
-  double& at(int i, int j) { return rows_[std::size_t(i)][std::size_t(j - i + kReach)]; }
-
-  std::vector<Row> rows_;
-  std::vector<double> b_;
+  std::vector<Eigen::Triplet<double>> terms_;
+  Eigen::SparseMatrix<double> a_;  // its lower triangle
+  Eigen::VectorXd b_;
 };
 
-void add_places(BandSystem& system, const Trajectory& places) {
+void add_places(System& system, const Trajectory& places) {
   for (std::size_t f = 0; f < places.size(); ++f) {
     const Vec3 ray = places[f].normalized();
     const Mat3 along = ray * ray.transpose();
@@ -77,7 +55,7 @@ void add_places(BandSystem& system, const Trajectory& places) {
   }
 }
 
-void add_accelerations(BandSystem& system, int frames, double fps) {
+void add_accelerations(System& system, int frames, double fps) {
   constexpr std::array<double, 3> kDifference{1, -2, 1};
   const double per_frame = kAcceleration / (fps * fps);
   for (int f = 0; f + 2 < frames; ++f) {
@@ -91,7 +69,7 @@ void add_accelerations(BandSystem& system, int frames, double fps) {
   }
 }
 
-void add_feet(BandSystem& system, const PoseArray& poses, const FeetDown& down, double fps) {
+void add_feet(System& system, const PoseArray& poses, const FeetDown& down, double fps) {
   const double weight = fps * fps / (kSlide * kSlide);
   for (std::size_t foot = 0; foot < kFeet.size(); ++foot) {
     for (int f = 0; f + 1 < poses.frames(); ++f) {
@@ -144,13 +122,14 @@ Trajectory fit_trajectory(const Sequence& sequence, const PoseArray& poses) {
 Trajectory smooth_trajectory(const Trajectory& places, const PoseArray& poses, const FeetDown& down,
                              double fps) {
   const int frames = static_cast<int>(places.size());
-  BandSystem system(3 * frames);
+  System system(3 * frames);
   add_places(system, places);
   add_accelerations(system, frames, fps);
   add_feet(system, poses, down, fps);
-  const std::vector<double> solution = std::move(system).solve();
+  const Eigen::VectorXd solution = std::move(system).solve();
   Trajectory way;
-  for (std::size_t f = 0; f < places.size(); ++f) way.emplace_back(solution.data() + 3 * f);
+  for (std::size_t f = 0; f < places.size(); ++f)
+    way.emplace_back(solution.segment<3>(3 * static_cast<int>(f)));
   return way;
 }
 

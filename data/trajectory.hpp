@@ -35,7 +35,7 @@ Trajectory fit_trajectory(const Sequence& sequence, const PoseArray& poses);
 //          |(t + q)'|^2 / (5 cm/s)^2,
 //
 // across and along the ray of t, derivatives by differences between frames. It is a linear system
-// whose matrix is a band of 13 numbers.
+// with a sparse matrix.
 Trajectory smooth_trajectory(const Trajectory& places, const PoseArray& poses, const FeetDown& down,
                              double fps);
 
