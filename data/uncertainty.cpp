@@ -100,19 +100,29 @@ constexpr std::size_t kMiddle = 1;  // of kRegionShares: the region that sets th
 
 }  // namespace
 
-Calibration calibrate(std::span<const Residuals> people) {
-  Calibration result;
-  std::array<Weighted, 2> known, unknown;
+std::array<double, 2> reach_of(std::span<const Residuals> people, bool known) {
+  std::array<Weighted, 2> axes;
   for (const Residuals& person : people) {
+    if (person.known != known) continue;
     for_each(person, [&](int, int c, double value, double weight) {
-      (person.known ? known : unknown)[std::size_t(axis_of(c))].add(value, weight);
+      axes[std::size_t(axis_of(c))].add(value, weight);
     });
   }
-  if (known[0].empty() && unknown[0].empty()) fail("there is nobody to calibrate on");
+  std::array<double, 2> reach{};
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    if (known[axis].empty() || unknown[axis].empty()) continue;
-    const double share = kRegionShares[kMiddle];
-    result.unknown_over_known[axis] = unknown[axis].quantile(share) / known[axis].quantile(share);
+    if (!axes[axis].empty()) reach[axis] = axes[axis].quantile(kRegionShares[kMiddle]);
+  }
+  return reach;
+}
+
+Calibration calibrate(std::span<const Residuals> people) {
+  Calibration result;
+  const auto known = reach_of(people, true);
+  const auto unknown = reach_of(people, false);
+  if (known[0] == 0 && unknown[0] == 0) fail("there is nobody to calibrate on");
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    if (known[axis] == 0 || unknown[axis] == 0) continue;
+    result.unknown_over_known[axis] = unknown[axis] / known[axis];
   }
   const auto adjusted = [&](const Residuals& person, int c, double value) {
     return person.known ? value * result.unknown_over_known[std::size_t(axis_of(c))] : value;

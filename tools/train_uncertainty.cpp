@@ -46,6 +46,8 @@ struct Options {
   std::vector<std::string> inputs;
   std::string output;
   std::vector<std::string> validation_subjects;
+  std::string residuals;                  // a file to write
+  std::vector<std::string> cross_fitted;  // such files of other trainings
   int hidden = 32;
   int epochs = 6;
   int batch = 256;
@@ -352,6 +354,48 @@ std::string cross_fitted(std::span<const data::Residuals> residuals) {
   return data::text_table(rows);
 }
 
+// Residuals of people whom the networks don't know as a tensor each, [n, 17, 3], in units of what
+// 80 % of those of known people stay below: how much more others err carries over to other
+// networks.
+std::array<double, 2> unit_of(std::span<const data::Residuals> residuals, const std::string& path) {
+  const auto unit = data::reach_of(residuals, true);
+  if (!(unit[0] > 0 && unit[1] > 0)) fail("{}: nobody is known to the networks", path);
+  return unit;
+}
+
+void write_residuals(const std::string& path, std::span<const data::Residuals> residuals) {
+  const auto unit = unit_of(residuals, path);
+  TensorFile file;
+  for (const data::Residuals& person : residuals) {
+    if (person.known) continue;
+    const auto frames = static_cast<Index>(person.values.size() / kPose);
+    Tensor values = Tensor::empty({frames, Index{kJoints}, 3}, DType::f32);
+    for (std::size_t i = 0; i < person.values.size(); ++i) {
+      const auto axis = std::size_t(data::axis_of(static_cast<int>(i % kPose)));
+      values.values<float>()[i] = static_cast<float>(person.values[i] / unit[axis]);
+    }
+    file.tensors.emplace_back(person.person, values);
+  }
+  write_safetensors(path, file);
+}
+
+void add_cross_fitted(const std::string& path, std::vector<data::Residuals>& residuals) {
+  const auto unit = unit_of(residuals, path);
+  const TensorFile file = read_safetensors(path);
+  file.check_finite(path);
+  for (const auto& [person, values] : file.tensors) {
+    if (values.dtype() != DType::f32 ||
+        values.shape() != Shape{values.size() / Index{kPose}, Index{kJoints}, 3}) {
+      fail("{}: {} is not [frames, 17, 3] of f32, as --residuals writes it", path, person);
+    }
+    data::Residuals& unknown = residuals.emplace_back(data::Residuals{person, false, {}});
+    for (std::size_t i = 0; i < values.values<float>().size(); ++i) {
+      const auto axis = std::size_t(data::axis_of(static_cast<int>(i % kPose)));
+      unknown.values.push_back(static_cast<float>(values.values<float>()[i] * unit[axis]));
+    }
+  }
+}
+
 // The files as one dataset.
 data::Dataset read_all(const Options& options) {
   data::Dataset dataset;
@@ -400,6 +444,8 @@ void run(Options options) {
     add_residuals(head, examples, people, fold, residuals);
     progress.update(fold + 1);
   }
+  if (!options.residuals.empty()) write_residuals(options.residuals, residuals);
+  for (const std::string& path : options.cross_fitted) add_cross_fitted(path, residuals);
   const data::Calibration calibration = data::calibrate(residuals);
   Uncertainty head = trained(options, examples, people, -1, device);
   progress.update(folds + 1);
@@ -420,7 +466,7 @@ void run(Options options) {
       "as large ({}), {:.2f} times ({})\n",
       people.size(), examples.person.size(), calibration.unknown_over_known[0], data::kAxisNames[0],
       calibration.unknown_over_known[1], data::kAxisNames[1]);
-  if (parts.validation_subjects.size() > 1) {
+  if (std::ranges::count(residuals, false, &data::Residuals::known) > 1) {
     fmt::print("Of people who had no part in their regions:\n{}", cross_fitted(residuals));
   }
   fmt::print("wrote {}\n", shown(options.output));
@@ -453,6 +499,14 @@ void add_train_uncertainty(const Command& train) {
                   "Of the others, of whom each has a head that never saw them")
       .range(1, 1000)
       .show_default();
+  add_output(
+      command, "--residuals", options->residuals,
+      "Write of the validation people how large errors are beside deviations, for --cross-fitted "
+      "(.safetensors)");
+  add_input(
+      command, "--cross-fitted", options->cross_fitted,
+      "What --residuals wrote in trainings of the same kind without other people, who are to say "
+      "how large errors are, too (.safetensors)");
   command.add_option("--hidden", options->hidden, "Channels of the head")
       .range(1, 100000)
       .show_default();

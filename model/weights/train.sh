@@ -4,8 +4,9 @@
 #   model/weights/train.sh CMU_DIRECTORY
 #
 # DIRECTORY holds <subject>/<subject>.asf and its .amc files (mocap.cs.cmu.edu). Subjects 17, 127 and
-# 131 are seen by no training; 09 and 60 choose the epochs, and say how sure the refiners may be. A run
-# that was stopped goes on where it was.
+# 131 are seen by no training; 09 and 60 choose the epochs. How sure the refiners may be they say, too, with
+# 15 others whom networks of tools/experiments/unknown_people.sh did not see. A run that was stopped goes
+# on where it was.
 #
 #   OUT=out/weights   where everything is written
 #   BUILD=build       build directory
@@ -44,23 +45,26 @@ for networks in large small; do
 done
 
 # How sure the refiners are, of poses as `posetape pose` makes them: people filmed by cameras other
-# than before, those on whom nothing was trained by more of them.
+# than before, for which it takes another seed.
+OUT=$out/unknown BUILD=$build tools/experiments/unknown_people.sh "$cmu"
+seed=2
 known=01,03,05,07,08,10,11,118,124,135,14,143,16,18,55,64
+finished=(--flip-average --precision bf16 ${THREADS:+--threads "$THREADS"})
 for part in known unknown; do
   subjects=$known cameras=random:1
   if [[ $part == unknown ]]; then subjects=09,60 cameras=random:4; fi
   stage "$part.npz" prepare cmu "$cmu" --subjects "$subjects" --joints keypoints-mixed \
     --cameras "$cameras" --detector openpose
   for networks in large small; do
-    stage "${networks}_$part.npz" lift "$out/${networks}_lifter.safetensors" "$out/$part.npz" \
-      --flip-average ${THREADS:+--threads "$THREADS"}
+    stage "${networks}_$part.npz" lift "$out/${networks}_lifter.safetensors" "$out/$part.npz" "${finished[@]}"
   done
 done
+seed=1
 for networks in large small; do
   strength=1
   if [[ $networks == large ]]; then strength=0.5; fi
   stage "${networks}_refiner_sure.safetensors" train uncertainty "$out/${networks}_refiner.safetensors" \
     "$out/${networks}_known.npz" "$out/${networks}_unknown.npz" --validation-subjects 09,60 \
-    --flip-average --strength "$strength" ${THREADS:+--threads "$THREADS"}
+    --cross-fitted "$out"/unknown/*_residuals.safetensors --strength "$strength" "${finished[@]}"
 done
 echo "wrote $out/{large,small}_{lifter,refiner_sure}.safetensors; those of model/weights were made so"

@@ -77,6 +77,24 @@ TEST_CASE("a calibration finds the variances, and its regions hold what they sho
   }
 }
 
+TEST_CASE("a reach is what 80 % stay below, by axis, of those who are known or not") {
+  // Frames of 0.1, 0.2, ... in the image plane and ten times as much in depth.
+  const auto steps = [](const char* name, bool known, int frames) {
+    Residuals result{name, known, {}};
+    for (int f = 1; f <= frames; ++f) {
+      for (int i = 0; i < 3 * kJoints; ++i) {
+        result.values.push_back((i % 3 == 2 ? 1.0F : 0.1F) * static_cast<float>(f));
+      }
+    }
+    return result;
+  };
+  const std::vector<Residuals> people{steps("a", true, 10), steps("b", false, 100)};
+  CHECK(reach_of(people, true)[kPlane] == doctest::Approx(0.8));
+  CHECK(reach_of(people, true)[kDepth] == doctest::Approx(8));
+  CHECK(reach_of(people, false)[kDepth] == doctest::Approx(80));
+  CHECK(reach_of(std::span(people).first(1), false) == std::array{0.0, 0.0});
+}
+
 TEST_CASE("a calibration without people whom the networks know, or without any") {
   const std::vector<Residuals> one{person("c", false, 500, 3)};
   CHECK(calibrate(one).unknown_over_known == std::array{1.0, 1.0});

@@ -117,6 +117,36 @@ def load_tests(loader, classes, pattern):
 
 
 class WholeJob(unittest.TestCase):
+    def test_people_of_other_trainings_say_how_large_errors_are(self):
+        sure = ["train", "uncertainty", WORK / "refiner.safetensors", WORK / "lifted.npz", "--epochs", 1]
+        others, checkpoint = WORK / "others.safetensors", WORK / "sure.safetensors"
+
+        def median_deviation(*options):
+            out, _ = run(*sure, "-o", checkpoint, *options)
+            run("refine", checkpoint, WORK / "lifted.npz", "-o", WORK / "sure.npz", "--quiet")
+            std = [a for name, a in arrays(WORK / "sure.npz").items() if name.endswith("refined_std")]
+            return out, np.median(np.concatenate(std)[:, 1:], axis=(0, 1))
+
+        alone, deviation = median_deviation("--residuals", others)
+        self.assertNotIn("had no part in their regions", alone)
+        bytes_ = others.read_bytes()
+        length, = struct.unpack("<Q", bytes_[:8])
+        header = json.loads(bytes_[8:8 + length])
+        del header["__metadata__"]  # the checksums
+        (person, tensor), = header.items()
+        self.assertEqual(tensor["shape"][1:], [17, 3])
+        values = np.frombuffer(bytes_[8 + length:], "<f4").reshape(tensor["shape"])
+
+        # Somebody who errs 10 times as much, and for far longer.
+        header = json.dumps({"P9": {**tensor, "shape": [400 * len(values), 17, 3],
+                                    "data_offsets": [0, 400 * values.nbytes]}}).encode()
+        others.write_bytes(struct.pack("<Q", len(header)) + header + 400 * (10 * values).tobytes())
+        together, larger = median_deviation("--cross-fitted", others)
+        self.assertIn("had no part in their regions", together)
+        self.assertTrue((larger > 3 * deviation).all() and (larger < 11 * deviation).all(), larger / deviation)
+        self.assertIn("is not [frames, 17, 3] of f32", refused(*sure, "-o", checkpoint, "--cross-fitted",
+                                                              WORK / "refiner.safetensors"))
+
     def test_every_sequence_is_refined_root_at_zero(self):
         file = arrays(WORK / "refined.npz")
         names = [n[: -len("/pose_2d")] for n in file if n.endswith("/pose_2d")]
