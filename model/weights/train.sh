@@ -49,14 +49,15 @@ done
 OUT=$out/unknown BUILD=$build tools/experiments/unknown_people.sh "$cmu"
 seed=2
 known=01,03,05,07,08,10,11,118,124,135,14,143,16,18,55,64
-finished=(--flip-average --precision bf16 ${THREADS:+--threads "$THREADS"})
+threads=(${THREADS:+--threads "$THREADS"})
 for part in known unknown; do
   subjects=$known cameras=random:1
   if [[ $part == unknown ]]; then subjects=09,60 cameras=random:4; fi
   stage "$part.npz" prepare cmu "$cmu" --subjects "$subjects" --joints keypoints-mixed \
     --cameras "$cameras" --detector openpose
   for networks in large small; do
-    stage "${networks}_$part.npz" lift "$out/${networks}_lifter.safetensors" "$out/$part.npz" "${finished[@]}"
+    stage "${networks}_$part.npz" lift "$out/${networks}_lifter.safetensors" "$out/$part.npz" \
+      --flip-average --precision bf16 "${threads[@]}"
   done
 done
 seed=1
@@ -65,6 +66,6 @@ for networks in large small; do
   if [[ $networks == large ]]; then strength=0.5; fi
   stage "${networks}_refiner_sure.safetensors" train uncertainty "$out/${networks}_refiner.safetensors" \
     "$out/${networks}_known.npz" "$out/${networks}_unknown.npz" --validation-subjects 09,60 \
-    --cross-fitted "$out"/unknown/*_residuals.safetensors --strength "$strength" "${finished[@]}"
+    --cross-fitted "$out"/unknown/*_residuals.safetensors --flip-average --strength "$strength" "${threads[@]}"
 done
 echo "wrote $out/{large,small}_{lifter,refiner_sure}.safetensors; those of model/weights were made so"
