@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/adam.hpp"
+#include "engine/crc32.hpp"
 #include "engine/finite_watch.hpp"
 #include "engine/learning_rate.hpp"
 #include "engine/module.hpp"
@@ -26,6 +27,13 @@ void check(const TrainOptions& o) {
   if (o.warm_up < 0) fail("warm_up is {} steps; it must not be negative", o.warm_up);
   if (!(o.clip_norm >= 0)) fail("clip_norm is {}; it must not be negative", o.clip_norm);
   if (!(o.ema >= 0 && o.ema < 1)) fail("ema is {}; it must be in [0, 1)", o.ema);
+  if (!(o.decay > 0 && o.decay <= 1)) {
+    fail("decay is {}; it must be in (0, 1], or the learning rate grows", o.decay);
+  }
+  if (o.cosine && !(o.lr_floor <= o.lr)) {
+    fail("lr_floor is {:g}, above the learning rate {:g}, which is to fall to it", o.lr_floor,
+         o.lr);
+  }
 }
 
 std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const TrainOptions& o,
@@ -39,6 +47,17 @@ std::unique_ptr<Optimiser> make_optimiser(const ParameterList& parameters, const
     return std::make_unique<Muon>(parameters, MuonOptions{o.momentum, o.adam, adam});
   }
   return std::make_unique<Adam>(parameters, adam, part);
+}
+
+std::uint32_t checksum(const ParameterList::Entry& e) {
+  const Tensor here = e.master.to(Device::cpu);
+  return crc32({static_cast<const std::byte*>(here.raw()), here.bytes()});
+}
+
+std::vector<std::uint32_t> checksums(const ParameterList& parameters) {
+  std::vector<std::uint32_t> sums;
+  std::ranges::transform(parameters.entries(), std::back_inserter(sums), checksum);
+  return sums;
 }
 
 // The rows of a batch that are a shard's.
@@ -266,6 +285,21 @@ void Trainer::check_weights() const {
   };
   for (const ParameterList::Entry& e : parameters_->entries()) check(e.name, e.master);
   for (const Optimiser::State& s : vectors()) check(s.text, s.tensor);
+  for (std::size_t i = 0; i < at_start_.size(); ++i) {
+    const ParameterList::Entry& e = parameters_->entries()[i];
+    if (!e.frozen || checksum(e) == at_start_[i]) continue;
+    fail("parameter {} is frozen, and has changed in epoch {}; let nothing write to it", e.name,
+         state_.epoch + 1);
+  }
+}
+
+std::vector<std::string> Trainer::unmoved() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < at_start_.size(); ++i) {
+    const ParameterList::Entry& e = parameters_->entries()[i];
+    if (!e.frozen && e.master.size() > 0 && checksum(e) == at_start_[i]) names.push_back(e.name);
+  }
+  return names;
 }
 
 TrainOutcome Trainer::run(const Hooks& hooks) {
@@ -287,6 +321,8 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
       break;
     }
     const auto start = Clock::now();
+    const bool moves = state_.step < options_.steps_per_epoch;
+    at_start_ = checksums(*parameters_);
     while (state_.step < options_.steps_per_epoch) {
       const double loss = shards_ ? sharded_step(hooks, pass, update_with_mean)
                                   : train_step(hooks, pass, update_with_mean);
@@ -307,6 +343,7 @@ TrainOutcome Trainer::run(const Hooks& hooks) {
     EpochResult result;
     result.epoch = state_.epoch;
     result.lr = lr_of(state_.epoch, options_.steps_per_epoch - 1);
+    if (moves) result.unmoved = unmoved();
     result.loss = state_.loss_sum / options_.steps_per_epoch;
     result.validation = validated(hooks);
     if (!std::isfinite(result.validation)) {

@@ -75,6 +75,8 @@ struct EpochResult {
   double validation = 0;  // lower is better
   bool best = false;
   double seconds = 0;  // steps and validation, of this process
+  // Parameters that are not frozen, and of which no step of this process has changed a bit.
+  std::vector<std::string> unmoved = {};
 };
 
 enum class TrainOutcome { finished, interrupted };
@@ -115,9 +117,10 @@ class Trainer {
   Trainer(const ParameterList& parameters, TrainOptions options);
 
   // Runs until the last epoch, until patience is used up, or until stop() says so. Throws where a
-  // loss, a weight, a number of the optimiser's or a validation is not finite, naming the epoch. Of
-  // a loss it says which op gave the first such value, for which the step runs again under a
-  // FiniteWatch; the weights and the optimiser are those before it, to the bit.
+  // loss, a weight, a number of the optimiser's or a validation is not finite, or where a frozen
+  // parameter has changed, naming the epoch. Of a loss it says which op gave the first such value,
+  // for which the step runs again under a FiniteWatch; the weights and the optimiser are those
+  // before it, to the bit.
   TrainOutcome run(const Hooks& hooks);
 
   const ParameterList& parameters() const { return *parameters_; }
@@ -154,6 +157,7 @@ class Trainer {
   double lr_of(int epoch, int step) const;
   [[noreturn]] void diverged(double loss, const std::string& found);
   void check_weights() const;
+  std::vector<std::string> unmoved() const;
   std::vector<Optimiser::State> vectors() const;
 
   const ParameterList* parameters_;
@@ -163,6 +167,7 @@ class Trainer {
   std::optional<GradientShards> shards_;  // instead, where a batch has several shards
   std::optional<Ema> ema_;
   TrainState state_;
+  std::vector<std::uint32_t> at_start_;  // of the epoch: a checksum of each parameter
   // Whether any of several ranks wants to leave, or to pause.
   bool stop_ = false;
   bool pause_ = false;

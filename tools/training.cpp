@@ -12,6 +12,7 @@
 #include <iterator>
 #include <set>
 
+#include "data/copies.hpp"
 #include "data/domain.hpp"
 #include "data/evaluation.hpp"
 #include "data/spread.hpp"
@@ -97,6 +98,16 @@ std::string plot_of_log(const std::string& path, const std::string& label) {
   const PlotStyle style = plot_style();
   return curve(label + ": loss", epoch, loss, "epoch", style) +
          curve(label + ": validation (mm)", epoch, validation, "epoch", style);
+}
+
+void warn_of_copies(const data::Dataset& dataset, const Split& parts, const std::string& path) {
+  const std::vector<data::Copy> copies = data::copies(dataset, parts.train);
+  if (copies.empty()) return;
+  const auto name = [&](int i) { return dataset.sequences[static_cast<std::size_t>(i)].name; };
+  fmt::print(stderr,
+             "posetape: warning: {}: {} of the sequences that do not train, such as {}, have the "
+             "poses of one that trains ({}): what is measured on them is too good\n",
+             path, copies.size(), name(copies[0].sequence), name(copies[0].of));
 }
 
 // Throws where a sequence of the split lacks what training to correct needs.
@@ -461,6 +472,7 @@ TrainingRun::TrainingRun(const Common& common, const TrainFlags& flags, bool ref
       parts_(split(dataset_, flags.validation_subjects, flags.input)),
       refines_(refines) {
   if (refines) check_refinable(dataset_, parts_, flags.input);
+  warn_of_copies(dataset_, parts_, flags.input);
   domain_ = data::fit_domain(dataset_, parts_.train, refines).dump();
 }
 
@@ -587,6 +599,14 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
         static_cast<std::uint64_t>(at);
     return learner.batch(batches.at(epoch, at), number);
   };
+  const bool falls = flags_.cosine || flags_.decay < 1;
+  if (falls && flags_.warm_up >= flags_.epochs * steps) {
+    fmt::print(
+        stderr,
+        "posetape: warning: --warm-up {}: the learning rate rises in all {} steps, and never "
+        "falls; choose less, or more epochs\n",
+        flags_.warm_up, flags_.epochs * steps);
+  }
   hooks.loss = learner.loss;
   diffusion::Inference estimate(learner.fields, common_.device, learner.estimate);
   hooks.validate = [&] {
@@ -610,13 +630,23 @@ void TrainingRun::train(const Learner& learner, const std::vector<int>& sequence
   run(trainer, learner, steps, std::move(hooks));
 }
 
-void TrainingRun::warn_of_gradients(const ParameterList& parameters) const {
-  const std::vector<std::string> names = without_gradient(parameters);
-  if (names.empty()) return;
-  fmt::print(stderr,
-             "posetape: warning: {}: no gradient came to {} in the last step of the first epoch: "
-             "they stay as they began\n",
-             shown(flags_.output), fmt::join(names, ", "));
+void TrainingRun::warn_of_weights(const ParameterList& parameters, const EpochResult& first) const {
+  std::vector<std::string> names;
+  if (shards_ == 1) names = without_gradient(parameters);
+  if (!names.empty()) {
+    fmt::print(stderr,
+               "posetape: warning: {}: no gradient came to {} in the last step of the first epoch: "
+               "they stay as they began\n",
+               shown(flags_.output), fmt::join(names, ", "));
+  }
+  std::vector<std::string> unmoved = first.unmoved;
+  std::erase_if(unmoved, [&](const std::string& name) { return contains(names, name); });
+  if (!unmoved.empty()) {
+    fmt::print(stderr,
+               "posetape: warning: {}: no step of the first epoch moved {}, for the learning rate "
+               "({:g}) or their gradients are too small for them\n",
+               shown(flags_.output), fmt::join(unmoved, ", "), first.lr);
+  }
 }
 
 void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_epoch,
@@ -648,7 +678,7 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
                                  {"sequences_per_second", rate},
                                  {"frames_per_second", rate * flags_.frames}};
     if (flags_.gradient_norms) entry["gradient_norms"] = norms.take();
-    if (r.epoch == 0 && shards_ == 1) warn_of_gradients(trainer.parameters());
+    if (r.epoch == 0) warn_of_weights(trainer.parameters(), r);
     // The log first: a process that is killed here does the epoch again, and the line goes. What
     // can't be logged is saved nevertheless.
     const int log_error = files_.add_to_log(entry);

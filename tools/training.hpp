@@ -205,7 +205,7 @@ class TrainingRun {
  private:
   int choose_shards(bool goes_on) const;
   void announce_ranks(const Trainer& trainer) const;
-  void warn_of_gradients(const ParameterList& parameters) const;
+  void warn_of_weights(const ParameterList& parameters, const EpochResult& first) const;
   void run(Trainer& trainer, const Learner& learner, int steps_per_epoch, Trainer::Hooks hooks);
 
   const Common& common_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/arena.hpp"
+#include "engine/module.hpp"
 #include "engine/ops/elementwise.hpp"
 #include "engine/ops/sum.hpp"
 #include "engine/recompute.hpp"
@@ -382,4 +383,108 @@ TEST_CASE("a loss that is not finite stops a run before it is counted, with plac
       CHECK(std::string(error.what()).find("now 0.125") != std::string::npos);
     }
   }
+}
+
+TEST_CASE("a loss that is not finite once alone ends a run, too") {
+  Model model;
+  Heard heard;
+  Trainer::Hooks hooks = hooks_of(model, heard, {1});
+  int calls = 0;
+  hooks.loss = [&](std::span<const Tensor> in, int) {
+    const Tensor loss = inner_product(model.p, in[0]);
+    return ++calls == 1 ? mul(loss, Tensor::full({}, std::nan(""), DType::f64)) : loss;
+  };
+  Trainer trainer(model.parameters, {.epochs = 1, .steps_per_epoch = 2});
+  CHECK_THROWS_WITH_AS(trainer.run(hooks), doctest::Contains("at epoch 1, step 1;"), Error);
+  CHECK(heard.losses.empty());
+}
+
+// Errors that no loss would show.
+namespace {
+
+// p is in the loss; the others are not.
+struct Beside {
+  Beside(ParameterList& list, int)
+      : frozen(list.add("frozen", {3}, {Init::constant, 1})),
+        p(list.add("p", {3}, {Init::constant, 1})),
+        forgotten(list.add("forgotten", {1}, {Init::constant, 1})),
+        empty(list.add("empty", {0}, {})) {}
+  Tensor frozen, p, forgotten, empty;
+};
+
+Trainer::Hooks hooks_of(const Module<Beside>& net, std::vector<EpochResult>& epochs) {
+  Trainer::Hooks hooks;
+  hooks.batch = [](int, int step) -> Trainer::Batch {
+    return {{Tensor::full({3}, step + 1.0, DType::f32)}};
+  };
+  hooks.loss = [&](std::span<const Tensor> in, int) {
+    return inner_product(net.layers().p, in[0]);
+  };
+  hooks.validate = [] { return 1.0; };
+  hooks.on_epoch = [&](const EpochResult& result) { epochs.push_back(result); };
+  return hooks;
+}
+
+}  // namespace
+
+TEST_CASE("a frozen parameter that something writes to stops a run, wherever it is saved") {
+  for (const int when : {0, 1, 2}) {
+    Module<Beside> net(0, DType::f32, 1);
+    net.freeze("frozen");
+    std::vector<EpochResult> epochs;
+    Trainer::Hooks hooks = hooks_of(net, epochs);
+    hooks.on_step = [&](const TrainState& state, double) {
+      if (state.epoch == 1 && state.step == 1) net.layers().frozen.data<float>()[2] += 1e-6F;
+    };
+    int paused = 0;
+    hooks.on_pause = [&] { ++paused; };
+    hooks.stop = [&] { return when == 1 && epochs.size() == 1; };
+    hooks.pause = [&] { return when == 2; };
+    Trainer trainer(net, {.epochs = 3, .steps_per_epoch = 2});
+    CHECK_THROWS_WITH_AS(trainer.run(hooks),
+                         "parameter frozen is frozen, and has changed in epoch 2; let nothing "
+                         "write to it",
+                         Error);
+    CHECK(epochs.size() == 1);
+    CHECK(paused == (when == 2 ? 1 : 0));
+  }
+}
+
+TEST_CASE("parameters that an epoch's steps leave as they are are named, frozen ones are not") {
+  Module<Beside> net(0, DType::f32, 1);
+  net.freeze("frozen");
+  std::vector<EpochResult> epochs;
+  Trainer::Hooks hooks = hooks_of(net, epochs);
+  Trainer trainer(net, {.epochs = 3, .steps_per_epoch = 2});
+  bool stops = false;
+  hooks.on_step = [&](const TrainState& state, double) {
+    if (state.epoch == 1) fill(net.layers().p, 1);  // somebody puts the weights back
+    stops = state.epoch == 2 && state.step == 2;
+  };
+  const auto note = hooks.on_epoch;
+  hooks.on_epoch = [&](const EpochResult& result) {
+    note(result);
+    fill(net.layers().p, 1);
+  };
+  hooks.stop = [&] { return stops; };
+  CHECK(trainer.run(hooks) == TrainOutcome::interrupted);
+  CHECK(trainer.run(hooks) == TrainOutcome::finished);
+  REQUIRE(epochs.size() == 3);
+  CHECK(epochs[0].unmoved == std::vector<std::string>{"forgotten"});
+  CHECK(epochs[1].unmoved == std::vector<std::string>{"p", "forgotten"});
+  CHECK(epochs[2].unmoved.empty());  // nothing is said where no step was taken
+}
+
+TEST_CASE("a learning rate that would grow instead of falling is refused") {
+  const Model model;
+  for (const double decay : {0.0, 1.000001, std::nan("")}) {
+    CHECK_THROWS_WITH_AS(Trainer(model.parameters, {.decay = decay}),
+                         doctest::Contains("it must be in (0, 1], or the learning rate grows"),
+                         Error);
+  }
+  CHECK_THROWS_WITH_AS(Trainer(model.parameters, {.lr = 0.25, .cosine = true, .lr_floor = 0.5}),
+                       "lr_floor is 0.5, above the learning rate 0.25, which is to fall to it",
+                       Error);
+  CHECK_NOTHROW(Trainer(model.parameters, {.lr = 0.25, .cosine = true, .lr_floor = 0.25}));
+  CHECK_NOTHROW(Trainer(model.parameters, {.lr = 0.25, .decay = 1, .lr_floor = 0.5}));
 }

@@ -691,6 +691,22 @@ class StopAndResume(unittest.TestCase):
         run("train", "smoothnet", WORK / "lifted.npz", "-o", WORK / "no.safetensors", "--cosine",
             "--decay", 0.9, expect=2)
 
+    def test_what_would_be_wrong_without_a_word(self):
+        file = arrays(WORK / "lifted.npz")
+        poses = sorted(name for name in file if name.endswith("/pose_2d"))
+        first, last = (name.removesuffix("pose_2d") for name in (poses[0], poses[-1]))
+        file |= {last + name.removeprefix(first): file[name] for name in file
+                 if name.startswith(first)}
+        np.savez(WORK / "copied.npz", **file)
+        _, error = run("train", "smoothnet", WORK / "copied.npz", "-o", WORK / "wrong.safetensors",
+                       *SMOOTHNET, "--epochs", 1, "--warm-up", 1000, "--optimiser", "sgd",
+                       "--clip-norm", 1e-9)
+        for says in (f"1 of the sequences that do not train, such as {last[:-1]}, have the poses "
+                     f"of one that trains ({first[:-1]})",
+                     "--warm-up 1000: the learning rate rises in all",
+                     "no step of the first epoch moved "):
+            self.assertIn(says, error)
+
     def test_sigterm_and_a_closed_terminal_stop_it_too(self):
         out = WORK / "signals.safetensors"
         command = ["train", "refiner", WORK / "lifted.npz", "-o", out, *REFINER, "--epochs"]
