@@ -254,6 +254,12 @@ const Facts axial_attention_facts{
     .values = values,
     .draw = draw,
     .calls = calls,
+    .refused = {[] {
+                  axial_attention(zeros({2, 3, 6}), Axis::space, 1);
+                },
+                [] {
+                  axial_attention(zeros({1, 2, 3, 6}), Axis::space, 0);
+                }},
     .ulp = {{-1, 17.0, 0.5, 1.0}, {0, 2647.0, 0.6, 2.3}, {1, 0.0, 0.0}, {2, 0.0, 0.0}},
     .drawn = {{-1, 319.0, 0.5, 143.9}, {0, 1588.7, 0.5}, {1, 0.0, 0.0}},
 };

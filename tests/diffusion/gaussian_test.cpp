@@ -241,6 +241,9 @@ TEST_CASE("the loss is the mean of the weighted squares, and its gradient is rig
       }
       CHECK(diffusion.loss(said, e).item() == Approx(expected).epsilon(1e-12));
       CHECK(diffusion.loss(e.target, e).item() == 0);
+      const auto wide = diffusion.example(reshape(x0, {5, 1, 3}), kSeed, 0);
+      CHECK(diffusion.loss(reshape(said, {5, 1, 3}), wide).item() ==
+            Approx(expected).epsilon(1e-12));
     }
   }
   const GaussianDiffusion diffusion({.T = 20, .weighting = Weighting::uniform}, DType::f64);
@@ -283,7 +286,12 @@ TEST_CASE("a network that knows the data samples them, with every prediction and
 }
 
 TEST_CASE("sampling takes the moves of its sampler, with the noise of each") {
-  const GaussianDiffusion diffusion({.T = 12, .prediction = Prediction::x0}, DType::f64);
+  int T = 12;
+  SUBCASE("some timesteps") {}
+  SUBCASE("all timesteps") {
+    T = 4;
+  }
+  const GaussianDiffusion diffusion({.T = T, .prediction = Prediction::x0}, DType::f64);
   const Schedule& schedule = diffusion.schedule();
   // A network whose estimate depends on the state and on t.
   const Denoise network = [](const Tensor& x, const Tensor& t) {
@@ -295,7 +303,7 @@ TEST_CASE("sampling takes the moves of its sampler, with the noise of each") {
     Taps taps({"x_t", "t", "x0"});
     const Tensor got = diffusion.sample(network, {2, 2}, options, kSeed);
     std::vector<double> x = normal({2, 2}, kSeed, 0).to_doubles();
-    const std::vector<int> tau{12, 9, 6, 3, 0};
+    const std::vector<int> tau{T, 3 * T / 4, T / 2, T / 4, 0};
     for (std::size_t i = 0; i < 4; ++i) {
       const double at = schedule.alpha_bar[static_cast<std::size_t>(tau[i])];
       const double as = schedule.alpha_bar[static_cast<std::size_t>(tau[i + 1])];
@@ -411,6 +419,12 @@ TEST_CASE("what cannot be is refused, with what can") {
                        "diffusion: clip is -1; choose 0, for none, or more", Error);
   CHECK_THROWS_WITH_AS(diffusion.sample(same, Tensor(), {.steps = 2}, 0),
                        "diffusion: x_T has to be [B, ...]", Error);
+  CHECK_THROWS_WITH_AS(diffusion.sample(same, Tensor::zeros({}, DType::f64), {.steps = 2}, 0),
+                       "diffusion: x_T has to be [B, ...]", Error);
+  CHECK_NOTHROW(diffusion.sample(same, normal({4}, 1), {.steps = 2}, 0));
+  CHECK_NOTHROW(diffusion.example(normal({4}, 1), 0, 0));
+  CHECK_THROWS_WITH_AS(signal_to_noise(diffusion.schedule(), 0),
+                       "timestep 0 is outside 1 ... T = 20", Error);
   CHECK_THROWS_WITH_AS(diffusion.example(Tensor::zeros({}, DType::f64), 0, 0),
                        "diffusion: x0 has to be [B, ...]", Error);
   CHECK_THROWS_WITH_AS(drop_classes(timesteps({1}), 2, 1.5, 0, 0),

@@ -2,6 +2,9 @@
 // tests/tools/ranks_test.py's.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/adam.hpp"
@@ -86,13 +89,25 @@ TEST_CASE("gradient shards: an empty one adds nothing, whatever its gradient was
 }
 
 TEST_CASE("an optimiser of a part moves that, to the bits of the whole") {
-  const Index size = 3 * 4096 + 100;
-  const ParameterList whole = parameters_of(size, DType::f32);
-  const ParameterList parts = parameters_of(size, DType::f32);
   const Index cut = 2 * 4096;
-  Adam all(whole);
-  Adam first(parts, {}, BlockPart{0, cut});
-  Adam second(parts, {}, BlockPart{cut, whole.masters().size() - cut});
+  bool groups = false;
+  SUBCASE("of one kind") {}
+  SUBCASE("of several") {
+    groups = true;
+  }
+  const auto make = [] {
+    ParameterList list(4 * 4096, DType::f32, 1);
+    list.add("first", {5000}, {});
+    list.add("gain", {100}, {});
+    list.add("last", {7188}, {});
+    return list;
+  };
+  const ParameterList whole = make(), parts = make();
+  AdamOptions options{.weight_decay = 0.1};
+  if (groups) options.undecayed = {"gain"};
+  Adam all(whole, options);
+  Adam first(parts, options, BlockPart{0, cut});
+  Adam second(parts, options, BlockPart{cut, whole.masters().size() - cut});
   CHECK(first.m.size() == cut);
   for (std::uint64_t step = 0; step < 3; ++step) {
     for (const ParameterList* list : {&whole, &parts}) {
@@ -151,6 +166,83 @@ TEST_CASE("trainer: shards change the order of sums alone, and need batches that
   }
   CHECK_THROWS_WITH_AS(train(2, 0), doctest::Contains("cut into shards"), Error);
   CHECK_THROWS_WITH_AS(train(0, 6), doctest::Contains("shards is 0"), Error);
+}
+
+// Everything that a trainer does with a batch's losses and inputs, in parts and not.
+struct ShardedRun {
+  std::vector<Index> rows;  // of each call of the loss
+  std::vector<std::pair<int, int>> asked;
+  std::vector<double> losses, weights, average;
+
+  // Step `bad` has a loss of NaN for the batch's last row.
+  explicit ShardedRun(int shards, int bad = -1) {
+    ParameterList list = parameters_of(4, DType::f64);
+    TrainOptions options{.epochs = 2, .steps_per_epoch = 2, .lr = 0.1};
+    options.optimiser = OptimiserKind::sgd;
+    options.micro_batches = 2;
+    options.shards = shards;
+    options.ema = 0.5;
+    Trainer trainer(list, options);
+    Trainer::Hooks hooks;
+    hooks.batch = [&](int epoch, int number) {
+      asked.emplace_back(epoch, number);
+      const Index sequences = number == 3 ? 1 : 5;
+      const Tensor x = Tensor::empty({sequences, 4}, DType::f64);
+      fill_normal(x, 1, Stream::test, asked.size());
+      if (number == bad) x.data<double>()[x.size() - 1] = std::nan("");
+      const Tensor whole = Tensor::full({2}, 0.5 + number, DType::f64);
+      const Tensor scalar = Tensor::full({}, 3.0, DType::f64);
+      const Tensor each = Tensor::full({sequences}, 1.0, DType::f64);
+      return Trainer::Batch{{x, whole, Tensor(), scalar, each}, 0, sequences};
+    };
+    hooks.loss = [&](std::span<const Tensor> in, int) {
+      rows.push_back(in[0].shape()[0]);
+      CHECK(in[1].shape() == Shape{2});
+      CHECK_FALSE(in[2].defined());
+      CHECK(in[4].shape() == Shape{rows.back()});
+      const Tensor product = sum(mul(in[0], broadcast_to(list.entries()[0].value, in[0].shape())));
+      return mul(scale(product, 1.0 / static_cast<double>(rows.back())), mul(sum(in[1]), in[3]));
+    };
+    hooks.validate = [] { return 1.0; };
+    hooks.on_step = [&](const TrainState&, double loss) { losses.push_back(loss); };
+    fill(list.masters(), 1.0);
+    trainer.run(hooks);
+    weights = list.masters().to_doubles();
+    average = trainer.ema()->average.to_doubles();
+  }
+};
+
+TEST_CASE("trainer: shards have the rows of a batch between them, and its loss is that of all") {
+  const ShardedRun one(1), some(2);
+  CHECK(one.rows == std::vector<Index>{5, 5, 5, 1, 5, 5, 5, 1});
+  CHECK(some.rows.size() == 14);
+  for (std::size_t i = 0, at = 0; i < one.rows.size(); ++i) {
+    Index sum = 0;
+    for (int shard = 0; shard < (one.rows[i] > 1 ? 2 : 1); ++shard) {
+      CHECK(some.rows[at] <= 3);
+      sum += some.rows[at++];
+    }
+    CHECK(sum == one.rows[i]);
+  }
+  CHECK(some.asked == one.asked);
+  CHECK(some.asked[3] == std::pair(0, 3));
+  REQUIRE(some.losses.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(some.losses[i] == doctest::Approx(one.losses[i]).epsilon(1e-12));
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(some.weights[i] == doctest::Approx(one.weights[i]).epsilon(1e-12));
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(some.average[i] == doctest::Approx(one.average[i]).epsilon(1e-12));
+}
+
+TEST_CASE("trainer: a loss of any shard that is not finite ends the run, and says where") {
+  for (const int bad : {0, 1, 2, 3}) {
+    CHECK_THROWS_WITH_AS(
+        ShardedRun(2, bad),
+        doctest::Contains(
+            ("at epoch 1, step " + std::to_string(bad / 2 + 1) + ": mul, forward").c_str()),
+        Error);
+  }
 }
 
 }  // namespace

@@ -310,6 +310,22 @@ TEST_CASE("Muon's first step is along the orthogonal parts of the gradients of m
   }
 }
 
+TEST_CASE("Muon takes a matrix of one row for a matrix, and not its neighbours") {
+  ParameterList list(64, DType::f64, 1);
+  for (const Shape& shape : {Shape{3}, Shape{1, 3}, Shape{3}}) {
+    const std::string name = fmt::format("p{}", list.entries().size());
+    const Tensor p = list.add(name, shape, {});
+    for (int i = 0; i < 3; ++i) list.entries().back().gradient.data<double>()[i] = i + 1;
+  }
+  list.gradients().mark_written();
+  Muon(list).step(0.5);
+  for (const std::size_t i : {0, 2}) {  // Adam's: the rate, whatever the gradient
+    check_close(list.entries()[i].value.to_doubles(), {-0.5, -0.5, -0.5}, 1e-6);
+  }
+  const std::vector<double> row = list.entries()[1].value.to_doubles();
+  check_close(row, {row[0], 2 * row[0], 3 * row[0]}, 1e-12);
+}
+
 TEST_CASE("Muon in bf16 moves the masters, and nothing where a loss is not finite") {
   const Net net(DType::bf16);
   Muon muon(net, {.others = {.weight_decay = 0.1}});
@@ -335,6 +351,18 @@ TEST_CASE("groups without decay and frozen parameters move as PyTorch's do") {
   }
   check_close(weights(net), kGroups, 1e-12);
   CHECK(net.entries()[0].gradient.to_doubles() == Doubles(12, 0.0));
+}
+
+TEST_CASE("a parameter of one element that is treated on its own moves") {
+  ParameterList list(64, DType::f64, 1);
+  list.add("weight", {3}, {Init::constant, 1});
+  const Tensor gain = list.add("gain", {1}, {Init::constant, 1});
+  list.add("last", {3}, {Init::constant, 1});
+  Sgd sgd(list, {.momentum = 0, .weight_decay = 0.5, .undecayed = {"gain"}});
+  fill(list.gradients(), 0.25);
+  sgd.step(1);
+  CHECK(gain.item() == 0.75);
+  CHECK(list.entries()[2].master.to_doubles() == Doubles{0.25, 0.25, 0.25});
 }
 
 TEST_CASE("what is not to decay or to move is named as parameters are") {

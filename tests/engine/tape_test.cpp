@@ -37,6 +37,9 @@ TEST_CASE("nothing is recorded without a tape, or of what no watched tensor lead
   Recording on(tape);
   (void)mul(y, y);
   CHECK(tape.nodes().empty());
+  const Tensor square = Tensor::full({2, 2}, 1.0, DType::f64);
+  (void)linear(square, square);  // without a bias
+  CHECK(tape.nodes().empty());
   CHECK_FALSE(recording({y}));
   const Tensor z = mul(x, y);
   CHECK(tape.nodes().size() == 1);
