@@ -5,7 +5,7 @@ all files, or for those that are named, where the others keep their rows. A row 
 keeps its id and its remark, and so does one made by hand (its id begins with h); what is lost with
 its line is printed. A mutant that does not compile, by the results of run.py, is left out.
 
-The population: every place in the files of WHOLE, and SAMPLE places of the rest, drawn by SEED.
+The population: every place in the files of WHOLE, and of those of DRAWN so many as it says.
 """
 
 import argparse
@@ -31,16 +31,21 @@ WHOLE = [
     "data/windows.cpp",
     "data/camera.cpp",
 ]
-REST = [
-    "kernels/*/*_cpu.cpp",
-    "kernels/elementwise/*.hpp",
-    "engine/*.cpp",
-    "engine/ops/*.cpp",
-    "engine/rng.hpp",
-    "model/*.cpp",
-    "data/*.cpp",
+# Of these so many places are drawn by SEED.
+DRAWN = [
+    (
+        320,
+        [
+            "kernels/*/*_cpu.cpp",
+            "kernels/*/*.cu",
+            "kernels/axial_attention/mma*.hpp",
+            "kernels/axial_attention/s*.hpp",
+            "kernels/cpu/broadcast.hpp",
+            "kernels/elementwise/*.hpp",
+        ],
+    ),
+    (250, ["engine/*.cpp", "engine/ops/*.cpp", "engine/rng.hpp", "model/*.cpp", "data/*.cpp"]),
 ]
-SAMPLE = 250
 SEED = 12
 
 SWAPS = {
@@ -307,10 +312,11 @@ def main():
     arguments = parser.parse_args()
 
     whole = files(WHOLE)
-    drawn_from = [f for f in files(REST) if f not in whole]
+    drawn = [(count, [f for f in files(some) if f not in whole]) for count, some in DRAWN]
+    all_files = whole + [f for _, some in drawn for f in some]
     for file in arguments.files:
-        if file not in whole + drawn_from:
-            raise SystemExit(f"{file}: not among the files of {m.LIST.name}; see WHOLE and REST")
+        if file not in all_files:
+            raise SystemExit(f"{file}: not among the files of {m.LIST.name}; see WHOLE and DRAWN")
     old = m.read_list() if m.LIST.is_file() else []
     uncompiled = set()
     if arguments.results:
@@ -318,19 +324,20 @@ def main():
         uncompiled = {i for i, verdict in results.items() if verdict == "does not compile"}
 
     rows = {}
-    for file in whole + drawn_from:
+    for file in all_files:
         before = [x for x in old if x.file == file]
         if not arguments.files or file in arguments.files:
             source = m.Source((ROOT / file).read_text("utf-8"))
             before = [x for x in renewed(file, source, before) if x.id not in uncompiled]
         rows[file] = before
-    ranks = sorted(rank(x) for f in drawn_from for x in rows[f])
-    if arguments.files:  # as deep as the draw that is there
-        last = max((rank(x) for x in old if x.file in drawn_from and not by_hand(x)), default="")
-    else:
-        last = ranks[SAMPLE - 1]
-    for file in drawn_from:
-        rows[file] = [x for x in rows[file] if rank(x) <= last or by_hand(x)]
+    for count, some in drawn:
+        if arguments.files:  # as deep as the draw that is there
+            ranks = [rank(x) for x in old if x.file in some and not by_hand(x)]
+        else:
+            ranks = sorted(rank(x) for f in some for x in rows[f] if not by_hand(x))[:count]
+        last = max(ranks, default="")
+        for file in some:
+            rows[file] = [x for x in rows[file] if rank(x) <= last or by_hand(x)]
 
     new = [x for file in rows for x in rows[file]]
     m.write_list(new)

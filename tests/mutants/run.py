@@ -6,8 +6,15 @@ constant, a constexpr function) is compiled alone. The objects are linked in fro
 so that a test program takes them for its own, and the tests of TESTS run in their order until one
 fails: killed. A test that takes four times as long as on the original has failed, too.
 
+Kernels are there once for each instruction set; a mutant of one is planted where the tests go, in
+that of ISA and in the kernels on numbers that carry derivatives.
+
 Results are kept in BUILD/mutants/results.tsv: id, verdict, by what. --resume takes them as they
 are, --again VERDICT (such as survived) all but these. At last comes the table of RESULTS.md.
+
+--fuzz runs random programs of all ops (posetape gradcheck --fuzz) on each mutant instead of the
+tests. BUILD/mutants/fuzz.tsv: id, whether it was found, in which program, by which check, and how
+many calls are left of it.
 """
 
 import argparse
@@ -35,39 +42,68 @@ ENGINE = "tests/engine/test_engine"
 MODEL = "tests/model/test_model"
 DATA = "tests/data/test_data"
 POSETAPE = "tools/posetape"
-# The files of test_engine that take seconds, since they run every case of every op.
-SLOW = "*cases_test*,*forward_test*,*gemm_test*,*ops_test*,*planted_bugs_test*"
+CUDA = "tests/cuda/test_cuda"
+ON_CUDA = (".cu", "/mma_sequences.hpp", "/cuda_sequences.hpp")
+# The instruction set that the tests run with, which every machine for these has.
+ISA = "avx2"
+# The files of test_engine that take seconds: every case of every op, random programs, every bit of
+# a file.
+SLOW = (
+    "*cases_test*,*forward_test*,*gemm_test*,*ops_test*,*planted_bugs_test*,*fuzz_test*,"
+    "*safetensors_test*,*precision_test*,*conv?d_test*"
+)
+
+MAPS = "add sub mul div maximum minimum relu abs exp log sqrt tanh sigmoid silu gelu".split()
+ALL_CASES = ("gradcheck", "--op", "{op}", "--quiet")
+FEW_CASES = (*ALL_CASES, "--fast")
 
 # By how the path of a mutated file begins: the programs that could see it, with their arguments.
 # Those of all rows that fit run one after the other, so the fastest come first. A script comes
-# after the program that it runs.
+# after the program that it runs. {file} is the file's name, {op} the op whose file it is: where it
+# is none, such a test is left out.
+OWN = "-sf=*/{file}_test*"
 TESTS = [
-    ("diffusion/gaussian.cpp", [(DIFFUSION, "-sf=*gaussian_test*")]),
-    ("diffusion/schedule.cpp", [(DIFFUSION, "-sf=*schedule_test*")]),
-    ("diffusion/refiner.cpp", [(DIFFUSION, "-sf=*refiner_test*")]),
+    ("diffusion/", [(DIFFUSION, OWN), (DIFFUSION,)]),
+    ("diffusion/", [(MODEL, "-sf=*refiner_test*,*taps_test*", "-tce=DDIM*")]),
+    (("diffusion/refiner.cpp", "diffusion/schedule.cpp"), [(MODEL, "-tc=DDIM*")]),
+    ("engine/", [(ENGINE, OWN)]),
+    ("model/", [(MODEL, OWN)]),
+    ("data/", [(DATA, OWN)]),
+    ("engine/trainer.cpp", [(ENGINE, "-sf=*train*,*optimiser*,*shards*,*finite_watch*")]),
+    ("engine/adam.cpp", [(ENGINE, "-sf=*adam*,*train*")]),
+    ("engine/optimiser.cpp", [(ENGINE, "-sf=*adam*,*train*,*optimiser*,*shards*")]),
+    ("engine/tape.cpp", [(ENGINE, "-sf=*tape*,*backward*,*recompute*,*taps*")]),
+    (("engine/ops/", "kernels/"), [(POSETAPE, *FEW_CASES)]),
+    ("engine/ops/", [(ENGINE, "-sf=*forward_test*"), (ENGINE, "-sf=*cases_test*,*precision*")]),
     (
-        "diffusion/",
+        ("kernels/adam/", "kernels/clip/", "kernels/muon/", "kernels/sgd/"),
+        [(ENGINE, "-sf=*adam*,*optimiser*")],
+    ),
+    (("kernels/fill/", "kernels/normal/"), [(ENGINE, "-sf=*random_fill*,*tensor_test*,*tape*")]),
+    ("kernels/ar1/", [(DIFFUSION, "-sf=*conditional_noise*")]),
+    (
+        "kernels/",
         [
-            (DIFFUSION,),
-            (MODEL, "-sf=*refiner_test*,*taps_test*", "-tce=DDIM*"),
-            (MODEL, "-tc=DDIM*"),
+            (ENGINE, "-sf=*forward_test*"),
+            (ENGINE, "-sf=*cases_test*,*gemm_test*,*precision*"),
         ],
     ),
-    ("engine/trainer.cpp", [(ENGINE, "-sf=*train*,*optimiser*")]),
-    ("engine/adam.cpp", [(ENGINE, "-sf=*adam*,*train*")]),
-    ("engine/optimiser.cpp", [(ENGINE, "-sf=*adam*,*train*,*optimiser*")]),
-    ("engine/tape.cpp", [(ENGINE, "-sf=*tape*,*backward*,*recompute*,*taps*")]),
-    ("engine/ops/", [(ENGINE, "-sf=*forward_test*"), (ENGINE, "-sf=*cases_test*")]),
-    ("kernels/", [(ENGINE, "-sf=*forward_test*"), (ENGINE, "-sf=*cases_test*,*gemm_test*")]),
-    ("engine/", [(ENGINE, f"-sfe={SLOW}"), (ENGINE, "-sf=*planted_bugs_test*,*forward_test*")]),
+    ("engine/", [(ENGINE, f"-sfe={SLOW}")]),
+    (
+        ("engine/gradcheck", "engine/oracles", "engine/structure", "engine/trials"),
+        [(ENGINE, "-sf=*planted_bugs_test*,*cases_test*")],
+    ),
+    ("engine/conv", [(ENGINE, "-sf=*conv?d_test*")]),
+    ("engine/tape.cpp", [(ENGINE, "-sf=*cases_test*")]),
     ("engine/tape.cpp", [(MODEL, "-sf=*recompute_test*,*taps_test*"), (DIFFUSION,)]),
-    ("engine/ops/", [(MODEL, "-tce=DDIM*"), (ENGINE, "-sf=*ops_test*")]),
-    ("engine/safetensors.cpp", [(MODEL, "-sf=*refiner_test*", "-tce=DDIM*")]),
+    ("engine/ops/", [(MODEL, "-tce=DDIM*"), (POSETAPE, *ALL_CASES)]),
+    (
+        ("engine/safetensors.cpp", "engine/crc32.cpp", "engine/checkpoint.cpp"),
+        [(ENGINE, "-sf=*safetensors_test*"), (MODEL, "-sf=*refiner_test*", "-tce=DDIM*")],
+    ),
     ("engine/atomic_file.cpp", [(DATA, "-sf=*npz_test*,*atomic_file_test*")]),
-    ("kernels/", [(ENGINE, f"-sfe={SLOW}"), (MODEL, "-tce=DDIM*"), (ENGINE, "-sf=*ops_test*")]),
+    ("kernels/", [(POSETAPE, *ALL_CASES), (ENGINE, f"-sfe={SLOW}"), (MODEL, "-tce=DDIM*")]),
     ("model/", [(MODEL, "-tce=DDIM*"), (DIFFUSION,)]),
-    ("data/windows.cpp", [(DATA, "-sf=*windows_test*")]),
-    ("data/camera.cpp", [(DATA, "-sf=*camera_test*")]),
     ("data/metrics.cpp", [(DATA, "-sf=*metrics_test*,*scores_test*")]),
     ("data/bootstrap.cpp", [(DATA, "-sf=*scores_test*,*evaluation_test*")]),
     ("data/", [(DATA, "-sfe=*detector_test*,*synthetic_test*,*pickle_test*")]),
@@ -81,6 +117,39 @@ TESTS = [
     ),
     ("data/metrics.cpp", [(POSETAPE, "tests/tools/evaluate_numpy.py")]),
 ]
+# Of CUDA's sources, which the emulation runs.
+CUDA_TESTS = [
+    ("kernels/", [(CUDA, "-tc=cuda: {op} gives the CPU's results")]),
+    (
+        "kernels/elementwise/",
+        [(CUDA, f"-tc={','.join(f'cuda: {x} gives the CPU*' for x in MAPS)}")],
+    ),
+    (
+        ("kernels/adam/", "kernels/clip/", "kernels/muon/", "kernels/sgd/"),
+        [(CUDA, "-tc=cuda: clipping*")],
+    ),
+    (
+        ("kernels/ar1/", "kernels/dropout/", "kernels/fill/", "kernels/normal/"),
+        [(CUDA, "-sf=*random_test*")],
+    ),
+    ("kernels/axial_attention/", [(CUDA, "-tc=cuda: *attention of*,cuda: a frame's attention*")]),
+    ("kernels/", [(CUDA, "-tc=cuda: {op} gives the same*")]),
+]
+
+
+
+def tests_of(file):
+    """The tests that could see a file, in their order."""
+    folder, name = file.split("/")[:2]
+    stem = file.split("/")[-1].split(".")[0]
+    op = stem if folder == "engine" else name
+    known = (ROOT / "tests/cases" / f"{op}.cpp").is_file()
+    for prefix, tests in CUDA_TESTS if file.endswith(ON_CUDA) else TESTS:
+        if file.startswith(prefix):
+            for test in tests:
+                if known or not any("{op}" in word for word in test):
+                    yield tuple(w.replace("{op}", op).replace("{file}", stem) for w in test)
+
 
 CHOICE = """#include <cstdlib>
 namespace posetape_mutant {
@@ -93,10 +162,16 @@ inline int chosen() {
 }
 }  // namespace posetape_mutant
 """
+# Of `posetape gradcheck --fuzz`: how many, and after how many one that failed ends it.
+PROGRAMS, PROGRAMS_AT_ONCE = 4000, 250
+# Which program, what noticed it, and how many calls it is shrunk to.
+FAILED_PROGRAM = re.compile(r"^FAILED program (\d+), (.+) in \w+ on .*\n  shrunk to (\d+)", re.M)
+FAILED_DIGITS = re.compile(r"^FAILED .* ULP, ", re.M)
 # Characters of mutated bodies in one object: a few seconds of the compiler.
 AT_ONCE = 120_000
 # Of the generated C++ that is worth the optimiser's time.
 OPTIMISED = ("kernels/", "data/metrics.cpp", "diffusion/conditional_noise.cpp")
+OTHER_ISAS = re.compile(rf"/libposetape_kernels_(?!({ISA}|numbers|cuda)\.a)\w+\.a\.p/")
 DROPPED_FLAGS = re.compile(r"-W(?!l,)|-O|-M[DMP]?$|-c$|-fdiagnostics")
 
 
@@ -183,11 +258,11 @@ class Builder:
         return self.links[target]
 
     def objects_of(self, file):
-        """The objects that a source file is compiled to; of a header, those that include it."""
+        """The objects that a file is compiled to; of a header, and of a source that another one
+        includes, the objects of those that include it."""
         name = f"../{file}"
-        if file.endswith(".cpp"):
-            found = [o for o, i in self.inputs.items() if i == name]
-        else:
+        found = [o for o, i in self.inputs.items() if i == name]
+        if not found:
             if not self.users:
                 for line in self.ninja("-t", "deps").splitlines():
                     if line and not line.startswith(" "):
@@ -195,9 +270,10 @@ class Builder:
                     elif line:
                         self.users.setdefault(line.strip(), []).append(output)
             found = [o for o in self.users.get(name, []) if o in self.commands]
-        # Of the kernels' instruction sets those that this machine would take.
-        best = [o for o in found if "kernels_baseline" not in o and "avx512" not in o]
-        return best if any("kernels_avx2" in o for o in best) else found
+        found = [o for o in found if not OTHER_ISAS.search(o)]
+        if not found:
+            raise SystemExit(f"{file}: no object of {self.build} is made of it")
+        return found
 
     def compile(self, variants):
         """{object: its mutated twin}, or the mutants that do not compile."""
@@ -218,7 +294,8 @@ class Builder:
             if not twin.is_file():
                 mutated.parent.mkdir(parents=True, exist_ok=True)
                 mutated.write_text(variants.text, "utf-8")
-                if source == f"../{variants.file}":
+                # A kernel that shares an object is compiled alone: what it defines is found first.
+                if source == f"../{variants.file}" or variants.file.endswith("_cpu.cpp"):
                     source = str(mutated)
                 options = [f"-I{folder}", "-w", flag, "-D_GLIBCXX_ASSERTIONS", "-o", str(twin)]
                 done = subprocess.run(
@@ -255,16 +332,17 @@ class Builder:
         return program
 
 
-def failed_at(command, environment, folder, seconds):
-    """What failed, None where all passed. `seconds` are the processor's: it may be busy."""
+def ended(command, environment, folder, seconds):
+    """How a program ended, None where well, and what it printed. `seconds` are the processor's."""
 
     def confine():
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
+    environment = {"POSETAPE_ISA": ISA, "TMPDIR": str(folder), **environment}
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **environment, "TMPDIR": str(folder)},
+        command, cwd=ROOT, env={**os.environ, **environment},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         start_new_session=True, preexec_fn=confine,
     )  # fmt: skip
@@ -278,16 +356,24 @@ def failed_at(command, environment, folder, seconds):
             before, used = used, processor_time_of(process.pid)
             if used == before:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                return "time"
+                output, _ = process.communicate()
+                return "time", output
     if process.returncode == 0:
-        return None
+        return None, output
     if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        return "time"
+        return "time", output
     if process.returncode < 0:
-        return signal.Signals(-process.returncode).name
+        return signal.Signals(-process.returncode).name, output
+    return f"exit code {process.returncode}", output
+
+
+def failed_at(command, environment, folder, seconds):
+    """What failed, None where all passed."""
+    how, output = ended(command, environment, folder, seconds)
+    if how is None or not how.startswith("exit"):
+        return how
     cases = re.findall(r"^TEST CASE:\s+(.*)$|^(?:FAIL|ERROR): (\w+)", output, re.MULTILINE)
-    return "".join(cases[0]) if cases else f"exit code {process.returncode}"
+    return "".join(cases[0]) if cases else how
 
 
 def processor_time_of(pid):
@@ -302,11 +388,12 @@ def processor_time():
 
 
 class Runner:
-    def __init__(self, build, jobs):
+    def __init__(self, build, jobs, fuzzes):
         self.builder = Builder(build)
         self.jobs = jobs
+        self.fuzzes = fuzzes
         self.limits = {}
-        self.results = self.builder.scratch / "results.tsv"
+        self.results = self.builder.scratch / ("fuzz.tsv" if fuzzes else "results.tsv")
         self.folder = self.builder.scratch / "tmp"
         self.folder.mkdir(exist_ok=True)
 
@@ -320,6 +407,8 @@ class Runner:
         program = str(self.builder.link(test[0], objects))
         if test[-1].endswith(".py"):
             return [sys.executable, test[-1], program]
+        if test[0] == POSETAPE:
+            return [program, *test[1:]]
         return [program, "--no-intro", "--abort-after=1", *test[1:]]
 
     def limit(self, unchanged):
@@ -333,9 +422,31 @@ class Runner:
             self.limits[key] = math.ceil(2 + 4 * (processor_time() - before))
         return self.limits[key]
 
+    def fuzz(self, variants, objects):
+        """What random programs say of each mutant: --fuzz."""
+        for number, mutant in enumerate(variants.mutants):
+            self.record(mutant, *self.found_in_programs(variants.file, number, objects))
+
+    def found_in_programs(self, file, number, objects):
+        device = "cuda" if file.endswith(ON_CUDA) else "cpu"
+        program = str(self.builder.link(POSETAPE, objects))
+        for seed in range(1, PROGRAMS, PROGRAMS_AT_ONCE):
+            command = [
+                program, "gradcheck", "--quiet", "--device", device,
+                "--seed", str(seed), "--fuzz", str(PROGRAMS_AT_ONCE),
+            ]  # fmt: skip
+            how, output = ended(command, {"POSETAPE_MUTANT": str(number)}, self.folder, 120)
+            found = FAILED_PROGRAM.search(output)
+            if found:
+                return "found", "\t".join(found.groups())
+            if how:  # it crashed, or a call lost more digits than its op may
+                lost = "ULP\t1" if FAILED_DIGITS.search(output) else f"{how}\t"
+                return "found", f"{seed + PROGRAMS_AT_ONCE - 1}\t{lost}"
+        return "not found", ""
+
     def run(self, file, source, mutants):
         groups = list(variants_of(file, source, mutants))
-        tests = [test for prefix, some in TESTS if file.startswith(prefix) for test in some]
+        tests = list(dict.fromkeys(tests_of(file)))
         while groups:
             variants = groups.pop(0)
             objects, wrong = self.builder.compile(variants)
@@ -345,7 +456,10 @@ class Runner:
                 rest = [x for x in variants.mutants if x not in wrong]
                 groups = list(variants_of(file, source, rest)) + groups
                 continue
-            self.run_tests(variants, objects, tests)
+            if self.fuzzes:
+                self.fuzz(variants, objects)
+            else:
+                self.run_tests(variants, objects, tests)
 
     def run_tests(self, variants, objects, tests):
         alone = len(variants.mutants) == 1 and "posetape_mutant" not in variants.text
@@ -403,13 +517,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="take the results that are there")
     parser.add_argument("--again", nargs="*", default=[], metavar="VERDICT")
+    parser.add_argument("--fuzz", action="store_true", help="random programs instead of tests")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
 
     everything = m.read_list()
     for line in m.violations(ROOT, everything):
         raise SystemExit(line)
-    runner = Runner(arguments.build, arguments.jobs)
+    runner = Runner(arguments.build, arguments.jobs, arguments.fuzz)
     results = m.read_results(runner.results)
     chosen = [
         x
@@ -423,15 +538,17 @@ def main():
     elif arguments.resume:
         chosen = [x for x in chosen if x.id not in results]
     if not arguments.table and chosen:
-        programs = {
-            test[0] for prefix, tests in TESTS for test in tests
-            if any(x.file.startswith(prefix) for x in chosen)
-        }  # fmt: skip
+        programs = {test[0] for file in {x.file for x in chosen} for test in tests_of(file)}
+        if arguments.fuzz:
+            programs = {POSETAPE}
         runner.builder.ninja(*sorted(programs))
         for file in dict.fromkeys(x.file for x in chosen):
             source = m.Source((ROOT / file).read_text("utf-8"))
             runner.run(file, source, [x for x in chosen if x.file == file])
     results = m.read_results(runner.results)
+    if arguments.fuzz:
+        print(f"{list(results.values()).count('found')} of {len(results)} found")
+        return 0
     for line in table(everything, results):
         print(line)
     unexplained = [x for x in everything if results.get(x.id) == "survived" and not x.remark]
