@@ -1,10 +1,11 @@
 #include "kernels/base/dispatch.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
+#include "kernels/base/error.hpp"
 #include "kernels/base/use_isa.hpp"
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -69,17 +70,28 @@ std::array<IsaChoice, 5> look() {
            {Isa::avx512_amx, kHaveAvx512Amx, amx}}};
 }
 
+std::string built_isas() {
+  std::string names;
+  for (const IsaChoice& choice : isa_choices()) {
+    if (choice.built) names += std::string(names.empty() ? "" : ", ") + name(choice.isa);
+  }
+  return names;
+}
+
+// The best that is built and there, and not above what is asked for.
 Isa best_isa() {
-  Isa best = Isa::baseline;
-  for (const IsaChoice& choice : isa_choices()) {
-    if (choice.built && choice.there) best = choice.isa;
-  }
   const char* wish = isa_wish();
-  if (wish == nullptr) return best;
+  const IsaChoice* best = nullptr;
   for (const IsaChoice& choice : isa_choices()) {
-    if (std::string_view(wish) == name(choice.isa)) best = std::min(best, choice.isa);
+    if (choice.built && choice.there) best = &choice;
+    if (wish != nullptr && std::string_view(wish) == name(choice.isa)) break;
   }
-  return best;
+  if (best == nullptr) {
+    throw Error(std::string(wish == nullptr ? "this processor" : "POSETAPE_ISA") +
+                " needs other kernels than this build has (" + built_isas() +
+                "): build it without -Disa, which has all");
+  }
+  return best->isa;
 }
 
 }  // namespace
