@@ -79,10 +79,18 @@ Settings settings(const Options& options, const data::Dataset& dataset, const Sp
 }
 
 // A Gaussian of [a; b] fitted to n frames has n - 1 dimensions at most; for a given b to leave some
-// to a, n has to be more than a and b have.
-void warn_of_few_frames(const ConditionalNoise& noise) {
+// to a, n has to be more than a and b have. A network learns nothing of use from so few, either.
+void warn_of_few_frames(const ConditionalNoise& noise, bool drawn) {
   const Index needed = noise.a_width() + noise.b_width() + 1;
-  if (noise.count >= needed && noise.rank() > 0) return;
+  if (noise.count >= needed && (noise.rank() > 0 || !drawn)) return;
+  if (!drawn) {
+    fmt::print(stderr,
+               "posetape: warning: {} frames to train on: what is learnt of so few holds for these "
+               "alone; the conditional noise would need {} at least, and a network many times as "
+               "many\n",
+               noise.count, needed);
+    return;
+  }
   const std::string why =
       noise.count < needed
           ? fmt::format("it needs {} frames at least, and many times as many to be of use", needed)
@@ -147,7 +155,7 @@ void run(Options options) {
     refiner.emplace(config, std::move(noise), fit_scale(dataset, train, config.normalization),
                     flags.precision, seed, device);
   }
-  if (draws_noise) warn_of_few_frames(refiner->noise());
+  warn_of_few_frames(refiner->noise(), draws_noise);
   training.announce("refiner: ", refiner->parameters());
   flags.say("conditional noise: rank {}, lag-1 correlation {:.3f}, fitted to {} frames\n",
             refiner->noise().rank(), refiner->noise().rho, refiner->noise().count);
