@@ -556,11 +556,13 @@ static void forward(std::span<const ForwardWork<T>> list, bool is_short) {
   if (is_short) {
     using P = ShortForward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_forward<T, P>), works.all, P::kThreads, 0, works);
+    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+                 works);
   } else {
     using P = LongForward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_forward<T, P>), works.all, P::kThreads, 0, works);
+    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+                 works);
   }
 }
 
@@ -570,12 +572,14 @@ static void backward(std::span<const BackwardWork<T>> list, bool is_short) {
   if (is_short) {
     using P = ShortBackward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_backward<T, P>), works.all, P::kThreads, 0, works);
+    POSETAPE_RUN((attention_backward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+                 works);
   } else {
     using P = LongBackward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_queries<T, P>), works.all, P::kThreads, 0, works);
-    POSETAPE_RUN((attention_keys<T, P>), works.all, P::kThreads, 0, works);
+    POSETAPE_RUN((attention_queries<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+                 works);
+    POSETAPE_RUN((attention_keys<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0, works);
   }
 }
 

@@ -51,8 +51,8 @@ struct BackwardWork {
 template <class Work>
 struct Works {
   Work of[2];
-  unsigned split;
-  unsigned all;
+  Index split;
+  Index all;
 
   __device__ const Work& mine() const { return of[blockIdx.x < split ? 0 : 1]; }
   // Of this work's blocks.
@@ -61,8 +61,8 @@ struct Works {
 
 template <class Work, class F>
 Works<Work> together(std::span<const Work> list, const F& blocks) {
-  const unsigned first = blocks(list.front());
-  const unsigned second = list.size() > 1 ? blocks(list.back()) : 0;
+  const Index first = blocks(list.front());
+  const Index second = list.size() > 1 ? blocks(list.back()) : 0;
   return {{list.front(), list.back()}, first, first + second};
 }
 

@@ -57,12 +57,16 @@ struct Span {
   int end;
 };
 
-// What the kernels are given.
+// What the kernels are given: numbers as wide as addresses, since the emulation would take two
+// narrow ones side by side for one.
 template <class Work>
 struct Laid {
   Work work;
-  Layout layout;
-  int none = 0;  // arguments have no padding
+  Index length, pitch, sequences, parts, inverse;
+
+  POSETAPE_FUNCTION Layout layout() const {
+    return {int(length), int(pitch), int(sequences), int(parts), int(inverse)};
+  }
 };
 
 // The block's sequences. All its threads make it, at once.
@@ -70,7 +74,7 @@ class Rows {
  public:
   template <class Work>
   __device__ Rows(const Works<Laid<Work>>& works, int* starts)
-      : l_(works.mine().layout), starts_(starts) {
+      : l_(works.mine().layout()), starts_(starts) {
     const Sequences& s = works.mine().work.sequences;
     const auto block = static_cast<int>(works.block());
     const auto heads = static_cast<int>(s.heads);
@@ -456,7 +460,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
   POSETAPE_SHARED(Statistics, statistics, kRows);
   const BackwardWork<bf16>& a = works.mine().work;
   const Sequences& s = a.sequences;
-  const bool whole = works.mine().layout.parts == 1;
+  const bool whole = works.mine().parts == 1;
   const Rows rows(works, starts);
   const Heads heads(a, rows);
   query_side<channels>(a, rows, heads, [&](int row, int token, const Statistics& known) {
@@ -514,17 +518,20 @@ Works<Laid<Work>> laid(std::span<const Work> list, bool in_parts = false) {
   std::vector<Laid<Work>> all;
   for (const Work& work : list) {
     const Layout l = layout(work.sequences.length);
-    if (!in_parts || l.parts > 1) all.push_back({work, l});
+    if (!in_parts || l.parts > 1) {
+      all.push_back({work, l.length, l.pitch, l.sequences, l.parts, l.inverse});
+    }
   }
   if (all.empty()) return {};
   return together(std::span<const Laid<Work>>(all),
-                  [](const Laid<Work>& x) { return blocks(x.work.sequences, x.layout); });
+                  [](const Laid<Work>& x) { return blocks(x.work.sequences, x.layout()); });
 }
 
 inline bool forward(std::span<const ForwardWork<bf16>> list) {
   return on_tensor_cores(list.front().sequences, [&](auto channels) {
     const auto works = laid(list);
-    POSETAPE_RUN((attention_forward_mma<channels>), works.all, kMostThreads, 0, works);
+    POSETAPE_RUN((attention_forward_mma<channels>), static_cast<unsigned>(works.all), kMostThreads,
+                 0, works);
   });
 }
 
@@ -532,8 +539,10 @@ inline bool backward(std::span<const BackwardWork<bf16>> list) {
   return on_tensor_cores(list.front().sequences, [&](auto channels) {
     const auto works = laid(list);
     const auto parts = laid(list, true);
-    POSETAPE_RUN((attention_backward_mma<channels>), works.all, kMostThreads, 0, works);
-    POSETAPE_RUN((attention_keys_mma<channels>), parts.all, kMostThreads, 0, parts);
+    POSETAPE_RUN((attention_backward_mma<channels>), static_cast<unsigned>(works.all), kMostThreads,
+                 0, works);
+    POSETAPE_RUN((attention_keys_mma<channels>), static_cast<unsigned>(parts.all), kMostThreads, 0,
+                 parts);
   });
 }
 
