@@ -50,9 +50,9 @@ PoseStream::Options with_delay(PoseStream::Options options, double step, const d
   int enough = asked;
   while (delay_of(enough, step) < 0) ++enough;
   fail(
-      "a delay of {} frames: the network was trained at {:g} frames a second, and {:g} a second are "
-      "resampled to it, which takes a delay of {} or more; give that, or take frames as they are "
-      "(--keep-rate; in C, fps 0)",
+      "a delay of {} frames: the network was trained at {:g} frames a second, and {:g} a "
+      "second are resampled to it, which takes a delay of {} or more; give that, or take "
+      "frames as they are (--keep-rate; in C, fps 0)",
       asked, convention.fps, clip.fps, enough);
 }
 
