@@ -4,24 +4,21 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "tests/data/files.hpp"
 #include "tests/data/poses.hpp"
+#include "tests/diffusion/streams.hpp"
 
 using namespace posetape;
 using namespace posetape::diffusion;
-using data::Field;
 using data::kJoints;
+using test::kNan;
+using test::Pose;
+using test::pull_all;
+using test::push;
+using test::unchanged;
 
 namespace {
-
-using Pose = PoseStream::Pose;
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-Inference unchanged() {
-  return {{Field::noisy}, Device::cpu, [](std::span<const Tensor> in) { return in[0].clone(); }};
-}
 
 // Poses that move evenly: linear interpolation is exact for them.
 data::Sequence even_motion(int frames, double fps) {
@@ -35,18 +32,6 @@ data::Sequence even_motion(int frames, double fps) {
     }
   }
   return s;
-}
-
-template <class Stream>
-void push(Stream& stream, const data::Sequence& s, int f) {
-  stream.push({s.pose_2d.frame(f), 2 * kJoints}, {s.noisy_3d->frame(f), 3 * kJoints});
-}
-
-template <class Stream>
-std::vector<Pose> pull_all(Stream& stream) {
-  std::vector<Pose> poses;
-  while (const auto pose = stream.pull()) poses.push_back(*pose);
-  return poses;
 }
 
 const data::Convention kNetwork{.fps = 50};

@@ -11,16 +11,19 @@
 
 #include "tests/data/files.hpp"
 #include "tests/data/poses.hpp"
+#include "tests/diffusion/streams.hpp"
 
 using namespace posetape;
 using namespace posetape::diffusion;
 using data::Field;
 using data::kJoints;
+using test::kNan;
+using test::Pose;
+using test::pull_all;
+using test::push;
+using test::unchanged;
 
 namespace {
-
-using Pose = PoseStream::Pose;
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // A network whose answer for a frame depends on its place k in the window: moved by k / 8.
 float moved(float x, int k) {
@@ -37,24 +40,8 @@ Inference moving() {
             return out;
           }};
 }
-Inference unchanged() {
-  return {{Field::noisy}, Device::cpu, [](std::span<const Tensor> in) { return in[0].clone(); }};
-}
-
 data::Filter none() {
   return {.kind = data::FilterKind::none};
-}
-
-void push(PoseStream& stream, const data::Sequence& s, int f) {
-  std::span<const float> sure;
-  if (s.confidence) sure = std::span(*s.confidence).subspan(std::size_t(f) * kJoints, kJoints);
-  stream.push({s.pose_2d.frame(f), 2 * kJoints}, {s.noisy_3d->frame(f), 3 * kJoints}, sure);
-}
-
-std::vector<Pose> pull_all(PoseStream& stream) {
-  std::vector<Pose> poses;
-  while (const auto pose = stream.pull()) poses.push_back(*pose);
-  return poses;
 }
 
 // The whole sequence through a stream.
