@@ -12,40 +12,21 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <utility>
 
 #include "kernels/axial_attention/sequence.hpp"
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/short_math.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/cpu/vector.hpp"
 
 namespace posetape {
 
-using Queries = Vector<float, 64>;  // 16 of them
+using Queries = Floats;  // 16 of them
 using Halves = Vector<std::uint16_t, 64>;
 using Words = Vector<std::uint32_t, 64>;
-static constexpr Index kSide = 32;  // queries and keys of a block
 static constexpr Index kHalf = kSide / 2;
-
-// 2^x to 3e-6 of it, which bf16 does not see.
-static inline Queries power_of_two(Queries x) {
-#ifdef __AVX512F__
-  // g++ 12 warns of the forms without a mask, whose unused operand it leaves undefined.
-  constexpr __mmask16 kAll = 0xffff;
-  const auto n = (Queries)_mm512_maskz_roundscale_ps(kAll, (__m512)x, _MM_FROUND_TO_NEAREST_INT);
-  const Queries r = x - n;
-  Queries p = r * 0.009570100344717503f + 0.05591785907745361f;
-  p = p * r + 0.240247443318367f;
-  p = p * r + 0.6931217908859253f;
-  p = p * r + 0.9999992847442627f;
-  return (Queries)_mm512_maskz_scalef_ps(kAll, (__m512)p, (__m512)n);
-#else
-  for (Index l = 0; l < kHalf; ++l) x[l] = std::exp2(x[l]);
-  return x;
-#endif
-}
 
 // 32 numbers in bf16.
 static inline Halves rounded(Queries first, Queries second) {

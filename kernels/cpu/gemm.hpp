@@ -90,10 +90,16 @@ static void pack(const T* x, Index k_step, Index i_step, Index inner, Index coun
     for (Index i = count; i < width; ++i) out[k / kStep * width + i] = Packed<T>(0);
   };
   const Index whole = inner / kStep * kStep;
+  constexpr Index kAhead = 16;  // rows that lie apart are not seen coming by the processor
   if (i_step == 1 && count == width) {
     for (Index k = 0; k < whole; k += kStep) {
+      for (Index next = k; next < k + kStep; ++next) prefetch(x + (next + kAhead) * k_step, width);
+      if constexpr (std::is_same_v<T, Packed<T>>) {
+        __builtin_memcpy(static_cast<void*>(out + k * width), x + k * k_step, width * sizeof(T));
+      } else {
 #pragma GCC unroll 32
-      for (Index i = 0; i < width; ++i) element(k, i, true);
+        for (Index i = 0; i < width; ++i) element(k, i, true);
+      }
     }
   } else if (i_step == 1) {
     for (Index k = 0; k < whole; k += kStep) {
@@ -189,6 +195,7 @@ struct PackedRows {
 
   Packed<T> operator[](Index row) const { return at[row]; }
   void next() { at += kTileRows; }
+  void ask(Index) const {}
 };
 
 // The same where they lie in A, which saves packing. A pointer for every three rows is what
@@ -205,16 +212,11 @@ struct RowsInPlace {
   void next() {
     for (const T*& p : at) p += kGroup<T>;
   }
-};
-
-// The same where a row is a column of what is stored, one k `stride` elements after the other.
-template <class T>
-struct ColumnsInPlace {
-  const T* at;
-  Index stride;
-
-  Packed<T> operator[](Index row) const { return at[row]; }
-  void next() { at += stride; }
+  // For a row of the next tile, another one at each step.
+  [[gnu::always_inline]] void ask(Index k) const {
+    constexpr Index kLine = 16;
+    __builtin_prefetch(at[0] + (kTileRows + k % kLine) * stride);
+  }
 };
 
 // The product of some rows of A and a packed strip of B. Calls finish(row, left, right) with the
@@ -226,6 +228,9 @@ template <class T, class Rows, class F>
   using B = Vector<Packed<T>>;
   Vector<A> c[kTileRows][2] = {};
   for (Index k = 0; k < groups; ++k) {
+    __builtin_prefetch(b + 16 * kTileColumns<A>);
+    __builtin_prefetch(b + 16 * kTileColumns<A> + kLanes<A>);
+    a.ask(k);
     const B b0 = read<B>(b);
     const B b1 = read<B>(b + kLanes<A>);
 #pragma GCC unroll 16
@@ -269,6 +274,8 @@ template <class T, class Rows, class Out>
 //   begin    the value that the blocks are added to
 //   end      with the sum, `begin` in it
 //
+//   expect   says that C[i][j ... j + count) is put soon, as far as it is there
+//
 // and optionally put_vector(i, j, sums) for C[i][j ...], a vector of sums, in place of put.
 template <class T>
 struct Result {
@@ -276,6 +283,9 @@ struct Result {
   Index stride;
   Into into;
 
+  [[gnu::always_inline]] void expect(Index i, Index j, Index count) const {
+    prefetch_to_write(c + i * stride + j, count);
+  }
   template <class Count>
   void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* row = c + i * stride + j;
@@ -323,8 +333,8 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
   const bool t = a.transpose == Transpose::yes;
   const Index most = std::min(k, kBlockInner * kGroup<T>);
   // Rows that are a multiple of 4 KiB apart share one set of the first cache.
-  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && (!t || kGroup<T> == 1) &&
-                        k % kGroup<T> == 0 && a.stride * Index{sizeof(T)} % 4096 != 0;
+  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && !t && k % kGroup<T> == 0 &&
+                        a.stride * Index{sizeof(T)} % 4096 != 0;
   const Index packed_from = in_place ? m / kTileRows * kTileRows : 0;
   const Index groups_most = strips(most, kGroup<T>);
   Scratch<Packed<T>> strip_a(strips(m - packed_from, kTileRows) * kTileRows * groups_most);
@@ -347,6 +357,9 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
       const Packed<T>* strip = b + j * strips(k, kGroup<T>) + first / kGroup<T> * kColumns;
       const Index columns = std::min(kColumns, n - j);
       for (Index i = 0; i < m; i += kTileRows) {
+        if (!blocks) {
+          for (Index r = 0; r < kTileRows; ++r) out.expect(row + i + r, j, kColumns);
+        }
         const auto compute = [&](auto rows) {
           if constexpr (requires { out.put_vector(i, j, Vector<A>()); }) {
             if (!blocks && columns == kColumns && i + kTileRows <= m) {
@@ -360,14 +373,7 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
         if (i >= packed_from) {
           if (compute(PackedRows<T>{strip_a.data() + (i - packed_from) * groups})) continue;
         } else if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
-          const T* from = part(a, row + i, first).data;
-          if (t) {
-            if constexpr (kGroup<T> == 1) {
-              if (compute(ColumnsInPlace<T>{from, a.stride})) continue;
-            }
-          } else if (compute(RowsInPlace<T>(from, a.stride))) {
-            continue;
-          }
+          if (compute(RowsInPlace<T>(part(a, row + i, first).data, a.stride))) continue;
         }
         each_row<kColumns>(std::min(kTileRows, m - i), columns, [&](Index r, auto count) {
           const A* from = part_sums + r * kColumns;
@@ -382,12 +388,42 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
 }
 
 #ifdef POSETAPE_TILES
+static constexpr Index kBlock = kSide * kSide;
+
+// Rows that are used next, asked for line by line beside the work on others: short rows, or those
+// that lie apart, are not seen coming by the processor.
+class RowsAhead {
+ public:
+  RowsAhead(const bf16* rows, Index stride, Index count, Index width)
+      : row_(rows), stride_(stride), width_(width), rows_left_(width > 0 ? count : 0) {}
+  [[gnu::always_inline]] void ask(Index lines) {
+    for (; lines > 0 && rows_left_ > 0; --lines) {
+      __builtin_prefetch(row_ + at_, 0, 2);  // into the second cache
+      at_ += kTileInner;
+      if (at_ < width_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --rows_left_;
+    }
+  }
+
+ private:
+  const bf16* row_;
+  Index stride_, width_, rows_left_, at_ = 0;
+};
+
+// What is put into C at once.
+template <class Out>
+static void put_block(const Out& out, Index row, Index column, Index rows, Index columns,
+                      const float* sums) {
+  each_row<kSide>(rows, columns,
+                  [&](Index r, auto count) { out.put(row + r, column, count, sums + r * kSide); });
+}
+
 // The same on tiles, in blocks of 32 rows and columns, with strips of B that are whole along k.
 template <class Out>
 static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const Matrix<bf16>& b,
                        const Out& out) {
-  constexpr Index kSide = 32;
-  constexpr Index kBlock = kSide * kSide;
   const Index inner = strips(k, kTileInner) * kTileInner;
   const Index strip = inner / 2 * kSide;
   Scratch<Bf16Pair> packed_b(strips(n, kSide) * strip);
@@ -407,43 +443,145 @@ static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const M
       }
     }
   });
-  // Rows of A that are whole are read where they lie, unless so many columns use them that packing
-  // is worth its time: short rows that lie apart come slowly from the second cache.
-  const bool in_place = a.transpose == Transpose::no && inner == k && n <= k;
+  const bool in_place = a.transpose == Transpose::no && inner == k;  // for rows that are there
   const Index rows = std::clamp(strips(m, 16 * kSide) * kSide, kSide, 4 * kSide);
   // Along k as much at a time as leaves A and the strip in the second cache.
   const Index most = inner <= 1024 ? inner : 512;
   const bool blocks = most < inner;
+  const Index across = strips(n, kSide);
   parallel_for(strips(m, rows), strips(65536, rows * n * k), [&](Index begin, Index end) {
     const TilesInUse tiles;
-    Scratch<bf16> packed_a(rows * most);
-    Scratch<float> sums(blocks ? strips(n, kSide) * rows * kSide : kBlock);
-    for (Index row = begin * rows; row < std::min(m, end * rows); row += rows) {
-      const Index count = std::min(rows, m - row);
-      const Index whole = in_place ? count / kSide * kSide : 0;
+    Scratch<bf16> packed_a(kSide * most);
+    Scratch<float> sums((blocks ? across : 2) * kBlock);
+    // Whole blocks are put while the next one is computed, some rows at each step.
+    struct {
+      Index row = 0, column = 0;
+      const float* sums = nullptr;
+    } waiting;
+    const auto put_rows = [&](const auto& block, Index first, Index last) {
+      if (block.sums == nullptr) return;
+      constexpr std::integral_constant<Index, kSide> kWhole{};
+      for (Index r = first; r < last; ++r) {
+        out.put(block.row + r, block.column, kWhole, block.sums + r * kSide);
+      }
+    };
+    Index computed = 0;
+    const Index last_row = std::min(m, end * rows);
+    for (Index row = begin * rows; row < last_row; row += kSide) {
+      const Index count = std::min(kSide, last_row - row);
       for (Index first = 0; first < inner; first += most) {
         const Index some = std::min(most, inner - first);
-        const Index there = std::min(some, k - first);
-        pack_tiles(part(a, row + whole, first), count - whole, there, some,
-                   strips(count - whole, kSide) * kSide, packed_a.data());
-        // Row by row, so that what is written is written in streams.
-        for (Index i = 0; i < count; i += kSide) {
-          const auto rows_a = i < whole
-                                  ? TilesOfRows::in_place(part(a, row + i, first).data, a.stride)
-                                  : TilesOfRows::packed(packed_a.data() + (i - whole) * some, some);
-          for (Index j = 0; j < n; j += kSide) {
-            float* to =
-                sums.data() + (blocks ? (i / kSide * strips(n, kSide) + j / kSide) * kBlock : 0);
-            tiles_product(rows_a, {packed_b.data() + j / kSide * strip + first / 2 * kSide, kSide},
-                          some, {to, kSide}, first > 0);
-            if (first + some < inner) continue;
-            each_row<kSide>(std::min(kSide, count - i), std::min(kSide, n - j),
-                            [&](Index r, auto c) { out.put(row + i + r, j, c, to + r * kSide); });
+        TilesOfRows rows_a = TilesOfRows::in_place(part(a, row, first).data, a.stride);
+        if (!in_place || count < kSide) {
+          pack_tiles(part(a, row, first), count, std::min(some, k - first), some, kSide,
+                     packed_a.data());
+          rows_a = TilesOfRows::packed(packed_a.data(), some);
+        }
+        RowsAhead ahead(part(a, row + kSide, first).data, a.stride,
+                        in_place ? std::min(kSide, last_row - row - count) : 0, some);
+        const bool finished = first + some == inner;
+        const Index rows_a_step = strips(kSide * kTileInner, some);
+        const Index lines = strips(kSide, across);
+        for (Index block = 0; block < across; ++block) {
+          const Index column = block * kSide;
+          float* to = sums.data() + (blocks ? block : computed++ % 2) * kBlock;
+          const auto before = waiting;
+          tiles_product(rows_a, {packed_b.data() + block * strip + first / 2 * kSide, kSide}, some,
+                        {to, kSide}, first > 0, [&](Index at) {
+                          const Index r = at / kTileInner * rows_a_step;
+                          const Index end_r = std::min(kSide, r + rows_a_step);
+                          for (Index x = r; x < end_r; ++x) out.expect(row + x, column, kSide);
+                          ahead.ask(lines);
+                          put_rows(before, r, end_r);
+                        });
+          waiting.sums = nullptr;
+          if (!finished) continue;
+          if (count == kSide && column + kSide <= n) {
+            waiting = {row, column, to};
+          } else {
+            put_block(out, row, column, count, std::min(kSide, n - column), to);
           }
         }
       }
     }
+    put_rows(waiting, 0, kSide);
   });
+}
+
+// The same of two operands whose rows lie along k, C = A^T B (a weight's gradient: k counts
+// tokens), by pieces along k that stay in the second cache with their part of C. The shorter rows
+// become tiles, which is the longer way; if those are B's, C is computed as (B^T A)^T.
+template <class Out>
+static void tiles_gemm_of_columns(Index m, Index n, Index k, const Matrix<bf16>& a,
+                                  const Matrix<bf16>& b, const Out& out) {
+  constexpr Index kMostLeft = 256, kMostRight = 512, kPiece = 256;
+  const bool swapped = n < m;
+  const Index lefts = swapped ? n : m, rights = swapped ? m : n;
+  const Matrix<bf16> left{swapped ? b.data : a.data, swapped ? b.stride : a.stride, Transpose::yes};
+  const Matrix<bf16> right{swapped ? a.data : b.data, swapped ? a.stride : b.stride, Transpose::no};
+  // A part of C for each thread; where it ends changes no sum.
+  const Index grain = std::max(strips(strips(rights, kSide), threads()),
+                               strips(65536, std::min(lefts, kMostLeft) * kSide * k));
+  for (Index l = 0; l < lefts; l += kMostLeft) {
+    const Index left_count = std::min(kMostLeft, lefts - l);
+    const Index down = strips(left_count, kSide);
+    parallel_for(strips(rights, kSide), grain, [&](Index begin, Index end) {
+      const TilesInUse tiles;
+      const Index most = std::min((end - begin) * kSide, kMostRight);
+      Scratch<bf16> tiles_of_left(down * kSide * kPiece);
+      Scratch<Bf16Pair> pairs_of_right(most * kPiece / 2);
+      Scratch<float> sums(down * kSide * most);
+      const Index last = std::min(rights, end * kSide);
+      for (Index r = begin * kSide; r < last; r += kMostRight) {
+        const Index right_count = std::min(kMostRight, last - r);
+        const Index across = strips(right_count, kSide);
+        for (Index first = 0; first < k; first += kPiece) {
+          const Index there = std::min(kPiece, k - first);
+          const Index some = strips(there, kTileInner) * kTileInner;
+          pack_tiles(part(left, l, first), left_count, there, some, down * kSide,
+                     tiles_of_left.data());
+          for (Index x = 0; x < some; x += kTileInner) {
+            for (Index j = 0; j < across; ++j) {
+              const Index rows = std::clamp<Index>(there - x, 0, kTileInner);
+              Bf16Pair* to = pairs_of_right.data() + (j * some + x) / 2 * kSide;
+              pack<kSide>(part(right, first + x, r + j * kSide).data, right.stride, 1, rows,
+                          std::min(kSide, right_count - j * kSide), to);
+              std::fill(to + strips(rows, 2) * kSide, to + kTileInner / 2 * kSide, Bf16Pair(0));
+            }
+          }
+          const Index next = std::min(kPiece, k - first - there);
+          RowsAhead next_left(part(left, l, first + there).data, left.stride, next, left_count);
+          RowsAhead next_right(part(right, first + there, r).data, right.stride, next, right_count);
+          const Index lines_left = strips(kSide, across), lines_right = strips(kSide, down);
+          for (Index j = 0; j < across; ++j) {
+            for (Index i = 0; i < down; ++i) {
+              tiles_product(TilesOfRows::packed(tiles_of_left.data() + i * kSide * some, some),
+                            {pairs_of_right.data() + j * some / 2 * kSide, kSide}, some,
+                            {sums.data() + (j * down + i) * kBlock, kSide}, first > 0, [&](Index) {
+                              next_left.ask(lines_left);
+                              next_right.ask(lines_right);
+                            });
+            }
+          }
+        }
+        for (Index j = 0; j < across; ++j) {
+          for (Index i = 0; i < down; ++i) {
+            float* block = sums.data() + (j * down + i) * kBlock;
+            const Index row = l + i * kSide, column = r + j * kSide;
+            const Index rows = std::min(kSide, lefts - row),
+                        columns = std::min(kSide, last - column);
+            alignas(64) float turned[kBlock];
+            if (swapped) {
+              transpose(block, kSide, kSide, turned);
+              put_block(out, column, row, columns, rows, turned);
+            } else {
+              put_block(out, row, column, rows, columns, block);
+            }
+          }
+        }
+      }
+    });
+  }
 }
 #endif
 
@@ -453,7 +591,8 @@ static void short_gemm(Index m, Index n, Index k, const Matrix<T>& a, const Matr
                        const Out& out) {
 #if defined(POSETAPE_TILES)
   static_assert(std::is_same_v<T, bf16>);  // which alone is built (kernels/base/dispatch.hpp)
-  tiles_gemm(m, n, k, a, b, out);
+  const bool of_columns = a.transpose == Transpose::yes && b.transpose == Transpose::no;
+  of_columns ? tiles_gemm_of_columns(m, n, k, a, b, out) : tiles_gemm(m, n, k, a, b, out);
 #else
   using A = Accumulator<T>;
   constexpr Index kColumns = kTileColumns<A>;

@@ -30,6 +30,7 @@ static constexpr Index kTileHeight = 16;  // rows
 static constexpr Index kTileFloats = 16;  // of a row of sums
 static constexpr Index kTileInner = 32;   // bf16 of a row of A, and twice the rows of B
 static constexpr Index kTileBytesOfRow = 64;
+static constexpr Index kSide = 32;  // rows and columns of a block of sums
 
 #if defined(POSETAPE_TILE_MODEL)
 
@@ -208,9 +209,16 @@ struct RowsOfSums {
 #ifdef POSETAPE_TILES
 static constexpr Index kInnerStep = kTileInner;
 
-template <bool lower = true, bool right = true>
-static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inner,
-                          const RowsOfSums& sums, bool add = false) {
+struct Nothing {
+  void operator()(Index) const {}
+};
+
+// Calls beside(k) at each step along k: what it does is computed while the tiles multiply.
+template <bool lower = true, bool right = true, class Beside = Nothing>
+[[gnu::always_inline]] static inline void tiles_product(const TilesOfRows& a, const RowsOfPairs& b,
+                                                        Index inner, const RowsOfSums& sums,
+                                                        bool add = false,
+                                                        const Beside& beside = {}) {
   const Index a_bytes = a.row * Index{sizeof(bf16)};
   const Index b_bytes = b.row * Index{sizeof(std::uint32_t)};
   const Index sum_bytes = sums.row * Index{sizeof(float)};
@@ -243,6 +251,7 @@ static void tiles_product(const TilesOfRows& a, const RowsOfPairs& b, Index inne
       tile_multiply<2, 5, 6>();
     }
     if constexpr (lower && right) tile_multiply<3, 5, 7>();
+    beside(k);
     at_a += a.along;
     at_b += kTileInner / 2 * b.row;
   }

@@ -162,10 +162,30 @@ template <class A, class F>
   for (Index i = whole; i < n; ++i) f(i, A());
 }
 
-// Asks for `count` elements, which need not exist.
+// f of each lane of a vector of A, or of one number.
+template <class A, class V, class F>
+[[gnu::always_inline]] static inline V lane_by_lane(const V& v, const F& f) {
+  if constexpr (std::is_same_v<V, A>) {
+    return f(v);
+  } else {
+    A lanes[sizeof(V) / sizeof(A)];
+    write(lanes, v);
+    for (A& x : lanes) x = f(x);
+    return read<V>(lanes);
+  }
+}
+
+// Asks for `count` elements, which need not exist. What only asks has to be inlined: g++ 12 leaves
+// calls of it out (findings/gcc12_prefetch_function.sh).
 template <class T>
-static void prefetch(const T* x, Index count) {
+[[gnu::always_inline]] static inline void prefetch(const T* x, Index count) {
   for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c);
+}
+
+// The same, in order to write them.
+template <class T>
+[[gnu::always_inline]] static inline void prefetch_to_write(const T* x, Index count) {
+  for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c, 1);
 }
 
 // Lane by lane; a where one of the two is not a number.

@@ -91,6 +91,9 @@ static void compute(const LayerNormForward<T>& a) {
       const A* rows[kTogether];
       A near[kTogether];
       for (Index r = 0; r < count; ++r) {
+        const Index ahead = (first + kTogether + r) * a.width;
+        prefetch(a.x + ahead, a.width);
+        if (a.residual != nullptr) prefetch(a.residual + ahead, a.width);
         if (a.s != nullptr) add_up(a, first + r);
         const A* s = in_accumulators((a.s != nullptr ? a.s : a.x) + (first + r) * a.width, a.width,
                                      copies.data() + r * a.width);
@@ -168,6 +171,10 @@ static void compute(const LayerNormBackward<T>& a) {
         Scratch<A> copies(3 * width);
         const A* gamma = in_accumulators(a.gamma, width, copies.data());
         for (Index r = begin; r < end; ++r) {
+          const Index ahead = (r + kTogether) * width;
+          prefetch(a.s + ahead, width);
+          prefetch(a.dy + ahead, width);
+          if (a.ds_out != nullptr) prefetch(a.ds_out + ahead, width);
           const A* s = in_accumulators(a.s + r * width, width, copies.data() + width);
           const A* dy = in_accumulators(a.dy + r * width, width, copies.data() + 2 * width);
           const Split<A> mean(a.mean[r]);

@@ -1,7 +1,10 @@
 #include "kernels/linear/linear.hpp"
 
+#include <concepts>
+
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/short_math.hpp"
 #include "kernels/elementwise/unary.hpp"
 
 namespace posetape {
@@ -14,28 +17,49 @@ struct Identity {
   }
 };
 
+// f(z) and f'(z) of a vector, or of one number: results in bf16 show no more of GELU than
+// short_normal() has.
+template <class T, class F, class V>
+[[gnu::always_inline]] static inline V activated(F, V z) {
+  return lane_by_lane<Accumulator<T>>(z, [](auto x) { return F::value(x); });
+}
+template <class T, class F, class V>
+[[gnu::always_inline]] static inline V slope_of(F, V z) {
+  return lane_by_lane<Accumulator<T>>(z, [](auto x) { return F::slope(x, x); });
+}
+#ifdef __AVX512F__
+template <std::same_as<bf16> T, class V>
+[[gnu::always_inline]] static inline V activated(unary::gelu, V z) {
+  return as_floats(z, [](Floats x) { return x * short_normal(x).cdf; });
+}
+template <std::same_as<bf16> T, class V>
+[[gnu::always_inline]] static inline V slope_of(unary::gelu, V z) {
+  return as_floats(z, [](Floats x) {
+    const auto normal = short_normal(x);
+    return normal.cdf + x * normal.density;
+  });
+}
+#endif
+
 // Takes the products of gemm(): adds the bias and activates.
 template <class F, class T>
 struct Epilogue {
   const LinearForward<T>& a;
 
+  [[gnu::always_inline]] void expect(Index i, Index j, Index count) const {
+    prefetch_to_write(a.y + i * a.out + j, count);
+    if (a.z != nullptr) prefetch_to_write(a.z + i * a.out + j, count);
+  }
   template <class Count>
-  void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
+  [[gnu::always_inline]] void put(Index i, Index j, Count count, const Accumulator<T>* sums) const {
     T* y = a.y + i * a.out + j;
     if constexpr (std::is_same_v<F, Identity>) return put_sums(y, j, count, sums);
-    // A load of what two stores have written waits until they are in the cache, so that the values
-    // to activate are kept in whole vectors, as they are after rounding.
-    constexpr Index kMost = 32;
-    alignas(64) Accumulator<T> values[kMost];
-    for (Index first = 0; first < count; first += kMost) {
-      const Index some = std::min<Index>(kMost, count - first);
-      if (a.z != nullptr) put_sums(a.z + i * a.out + j + first, j + first, some, sums + first);
-      each_vector<Accumulator<T>>(some, [&](Index x, auto v) {
-        write(values + x,
-              rounded_to<T>(with_bias(j + first + x, read<decltype(v)>(sums + first + x))));
-      });
-      for (Index x = 0; x < some; ++x) y[first + x] = store<T>(F::value(values[x]));
-    }
+    T* z = a.z != nullptr ? a.z + i * a.out + j : nullptr;
+    each_vector<Accumulator<T>>(count, [&](Index x, auto v) {
+      const auto sum = with_bias(j + x, read<decltype(v)>(sums + x));
+      if (z != nullptr) store_as(z + x, sum);
+      store_as(y + x, activated<T>(F{}, rounded_to<T>(sum)));
+    });
   }
   // to[x] = sums[x] with the bias of column j + x.
   template <class Count>
@@ -84,11 +108,16 @@ POSETAPE_CPU_KERNEL(LinearForward);
 
 template <class F, class T>
 static void activation_backward(const LinearBackward<T>& a) {
+  using A = Accumulator<T>;
+  constexpr Index kAhead = 2048 / sizeof(T);
   parallel_elements(a.rows * a.out, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) {
-      const auto z = load(a.z[i]);
-      a.dz[i] = store<T>(load(a.dy[i]) * F::slope(z, z));
-    }
+    each_vector<A>(end - begin, [&](Index x, auto v) {
+      using V = decltype(v);
+      const Index i = begin + x;
+      __builtin_prefetch(a.z + i + kAhead);
+      __builtin_prefetch(a.dy + i + kAhead);
+      store_as(a.dz + i, load_as<V>(a.dy + i) * slope_of<T>(F{}, load_as<V>(a.z + i)));
+    });
   });
 }
 

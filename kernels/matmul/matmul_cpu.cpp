@@ -55,7 +55,7 @@ POSETAPE_CPU_KERNEL(MatmulBackward);
 template <class T>
 static void compute(const ProductLimit<T>& g) {
 #ifdef POSETAPE_TILES
-  constexpr Index kSide = 32, kInner = 256;  // 16 KiB of each operand
+  constexpr Index kInner = 256;  // 16 KiB of each operand
   *g.flops = 2.0 * static_cast<double>(g.pieces * g.repeats * kSide * kSide * kInner);
   parallel_for(g.pieces, 1, [&](Index begin, Index end) {
     const TilesInUse tiles;

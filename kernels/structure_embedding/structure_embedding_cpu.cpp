@@ -145,6 +145,10 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
         const Neighbours<T> neighbours(cotangents, row, j);
+        prefetch(cotangents.data + ((row + 2) * a.joints + j) * width, width);
+        if (a.dqkv.into == Into::add) {
+          prefetch(a.dqkv.data + (((row + 1) * a.joints + j) * 3 + 2) * width, width);
+        }
         each_vector<A>(width, [&](Index c, auto v) {
           write(sums.data() + c,
                 correlate(cotangents, neighbours, weights.data(), c, decltype(v){}));

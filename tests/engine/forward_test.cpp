@@ -1,6 +1,7 @@
 // The values of every op against plain loops, in every type; NaN, sizes 0 and 1, and errors.
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -92,6 +93,44 @@ TEST_CASE("elementwise ops far out and at the edges of their domains") {
   CHECK(at(silu, -1000) == 0);
   CHECK(at(gelu, 1000) == 1000);
   CHECK(at(gelu, -1000) == 0);
+}
+
+TEST_CASE("GELU of every finite number in bf16, and its slope, to the last bit but for ties") {
+  Doubles z;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const auto x = static_cast<double>(std::bit_cast<float>(bits << 16));
+    if (std::isfinite(x)) z.push_back(x);
+  }
+  const auto count = static_cast<Index>(z.size());
+  const Tensor x = Tensor::of({count, 1}, z, DType::bf16);
+  const Tensor weight = Tensor::full({1, 1}, 1, DType::bf16);
+  Tape tape;
+  tape.watch(x);
+  Tensor y;
+  {
+    const Recording on(tape);
+    y = linear(x, weight, {}, Activation::gelu);
+  }
+  Tape::Options options;
+  options.cotangent = Tensor::full({count, 1}, 1, DType::bf16);
+  const Doubles slopes = tape.backward(y, options).of(x).to_doubles();
+  const Doubles values = y.to_doubles();
+  // In units of the last place, which of the smallest are that of 1e-34: below 3e-37 zero will do.
+  const auto error = [](double got, double exact, double absolute) {
+    const double least = 1e-34;
+    const double unit = std::ldexp(1, std::ilogb(std::max(std::fabs(exact), least)) - 7);
+    return std::max(0.0, std::fabs(got - exact) - absolute) / unit;
+  };
+  double worst_value = 0, worst_slope = 0;
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    const double cdf = 0.5 * std::erfc(-z[i] / std::sqrt(2.0));
+    const double density = std::exp(-0.5 * z[i] * z[i]) / std::sqrt(2 * std::acos(-1.0));
+    worst_value = std::max(worst_value, error(values[i], z[i] * cdf, 0));
+    // Near its zero the slope is a difference.
+    worst_slope = std::max(worst_slope, error(slopes[i], cdf + z[i] * density, 1e-5));
+  }
+  CHECK(worst_value <= 0.51);
+  CHECK(worst_slope <= 0.51);
 }
 
 TEST_CASE("shapes of sum and mean") {
