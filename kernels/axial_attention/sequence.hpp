@@ -29,7 +29,7 @@ static inline Index padded(Index n, Index to) {
 
 // The next tokens' channels are too far away for the processor to see them coming: so many tokens
 // ahead they are asked for.
-static constexpr Index kAhead = 6;
+static constexpr Index kAhead = 16;
 
 // Calls f(i, row) for the tokens of a sequence: the row of x where its channels begin.
 template <class T, class F>

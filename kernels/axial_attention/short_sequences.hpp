@@ -11,6 +11,7 @@
 
 #include "kernels/axial_attention/sequence.hpp"
 #include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/short_math.hpp"
 #include "kernels/cpu/vector.hpp"
 
 namespace posetape {
@@ -225,11 +226,15 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
         }
         write(sums, ordered_sum<V>(length,
                                    [&](V sum, Index j) { return sum + read<V>(row + j * kOne); }));
+        A logs[kOne];
+        if constexpr (std::is_same_v<T, bf16>) {
+          write(logs, top + short_log2(read<V>(sums)) / kLog2E);
+        } else {
+          for (Index l = 0; l < kOne; ++l) logs[l] = tops[l] + log_(sums[l]);
+        }
         g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
           A* lse = a.lse + token * lse_stride + g.lse_slot + run.head;
-          for (Index l = 0; l < run.lanes; ++l) {
-            lse[l] = tops[run.lane + l] + log_(sums[run.lane + l]);
-          }
+          for (Index l = 0; l < run.lanes; ++l) lse[l] = logs[run.lane + l];
         });
         for (Index l = 0; l < kOne; ++l) sums[l] = A(1) / sums[l];
         for (Index j = 0; j < length; ++j) {

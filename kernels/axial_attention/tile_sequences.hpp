@@ -148,7 +148,18 @@ static void weighted_sum(const bf16* value_rows, const std::uint32_t* weights, c
   }
 }
 
-static constexpr float kLog2E = 1.44269504088896341f;
+// The channels of a sequence's tokens, to be asked for a few lines at a time.
+template <bool write = false>
+static RowsAhead<bf16, write> tokens_ahead(const bf16* x, Index stride, const Place& p,
+                                           const TileSizes& z) {
+  return {x + p.token(0) * stride + p.channel, p.token_step * stride, p.length,
+          z.heads * z.channels};
+}
+// So many lines for each head and block of queries, to be through in time.
+static Index lines_at_a_time(const Place& p, const TileSizes& z) {
+  const Index lines = p.length * z.heads * z.channels / kTileInner;
+  return lines / (z.heads * (z.tokens / kSide)) + 1;
+}
 
 static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
   const AttentionShape& s = a.shape;
@@ -180,13 +191,20 @@ static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
         for (Index i = 0; i < p.length; i += kSide) {
           pairs_along_channels(q + h * z.rows() + i * z.inner, z, query_pairs.data());
           all_scores(k + h * z.rows(), query_pairs.data(), z, scores.data());
-          alignas(64) float tops[kSide], sums[kSide], factors[kSide];
+          alignas(64) float lse[kSide], factors[kSide];
           for (Index half = 0; half < kSide; half += kHalf) {
             const auto power = [&](Index j) {
               return read<Queries>(scores.data() + j * kSide + half) * to_power;
             };
-            Queries top = power(0);
-            for (Index j = 1; j < p.length; ++j) top = larger(top, power(j));
+            // In four parts, which do not wait for each other.
+            Queries top = power(0), others[3] = {top, top, top};
+            Index from = 1;
+            for (; from + 4 <= p.length; from += 4) {
+              top = larger(top, power(from));
+              for (Index x = 0; x < 3; ++x) others[x] = larger(others[x], power(from + 1 + x));
+            }
+            for (; from < p.length; ++from) top = larger(top, power(from));
+            for (const Queries& other : others) top = larger(top, other);
             // A query without a finite score (or with a NaN) must not become 0/0 silently: 2^NaN
             // stays NaN and spreads.
             Queries sum = {};
@@ -205,12 +223,11 @@ static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
               const Halves both = rounded(last, Queries{});
               write(to, pairs_of<0, kHalf>(both, both));
             }
-            write(tops + half, top);
-            write(sums + half, sum);
+            write(lse + half, (top + short_log2(sum)) / kLog2E);
             write(factors + half, 1.0f / sum);
           }
           for (Index l = 0; l < std::min(kSide, p.length - i); ++l) {
-            a.lse[p.token(i + l) * lse_stride + p.lse_slot + h] = tops[l] / kLog2E + log_(sums[l]);
+            a.lse[p.token(i + l) * lse_stride + p.lse_slot + h] = lse[l];
           }
           weighted_sum(value_rows.data(), weights.data(), z, factors,
                        results.data() + i * z.heads * z.channels + h * z.channels);
@@ -265,6 +282,17 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
       gather_rows(a.qkv + s.width, stride, p, z, k);
       gather_rows(a.qkv + 2 * s.width, stride, p, z, v);
       gather_rows(a.dout, s.width, p, z, dout);
+      const Place next(s, segment, std::min(sequence + 1, end - 1));
+      RowsAhead<bf16> next_rows[4] = {tokens_ahead(a.qkv, stride, next, z),
+                                      tokens_ahead(a.qkv + s.width, stride, next, z),
+                                      tokens_ahead(a.qkv + 2 * s.width, stride, next, z),
+                                      tokens_ahead(a.dout, s.width, next, z)};
+      const bf16* results = a.dqkv.data;
+      RowsAhead<bf16, true> results_ahead[3] = {
+          tokens_ahead<true>(results, stride, p, z),
+          tokens_ahead<true>(results + s.width, stride, p, z),
+          tokens_ahead<true>(results + 2 * s.width, stride, p, z)};
+      const Index lines = lines_at_a_time(p, z);
       for (Index h = 0; h < z.heads; ++h) {
         pairs_along_tokens(q + h * z.rows(), z, q_along.data());
         pairs_along_tokens(k + h * z.rows(), z, k_along.data());
@@ -275,6 +303,8 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
           pairs_along_channels(dout + h * z.rows() + i * z.inner, z, dout_pairs.data());
           all_scores(k + h * z.rows(), query_pairs.data(), z, scores.data());
           all_scores(v + h * z.rows(), dout_pairs.data(), z, dscores.data());
+          for (auto& rows : next_rows) rows.ask(lines);
+          for (auto& rows : results_ahead) rows.ask(lines);
           alignas(64) float lse[kSide] = {};
           for (Index l = 0; l < std::min(kSide, p.length - i); ++l) {
             lse[l] = a.lse[p.token(i + l) * lse_stride + p.lse_slot + h] * kLog2E;

@@ -47,11 +47,15 @@ template <class Args>
 void cuda_entry(const Args& args);
 
 // Whether Args is a product of bf16, or made of products as attention is, which argument structs
-// say by a `kProduct`: nothing else is built for avx512_bf16 and avx512_amx, which are ahead in
-// them.
+// say by a `kProduct`; or rounds whole rows to bf16, which they say by a `kRounds`. Products are
+// built for avx512_bf16 and avx512_amx, what rounds for avx512_bf16, and nothing else.
 template <class Args, class T>
 inline constexpr bool kProductOfBf16 = std::is_same_v<T, bf16>&& requires {
   Args::kProduct;
+};
+template <class Args, class T>
+inline constexpr bool kRoundsToBf16 = std::is_same_v<T, bf16>&& requires {
+  Args::kRounds;
 };
 
 template <template <class...> class Args, class T, class... S>
@@ -70,7 +74,9 @@ void launch(Cpu, const Args<T, S...>& args) {
 #endif
 #ifdef POSETAPE_HAVE_AVX512_BF16
     case Isa::avx512_bf16:
-      if constexpr (kProductOfBf16<Args<T, S...>, T>) return cpu_entry<Isa::avx512_bf16>(args);
+      if constexpr (kProductOfBf16<Args<T, S...>, T> || kRoundsToBf16<Args<T, S...>, T>) {
+        return cpu_entry<Isa::avx512_bf16>(args);
+      }
       [[fallthrough]];
 #endif
 #ifdef POSETAPE_HAVE_AVX512

@@ -390,28 +390,6 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
 #ifdef POSETAPE_TILES
 static constexpr Index kBlock = kSide * kSide;
 
-// Rows that are used next, asked for line by line beside the work on others: short rows, or those
-// that lie apart, are not seen coming by the processor.
-class RowsAhead {
- public:
-  RowsAhead(const bf16* rows, Index stride, Index count, Index width)
-      : row_(rows), stride_(stride), width_(width), rows_left_(width > 0 ? count : 0) {}
-  [[gnu::always_inline]] void ask(Index lines) {
-    for (; lines > 0 && rows_left_ > 0; --lines) {
-      __builtin_prefetch(row_ + at_, 0, 2);  // into the second cache
-      at_ += kTileInner;
-      if (at_ < width_) continue;
-      at_ = 0;
-      row_ += stride_;
-      --rows_left_;
-    }
-  }
-
- private:
-  const bf16* row_;
-  Index stride_, width_, rows_left_, at_ = 0;
-};
-
 // What is put into C at once.
 template <class Out>
 static void put_block(const Out& out, Index row, Index column, Index rows, Index columns,
@@ -477,8 +455,8 @@ static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const M
                      packed_a.data());
           rows_a = TilesOfRows::packed(packed_a.data(), some);
         }
-        RowsAhead ahead(part(a, row + kSide, first).data, a.stride,
-                        in_place ? std::min(kSide, last_row - row - count) : 0, some);
+        RowsAhead<bf16> ahead(part(a, row + kSide, first).data, a.stride,
+                              in_place ? std::min(kSide, last_row - row - count) : 0, some);
         const bool finished = first + some == inner;
         const Index rows_a_step = strips(kSide * kTileInner, some);
         const Index lines = strips(kSide, across);
@@ -550,8 +528,10 @@ static void tiles_gemm_of_columns(Index m, Index n, Index k, const Matrix<bf16>&
             }
           }
           const Index next = std::min(kPiece, k - first - there);
-          RowsAhead next_left(part(left, l, first + there).data, left.stride, next, left_count);
-          RowsAhead next_right(part(right, first + there, r).data, right.stride, next, right_count);
+          RowsAhead<bf16> next_left(part(left, l, first + there).data, left.stride, next,
+                                    left_count);
+          RowsAhead<bf16> next_right(part(right, first + there, r).data, right.stride, next,
+                                     right_count);
           const Index lines_left = strips(kSide, across), lines_right = strips(kSide, down);
           for (Index j = 0; j < across; ++j) {
             for (Index i = 0; i < down; ++i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/base/math.hpp"
 #include "kernels/cpu/vector.hpp"
@@ -10,6 +11,7 @@
 namespace posetape {
 
 using Floats = Vector<float, 64>;  // 16 of them
+static constexpr float kLog2E = 1.44269504088896341f;
 
 // f of a vector, or of one number in place of it.
 template <class V, class F>
@@ -39,6 +41,23 @@ template <class V, class F>
 #endif
 }
 
+// log2(x) of normal numbers to 3e-7, or to 1e-7 of it where that is more; infinity and NaN stay.
+// With x = 2^e m, m from the root of 1/2 to that of 2, and s = (m - 1) / (m + 1): log m = 2 artanh
+// s.
+template <class V>
+[[gnu::always_inline]] static inline V short_log2(V x) {
+  using Words = Vector<std::int32_t, sizeof(V)>;
+  const auto bits = (Words)x;
+  const Words e = (bits - 0x3f3504f3) >> 23;
+  const V m = (V)(bits - (e << 23));
+  const V s = (m - 1.0f) / (m + 1.0f);
+  const V square = s * s;
+  V p = square * 0.412198583f + 0.577078016f;
+  p = p * square + 0.961796694f;
+  p = p * square + 2.88539008f;
+  return x < HUGE_VALF ? __builtin_convertvector(e, V) + s * p : x;
+}
+
 // normal_() of kernels/base/math.hpp to 1.4e-5 of Phi(-|x|), and zero beyond: the same form
 // with a polynomial of degree 5, fitted for |x| <= 14.
 [[gnu::always_inline]] static inline Normal<Floats> short_normal(Floats x) {
@@ -58,7 +77,7 @@ template <class V, class F>
   p = p * t + 0.16869577765464783f;
   p = p * t + 0.14012406766414642f;
   p = p * t + 0.00019128956773784012f;
-  const Floats near = power_of_two(a * a * (-0.5f * 1.44269504088896341f));
+  const Floats near = power_of_two(a * a * (-0.5f * kLog2E));
   const Floats gauss = far ? Floats{} : near;
   const Floats tail = gauss * p;
   return {x < 0.0f ? tail : 1.0f - tail, gauss * 0.398942280401432678f};

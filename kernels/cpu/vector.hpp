@@ -188,6 +188,30 @@ template <class T>
   for (Index c = 0; c < count; c += Index{64 / sizeof(T)}) __builtin_prefetch(x + c, 1);
 }
 
+// Rows that are used next, asked for line by line beside the work on others, into the second cache:
+// short rows, or those that lie apart, are not seen coming by the processor. With `write`, in order
+// to write them.
+template <class T, bool write = false>
+class RowsAhead {
+ public:
+  RowsAhead(const T* rows, Index stride, Index count, Index width)
+      : row_(rows), stride_(stride), width_(width), rows_left_(width > 0 ? count : 0) {}
+  [[gnu::always_inline]] void ask(Index lines) {
+    for (; lines > 0 && rows_left_ > 0; --lines) {
+      __builtin_prefetch(row_ + at_, write, 2);
+      at_ += Index{64 / sizeof(T)};
+      if (at_ < width_) continue;
+      at_ = 0;
+      row_ += stride_;
+      --rows_left_;
+    }
+  }
+
+ private:
+  const T* row_;
+  Index stride_, width_, rows_left_, at_ = 0;
+};
+
 // Lane by lane; a where one of the two is not a number.
 template <class V>
 [[gnu::always_inline]] static inline V larger(V a, V b) {

@@ -18,11 +18,12 @@ namespace posetape {
 
 template <class T>
 struct LayerNormForward {
-  const T* x;                     // [rows, width]
-  const T* residual;              // [rows, width] or null
-  const T* shift;                 // [rows / rows_per_shift, width] or null
-  const T* gamma;                 // [width]
-  const T* beta;                  // [width]
+  static constexpr bool kRounds = true;  // see kernels/base/dispatch.hpp
+  const T* x;                            // [rows, width]
+  const T* residual;                     // [rows, width] or null
+  const T* shift;                        // [rows / rows_per_shift, width] or null
+  const T* gamma;                        // [width]
+  const T* beta;                         // [width]
   T* s;                           // [rows, width]; null where neither residual nor shift is given
   T* y;                           // [rows, width]
   LongSum<Accumulator<T>>* mean;  // [rows]
@@ -35,6 +36,7 @@ struct LayerNormForward {
 
 template <class T>
 struct LayerNormBackward {
+  static constexpr bool kRounds = true;  // see kernels/base/dispatch.hpp
   const T* s;
   const T* gamma;
   const LongSum<Accumulator<T>>* mean;

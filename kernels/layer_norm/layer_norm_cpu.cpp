@@ -202,23 +202,15 @@ static void compute(const LayerNormBackward<T>& a) {
           const A mean_gn = static_cast<A>(all_gn / static_cast<Long>(width));
           const T* ds_out = a.ds_out ? a.ds_out + r * width : nullptr;
           T* ds = a.ds.data + r * width;
-          // One loop for each case, so that each is vectorised.
-          const auto each = [&](auto adds, auto has_ds_out) {
-            for (Index i = 0; i < width; ++i) {
-              const A n = (s[i] - mean.high - mean.low) * rstd;
-              A value = rstd * (dy[i] * gamma[i] - mean_g - n * mean_gn);
-              if constexpr (has_ds_out) value += load(ds_out[i]);
-              if constexpr (adds) value += load(ds[i]);
-              ds[i] = store<T>(value);
-            }
-          };
-          using Yes = std::true_type;
-          using No = std::false_type;
-          if (a.ds.into == Into::add) {
-            ds_out != nullptr ? each(Yes{}, Yes{}) : each(Yes{}, No{});
-          } else {
-            ds_out != nullptr ? each(No{}, Yes{}) : each(No{}, No{});
-          }
+          const bool adds = a.ds.into == Into::add;
+          each_vector<A>(width, [&](Index i, auto v) {
+            using V = decltype(v);
+            const V n = rstd * (read<V>(s + i) - mean.high - mean.low);
+            V value = rstd * (read<V>(dy + i) * read<V>(gamma + i) - mean_g - mean_gn * n);
+            if (ds_out != nullptr) value = value + load_as<V>(ds_out + i);
+            if (adds) value = value + load_as<V>(ds + i);
+            store_as(ds + i, value);
+          });
         }
       },
       [&](Index i, A sum) {

@@ -18,12 +18,13 @@ namespace posetape {
 
 template <class T>
 struct StructureEmbeddingForward {
-  const T* qkv;              // [B, N, J, 3D]
-  const T* weight;           // [D, 3, 3]
-  const T* bias;             // [D]
-  const T* table;            // [P, W] or null
-  const std::int32_t* part;  // [J], below P; null where table is
-  T* out;                    // [B, N, J, D]
+  static constexpr bool kRounds = true;  // see kernels/base/dispatch.hpp
+  const T* qkv;                          // [B, N, J, 3D]
+  const T* weight;                       // [D, 3, 3]
+  const T* bias;                         // [D]
+  const T* table;                        // [P, W] or null
+  const std::int32_t* part;              // [J], below P; null where table is
+  T* out;                                // [B, N, J, D]
   Index batch;
   Index frames;
   Index joints;
@@ -35,6 +36,7 @@ struct StructureEmbeddingForward {
 
 template <class T>
 struct StructureEmbeddingBackward {
+  static constexpr bool kRounds = true;  // see kernels/base/dispatch.hpp
   const T* qkv;
   const T* weight;
   const std::int32_t* part;

@@ -109,19 +109,17 @@ static void compute(const StructureEmbeddingForward<T>& a) {
   }
   const Grid<T> values{a.qkv + 2 * width, 3 * width, a.frames, a.joints, width};
   parallel_for(a.batch * a.frames, 1, [&](Index begin, Index end) {
-    Scratch<A> sums(width);
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
         const Neighbours<T> neighbours(values, row, j);
         // Two thirds of a token are in between, so the processor does not see these coming.
         prefetch(values.data + ((row + 2) * a.joints + j) * values.step, width);
+        T* out = a.out + (row * a.joints + j) * width;
         each_vector<A>(width, [&](Index c, auto v) {
           using V = decltype(v);
           const V from = read<V>(start.data() + j * width + c);
-          write(sums.data() + c, correlate(values, neighbours, weights.data(), c, from));
+          store_as(out + c, correlate(values, neighbours, weights.data(), c, from));
         });
-        T* out = a.out + (row * a.joints + j) * width;
-        for (Index c = 0; c < width; ++c) out[c] = store<T>(sums[c]);
       }
     }
   });
@@ -141,7 +139,6 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
   }
   const Grid<T> cotangents{a.dout, width, a.frames, a.joints, width};
   parallel_for(a.batch * a.frames, 1, [&](Index begin, Index end) {
-    Scratch<A> sums(width);
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
         const Neighbours<T> neighbours(cotangents, row, j);
@@ -149,15 +146,18 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
         if (a.dqkv.into == Into::add) {
           prefetch(a.dqkv.data + (((row + 1) * a.joints + j) * 3 + 2) * width, width);
         }
-        each_vector<A>(width, [&](Index c, auto v) {
-          write(sums.data() + c,
-                correlate(cotangents, neighbours, weights.data(), c, decltype(v){}));
-        });
-        const Index at = (row * a.joints + j) * 3 * width;
+        T* to = a.dqkv.data + (row * a.joints + j) * 3 * width;
         if (a.dqkv.into == Into::write) {
-          for (Index c = 0; c < 2 * width; ++c) a.dqkv.data[at + c] = T(0);
+          for (Index c = 0; c < 2 * width; ++c) to[c] = T(0);
         }
-        for (Index c = 0; c < width; ++c) a.dqkv.put(at + 2 * width + c, sums[c]);
+        to += 2 * width;
+        const bool adds = a.dqkv.into == Into::add;
+        each_vector<A>(width, [&](Index c, auto v) {
+          using V = decltype(v);
+          V sum = correlate(cotangents, neighbours, weights.data(), c, V{});
+          if (adds) sum = load_as<V>(to + c) + sum;
+          store_as(to + c, sum);
+        });
       }
     }
   });
