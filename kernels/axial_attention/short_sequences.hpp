@@ -118,6 +118,7 @@ struct PairGroup {
   Run runs[kVectorBytes];
   Index run_count;
   Index token_step;  // from a token of a sequence to the next
+  Index next_group;  // from a token to that of the next vector's first run
   Index length;
   Index channel;   // of the segment's first head
   Index lse_slot;  // of it
@@ -134,13 +135,13 @@ struct PairGroup {
 template <class A, class T>
 static void gather_pairs(const T* x, Index stride, Index offset, const PairGroup& g, Index channels,
                          A factor, A* rows, A* out) {
-  const Index step = kAhead * g.token_step * stride;
+  const Index next = g.next_group * stride;
   for (Index i = 0; i < g.length; ++i) {
     g.each_run(i, [&](const PairGroup::Run& run, Index token) {
       const T* row = x + token * stride + offset + g.channel + run.head * channels;
       A* to = rows + run.lane * channels;
       const Index count = run.lanes * channels;
-      prefetch(row + step, count);
+      prefetch(row + next, count);
       each_vector<A>(count, [&](Index c, auto lanes) {
         store_as(to + c, factor * load_as<decltype(lanes)>(row + c));
       });
@@ -172,6 +173,10 @@ static void for_each_group(const AttentionShape& s, Index segment, Index buffer_
         g.runs[g.run_count++] = {lane, lanes, s.first_token(segment, q), head};
         lane += lanes;
       }
+      const Index q = first / s.heads, next = q + g.run_count;
+      g.next_group = next < s.sequences(segment)
+                         ? s.first_token(segment, next) - s.first_token(segment, q)
+                         : 0;
       // What the last vector's empty lanes have is computed, too, and left alone.
       if (count < kPairs<A>) std::fill_n(buffer.data(), buffer_size, A(0));
       f(g, buffer.data());
@@ -205,6 +210,13 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
     A* results = v + size;
     A* rows = results + size;
     A* scores = rows + channels * kOne;  // [query][key][pair]
+    for (Index i = 0; i < length; ++i) {
+      g.each_run(i, [&](const PairGroup::Run& run, Index token) {
+        const Index at = token * s.width + g.channel + run.head * channels;
+        if (a.add != nullptr) prefetch(a.add + at, run.lanes * channels);
+        prefetch_to_write(a.out + at, run.lanes * channels);
+      });
+    }
     gather_pairs(a.qkv, 3 * s.width, 0, g, channels, static_cast<A>(s.scale), rows, q);
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
@@ -292,6 +304,14 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
     A* rows = dv + size;
     A* prob = rows + channels * kOne;                              // [query][key][pair]
     A* dscore = prob + queries_at_a_time(length) * length * kOne;  // the same
+    for (Index i = 0; i < length; ++i) {
+      g.each_run(i, [&](const PairGroup::Run& run, Index token) {
+        for (Index part = 0; part < 3; ++part) {
+          const Index at = (token * 3 + part) * s.width + g.channel + run.head * channels;
+          prefetch_to_write(a.dqkv.data + at, run.lanes * channels);
+        }
+      });
+    }
     gather_pairs(a.qkv, 3 * s.width, 0, g, channels, scale, rows, q);
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
