@@ -20,6 +20,65 @@ template <class F>
   }
 }
 
+namespace {
+
+template <class V>
+struct Two {
+  V first, second;
+};
+
+}  // namespace
+
+template <class A, class V>
+[[gnu::always_inline]] static inline A sum_of_lanes(const V& v) {
+  A lanes[kLanes<A>];
+  write(lanes, v);
+  for (Index half = kLanes<A> / 2; half > 0; half /= 2) {
+    for (Index l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
+// The sums of both numbers of f(i, V()), of a vector of them or of one: as sum_of does. In bf16 a
+// vector's lanes are added up pair by pair, where one after the other would take as long as the
+// rest.
+template <class T, class F>
+[[gnu::always_inline]] static inline auto two_sums(Index width, const F& f) {
+  using A = Accumulator<T>;
+  struct {
+    LongSum<A> first = 0, second = 0;
+  } sums;
+  in_stretches(width, [&](Index from, Index to) {
+    A first = 0;
+    A second = 0;
+    if constexpr (std::is_same_v<T, bf16>) {
+      Vector<A> firsts = {}, seconds = {};
+      each_vector<A>(to - from, [&](Index x, auto v) {
+        const auto [one, other] = f(from + x, v);
+        if constexpr (std::is_same_v<decltype(v), A>) {
+          first += one;
+          second += other;
+        } else {
+          firsts += one;
+          seconds += other;
+        }
+      });
+      first += sum_of_lanes<A>(firsts);
+      second += sum_of_lanes<A>(seconds);
+    } else {
+#pragma omp simd reduction(+ : first, second)
+      for (Index i = from; i < to; ++i) {
+        const auto [one, other] = f(i, A());
+        first += one;
+        second += other;
+      }
+    }
+    sums.first += static_cast<LongSum<A>>(first);
+    sums.second += static_cast<LongSum<A>>(second);
+  });
+  return sums;
+}
+
 // The same of rows: reduce_rows with the sums of a chunk in A, and those of all chunks in f64.
 template <class A, class F, class G>
 static void reduce_chunks(Index rows, Index width, const F& accumulate, const G& finish) {
@@ -98,28 +157,21 @@ static void compute(const LayerNormForward<T>& a) {
         const A* s = in_accumulators((a.s != nullptr ? a.s : a.x) + (first + r) * a.width, a.width,
                                      copies.data() + r * a.width);
         rows[r] = s;
-        near[r] = static_cast<A>(sum_of<A>(a.width, [&](Index i) { return s[i]; }) / width);
+        const auto sum = two_sums<T>(a.width, [&](Index i, auto v) {
+          return Two<decltype(v)>{read<decltype(v)>(s + i), decltype(v){}};
+        });
+        near[r] = static_cast<A>(sum.first / width);
       }
       // Two passes over a row that is in the cache: the one-pass formula cancels. The second one
       // also sums what the first has left of the mean.
       for (Index r = 0; r < count; ++r) {
         const A* s = rows[r];
-        Long rest = 0;
-        Long squares = 0;
-        in_stretches(a.width, [&](Index from, Index to) {
-          A sum = 0;
-          A sum_of_squares = 0;
-#pragma omp simd reduction(+ : sum, sum_of_squares)
-          for (Index i = from; i < to; ++i) {
-            const A d = s[i] - near[r];
-            sum += d;
-            sum_of_squares += d * d;
-          }
-          rest += static_cast<Long>(sum);
-          squares += static_cast<Long>(sum_of_squares);
+        const auto sums = two_sums<T>(a.width, [&](Index i, auto v) {
+          const auto d = read<decltype(v)>(s + i) - near[r];
+          return Two<decltype(v)>{d, d * d};
         });
-        rest = rest / width;
-        Long variance = squares / width - rest * rest;
+        const Long rest = sums.first / width;
+        Long variance = sums.second / width - rest * rest;
         if (variance < Long(0)) variance = Long(0);  // of a constant row, by rounding
         a.mean[first + r] = static_cast<Long>(near[r]) + rest;
         a.rstd[first + r] = static_cast<A>(Long(1) / sqrt_(variance + static_cast<Long>(a.eps)));
