@@ -185,7 +185,7 @@ static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
       gather_rows(a.qkv, stride, p, z, q);
       gather_rows(a.qkv + s.width, stride, p, z, k);
       gather_rows(a.qkv + 2 * s.width, stride, p, z, v);
-      RowsAhead<bf16> added_ahead = tokens_ahead(a.add, s.width, p, z);
+      RowsAhead<bf16> added_ahead = tokens_ahead(a.add != nullptr ? a.add : a.out, s.width, p, z);
       RowsAhead<bf16, true> results_ahead = tokens_ahead<true>(a.out, s.width, p, z);
       const Index lines = lines_at_a_time(p, z);
       for (Index h = 0; h < z.heads; ++h) {
@@ -194,7 +194,7 @@ static void forward_tiles(const AxialAttentionForward<bf16>& a, Index segment) {
         for (Index i = 0; i < p.length; i += kSide) {
           pairs_along_channels(q + h * z.rows() + i * z.inner, z, query_pairs.data());
           all_scores(k + h * z.rows(), query_pairs.data(), z, scores.data());
-          if (a.add != nullptr) added_ahead.ask(lines);
+          added_ahead.ask(lines);
           results_ahead.ask(lines);
           alignas(64) float lse[kSide], factors[kSide];
           for (Index half = 0; half < kSide; half += kHalf) {

@@ -349,9 +349,14 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
     const Index groups = strips(inner, kGroup<T>);
     Out to_c = out;
     if constexpr (kSumsInC) to_c.into = first > 0 ? Into::add : out.into;
-    for (Index i = packed_from; i < m; i += kTileRows) {
-      pack<kTileRows>(part(a, row + i, first).data, t ? a.stride : 1, t ? 1 : a.stride, inner,
-                      std::min(kTileRows, m - i), strip_a.data() + (i - packed_from) * groups);
+    // In the order in which A lies: columns by pieces along k.
+    const Index piece = t ? Index{32} : inner;
+    for (Index x = 0; x < inner; x += piece) {
+      for (Index i = packed_from; i < m; i += kTileRows) {
+        pack<kTileRows>(part(a, row + i, first + x).data, t ? a.stride : 1, t ? 1 : a.stride,
+                        std::min(piece, inner - x), std::min(kTileRows, m - i),
+                        strip_a.data() + (i - packed_from) * groups + x / kGroup<T> * kTileRows);
+      }
     }
     for (Index j = 0; j < n; j += kColumns) {
       const Packed<T>* strip = b + j * strips(k, kGroup<T>) + first / kGroup<T> * kColumns;
@@ -520,7 +525,7 @@ static void tiles_gemm_of_columns(Index m, Index n, Index k, const Matrix<bf16>&
                      tiles_of_left.data());
           for (Index x = 0; x < some; x += kTileInner) {
             for (Index j = 0; j < across; ++j) {
-              const Index rows = std::clamp<Index>(there - x, 0, kTileInner);
+              const Index rows = std::min(kTileInner, there - x);
               Bf16Pair* to = pairs_of_right.data() + (j * some + x) / 2 * kSide;
               pack<kSide>(part(right, first + x, r + j * kSide).data, right.stride, 1, rows,
                           std::min(kSide, right_count - j * kSide), to);
