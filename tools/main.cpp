@@ -9,6 +9,7 @@
 
 #include "engine/atomic_file.hpp"
 #include "engine/ranks/ranks.hpp"
+#include "kernels/base/dispatch.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
 #include "tools/several_ranks.hpp"
@@ -41,6 +42,8 @@ int main(int argc, char** argv) {
         "posetape", "Trains and runs D3PRefiner, a diffusion model that denoises 3D human poses.",
         POSETAPE_VERSION, posetape::tools::add_commands,
         [&] {
+          // POSETAPE_ISA may want kernels that are not there: before that is a file's error.
+          posetape::cpu_isa();
           posetape::tools::check_ranks(POSETAPE_VERSION, argc, argv);
           posetape::tools::open_files();
         },
