@@ -53,6 +53,12 @@ bool gets_tiles() {
 #endif
 }
 
+// An environment variable; null where it is empty, too.
+const char* wish_of(const char* variable) {
+  const char* wish = std::getenv(variable);
+  return wish != nullptr && *wish != '\0' ? wish : nullptr;
+}
+
 std::array<IsaChoice, 5> look() {
   bool avx2 = false, avx512 = false, bf16 = false, amx = false;
 #ifdef __x86_64__
@@ -82,10 +88,18 @@ std::string built_isas() {
 Isa best_isa() {
   const char* wish = isa_wish();
   const IsaChoice* best = nullptr;
+  bool known = wish == nullptr;
   for (const IsaChoice& choice : isa_choices()) {
     if (choice.built && choice.there) best = &choice;
-    if (wish != nullptr && std::string_view(wish) == name(choice.isa)) break;
+    if (wish == nullptr || std::string_view(wish) != name(choice.isa)) continue;
+    known = true;
+    break;
   }
+  if (!known) {
+    throw Error("POSETAPE_ISA=" + std::string(wish) +
+                ": expected baseline, avx2, avx512, avx512_bf16 or avx512_amx");
+  }
+  (void)uses_tile_model();  // a wish that has to be right, too
   if (best == nullptr) {
     throw Error(std::string(wish == nullptr ? "this processor" : "POSETAPE_ISA") +
                 " needs other kernels than this build has (" + built_isas() +
@@ -102,7 +116,7 @@ std::span<const IsaChoice> isa_choices() {
 }
 
 const char* isa_wish() {
-  return std::getenv("POSETAPE_ISA");
+  return wish_of("POSETAPE_ISA");
 }
 
 static Isa& chosen_isa() {
@@ -120,8 +134,15 @@ void use_isa(Isa isa) {
 
 bool uses_tile_model() {
   static const bool uses = [] {
-    const char* wish = std::getenv("POSETAPE_TILES");
-    return wish != nullptr && std::string_view(wish) == "model";
+    const char* wish = wish_of("POSETAPE_TILES");
+    if (wish == nullptr) return false;
+    if (std::string_view(wish) != "model") {
+      throw Error("POSETAPE_TILES=" + std::string(wish) + ": expected model");
+    }
+#ifndef POSETAPE_HAVE_TILE_MODEL
+    throw Error("POSETAPE_TILES=model: this build has no model of the tiles (meson option tests)");
+#endif
+    return true;
   }();
   return uses;
 }

@@ -36,10 +36,9 @@ TEST_CASE("products are exact at every edge of blocks, tiles and pairs") {
     Index m, n, k;
   };
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
-    for (const auto [m, n, k] :
-         {Size{1, 1, 1}, Size{13, 33, 7}, Size{12, 32, 16}, Size{25, 65, 31}, Size{100, 17, 513},
-          Size{30, 40, 1025}, Size{5, 34, 2049}, Size{24, 64, 1024}, Size{260, 520, 40},
-          Size{520, 260, 40}}) {
+    for (const auto [m, n, k] : {Size{1, 1, 1}, Size{13, 33, 7}, Size{12, 32, 16}, Size{25, 65, 31},
+                                 Size{100, 17, 513}, Size{30, 40, 1025}, Size{5, 34, 2049},
+                                 Size{24, 64, 1024}, Size{260, 520, 40}, Size{520, 260, 40}}) {
       for (const bool transpose_a : {false, true}) {
         for (const bool transpose_b : {false, true}) {
           const std::string where = std::string(name(dtype)) + " " + std::to_string(m) + " x " +

@@ -1795,6 +1795,13 @@ class BadInput(unittest.TestCase):
         self.assertRegex(out, r"^processor: .+, \d+ threads in use\n")
         self.assertRegex(out, r"(?m)^  baseline +in use, (by POSETAPE_ISA=baseline|the best)")
         self.assertEqual(len(re.findall("in use, ", out)), 1)
+        for name, value, expected in [
+            ("POSETAPE_ISA", "avx3", "baseline, avx2, avx512, avx512_bf16 or avx512_amx"),
+            ("POSETAPE_TILES", "yes", "model"),
+        ]:
+            error = run("info", "--machine", env={**os.environ, name: value}, expect=1)[1]
+            self.assertEqual(error, f"posetape: {name}={value}: expected {expected}\n")
+            run("info", "--machine", env={**os.environ, name: ""})
         self.assertIn("file is required", run("info", expect=2)[1])
 
     def test_refining_says_what_it_gained(self):
