@@ -359,12 +359,8 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
           const Index at = token * 3 * s.width + offset + g.channel + run.head * channels;
           const A* row = rows + run.lane * channels;
           T* to = a.dqkv.data + at;
-          const bool adds = a.dqkv.into == Into::add;
           each_vector<A>(run.lanes * channels, [&](Index c, auto lanes) {
-            using Sum = decltype(lanes);
-            Sum value = factor * read<Sum>(row + c);
-            if (adds) value = load_as<Sum>(to + c) + value;
-            store_as(to + c, value);
+            put_as(to + c, factor * read<decltype(lanes)>(row + c), a.dqkv.into);
           });
         });
         offset += s.width;

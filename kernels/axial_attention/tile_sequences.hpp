@@ -364,15 +364,11 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
           add_up(weight_rows.data(), dout_along.data(), dv.data());
         }
       }
-      const bool adds = a.dqkv.into == Into::add;
       for (Index i = 0; i < p.length; ++i) {
         bf16* to = a.dqkv.data + p.token(i) * stride + p.channel;
         const auto put = [&](const float* from, float factor) {
           each_vector<float>(width, [&](Index c, auto lanes) {
-            using V = decltype(lanes);
-            V value = factor * read<V>(from + i * width + c);
-            if (adds) value = load_as<V>(to + c) + value;
-            store_as(to + c, value);
+            put_as(to + c, factor * read<decltype(lanes)>(from + i * width + c), a.dqkv.into);
           });
           to += s.width;
         };

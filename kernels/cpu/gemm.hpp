@@ -296,9 +296,7 @@ struct Result {
     });
   }
   void put_vector(Index i, Index j, Vector<Accumulator<T>> sums) const {
-    T* at = c + i * stride + j;
-    if (into == Into::add) sums = load_as<Vector<Accumulator<T>>>(at) + sums;
-    store_as(at, sums);
+    put_as(c + i * stride + j, sums, into);
   }
   void begin(Index i, Index j, Index count, Accumulator<T>* sums) const {
     for (Index x = 0; x < count; ++x) {
@@ -395,6 +393,18 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
 #ifdef POSETAPE_TILES
 static constexpr Index kBlock = kSide * kSide;
 
+// Pairs of B as the product uses it, from `b` on, `inner` rows of n numbers, with zeros up to
+// `rows`, in strips of 32 columns: out[column / 32][row / 2][32], `strip` from one to the next.
+static void pack_strips(const Matrix<bf16>& b, Index inner, Index n, Index rows, Index strip,
+                        Bf16Pair* out) {
+  const bool t = b.transpose == Transpose::yes;
+  for (Index j = 0; j < n; j += kSide, out += strip) {
+    pack<kSide>(part(b, 0, j).data, t ? 1 : b.stride, t ? b.stride : 1, inner,
+                std::min(kSide, n - j), out);
+    std::fill(out + strips(inner, 2) * kSide, out + rows / 2 * kSide, Bf16Pair(0));
+  }
+}
+
 // What is put into C at once.
 template <class Out>
 static void put_block(const Out& out, Index row, Index column, Index rows, Index columns,
@@ -410,20 +420,14 @@ static void tiles_gemm(Index m, Index n, Index k, const Matrix<bf16>& a, const M
   const Index inner = strips(k, kTileInner) * kTileInner;
   const Index strip = inner / 2 * kSide;
   Scratch<Bf16Pair> packed_b(strips(n, kSide) * strip);
-  const bool tb = b.transpose == Transpose::yes;
   // By pieces along k, in the order in which B lies.
   constexpr Index kPiece = 64;
   parallel_for(strips(inner, kPiece), strips(16384, n * kPiece), [&](Index begin, Index end) {
     for (Index piece = begin; piece < end; ++piece) {
       const Index first = piece * kPiece;
       const Index some = std::min(kPiece, inner - first);
-      const Index there = std::min(some, k - first);
-      for (Index j = 0; j < n; j += kSide) {
-        Bf16Pair* to = packed_b.data() + j / kSide * strip + first / 2 * kSide;
-        pack<kSide>(part(b, first, j).data, tb ? 1 : b.stride, tb ? b.stride : 1, there,
-                    std::min(kSide, n - j), to);
-        std::fill(to + strips(there, 2) * kSide, to + some / 2 * kSide, Bf16Pair(0));
-      }
+      pack_strips(part(b, first, 0), std::min(some, k - first), n, some, strip,
+                  packed_b.data() + first / 2 * kSide);
     }
   });
   const bool in_place = a.transpose == Transpose::no && inner == k;  // for rows that are there
@@ -524,13 +528,8 @@ static void tiles_gemm_of_columns(Index m, Index n, Index k, const Matrix<bf16>&
           pack_tiles(part(left, l, first), left_count, there, some, down * kSide,
                      tiles_of_left.data());
           for (Index x = 0; x < some; x += kTileInner) {
-            for (Index j = 0; j < across; ++j) {
-              const Index rows = std::min(kTileInner, there - x);
-              Bf16Pair* to = pairs_of_right.data() + (j * some + x) / 2 * kSide;
-              pack<kSide>(part(right, first + x, r + j * kSide).data, right.stride, 1, rows,
-                          std::min(kSide, right_count - j * kSide), to);
-              std::fill(to + strips(rows, 2) * kSide, to + kTileInner / 2 * kSide, Bf16Pair(0));
-            }
+            pack_strips(part(right, first + x, r), std::min(kTileInner, there - x), right_count,
+                        kTileInner, some / 2 * kSide, pairs_of_right.data() + x / 2 * kSide);
           }
           const Index next = std::min(kPiece, k - first - there);
           RowsAhead<bf16> next_left(part(left, l, first + there).data, left.stride, next,

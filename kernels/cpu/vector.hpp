@@ -123,6 +123,13 @@ template <class T, class V>
   }
 }
 
+// The same, or added to what is there.
+template <class T, class V>
+[[gnu::always_inline]] static inline void put_as(T* p, const V& v, Into into) {
+  if (into == Into::add) return store_as(p, load_as<V>(p) + v);
+  store_as(p, v);
+}
+
 // What load_as() finds after store_as().
 template <class T, class V>
 [[gnu::always_inline]] static inline V rounded_to(const V& v) {

@@ -151,12 +151,9 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
           for (Index c = 0; c < 2 * width; ++c) to[c] = T(0);
         }
         to += 2 * width;
-        const bool adds = a.dqkv.into == Into::add;
         each_vector<A>(width, [&](Index c, auto v) {
-          using V = decltype(v);
-          V sum = correlate(cotangents, neighbours, weights.data(), c, V{});
-          if (adds) sum = load_as<V>(to + c) + sum;
-          store_as(to + c, sum);
+          put_as(to + c, correlate(cotangents, neighbours, weights.data(), c, decltype(v){}),
+                 a.dqkv.into);
         });
       }
     }
