@@ -35,6 +35,7 @@ void each_field(Config& c, const F& f) {
 
 // 1 where the network is given the confidence of each joint; absent otherwise.
 constexpr const char* kConfidence = "confidence";
+constexpr const char* kAcceleration = "acceleration_weight";
 
 Tensor per_joint(const std::vector<double>& values, DType dtype, Device device) {
   return Tensor::of({kJoints, 3}, std::span<const double>(values), dtype, device);
@@ -97,6 +98,7 @@ std::string to_json(const RefinerConfig& config) {
   nlohmann::ordered_json json;
   each_field(config, [&](const char* key, const auto& value) { json[key] = value; });
   if (config.network.screen == 3) json[kConfidence] = 1;
+  if (config.acceleration_weight > 0) json[kAcceleration] = config.acceleration_weight;
   return json.dump();
 }
 
@@ -107,6 +109,7 @@ RefinerConfig parse_refiner_config(std::string_view text, std::string_view sourc
     each_field(config, [&](const char* key, auto& value) { json.at(key).get_to(value); });
     config.network.timestep = config.objective == Objective::diffusion;
     config.network.screen = json.value(kConfidence, 0) == 0 ? 2 : 3;
+    config.acceleration_weight = json.value(kAcceleration, 0.0);
     return config;
   } catch (const std::exception& error) {
     fail("{}: the refiner's configuration is not readable ({}); was it written by another version?",
@@ -278,8 +281,13 @@ Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) 
   example.error = tap("error", std::move(example.error));
   const Tensor estimate = tap("estimate", network_(example.x, in[kScreen], example.embedding));
   const Tensor target = tap("target", normalized(example.error));
-  return tap("loss", config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
-                                                  : mse_loss(estimate, target));
+  Tensor loss = config_.loss == LossKind::l2 ? joint_distance_loss(estimate, target)
+                                             : mse_loss(estimate, target);
+  if (config_.acceleration_weight > 0) {
+    loss =
+        add(loss, scale(model::acceleration_loss(estimate, target), config_.acceleration_weight));
+  }
+  return tap("loss", std::move(loss));
 }
 
 Tensor Refiner::loss(const RefinerBatch& batch, std::uint64_t seed, std::uint64_t step) const {

@@ -90,6 +90,9 @@ struct RefinerConfig {
   int rollout_steps = 2;  // K of the rollout
   Normalization normalization = Normalization::mean_abs;
   LossKind loss = LossKind::l2;
+  // Of the mean distance of accelerations of the normalised error, which are those of x0 at a state
+  // but for their unit.
+  double acceleration_weight = 0;
 };
 
 // The config as JSON text, and back; parse throws Error that names `source` and what is wrong.

@@ -162,6 +162,13 @@ Tensor with_log_std(const Tensor& poses, const Tensor& log_std) {
   return log_std.defined() ? concat({poses, log_std}, -1) : poses;
 }
 
+std::vector<data::Field> fields_of(const model::NetworkConfig& config) {
+  if (config.rule->role == model::Role::smoother) return {data::Field::noisy};
+  const std::vector<Index> channels = model::input_channels(config);
+  const data::Field screen = data::screen_field(channels[0]);
+  return channels.size() == 1 ? std::vector{screen} : std::vector{screen, data::Field::noisy};
+}
+
 Inference refining(const Refiner& refiner, int steps) {
   return {{data::Field::noisy, data::screen_field(refiner.config().network.screen)},
           refiner.parameters().device(),

@@ -20,6 +20,7 @@
 #include "data/view.hpp"
 #include "diffusion/refiner.hpp"
 #include "engine/replay.hpp"
+#include "model/network.hpp"
 
 namespace posetape::diffusion {
 
@@ -77,6 +78,9 @@ class Inference {
   std::vector<data::Field> inputs_;
   Replay network_;
 };
+
+// What a lifter or a smoother is given, in the order of its inputs.
+std::vector<data::Field> fields_of(const model::NetworkConfig& config);
 
 // The refiner's K = `steps` denoising steps, and how sure it is where it knows. The refiner has to
 // live as long.

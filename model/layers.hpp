@@ -20,6 +20,18 @@ inline Tensor as(const Tensor& x, DType dtype) {
   return x.dtype() == dtype ? x : cast(x, dtype);
 }
 
+// x [B, N, J, C] at each frame but the first, less the frame before.
+inline Tensor frame_differences(const Tensor& x) {
+  const Index frames = x.shape()[1];
+  return sub(slice(x, 1, 1, frames), slice(x, 1, 0, frames - 1));
+}
+// The mean distance of accelerations, in units of x a frame², of [B, N, J, 3] with N >= 3: that of
+// positions says nothing of jitter.
+inline Tensor acceleration_loss(const Tensor& x, const Tensor& truth) {
+  return joint_distance_loss(frame_differences(frame_differences(x)),
+                             frame_differences(frame_differences(truth)));
+}
+
 // y = f(x W^T + b). W and b start uniform in +-1/sqrt(in).
 struct Linear {
   Linear(ParameterList& list, const std::string& name, Index in, Index out, Bias with = Bias::yes)

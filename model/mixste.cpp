@@ -20,12 +20,6 @@ Tensor times(const Tensor& update, const Tensor& drop) {
   return drop.defined() ? mul(update, as(drop, update.dtype())) : update;
 }
 
-// x [B, N, J, C] at each frame but the first, less the frame before.
-Tensor frame_differences(const Tensor& x) {
-  const Index frames = x.shape()[1];
-  return sub(slice(x, 1, 1, frames), slice(x, 1, 0, frames - 1));
-}
-
 }  // namespace
 
 MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const MixsteConfig& config,
@@ -155,10 +149,12 @@ constexpr Size kSizes[] = {
     {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
     {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
     kConfidence,
+    kEstimate,
 };
 
 MixsteConfig config_of(const NetworkConfig& c) {
-  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], c.frames, 2 + c.sizes[4]};
+  return {c.sizes[0], c.sizes[1], c.sizes[2],
+          c.sizes[3], c.frames,   2 + c.sizes[4] + 3 * c.sizes[5]};
 }
 
 // ---- Weights of the released code (github.com/JinluZhang1126/MixSTE, the class MixSTE2) ----
@@ -171,7 +167,8 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> giv
     return needed_shape(weights, name, rank, source, "MixSTE");
   };
   MixsteConfig config;
-  config.width = shape("Spatial_patch_to_embedding.weight", 2)[0];
+  const Shape embedding = shape("Spatial_patch_to_embedding.weight", 2);
+  config.width = embedding[0];
   config.frames = shape("Temporal_pos_embed", 3)[1];
   const Index hidden = shape("STEblocks.0.mlp.fc1.weight", 2)[0];
   if (config.width % heads != 0 || hidden % config.width != 0) {
@@ -184,7 +181,10 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> giv
   while (weights.contains(fmt::format("STEblocks.{}.attn.qkv.weight", config.depth))) {
     ++config.depth;
   }
-  return {nullptr, config.frames, {config.width, config.depth, config.heads, config.mlp_ratio, 0}};
+  const auto [confidence, estimate] = inputs_of(embedding[1]);
+  return {nullptr,
+          config.frames,
+          {config.width, config.depth, config.heads, config.mlp_ratio, confidence, estimate}};
 }
 
 // Name by name: the layouts are the same.
@@ -200,7 +200,7 @@ std::vector<WeightEntry> pytorch_table(const NetworkConfig& config) {
     add(theirs + ".weight", weight, ours + ".weight");
     add(theirs + ".bias", {weight[0]}, ours + ".bias");
   };
-  add_layer("Spatial_patch_to_embedding", "embedding", {D, 2});
+  add_layer("Spatial_patch_to_embedding", "embedding", {D, c.inputs});
   add("Spatial_pos_embed", {1, 17, D}, "joint_embedding");
   add("Temporal_pos_embed", {1, c.frames, D}, "frame_embedding");
   add_layer("Spatial_norm", "space_norm", {D});
@@ -234,9 +234,13 @@ const NetworkRule mixste_network{
     .sizes = kSizes,
     .frames = {"frames", kReleased.frames},
     .fixed_frames = true,
-    .make =
-        made<Mixste, config_of, [](const auto& net, auto in) { return net(in[0], in.subspan(1)); },
-             [](const auto& net, auto in) { return net.loss(net(in[0], in.subspan(2)), in[1]); }>,
+    .make = made<Mixste, config_of,
+                 [](const auto& net, auto in) {
+                   const std::size_t inputs = (net.config().inputs > 3) ? 2 : 1;
+                   const Tensor y = inputs == 1 ? in[0] : concat(in.first(inputs), -1);
+                   return net(y, in.subspan(inputs));
+                 },
+                 [](const auto& net, auto& made, auto& truth) { return net.loss(made, truth); }>,
     .count = counted<MixsteLayers, config_of>,
     .released =
         {.lr = 4e-5, .decay = 0.99, .weight_decay = 0.1, .drop_rate = 0.1, .batch_frames = 1024},

@@ -17,7 +17,8 @@ struct MixsteConfig {
   Index heads = 8;
   Index mlp_ratio = 2;
   Index frames = 243;
-  Index inputs = 2;  // channels of y: 3 with the confidence of each joint
+  Index inputs =
+      2;  // channels of y: 3 with the confidence of each joint, and 3 more of an estimate
 };
 
 // Taps: "<name>.space.attention" or "<name>.time.attention", and its layers by their names.
@@ -83,8 +84,8 @@ class Mixste {
   // Computes in `dtype`, as Stcformer does.
   Mixste(const MixsteConfig& config, DType dtype, std::uint64_t seed, Device device = Device::cpu);
 
-  // y [B, N, J, 2], normalised screen coordinates, N = config.frames -> [B, N, J, 3], root-relative
-  // metres. The root joint's output is a free output of the network.
+  // y [B, N, J, inputs], normalised screen coordinates, N = config.frames -> [B, N, J, 3],
+  // root-relative metres. The root joint's output is a free output of the network.
   //
   // `drops`, where given, are those of mixste_drops().
   Tensor operator()(const Tensor& y, std::span<const Tensor> drops = {}) const;

@@ -18,11 +18,19 @@ std::span<const NetworkRule* const> networks() {
 std::vector<Index> input_channels(const NetworkConfig& config) {
   const NetworkRule& rule = *config.rule;
   if (rule.role == Role::smoother) return {3};
-  Index screen = 2;
-  for (std::size_t i = 0; i < rule.sizes.size(); ++i) {
-    if (std::string_view(rule.sizes[i].key) == kConfidence.key) screen += config.sizes[i];
-  }
-  return rule.role == Role::lifter ? std::vector{screen} : std::vector<Index>{3, screen};
+  const auto has = [&](const Size& size) {
+    const auto found = std::ranges::find(rule.sizes, std::string_view(size.key), &Size::key);
+    return found != rule.sizes.end() && config.sizes[std::size_t(found - rule.sizes.begin())] == 1;
+  };
+  const Index screen = has(kConfidence) ? 3 : 2;
+  if (rule.role == Role::denoiser) return {3, screen};
+  return has(kEstimate) ? std::vector<Index>{screen, 3} : std::vector{screen};
+}
+
+std::pair<Index, Index> inputs_of(Index numbers) {
+  const bool estimate = numbers >= 5;
+  const bool confidence = numbers - (estimate ? 3 : 0) == 3;
+  return {confidence, estimate && numbers <= 6};
 }
 
 std::vector<const NetworkRule*> networks_of(Role role) {

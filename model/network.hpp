@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/choices.hpp"
@@ -24,7 +25,7 @@ struct PytorchRule;  // pytorch_weights.hpp
 // in root-relative metres. The root joint of what it gives is a free output; callers set it to
 // zero.
 enum class Role {
-  lifter,    // y [B, N, J, 2] -> poses [B, N, J, 3]
+  lifter,    // y [B, N, J, 2] (with kEstimate, poses [B, N, J, 3], too) -> poses [B, N, J, 3]
   smoother,  // poses [B, N, J, 3] -> poses
   denoiser,  // x_t [B, N, J, 3], y [B, N, J, 2], embedding of t [B, D] -> error of x_t [B, N, J, 3]
 };
@@ -42,6 +43,9 @@ struct Size {
 // Of networks that are given y: 1 where the confidence of each joint, from 0 to 1, is part of it.
 inline constexpr Size kConfidence{
     .key = "confidence", .value = 0, .least = 0, .most = 1, .later = true};
+// Of lifters: 1 where what another one made of y is given, too.
+inline constexpr Size kEstimate{
+    .key = "estimate", .value = 0, .least = 0, .most = 1, .later = true};
 
 struct NetworkConfig {
   const NetworkRule* rule = nullptr;
@@ -55,8 +59,8 @@ struct Network {
   NetworkConfig config;
   std::shared_ptr<ParameterList> parameters;
   std::function<Tensor(std::span<const Tensor>)> forward;  // of the inputs, and what was drawn
-  // The loss that it is trained with: of the inputs, then the truth, then what was drawn.
-  std::function<Tensor(std::span<const Tensor>)> loss;
+  // The loss that it is trained with, of what it made and the truth.
+  std::function<Tensor(const Tensor& made, const Tensor& truth)> loss;
 };
 
 // With what the released code trains, where it says something.
@@ -93,6 +97,9 @@ struct NetworkRule {
 // Of each input [B, N, J, C], its C.
 std::vector<Index> input_channels(const NetworkConfig& config);
 
+// kConfidence and kEstimate of a lifter whose y has so many numbers a joint; both 0 where none has.
+std::pair<Index, Index> inputs_of(Index numbers);
+
 std::span<const NetworkRule* const> networks();
 std::vector<const NetworkRule*> networks_of(Role role);
 
@@ -113,8 +120,8 @@ Network make_network(const NetworkConfig& config, DType dtype, std::uint64_t see
                      Device device = Device::cpu);
 
 // NetworkRule::make and count of a network's class N, which is a Module or has parameters(), and of
-// its Layers, whose configuration config_of makes; forward and loss are called with an N and the
-// tensors.
+// its Layers, whose configuration config_of makes; forward is called with an N and the inputs, loss
+// with an N, what it made and the truth.
 template <class N, auto config_of, auto forward, auto loss>
 Network made(const NetworkConfig& config, DType dtype, std::uint64_t seed, Device device) {
   const auto network = std::make_shared<N>(config_of(config), dtype, seed, device);
@@ -124,10 +131,11 @@ Network made(const NetworkConfig& config, DType dtype, std::uint64_t seed, Devic
   } else {
     parameters = &network->parameters();
   }
-  return {config,
-          {network, parameters},
-          [network](std::span<const Tensor> in) { return forward(*network, in); },
-          [network](std::span<const Tensor> in) { return loss(*network, in); }};
+  return {
+      config,
+      {network, parameters},
+      [network](std::span<const Tensor> in) { return forward(*network, in); },
+      [network](const Tensor& made, const Tensor& truth) { return loss(*network, made, truth); }};
 }
 template <class Layers, auto config_of>
 Index counted(const NetworkConfig& config) {

@@ -131,11 +131,10 @@ const NetworkRule pose_denoiser_network{
     .sizes = kSizes,
     .frames = {"frames", 27},
     .fixed_frames = false,
-    .make = made<PoseDenoiser, config_of,
-                 [](const auto& net, auto in) { return net(in[0], in[1], in[2]); },
-                 [](const auto& net, auto in) {
-                   return joint_distance_loss(net(in[0], in[1], in[3]), in[2]);
-                 }>,
+    .make =
+        made<PoseDenoiser, config_of,
+             [](const auto& net, auto in) { return net(in[0], in[1], in[2]); },
+             [](const auto&, auto& made, auto& truth) { return joint_distance_loss(made, truth); }>,
     .count = counted<PoseDenoiserLayers, config_of>,
     .draw =
         [](const NetworkConfig& config, double, Index batch, DType dtype, std::uint64_t,

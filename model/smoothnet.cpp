@@ -82,7 +82,7 @@ const NetworkRule smoothnet_network{
     .frames = {"frames", kReleased.frames, 3, 100'000, "", "the loss has accelerations"},
     .fixed_frames = true,
     .make = made<Smoothnet, config_of, [](const auto& net, auto in) { return net(in[0]); },
-                 [](const auto& net, auto in) { return smoothnet_loss(net(in[0]), in[1]); }>,
+                 [](const auto&, auto& made, auto& truth) { return smoothnet_loss(made, truth); }>,
     .count = counted<SmoothnetLayers, config_of>,
 };
 

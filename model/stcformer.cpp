@@ -67,11 +67,12 @@ constexpr Size kSizes[] = {
     {"heads", kReleased.heads, 1, 100'000, "heads", "Heads of each axis"},
     {"mlp_ratio", kReleased.mlp_ratio, 1, 1000},
     kConfidence,
+    kEstimate,
 };
 constexpr Index kFrames = 81;
 
 StcformerConfig config_of(const NetworkConfig& c) {
-  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], 2 + c.sizes[4]};
+  return {c.sizes[0], c.sizes[1], c.sizes[2], c.sizes[3], 2 + c.sizes[4] + 3 * c.sizes[5]};
 }
 
 // ---- Weights of the released code (github.com/zhenhuat/STCFormer) ----
@@ -85,7 +86,8 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> hea
   };
   StcformerConfig config;
   const std::string block = "stcformer.stc_block.0.";
-  config.width = shape("pose_emb.weight", 2)[0];
+  const Shape embedding = shape("pose_emb.weight", 2);
+  config.width = embedding[0];
   const Index head = shape(block + "stc_att.emb.weight", 2)[1];
   const Index hidden = shape(block + "mlp.fc1.weight", 2)[0];
   if (config.width % (2 * head) != 0 || hidden % config.width != 0) {
@@ -98,7 +100,10 @@ NetworkConfig released_sizes(const TensorFile& weights, std::optional<Index> hea
   while (weights.contains(fmt::format("stcformer.stc_block.{}.stc_att.qkv.weight", config.depth))) {
     ++config.depth;
   }
-  return {nullptr, kFrames, {config.width, config.depth, config.heads, config.mlp_ratio, 0}};
+  const auto [confidence, estimate] = inputs_of(embedding[1]);
+  return {nullptr,
+          kFrames,
+          {config.width, config.depth, config.heads, config.mlp_ratio, confidence, estimate}};
 }
 
 // The mathematics is the same up to the order of channels, so that only rows and columns move:
@@ -127,7 +132,7 @@ std::vector<WeightEntry> pytorch_table(const NetworkConfig& config) {
     entries.push_back(
         {std::move(theirs), shape, std::move(ours), std::move(row), std::move(column)});
   };
-  add("pose_emb.weight", {D, 2}, "pose_emb.weight");
+  add("pose_emb.weight", {D, c.inputs}, "pose_emb.weight");
   add("regress_head.weight", {3, D}, "regress_head.weight");
   for (Index i = 0; i < c.depth; ++i) {
     const std::string theirs = fmt::format("stcformer.stc_block.{}.", i);
@@ -169,8 +174,10 @@ const NetworkRule stcformer_network{
     .sizes = kSizes,
     .frames = {"frames", kFrames},
     .fixed_frames = false,
-    .make = made<Stcformer, config_of, [](const auto& net, auto in) { return net(in[0]); },
-                 [](const auto& net, auto in) { return net.loss(net(in[0]), in[1]); }>,
+    .make =
+        made<Stcformer, config_of,
+             [](const auto& net, auto in) { return net(in.size() == 1 ? in[0] : concat(in, -1)); },
+             [](const auto& net, auto& made, auto& truth) { return net.loss(made, truth); }>,
     .count = counted<StcformerLayers, config_of>,
     .pytorch = &kPytorch,
 };

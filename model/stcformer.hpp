@@ -47,9 +47,9 @@ class Stcformer {
   Stcformer(const StcformerConfig& config, DType dtype, std::uint64_t seed,
             Device device = Device::cpu);
 
-  // y [B, N, J, inputs], normalised screen coordinates and, as a third channel, how sure they are
-  // -> [B, N, J, 3], root-relative metres. The root joint's output is a free output of the network;
-  // callers set it to zero.
+  // y [B, N, J, inputs], normalised screen coordinates, how sure they are where there are 3 or 6,
+  // and an estimate in metres where there are 5 or 6 -> [B, N, J, 3], root-relative metres. The
+  // root joint's output is a free output of the network; callers set it to zero.
   Tensor operator()(const Tensor& y) const;
   // The loss of the released code: the mean distance of joints, over all frames of the windows.
   Tensor loss(const Tensor& prediction, const Tensor& truth) const {

@@ -16,6 +16,7 @@
 #include "data/torch_file.hpp"
 #include "data/view.hpp"
 #include "diffusion/refiner.hpp"
+#include "diffusion/sequences.hpp"
 #include "engine/atomic_file.hpp"
 #include "engine/ops.hpp"
 #include "model/checkpoint.hpp"
@@ -324,11 +325,16 @@ const model::NetworkSet::Member& chosen_lifter(const Options& options,
 void export_weights(const Options& options, const model::NetworkSet& set) {
   const model::NetworkSet::Member& lifter = chosen_lifter(options, set);
   const model::NetworkRule& rule = *set.config.rule;
-  const TensorFile file =
-      model::to_pytorch(rule.pytorch->table(set.config), *lifter.network.parameters);
+  const std::vector<model::WeightEntry> table = rule.pytorch->table(set.config);
+  const TensorFile file = model::to_pytorch(table, *lifter.network.parameters);
   write_safetensors(options.output, file);
-  fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code\n", shown(options.output),
-             file.tensors.size(), rule.name);
+  std::string more;
+  if (const Index numbers = table[0].shape[1]; numbers > 2) {
+    more = fmt::format("; {} takes {} numbers a joint, where the released code has 2",
+                       table[0].theirs, numbers);
+  }
+  fmt::print("wrote {}: {} tensors with the names of {}'s PyTorch code{}\n", shown(options.output),
+             file.tensors.size(), rule.name, more);
 }
 
 // ---- ONNX ----
@@ -389,10 +395,15 @@ std::string network_to_onnx(const Options& options, const TensorFile& file, Onnx
       smoother ? set.members[0].network : chosen_lifter(options, set).network;
   const Index frames = onnx_frames(options, set.config.frames, set.config.rule->fixed_frames);
   model.name = set.config.rule->name;
-  model.inputs = {onnx_input(options, smoother ? "noisy_3d" : "pose_2d",
-                             smoother ? kPoses : kScreen, frames,
-                             model::input_channels(set.config)[0])};
-  model.output = smoother ? "refined_3d" : "noisy_3d";
+  const std::vector<data::Field> fields = diffusion::fields_of(set.config);
+  const std::vector<Index> channels = model::input_channels(set.config);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const bool poses = fields[i] == data::Field::noisy;
+    model.inputs.push_back(onnx_input(options, poses ? "noisy_3d" : "pose_2d",
+                                      poses ? kPoses : kScreen, frames, channels[i]));
+  }
+  // An output has a name of its own.
+  model.output = smoother || fields.size() > 1 ? "refined_3d" : "noisy_3d";
   std::vector<double> not_root(17, 1.0);
   not_root[0] = 0;
   const Tensor mask = Tensor::of({17, 1}, not_root, DType::f32);

@@ -53,18 +53,20 @@ void add_with_estimate(const Command& command, bool& with_estimate) {
 }
 
 void lift(const LiftOptions& options, data::Dataset& dataset) {
-  if (options.with_estimate) {
-    for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
-  }
   const TensorFile file = read_checkpoint(options.checkpoint);
   const model::NetworkSet set = model::load_networks(file, options.checkpoint, model::Role::lifter,
                                                      options.precision, options.common.device);
+  const std::vector<data::Field> fields = diffusion::fields_of(set.config);
+  const bool second_pass = fields.size() > 1;
+  if (options.with_estimate || second_pass) {
+    for (const data::Sequence& s : dataset.sequences) check_estimate(s, options.input);
+  }
   auto [protocol, inference] = options.windows.choose(set.frames(), set.step);
   const data::Convention convention = convention_of(file, options.checkpoint);
   const data::View view =
       options.view.view(dataset, options.input, convention, options.checkpoint, options.windows);
   if (!options.quiet) {
-    compare_domain(file, options.checkpoint, view.dataset(), /*estimate=*/false);
+    compare_domain(file, options.checkpoint, view.dataset(), second_pass);
   }
 
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
@@ -79,7 +81,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
   inference.on_frames = [&](double part) { progress.update(done += part); };
   for (const auto& [lifter, sequences] : work) {
     diffusion::Inference network(
-        {data::screen_field(model::input_channels(set.config)[0])}, options.common.device,
+        fields, options.common.device,
         [&own = lifter->network](std::span<const Tensor> in) { return own.forward(in); });
     auto [poses, last_windows, none] = network(view, sequences, inference);
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
@@ -94,6 +96,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
   nlohmann::ordered_json made =
       data::provenance(protocol, inference.windows, inference.flip_average);
   if (options.precision != DType::f32) made["precision"] = name(options.precision);
+  if (second_pass) made["second_pass"] = "over the file's estimate";
   if (options.with_estimate) made["averaged_with"] = "the file's estimate";
   data::set_provenance(dataset, "noisy_3d", made);
 }

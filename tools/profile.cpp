@@ -69,18 +69,16 @@ class Subject {
     for (const Index channels : model::input_channels(config)) {
       inputs.push_back(random(shape.with(3, channels), seed++, device));
     }
-    std::vector<Tensor> inputs_and_truth = inputs;
-    inputs_and_truth.push_back(random(shape, seed, device));
+    const Tensor truth = random(shape, seed, device);
     if (config.rule->draw != nullptr) {
       for (const Tensor& drawn : config.rule->draw(config, /*rate=*/0, o.batch, o.precision,
                                                    o.common.seed, /*step=*/20)) {
         inputs.push_back(drawn.to(device));
-        inputs_and_truth.push_back(inputs.back());
       }
     }
     parameters_ = network.parameters;
     forward_ = [=] { return network.forward(inputs); };
-    loss_ = [=] { return network.loss(inputs_and_truth); };
+    loss_ = [=] { return network.loss(network.forward(inputs), truth); };
     if (!o.inference) adam_.emplace(*parameters_);
     recompute_ = o.recompute;
   }

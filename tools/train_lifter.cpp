@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <map>
 #include <memory>
@@ -33,6 +32,7 @@ struct Options {
   double drop_path = 0;
   std::optional<int> folds;
   bool confidence = false;
+  bool estimate = false;
   Recipe recipe = Recipe::best;
 };
 
@@ -119,7 +119,8 @@ std::vector<int> visible(const data::Dataset& dataset, const std::vector<int>& a
 // The options that change a step's result, for --resume.
 Settings settings(const Options& options, const model::NetworkSet& set,
                   const TrainingRun& training) {
-  const std::array fields{Field::truth, data::screen_field(model::input_channels(set.config)[0])};
+  std::vector<Field> fields = diffusion::fields_of(set.config);
+  fields.insert(fields.begin(), Field::truth);
   // The model first, since defaults depend on it.
   Settings all =
       options.flags.settings("lifter --model " + std::string(options.rule->name),
@@ -127,6 +128,8 @@ Settings settings(const Options& options, const model::NetworkSet& set,
   all.update({{"--step", set.step}, {"--drop-path", options.drop_path}});
   all.update(size_settings(set.config));
   all["--confidence"] = options.confidence;
+  all["--estimate"] = options.estimate;
+  all["--acceleration-weight"] = options.flags.acceleration_weight;
   // The full one is none; where there are fewer subjects than folds, each is one.
   all["--folds"] = set.members.size() - 1;
   return all;
@@ -164,7 +167,7 @@ void run(const Options& options) {
   catch_interrupts();
   const TrainFlags& flags = options.flags;
   const std::uint64_t seed = options.common.seed;
-  TrainingRun training(options.common, flags, /*refines=*/false);
+  TrainingRun training(options.common, flags, /*refines=*/options.estimate);
   model::NetworkSet set{sized(*options.rule, flags.frames, options.sizes), options.step, {}};
   set.members =
       untrained(set.config, *options.folds, training.dataset(), training.parts().train, seed);
@@ -254,6 +257,10 @@ void add_train_lifter(const Command& train) {
                   "5 for --recipe paper)")
       .not_negative();
   add_confidence(command, options->confidence);
+  command.add_flag("--estimate", options->estimate,
+                   "Give the network the file's noisy_3d, too: a second pass over what another "
+                   "lifter, or another estimator, made");
+  add_acceleration_weight(command, options->flags.acceleration_weight);
   add_recipe(command, options->recipe, "--folds 5, --normalise width");
   command.footer("Example: posetape train lifter data.npz -o lifter.safetensors --frames 27");
   command.runs([command, options] {
@@ -268,6 +275,7 @@ void add_train_lifter(const Command& train) {
     options->flags.take_recipe(command, options->recipe);
     if (!options->folds) options->folds = options->recipe == Recipe::paper ? 5 : 0;
     if (options->confidence) options->sizes[model::kConfidence.key] = 1;
+    if (options->estimate) options->sizes[model::kEstimate.key] = 1;
     run(*options);
   });
 }

@@ -74,7 +74,8 @@ Settings settings(const Options& options, const data::Dataset& dataset, const Sp
               {"--objective", name(config.objective)},
               {"--states", name(config.states)},
               {"--normalization", name(config.normalization)},
-              {"--loss", name(config.loss)}});
+              {"--loss", name(config.loss)},
+              {"--acceleration-weight", config.acceleration_weight}});
   return all;
 }
 
@@ -111,6 +112,7 @@ void run(Options options) {
   RefinerConfig& config = options.config;
   config.frames = flags.frames;
   config.rollout_steps = options.inference_steps;
+  config.acceleration_weight = flags.acceleration_weight;
   if (options.confidence) config.network.screen = 3;
   config.network.timestep = config.objective == diffusion::Objective::diffusion;
   const bool draws_errors = config.objective == diffusion::Objective::diffusion &&
@@ -174,6 +176,7 @@ void run(Options options) {
     return refiner->loss(inputs, moves, seed);
   };
   learner.fields = {Field::noisy, screen};
+  learner.if_worse = "train longer, with more people, or with --states rollout";
   learner.estimate = [&](std::span<const Tensor> in) {
     return refiner->refine(in[0], in[1], options.inference_steps);
   };
@@ -220,6 +223,7 @@ void add_train_refiner(const Command& train) {
   add_choice(command, "--normalization", options->config.normalization,
              "What the error is divided by");
   add_choice(command, "--loss", options->config.loss, "Loss of the error");
+  add_acceleration_weight(command, options->flags.acceleration_weight);
   add_confidence(command, options->confidence);
   add_recipe(command, options->recipe, "--states forward, --normalise width");
   command.footer("Example: posetape train refiner lifted.npz -o refiner.safetensors --noise ar1");

@@ -230,6 +230,15 @@ void add_confidence(const Command& command, bool& confidence) {
                    "where the data don't say it");
 }
 
+void add_acceleration_weight(const Command& command, double& weight) {
+  command
+      .add_option("--acceleration-weight", weight,
+                  "Add the mean distance of accelerations to the loss, times this; mm a frame² "
+                  "weigh as much as mm at 1")
+      .not_negative()
+      .show_default();
+}
+
 void add_recompute(const Command& command, int& level) {
   command
       .add_option("--recompute", level,
@@ -327,6 +336,10 @@ void TrainFlags::check() const {
   if (batch % micro_batches != 0) {
     fail("--micro-batches {}: does not divide --batch {}; choose one that does", micro_batches,
          batch);
+  }
+  if (acceleration_weight > 0 && frames < 3) {
+    fail("--acceleration-weight {}: windows of --frames {} have no acceleration; choose 3 or more",
+         acceleration_weight, frames);
   }
 }
 
@@ -533,25 +546,26 @@ Tensor TrainingRun::field(const data::EpochBatches::Batch& windows, data::Field 
 Learner TrainingRun::learner(std::string label, const model::Network& network,
                              double drop_rate) const {
   Learner result{.label = std::move(label), .parameters = network.parameters.get()};
-  const std::vector<Index> channels = model::input_channels(network.config);
-  if (network.config.rule->role != model::Role::lifter) result.fields = {data::Field::noisy};
-  for (std::size_t i = result.fields.size(); i < channels.size(); ++i) {
-    result.fields.push_back(data::screen_field(channels[i]));
-  }
+  result.fields = diffusion::fields_of(network.config);
   result.batch = [this, network, drop_rate, fields = result.fields](
                      const data::EpochBatches::Batch& windows, std::uint64_t step) {
     Trainer::Batch batch;
     batch.sequences = static_cast<Index>(windows.windows.size());
     for (const data::Field which : fields) batch.inputs.push_back(field(windows, which));
-    batch.inputs.push_back(field(windows, data::Field::truth));
     if (const auto draw = network.config.rule->draw; draw != nullptr) {
       std::ranges::move(draw(network.config, drop_rate, static_cast<Index>(windows.windows.size()),
                              network.parameters->values().dtype(), common_.seed, step),
                         std::back_inserter(batch.inputs));
     }
+    batch.inputs.push_back(field(windows, data::Field::truth));
     return batch;
   };
-  result.loss = [network](std::span<const Tensor> in, int) { return network.loss(in); };
+  result.loss = [network, weight = flags_.acceleration_weight](std::span<const Tensor> in, int) {
+    const Tensor& truth = in.back();
+    const Tensor made = network.forward(in.first(in.size() - 1));
+    const Tensor loss = network.loss(made, truth);
+    return weight == 0 ? loss : add(loss, scale(model::acceleration_loss(made, truth), weight));
+  };
   result.estimate = [network](std::span<const Tensor> in) { return network.forward(in); };
   return result;
 }
@@ -732,9 +746,9 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
   const double refined = trainer.state().best_validation;
   flags_.say("{}  validation of epoch {}: {}\n", learner.label, trainer.state().best_epoch + 1,
              gain_text(base, refined));
-  warn_if_worse(files_.paths().output, base, refined,
-                "of people that it did not train on, so don't use it: train longer, with more "
-                "people, or with --states rollout");
+  warn_if_worse(
+      files_.paths().output, base, refined,
+      fmt::format("of people that it did not train on, so don't use it: {}", learner.if_worse));
 }
 
 std::string joined(const std::vector<std::string>& names) {

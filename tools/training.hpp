@@ -82,6 +82,7 @@ struct TrainFlags {
   double clip_norm = 0;
   int micro_batches = 1;
   double ema = 0;
+  double acceleration_weight = 0;  // of networks that have the option
 
   void add_to(const Command& command);
   // Defaults of the recipe, of what the command line doesn't give.
@@ -123,6 +124,9 @@ model::NetworkSet resume_networks(const TensorFile& last, const model::NetworkSe
 // The option --confidence, of networks that are given 2D poses.
 void add_confidence(const Command& command, bool& confidence);
 
+// The option --acceleration-weight, of networks that give poses or their errors.
+void add_acceleration_weight(const Command& command, double& weight);
+
 // The option --recompute, for networks that are made of blocks (model/layers.hpp).
 void add_recompute(const Command& command, int& level);
 
@@ -161,6 +165,8 @@ struct Learner {
   // Called after each epoch; has to write the .last file before the best one, which has the
   // trainer's averages of the weights where it keeps some.
   std::function<void(const Trainer& trainer, bool best)> save = {};
+  // What to do where a network that corrects makes validation worse.
+  const char* if_worse = "train longer, or with more people";
   // Whether save(best) writes the output: then it must be there when a training goes on.
   bool writes_best = true;
 };

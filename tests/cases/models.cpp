@@ -128,8 +128,9 @@ ModelCase plain(const model::NetworkRule& rule) {
             for (const Index channels : model::input_channels(config)) {
               in.push_back(poses(s, channels, 1, dtype).to(device));
             }
-            in.push_back(poses(s, 3, 2, dtype).to(device));
-            return ModelStep{network, network->parameters.get(), [=] { return network->loss(in); }};
+            const Tensor truth = poses(s, 3, 2, dtype).to(device);
+            return ModelStep{network, network->parameters.get(),
+                             [=] { return network->loss(network->forward(in), truth); }};
           }};
 }
 
@@ -160,6 +161,7 @@ std::vector<ModelCase> chosen_cases() {
                 c.network.timestep = false;
               }),
       refiner("confidence", [](RefinerConfig& c) { c.network.screen = 3; }),
+      refiner("accelerations", [](RefinerConfig& c) { c.acceleration_weight = 0.5; }),
       refiner("no_blocks", [](RefinerConfig& c) { c.network.depth = 0; }),
       stcformer("plain", 2),
       stcformer("one_block", 1),

@@ -107,6 +107,26 @@ double l2(const Numbers& estimate, const Numbers& target) {
   return sum / (static_cast<double>(estimate.size()) / 3);
 }
 
+double acceleration(const Numbers& estimate, const Numbers& target, int frames) {
+  const auto row = std::size_t{51};
+  double sum = 0;
+  int count = 0;
+  for (std::size_t f = 0; f < estimate.size() / row; ++f) {
+    const auto at = static_cast<int>(f) % frames;
+    if (at == 0 || at == frames - 1) continue;
+    for (std::size_t i = f * row; i < (f + 1) * row; i += 3) {
+      double square = 0;
+      for (std::size_t c = i; c < i + 3; ++c) {
+        const auto error = [&](std::size_t k) { return estimate[k] - target[k]; };
+        square += std::pow(error(c - row) - 2 * error(c) + error(c + row), 2);
+      }
+      sum += std::sqrt(square);
+      ++count;
+    }
+  }
+  return sum / count;
+}
+
 double mse(const Numbers& estimate, const Numbers& target) {
   double sum = 0;
   for (std::size_t i = 0; i < estimate.size(); ++i) sum += std::pow(estimate[i] - target[i], 2);

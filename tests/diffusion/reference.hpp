@@ -43,6 +43,8 @@ Numbers error_at(double alpha_bar, const Numbers& x, const Numbers& x0);
 // Mean over joints of the Euclidean distance; mean over coordinates of the squared difference.
 double l2(const Numbers& estimate, const Numbers& target);
 double mse(const Numbers& estimate, const Numbers& target);
+// Of windows of so many frames: the mean over joints of how far accelerations are apart.
+double acceleration(const Numbers& estimate, const Numbers& target, int frames);
 
 // --- The conditional noise ---
 

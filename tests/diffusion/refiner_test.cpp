@@ -476,6 +476,30 @@ TEST_CASE("rollout states: the moves before are not differentiated") {
   CHECK(nodes(2) == nodes(0));
 }
 
+TEST_CASE("the loss has the accelerations of the normalised error, times their weight") {
+  const RefinerBatch batch{tensor(3, poses(1)), tensor(3, poses(2)), tensor(2, screen(3))};
+  for (RefinerConfig config : {tiny(), regression()}) {
+    for (const LossKind loss : {LossKind::l2, LossKind::mse}) {
+      config.loss = loss;
+      config.acceleration_weight = 0.7;
+      const Refiner refiner = make(config);
+      const Taps taps({"train.*"});
+      const double found = refiner.loss(batch, 1, 2).item();
+      const Numbers estimate = tapped(taps, "train.estimate");
+      const Numbers target = tapped(taps, "train.target");
+      const double positions =
+          loss == LossKind::l2 ? reference::l2(estimate, target) : reference::mse(estimate, target);
+      const double accelerations =
+          reference::acceleration(estimate, target, static_cast<int>(kFrames));
+      CHECK(accelerations > 0.1);
+      CHECK(found == doctest::Approx(positions + 0.7 * accelerations).epsilon(1e-11));
+      CHECK(tapped(taps, "train.loss") == Numbers{found});
+      CHECK(reloaded(refiner).loss(batch, 1, 2).item() == found);
+    }
+  }
+  CHECK(to_json(tiny()).find("acceleration") == std::string::npos);  // as files were before
+}
+
 TEST_CASE("regression: the error of x_noisy, from x_noisy and y") {
   const Numbers truth = poses(1);
   const Numbers noisy = poses(2);

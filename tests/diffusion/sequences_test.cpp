@@ -239,6 +239,24 @@ TEST_CASE("a sequence without a field is named, and so is a result that is not f
                       "0 windows at a time");
 }
 
+TEST_CASE("what lifters and smoothers are given") {
+  const auto fields = [](const model::NetworkRule& rule, Index confidence, Index estimate) {
+    model::NetworkConfig config = model::released_config(rule);
+    for (std::size_t i = 0; i < config.sizes.size(); ++i) {
+      const std::string_view key = rule.sizes[i].key;
+      if (key == model::kConfidence.key) config.sizes[i] = confidence;
+      if (key == model::kEstimate.key) config.sizes[i] = estimate;
+    }
+    return fields_of(config);
+  };
+  const model::NetworkRule& lifter = model::mixste_network;
+  CHECK(fields(lifter, 0, 0) == std::vector{Field::screen_2d});
+  CHECK(fields(lifter, 1, 0) == std::vector{Field::screen_2d_confidence});
+  CHECK(fields(lifter, 0, 1) == std::vector{Field::screen_2d, Field::noisy});
+  CHECK(fields(lifter, 1, 1) == std::vector{Field::screen_2d_confidence, Field::noisy});
+  CHECK(fields(model::smoothnet_network, 0, 0) == std::vector{Field::noisy});
+}
+
 TEST_CASE("rows of the conditional noise: errors, and what they depend on") {
   const data::Dataset dataset = dataset_of({3, 5});
   const NoiseSequence rows = noise_rows(dataset, 1);

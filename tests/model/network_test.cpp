@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/checkpoint.hpp"
+#include "model/layers.hpp"
 #include "tests/model/whole_model.hpp"
 
 using namespace posetape;
@@ -19,14 +20,14 @@ NetworkConfig small(const NetworkRule& rule) {
   for (std::size_t i = 0; i < config.sizes.size(); ++i) {
     const std::string_view key = rule.sizes[i].key;
     config.sizes[i] = key == "width" ? 16 : key == "hidden" ? 12 : key == "mlp_ratio" ? 3 : 2;
-    if (key == model::kConfidence.key) config.sizes[i] = 1;
+    if (key == model::kConfidence.key || key == model::kEstimate.key) config.sizes[i] = 1;
   }
   return config;
 }
 
-// What the network takes, and the truth in the place that the loss expects it.
 struct Example {
-  std::vector<Tensor> inputs, with_truth;
+  std::vector<Tensor> inputs;  // and what is drawn
+  Tensor truth;
 };
 
 Example example(const NetworkConfig& config) {
@@ -34,12 +35,10 @@ Example example(const NetworkConfig& config) {
   for (const Index channels : model::input_channels(config)) {
     e.inputs.push_back(random_normal({2, 5, 17, channels}, 1 + e.inputs.size()));
   }
-  e.with_truth = e.inputs;
-  e.with_truth.push_back(random_normal({2, 5, 17, 3}, 9));
+  e.truth = random_normal({2, 5, 17, 3}, 9);
   if (config.rule->draw == nullptr) return e;
   for (const Tensor& drawn : config.rule->draw(config, 0.5, 2, DType::f64, 1, 3)) {
     e.inputs.push_back(drawn);
-    e.with_truth.push_back(drawn);
   }
   return e;
 }
@@ -71,7 +70,7 @@ TEST_CASE("every network's rule makes it, counts it and trains it") {
     Tensor loss;
     {
       const Recording on(tape);
-      loss = network.loss(e.with_truth);
+      loss = network.loss(network.forward(e.inputs), e.truth);
     }
     CHECK(loss.size() == 1);
     const auto gradients = tape.backward(loss);
@@ -79,6 +78,52 @@ TEST_CASE("every network's rule makes it, counts it and trains it") {
   }
   std::ranges::sort(names);
   CHECK(std::ranges::adjacent_find(names) == names.end());
+}
+
+TEST_CASE("a lifter is given the confidence, then another's estimate, beside the 2D poses") {
+  for (const NetworkRule* rule : model::networks_of(Role::lifter)) {
+    CAPTURE(rule->name);
+    for (Index confidence = 0; confidence <= 1; ++confidence) {
+      for (Index estimate = 0; estimate <= 1; ++estimate) {
+        NetworkConfig config = small(*rule);
+        for (std::size_t i = 0; i < config.sizes.size(); ++i) {
+          const std::string_view key = rule->sizes[i].key;
+          if (key == model::kConfidence.key) config.sizes[i] = confidence;
+          if (key == model::kEstimate.key) config.sizes[i] = estimate;
+        }
+        const Index screen = 2 + confidence;
+        const std::vector<Index> channels = model::input_channels(config);
+        CHECK(channels ==
+              (estimate == 1 ? std::vector<Index>{screen, 3} : std::vector<Index>{screen}));
+        CHECK(model::inputs_of(screen + 3 * estimate) == std::pair(confidence, estimate));
+        if (estimate == 0) continue;
+        // What the estimate says arrives, by other weights than y.
+        const model::Network network = model::make_network(config, DType::f64, 3);
+        const Tensor y = random_normal({1, 5, 17, screen}, 1);
+        const auto made = [&](const Tensor& pose) {
+          return network.forward(std::vector{y, pose}).to_doubles();
+        };
+        CHECK(made(random_normal({1, 5, 17, 3}, 2)) != made(random_normal({1, 5, 17, 3}, 3)));
+      }
+    }
+  }
+  for (const Index no_lifter : {0, 1, 4, 7, 9}) {
+    CHECK(model::inputs_of(no_lifter) == std::pair<Index, Index>(0, 0));
+  }
+}
+
+TEST_CASE("accelerations are those of second differences over frames") {
+  // x = t² along x of joint 0: 2 a frame²; y = t at joint 1 has none.
+  std::vector<double> x(5 * 2 * 3, 0.0);
+  for (std::size_t t = 0; t < 5; ++t) {
+    x[t * 6] = static_cast<double>(t * t);
+    x[t * 6 + 4] = static_cast<double>(t);
+  }
+  const Tensor poses = Tensor::of({1, 5, 2, 3}, x, DType::f64);
+  const Tensor still = Tensor::zeros({1, 5, 2, 3}, DType::f64);
+  CHECK(model::acceleration_loss(poses, still).item() == doctest::Approx(1));  // half of joints
+  CHECK(model::acceleration_loss(still, poses).item() == doctest::Approx(1));
+  CHECK(model::acceleration_loss(poses, poses).item() == 0);
 }
 
 TEST_CASE("sizes of a network are in their range, and read as they are called") {
@@ -111,11 +156,15 @@ TEST_CASE("networks come back from their file, every weight of every one") {
       }
     }
   }
-  // Those without the confidence are as they were before there was one.
+  // Those without the confidence, or an estimate, are as they were before there was one.
   model::NetworkSet set = small_set(model::mixste_network, 5);
-  CHECK(model::config_text(set).find("confidence") != std::string::npos);
-  set.config.sizes.back() = 0;
-  CHECK(model::config_text(set).find("confidence") == std::string::npos);
+  for (std::size_t i = 4; i < set.config.sizes.size(); ++i) {
+    const std::string key = set.config.rule->sizes[i].key;
+    CAPTURE(key);
+    CHECK(model::config_text(set).find(key) != std::string::npos);
+    set.config.sizes[i] = 0;
+    CHECK(model::config_text(set).find(key) == std::string::npos);
+  }
   CHECK(set.for_subject("S1").name == "fold1");
   CHECK(set.for_subject("S5").name == "full");
 }

@@ -62,15 +62,17 @@ inline Trained train_lifter(const model::NetworkConfig& config, DType dtype, Dev
                             int level) {
   const model::Network network = model::make_network(config, dtype, 1, device);
   const auto batch = [&](int step) {
-    std::vector<Tensor> in{noise({2, 9, 17, 2}, 2 * step), noise({2, 9, 17, 3}, 2 * step + 1)};
-    const auto draw = config.rule->draw;
-    if (draw == nullptr) return in;
-    for (const Tensor& d : draw(config, 0.3, 2, dtype, 1, static_cast<std::uint64_t>(step)))
-      in.push_back(d);
+    std::vector<Tensor> in{noise({2, 9, 17, 2}, 2 * step)};
+    if (const auto draw = config.rule->draw; draw != nullptr) {
+      for (const Tensor& d : draw(config, 0.3, 2, dtype, 1, static_cast<std::uint64_t>(step)))
+        in.push_back(d);
+    }
+    in.push_back(noise({2, 9, 17, 3}, 2 * step + 1));
     return in;
   };
-  return train(*network.parameters, level, batch,
-               [&](std::span<const Tensor> in, int) { return network.loss(in); });
+  return train(*network.parameters, level, batch, [&](std::span<const Tensor> in, int) {
+    return network.loss(network.forward(in.first(in.size() - 1)), in.back());
+  });
 }
 
 // By name.
@@ -80,12 +82,13 @@ inline const std::vector<
         {"denoiser", train_denoiser},
         {"stcformer",
          [](DType dtype, Device device, int level) {
-           return train_lifter({&model::stcformer_network, 9, {16, 3, 2, 4, 0}}, dtype, device,
+           return train_lifter({&model::stcformer_network, 9, {16, 3, 2, 4, 0, 0}}, dtype, device,
                                level);
          }},
         {"mixste",
          [](DType dtype, Device device, int level) {
-           return train_lifter({&model::mixste_network, 9, {16, 3, 2, 2, 0}}, dtype, device, level);
+           return train_lifter({&model::mixste_network, 9, {16, 3, 2, 2, 0, 0}}, dtype, device,
+                               level);
          }},
     };
 

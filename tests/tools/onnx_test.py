@@ -83,6 +83,13 @@ class Onnx(unittest.TestCase):
             run("lift", f"{name}.safetensors", "data.npz", "-o", "out.npz", "--stride", FRAMES)
             self.check(name, {"pose_2d": screen("data.npz")}, windows("out.npz", "noisy_3d"))
 
+    def test_a_second_pass(self):
+        run("train", "lifter", "lifted.npz", "-o", "second.safetensors", "--frames", FRAMES, "--width", 16,
+            "--depth", 1, "--heads", 2, "--epochs", 1, "--estimate")
+        run("lift", "second.safetensors", "lifted.npz", "-o", "out.npz", "--stride", FRAMES)
+        self.check("second", {"pose_2d": screen("lifted.npz"), "noisy_3d": windows("lifted.npz", "noisy_3d")},
+                   windows("out.npz", "noisy_3d"))
+
     def test_refiner_of_some_steps(self):
         inputs = {"pose_2d": screen("lifted.npz"), "noisy_3d": windows("lifted.npz", "noisy_3d")}
         for options, steps in ((("--steps", 1), 1), ((), 2), (("--steps", 5, "--batch", 2), 5)):
