@@ -98,6 +98,10 @@ void from_pytorch(const TensorFile& weights, std::span<const WeightEntry> table,
 
 TensorFile to_pytorch(std::span<const WeightEntry> table, const ParameterList& parameters) {
   const auto ours = by_name(parameters);
+  Index listed = 0, held = 0;
+  for (const WeightEntry& e : table) listed += e.shape.size();
+  for (const auto& [name, tensor] : ours) held += tensor.size();
+  if (listed != held) fail("{} weights are listed, of a network that has {}", listed, held);
   TensorFile file;
   for (const WeightEntry& e : table) {
     const Tensor to = Tensor::empty(e.shape, DType::f32);

@@ -35,6 +35,7 @@ struct PytorchRule {
   // the message.
   NetworkConfig (*config)(const TensorFile& weights, std::optional<Index> heads,
                           const std::string& source);
+  // The layer that takes y comes first.
   std::vector<WeightEntry> (*table)(const NetworkConfig& config);
   int (*step)(Index frames);  // from one frame of a window to the next
 };

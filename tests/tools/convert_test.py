@@ -408,6 +408,28 @@ class Convert(unittest.TestCase):
             self.assertEqual((WORK / "again.safetensors").read_bytes(),
                              (WORK / "there.safetensors").read_bytes())
 
+    def test_inputs_beside_2d_go_there_and_back(self):
+        options = ["--frames", 9, "--width", 16, "--depth", 1, "--heads", 2, "--epochs", 1]
+        run("prepare", "synthetic", "-o", WORK / "few.npz", "--people", 3, "--takes", 1, "--seconds", 1,
+            "--cameras", 0)
+        run("train", "lifter", WORK / "few.npz", "-o", WORK / "first.safetensors", *options)
+        run("lift", WORK / "first.safetensors", WORK / "few.npz", "-o", WORK / "more.npz")
+        for more, numbers in ((["--confidence"], 3), (["--estimate"], 5), (["--confidence", "--estimate"], 6)):
+            for model, weight in (("stcformer", "pose_emb"), ("mixste", "Spatial_patch_to_embedding")):
+                run("train", "lifter", WORK / "more.npz", "-o", WORK / "own.safetensors", *options, *more,
+                    "--model", model)
+                out = run("convert", WORK / "own.safetensors", "-o", WORK / "theirs.safetensors").stdout
+                self.assertIn(f"{weight}.weight takes {numbers} numbers a joint, where the released code has 2", out)
+                heads = ["--heads", 2] if model == "mixste" else []
+                run("convert", WORK / "theirs.safetensors", "-o", WORK / "again.safetensors", "--frames", 9,
+                    "--step", 1, *heads)
+                own, again = (read_safetensors(WORK / f"{name}.safetensors") for name in ("own", "again"))
+                self.assertEqual(read_safetensors(WORK / "theirs.safetensors")[f"{weight}.weight"].shape,
+                                 (16, numbers))
+                self.assertEqual(set(own), set(again))
+                for name, array in own.items():
+                    np.testing.assert_array_equal(again[name], array, name)
+
     def test_a_state_dict_among_other_things(self):
         for network in NETWORKS.values():
             self.check_training_state(network)
