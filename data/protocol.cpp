@@ -103,6 +103,18 @@ void set_provenance(Dataset& dataset, const char* field, const Json& provenance)
   dataset.metadata = json.dump();
 }
 
+void forget_refined(Dataset& dataset) {
+  for (Sequence& s : dataset.sequences) {
+    s.refined_3d.reset();
+    s.refined_std.reset();
+    s.refined_root.reset();
+    s.feet_down.reset();
+    s.refined_3d_last_window.reset();
+  }
+  Json json = metadata_object(dataset.metadata);
+  if (json.erase("refined_3d") > 0) dataset.metadata = json.dump();
+}
+
 Json provenance(const Dataset& dataset, const char* field) {
   const Json json = metadata_object(dataset.metadata);
   const auto found = json.find(field);

@@ -77,6 +77,8 @@ std::string choices_text(const nlohmann::ordered_json& choices);
 // that name. Null where the file doesn't say.
 void set_provenance(Dataset& dataset, const char* field, const nlohmann::ordered_json& provenance);
 nlohmann::ordered_json provenance(const Dataset& dataset, const char* field);
+// Takes away the refined poses, and all that is known of them: they are of another base.
+void forget_refined(Dataset& dataset);
 
 // Adds to the metadata how many joints of each sequence were interpolated while it was read, under
 // "interpolated_joints", where `prepare keypoints` has its own.

@@ -1,6 +1,7 @@
 // posetape lift: 2D to 3D by the lifter that never saw the sequence's subject.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -31,11 +32,13 @@ void run(const Options& options) {
   if (!options.quiet) fmt::print("wrote {}\n", shown(options.output));
 }
 
-// Half of each, joint 0 at zero in both.
-data::PoseArray mean(const data::PoseArray& lifted, const data::PoseArray& estimate) {
+// Half of each, joint 0 at zero in both. The lifted poses begin at frame `first` of the estimate,
+// whose last frame is repeated beyond its end.
+data::PoseArray mean(const data::PoseArray& lifted, const data::PoseArray& estimate,
+                     int first = 0) {
   data::PoseArray out = lifted;
   for (int f = 0; f < out.frames(); ++f) {
-    const float* other = estimate.frame(f);
+    const float* other = estimate.frame(std::min(first + f, estimate.frames() - 1));
     for (int i = 0; i < 3 * data::kJoints; ++i) {
       float& value = out.frame(f)[i];
       value = 0.5F * (value + (other[i] - other[i % 3]));
@@ -69,6 +72,7 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
     compare_domain(file, options.checkpoint, view.dataset(), second_pass);
   }
 
+  data::forget_refined(dataset);
   std::map<const model::NetworkSet::Member*, std::vector<int>> work;
   for (std::size_t i = 0; i < dataset.sequences.size(); ++i) {
     const model::NetworkSet::Member& lifter =
@@ -87,7 +91,13 @@ void lift(const LiftOptions& options, data::Dataset& dataset) {
     diffusion::check_finite(dataset, sequences, poses, options.checkpoint);
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       data::Sequence& s = dataset.sequences[static_cast<std::size_t>(sequences[i])];
-      if (options.with_estimate) poses[i] = mean(poses[i], *s.noisy_3d);
+      if (options.with_estimate) {
+        poses[i] = mean(poses[i], *s.noisy_3d);
+        if (last_windows[i]) {
+          const int first = std::max(0, s.frames() - last_windows[i]->frames());
+          last_windows[i] = mean(*last_windows[i], *s.noisy_3d, first);
+        }
+      }
       s.noisy_3d = std::move(poses[i]);
       s.noisy_3d_last_window = std::move(last_windows[i]);
     }
