@@ -7,6 +7,7 @@
 #include <array>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,13 @@ Chosen choose(const PoseExport& options, const data::Dataset& dataset) {
         std::ranges::find(options.sequences, sequence.name) != options.sequences.end();
     const data::PoseArray* poses = wanted ? find_field(sequence, options.field) : nullptr;
     if (poses != nullptr) chosen.emplace_back(&sequence, poses);
+  }
+  for (const std::string& name : options.sequences) {
+    if (std::ranges::find(dataset.sequences, name, &data::Sequence::name) !=
+        dataset.sequences.end()) {
+      continue;
+    }
+    fail("{}: has no sequence {}; 'posetape info' lists those that it has", options.input, name);
   }
   if (chosen.empty()) {
     fail("{}: no sequence{} has {}; 'posetape info' lists what it has", options.input,
@@ -160,6 +168,17 @@ void write_each(const PoseExport& options, const std::vector<data::PoseClip>& cl
            options.output, code.message(), format.endings[0]);
     }
   }
+  std::map<std::string, std::string> clip_of;  // by its file's name
+  for (const data::PoseClip& clip : clips) {
+    std::string file_name = clip.name;
+    std::ranges::replace(file_name, '/', '_');
+    const auto [other, is_new] = clip_of.emplace(file_name, clip.name);
+    if (is_new) continue;
+    fail(
+        "{}: sequences {} and {} would both be {}{}; choose with --sequences, and write each to a "
+        "folder of its own",
+        options.input, other->second, clip.name, file_name, format.endings[0]);
+  }
   for (const data::PoseClip& clip : clips) {
     std::string file_name = clip.name;
     std::ranges::replace(file_name, '/', '_');
@@ -213,6 +232,7 @@ void export_poses(const PoseExport& options, const data::Dataset& dataset) {
                                      : write_each(options, clips);
   std::int64_t frames = 0;
   for (const data::PoseClip& clip : clips) frames += clip.poses->frames();
+  if (options.quiet) return;
   fmt::print("wrote {}: {} frames of {} sequences\n", shown(options.output), frames, clips.size());
 }
 

@@ -29,9 +29,10 @@ struct PoseExport {
   std::optional<data::Unit> unit;  // none: the format's, and so for `up`
   std::optional<data::Axes> up;
   std::vector<std::string> sequences;  // only these; all where empty
+  bool quiet = false;
 };
-// Writes, and says what. Throws Error where there are no such poses, and for more than one sequence
-// in a file that holds one.
+// Writes, and says what. Throws Error where there are no such poses or sequences, for more than one
+// sequence in a file that holds one, and where two would have one name.
 void export_poses(const PoseExport& options, const data::Dataset& dataset);
 
 }  // namespace posetape::tools

@@ -91,8 +91,36 @@ bool is_dataset(const std::string& path) {
                              [](const std::string& n) { return n.ends_with("/pose_2d"); });
 }
 
+// A dataset says all that a detector's files may not, but perhaps the frame rate.
+data::Dataset read_dataset(const Options& options) {
+  const data::TrackOptions& given = options.keypoints;
+  const std::array<std::pair<bool, const char*>, 6> others{
+      {{given.format.has_value(), "--input-format"},
+       {given.layout.has_value(), "--layout"},
+       {given.image_size[0] != 0, "--image-size"},
+       {given.coordinates.has_value(), "--coordinates"},
+       {given.person != 0, "--person"},
+       {given.min_confidence != 0, "--min-confidence"}}};
+  for (const auto& [is_given, option] : others) {
+    if (!is_given) continue;
+    throw WrongUsage(
+        fmt::format("{}: {} is a dataset, which says it; leave it out", option, options.input));
+  }
+  data::Dataset dataset = read_input(options.input, false, options.force);
+  for (data::Sequence& s : dataset.sequences) {
+    if (!given.fps) break;
+    if (s.fps_known && !data::same_rate(s.fps, *given.fps)) {
+      fail("{}: sequence {} has {:g} frames a second, as it says; leave --fps {:g} out",
+           options.input, s.name, s.fps, *given.fps);
+    }
+    s.fps = static_cast<float>(*given.fps);
+    s.fps_known = true;
+  }
+  return dataset;
+}
+
 data::Dataset read(const Options& options) {
-  if (is_dataset(options.input)) return read_input(options.input, false, options.force);
+  if (is_dataset(options.input)) return read_dataset(options);
   std::vector<std::string> notes;
   data::Dataset dataset = data::prepare_keypoints(options.input, options.keypoints, notes);
   guard(dataset, options.input, options.force,
@@ -123,6 +151,8 @@ void run(Options& options) {
   // Twice the time, and worth it: 3 to 5 % less error (diffusion/RESULTS.md).
   if (!options.windows.flip_average) options.windows.flip_average = true;
   if (options.lifter.empty()) options.lifter = weights(options.networks, "lifter");
+  // The large refiner has learnt from estimates that are better than those it meets.
+  const bool half = options.refiner.empty() && options.networks == Networks::large;
   if (options.refiner.empty()) options.refiner = weights(options.networks, "refiner");
 
   data::Dataset dataset = read(options);
@@ -135,8 +165,7 @@ void run(Options& options) {
   refining.precision = options.precision;
   refining.checkpoint = options.refiner;
   refining.input = options.input;
-  // The large refiner has learnt from estimates that are better than those it meets.
-  refining.strength = options.strength.value_or(options.networks == Networks::large ? 0.5 : 1);
+  refining.strength = options.strength.value_or(half ? 0.5 : 1);
   refining.finish = options.finish;
   refining.windows = options.windows;
   refining.view = options.view;
@@ -153,13 +182,14 @@ void run(Options& options) {
     poses.input = options.input;
     poses.output = options.output;
     poses.format = options.format;
+    poses.quiet = options.quiet;
     export_poses(poses, dataset);
   } else {
     data::write_dataset(options.output, dataset);
     if (!options.quiet) fmt::print("wrote {}\n", shown(options.output));
   }
   if (!options.report.empty()) {
-    write_report(options.report, options.input, std::move(dataset), options.common);
+    write_report(options.report, options.input, std::move(dataset), options.common, options.quiet);
   }
 }
 
@@ -192,7 +222,7 @@ void add_pose(const Command& app) {
   command
       .add_option("--strength", options->strength,
                   "How far to go from the lifted pose to the refined one (default: 0.5 with "
-                  "--networks large, 1 with small: diffusion/RESULTS.md)")
+                  "--networks large, 1 with small or another --refiner: diffusion/RESULTS.md)")
       .range(0.0, 1.0);
   add_keypoint_options(command, "--input-format", options->keypoints);
   options->windows.add_to(command);

@@ -41,6 +41,7 @@ struct Options {
   int steps = 2;
   bool drop_invalid = false;
   bool force = false;
+  bool quiet = false;
 };
 
 // Whether all of these sequences have what a score needs.
@@ -144,8 +145,9 @@ void add_dataset(const Options& options, const Inputs& inputs, Json& page) {
   }
   const std::vector<int> shown = add_poses(options, dataset, inputs.dataset_path, chosen, page);
   if (!inputs.refiner) return;
+  const data::View view(dataset, inputs.convention, /*resample=*/true);
   page["noise"] = report::noise_json(inputs.refiner->noise(), inputs.refiner->config().noise,
-                                     dataset, chosen, options.common.seed);
+                                     view.dataset(), chosen, options.common.seed);
   add_looks(options, inputs, shown, page);
 }
 
@@ -177,6 +179,7 @@ void write_page(const Options& options, const Inputs& inputs) {
   }
   const std::string text = report::kPageHead + report::script_text(page) + report::kPageTail;
   write_file(options.output, text);
+  if (options.quiet) return;
   fmt::print("wrote {}: {:.2f} MB; open it in a browser\n", shown(options.output),
              static_cast<double>(text.size()) / 1e6);
 }
@@ -189,9 +192,10 @@ void run(const Options& options) {
 }  // namespace
 
 void write_report(const std::string& output, const std::string& input, data::Dataset dataset,
-                  const Common& common) {
+                  const Common& common, bool quiet) {
   Options options;
   options.common = common;
+  options.quiet = quiet;
   options.inputs = {input};
   options.output = output;
   options.subjects = Subjects::all;

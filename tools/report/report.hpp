@@ -10,6 +10,6 @@ namespace posetape::tools {
 
 // Of a dataset in memory, which came from `input`.
 void write_report(const std::string& output, const std::string& input, data::Dataset dataset,
-                  const Common& common);
+                  const Common& common, bool quiet);
 
 }  // namespace posetape::tools
