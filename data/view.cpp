@@ -97,6 +97,7 @@ void resample(Sequence& sequence, double fps, double step) {
     sequence.confidence = interpolate_linearly(*sequence.confidence, count, step);
   sequence.noisy_3d_last_window.reset();
   sequence.refined_3d_last_window.reset();
+  sequence.refined_std.reset();
   sequence.refined_root.reset();
   sequence.feet_down.reset();
   sequence.fps = static_cast<float>(fps);
@@ -202,6 +203,11 @@ View::View(const Dataset& dataset, const Convention& convention, bool resamples)
     rotation_.push_back(levelling(sequence));
     see_level(sequence, rotation_.back());
   }
+}
+
+std::optional<Eigen::Matrix3d> View::rotation(int sequence) const {
+  if (rotation_.empty()) return {};
+  return rotation_[static_cast<std::size_t>(sequence)].toRotationMatrix();
 }
 
 PoseArray View::back(int sequence, PoseArray poses) const {

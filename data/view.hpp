@@ -73,6 +73,9 @@ class View {
   // Of the sequences, how many were resampled.
   int resampled() const { return resampled_; }
 
+  // What turns the original's camera space to what the network sees, where it sees another one.
+  std::optional<Eigen::Matrix3d> rotation(int sequence) const;
+
   // A result for a sequence of dataset(), in the camera space and at the frames of the original. A
   // last window (Sequence::noisy_3d_last_window) keeps its frames.
   PoseArray back(int sequence, PoseArray poses) const;

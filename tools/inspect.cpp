@@ -76,41 +76,48 @@ void cut(data::Sequence& sequence, int first, int count) {
                                       poses.frame(first) + count * data::kJoints * poses.channels);
   };
   cut_poses(sequence.pose_2d);
-  for (auto* poses : {&sequence.pose_3d, &sequence.noisy_3d, &sequence.refined_3d}) {
+  for (auto* poses : {&sequence.pose_3d, &sequence.noisy_3d}) {
     if (*poses) cut_poses(**poses);
   }
+  sequence.noisy_3d_last_window.reset();
   if (sequence.confidence) {
     const auto begin = sequence.confidence->begin() + first * data::kJoints;
     sequence.confidence = std::vector<float>(begin, begin + count * data::kJoints);
   }
 }
 
-Subject choose(const Options& options, int window_frames, double fps) {
+Subject choose(const Options& options, double fps) {
   data::Dataset dataset = read_input(options.input, options.drop_invalid, options.force);
   Subject subject;
   subject.dataset.test_subjects = dataset.test_subjects;
   subject.dataset.metadata = dataset.metadata;
   subject.dataset.sequences = {std::move(find_sequence(dataset, options))};
   check_estimate(subject.sequence(), options.input);
+  data::forget_refined(subject.dataset);
   if (const auto view = data::View::at_rate(subject.dataset, fps); view.resampled() > 0) {
     fmt::print(stderr, "{}: note: {:g} frames a second, resampled to the {:g} of {}\n",
                shown(options.input), subject.sequence().fps, fps, shown(options.checkpoint));
     subject.dataset = data::Dataset(view.dataset());
   }
-  data::Sequence& sequence = subject.sequence();
+  return subject;
+}
+
+// The subject's windows, of `window_frames` frames; with --window that one, to which the subject
+// and what the network sees of it (which is of the whole clip) are cut.
+void cut_windows(const Options& options, int window_frames, Subject& subject, data::Dataset& seen) {
   const std::vector<int> all{0};
   subject.windows = data::make_windows(subject.dataset, all, window_frames);
-  if (!options.window) return subject;
+  if (!options.window) return;
   const int count = static_cast<int>(subject.windows.size());
   if (*options.window >= count) {
     fail("--window {}: sequence {} has {} windows of {} frames, from 0 to {}", *options.window,
-         sequence.name, count, window_frames, count - 1);
+         subject.sequence().name, count, window_frames, count - 1);
   }
   const data::Window window = subject.windows[static_cast<std::size_t>(*options.window)];
   subject.first_frame = window.start;
-  cut(sequence, window.start, window.length);
+  cut(subject.sequence(), window.start, window.length);
+  cut(seen.sequences[0], window.start, window.length);
   subject.windows = data::make_windows(subject.dataset, all, window_frames);
-  return subject;
 }
 
 // Runs the passes; what the taps capture of each is added to `all`.
@@ -197,7 +204,8 @@ void print_list(const Taps& taps, const Inspected& all) {
 }
 
 nlohmann::ordered_json description(const Options& options, const diffusion::Study& study,
-                                   const Subject& subject, const Studies& studies) {
+                                   const Subject& subject, const data::View& view,
+                                   const Studies& studies) {
   const diffusion::RefinerConfig& config = study.refiner().config();
   const std::vector<int> timesteps = study.timesteps();
   nlohmann::ordered_json json{
@@ -215,6 +223,11 @@ nlohmann::ordered_json description(const Options& options, const diffusion::Stud
       {"taps", options.taps},
       {"patches", options.patches},
       {"noise", name(options.noise)}};
+  if (const auto turn = view.rotation(0)) {
+    for (const auto& row : turn->rowwise()) {
+      json["rotation"].push_back(std::vector<double>(row.begin(), row.end()));
+    }
+  }
   json.update(studies.description);
   return json;
 }
@@ -229,11 +242,11 @@ std::string errors_text(const Subject& subject) {
 }
 
 void write(const Options& options, const diffusion::Study& study, Subject& subject,
-           const Inspected& all, const Studies& studies) {
+           const data::View& view, const Inspected& all, const Studies& studies) {
   std::vector<data::NamedArray> arrays;
   for (const Inspected::Array& a : all.arrays()) {
     if (a.name == Passes::kRefined) {
-      subject.sequence().refined_3d = data::PoseArray{3, a.values};
+      subject.sequence().refined_3d = view.back_window(0, data::PoseArray{3, a.values});
       continue;
     }
     arrays.push_back(
@@ -248,7 +261,8 @@ void write(const Options& options, const diffusion::Study& study, Subject& subje
   arrays.push_back(
       {"schedule.alpha_bar",
        data::npy_view<double>({static_cast<std::int64_t>(alpha_bar.size())}, alpha_bar)});
-  data::set_provenance(subject.dataset, "inspect", description(options, study, subject, studies));
+  data::set_provenance(subject.dataset, "inspect",
+                       description(options, study, subject, view, studies));
   data::WriteOptions write_options;
   write_options.also = arrays;
   data::write_dataset(options.output, subject.dataset, write_options);
@@ -283,7 +297,7 @@ void run(Options options) {
   const Refiner refiner =
       Refiner::load(file, options.checkpoint, DType::f32, options.common.device);
   const data::Convention convention = convention_of(file, options.checkpoint);
-  Subject subject = choose(options, refiner.config().frames, convention.fps);
+  Subject subject = choose(options, convention.fps);
   if (options.list) {
     options.taps.clear();
     options.gradients = subject.sequence().pose_3d.has_value();
@@ -296,11 +310,12 @@ void run(Options options) {
   if (options.studies.lens) need_truth(options, subject, "--lens");
   const data::View view(subject.dataset, convention, /*resample=*/false);
   data::Dataset seen = view.dataset();
+  cut_windows(options, refiner.config().frames, subject, seen);
   if (options.noise != diffusion::BaseError::real) {
     need_truth(options, subject, "--noise");
     seen.sequences[0].noisy_3d =
         base_with_error(seen, 0, options.noise, refiner, options.common.seed);
-    subject.sequence().noisy_3d = view.back(0, *seen.sequences[0].noisy_3d);
+    subject.sequence().noisy_3d = view.back_window(0, *seen.sequences[0].noisy_3d);
   }
   Passes passes(options, refiner, subject, seen);
   Inspected all(refiner, subject, options.whole_attention);
@@ -317,7 +332,7 @@ void run(Options options) {
     taps.check();
   }
   const Studies studies = run_studies(options.studies, passes.study(), subject.first_frame);
-  write(options, passes.study(), subject, all, studies);
+  write(options, passes.study(), subject, view, all, studies);
 }
 
 }  // namespace

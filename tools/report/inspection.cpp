@@ -1,15 +1,18 @@
 #include "tools/report/inspection.hpp"
 
 #include <fmt/format.h>
+#include <Eigen/Core>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "data/evaluation.hpp"
 #include "data/npz.hpp"
+#include "data/protocol.hpp"
 #include "data/windows.hpp"
 #include "diffusion/sequences.hpp"
 #include "engine/error.hpp"
@@ -57,6 +60,17 @@ void keep(const Taps& taps, std::map<std::string, Array>& arrays) {
     Array& array = arrays[c.name];
     for (int i = 0; i < c.shape.rank(); ++i) array.shape.push_back(c.shape[i]);
     array.values = c.values;
+  }
+}
+
+// Poses of a step that the network sees in another space than the camera's come back to it.
+void turn_back(const Eigen::Matrix3d& rotation, std::map<std::string, Array>& arrays) {
+  for (auto& [name, array] : arrays) {
+    if (!name.ends_with(".x_k") && !name.ends_with(".x_hat")) continue;
+    for (std::size_t i = 0; i < array.values.size(); i += 3) {
+      Eigen::Map<Eigen::Vector3d> p(array.values.data() + i);
+      p = (rotation.transpose() * p).eval();
+    }
   }
 }
 
@@ -204,8 +218,33 @@ Inspection inspect_window(const diffusion::Refiner& refiner, const data::Convent
     refine.batch(view.dataset(), std::array{window}, frames);
     keep(taps, inspection.arrays);
   }
+  if (const auto rotation = view.rotation(sequence)) turn_back(*rotation, inspection.arrays);
   return inspection;
 }
+
+namespace {
+
+// What an inspection file says the refiner's space is turned by.
+std::optional<Eigen::Matrix3d> inspected_rotation(const std::string& path,
+                                                  const data::Dataset& dataset) {
+  const Json about = data::provenance(dataset, "inspect");
+  if (!about.is_object() || !about.contains("rotation")) return {};
+  try {
+    const auto values = about.at("rotation").get<std::array<std::array<double, 3>, 3>>();
+    Eigen::Matrix3d rotation;
+    for (int r = 0; r < 3; ++r) {
+      for (int c = 0; c < 3; ++c) rotation(r, c) = values[std::size_t(r)][std::size_t(c)];
+    }
+    return rotation;
+  } catch (const std::exception&) {
+    fail(
+        "{}: the rotation in its metadata is no 3 x 3 matrix; make the file with `posetape "
+        "inspect`",
+        path);
+  }
+}
+
+}  // namespace
 
 bool is_inspection(const std::string& path) {
   return data::NpzReader(path).has("schedule.alpha_bar");
@@ -245,6 +284,9 @@ Inspection read_inspection(const std::string& path, const data::Dataset& dataset
       continue;
     }
     inspection.arrays[name] = {array.shape, array.as<double>()};
+  }
+  if (const auto rotation = inspected_rotation(path, dataset)) {
+    turn_back(*rotation, inspection.arrays);
   }
   return inspection;
 }
