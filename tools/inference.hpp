@@ -43,9 +43,9 @@ struct RefineOptions {
   Common common;
   DType precision = DType::f32;
   std::string checkpoint;
-  std::string input;  // as above
-  int steps = 2;      // K
-  int frames = 0;     // what the checkpoint's windows are to have; 0: any
+  std::string input;         // as above
+  std::optional<int> steps;  // K of a network that has steps, else 2
+  int frames = 0;            // what the checkpoint's windows are to have; 0: any
   std::optional<Control> control;
   double strength = 1;  // of the way from the estimate to what the network makes of it
   Recipe recipe = Recipe::best;

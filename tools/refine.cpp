@@ -37,6 +37,9 @@ bool is_smoothing(std::optional<Control> control) {
 // Each of these fills refined_3d of every sequence and returns how (Dataset::metadata).
 
 nlohmann::ordered_json smooth(const RefineOptions& options, data::Dataset& dataset) {
+  ViewOptions cameras = options.view;
+  cameras.quiet = true;  // of what a network would have to know
+  cameras.set_cameras(dataset, options.input, {}, options.input);
   check_lenses(dataset, options.finish, options.input);
   FinishOptions finishing = options.finish;
   finishing.kind = options.control == Control::one_euro ? data::FilterKind::one_euro
@@ -66,6 +69,18 @@ struct Network {
   std::optional<data::Regions> regions = {};  // where it knows how sure it is
 };
 
+// A part of the way from the estimate, the first input, whose joint 0 is at zero as the refined
+// one's is.
+Tensor part_of_the_way(double strength, const Tensor& from, const Tensor& to) {
+  return strength == 1 ? to : add(scale(from, 1 - strength), scale(to, strength));
+}
+
+void check_has_steps(const RefineOptions& options, bool has, const char* what) {
+  if (options.steps && !has) {
+    fail("--steps {}: {} has none; leave it out", *options.steps, what);
+  }
+}
+
 Network load(const RefineOptions& options, const TensorFile& file) {
   const Device device = options.common.device;
   const data::Convention convention = convention_of(file, options.checkpoint);
@@ -80,29 +95,32 @@ Network load(const RefineOptions& options, const TensorFile& file) {
       fail("{}: {} has no control \"{}\"; give a refiner's checkpoint", options.checkpoint,
            network.config.rule->title, name(*options.control));
     }
+    check_has_steps(options, false, network.config.rule->title);
     return {false,
             static_cast<int>(network.config.frames),
             convention,
-            {{Field::noisy}, device, [network](std::span<const Tensor> in) {
-               return network.forward(in);
+            {{Field::noisy},
+             device,
+             [network, strength = options.strength](std::span<const Tensor> in) {
+               return part_of_the_way(strength, in[0], network.forward(in));
              }}};
   }
   const auto refiner = std::make_shared<diffusion::Refiner>(
       diffusion::Refiner::load(file, options.checkpoint, options.precision, device));
+  check_has_steps(options, !options.control, "a control");
+  check_has_steps(options, refiner->config().objective == diffusion::Objective::diffusion,
+                  "a regression");
   using Refined = diffusion::Refiner::Refined;
   const auto refine = [refiner, control = options.control,
-                       steps = options.steps](std::span<const Tensor> in) -> Refined {
+                       steps = options.steps.value_or(2)](std::span<const Tensor> in) -> Refined {
     if (control == Control::bias) return {refiner->bias_correction(in[0]), {}, {}};
     if (control == Control::linear) return {refiner->linear_correction(in[0], in[1]), {}, {}};
     return refiner->refine_surely(in[0], in[1], steps);
   };
-  // A part of the way from the estimate, whose joint 0 is at zero here as the refined one's.
   const auto approach = [refine, strength = options.strength](std::span<const Tensor> in) {
-    Refined refined = refine(in);
-    if (strength != 1) {
-      refined.poses = add(scale(in[0], 1 - strength), scale(refined.poses, strength));
-    }
-    return diffusion::with_log_std(refined.poses, refined.log_std);
+    const Refined refined = refine(in);
+    return diffusion::with_log_std(part_of_the_way(strength, in[0], refined.poses),
+                                   refined.log_std);
   };
   std::optional<data::Regions> regions;
   if (refiner->uncertainty() != nullptr && !options.control) {
@@ -245,6 +263,20 @@ nlohmann::ordered_json denoise_with_delay(const RefineOptions& options, data::Da
   return json;
 }
 
+// Windows that a protocol counts whole are as the network gives them.
+void check_unfinished(const data::Protocol& protocol, const data::WindowCut& windows,
+                      const FinishOptions& finishing) {
+  if (!data::keeps_last_windows(protocol, windows)) return;
+  const char* option = finishing.filter.kind != data::FilterKind::none ? "--filter"
+                       : finishing.bone_lengths == data::BoneLengths::constant
+                           ? "--bone-lengths constant"
+                       : finishing.feet == data::Feet::planted ? "--feet planted"
+                                                               : nullptr;
+  if (option == nullptr) return;
+  fail("{}: the protocol {} counts each window as the network gives it; leave it out", option,
+       name(protocol.name));
+}
+
 nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& dataset) {
   const TensorFile file = read_checkpoint(options.checkpoint);
   Network network = load(options, file);
@@ -280,6 +312,7 @@ nlohmann::ordered_json denoise(const RefineOptions& options, data::Dataset& data
   // Published protocols and controls are what they are, without it.
   FinishOptions finishing = options.finish;
   finishing.choose(network.refines && whole_clips && !paper && !options.control);
+  check_unfinished(protocol, inference.windows, finishing);
   json.update(finish(dataset, finishing, network.convention.fps));
   add_provenance(json, options);
   add_regions(options, file, network, json);
@@ -367,13 +400,20 @@ void check_usage(const Options& options) {
     refuse(options.stream.image_size[0] != 0, "--image-size", "is for --stream; files say it");
     refuse(options.stream.fps != 0, "--fps", "is for --stream; files say it");
   }
+  const auto refuse_windows = [&](const char* why) {
+    const WindowOptions& windows = options.windows;
+    refuse(windows.protocol != data::ProtocolName::sequence, "--protocol", why);
+    refuse(windows.stride.has_value(), "--stride", why);
+    refuse(windows.overlap.has_value(), "--overlap", why);
+    refuse(windows.step.has_value(), "--step", why);
+  };
+  if (is_smoothing(options.control) && !stream && !options.delay) {
+    refuse(options.strength != 1, "--strength", "a filter goes all of the way; leave it out");
+    refuse(options.steps.has_value(), "--steps", "a filter has none; leave it out");
+    refuse_windows("a filter takes whole clips; leave it out");
+  }
   if (!stream && !options.delay) return;
-  const char* why = "with --stream or --delay there is a window up to each frame; leave it out";
-  const WindowOptions& windows = options.windows;
-  refuse(windows.protocol != data::ProtocolName::sequence, "--protocol", why);
-  refuse(windows.stride.has_value(), "--stride", why);
-  refuse(windows.overlap.has_value(), "--overlap", why);
-  refuse(windows.step.has_value(), "--step", why);
+  refuse_windows("with --stream or --delay there is a window up to each frame; leave it out");
   const char* whole = "needs whole clips; leave it out with --stream and --delay";
   refuse(options.finish.bone_lengths == data::BoneLengths::constant, "--bone-lengths constant",
          whole);
@@ -395,7 +435,7 @@ void add_refine(const Command& app) {
   add_input(command, "input", options->input,
             "Dataset (.npz) with pose_2d, noisy_3d and image_size of each sequence");
   add_output(command, "-o,--output", options->output, "Dataset to write, with refined_3d");
-  command.add_option("--steps", options->steps, "K, denoising steps").positive().show_default();
+  command.add_option("--steps", options->steps, "K, denoising steps (default: 2)").positive();
   command.add_option("--frames", options->frames, "Frames of a window, to check the checkpoint's")
       .positive();
   add_choice(command, "--control", options->control,

@@ -426,10 +426,12 @@ void run(Options options) {
 
   const int frames = refiner.config().frames;
   const diffusion::Inference::Options inference = refining.windows.choose(frames).inference;
-  const data::View view(dataset, convention_of(file, refining.checkpoint), /*resample=*/true);
+  // As refine() saw it.
+  const bool resamples = refining.windows.protocol == data::ProtocolName::sequence;
+  const data::View view(dataset, convention_of(file, refining.checkpoint), resamples);
   std::vector<Person> people = people_of(parts, options.folds);
-  const Examples examples =
-      collect(refiner, view.dataset(), inference, refining.steps, people, refining.quiet);
+  const Examples examples = collect(refiner, view.dataset(), inference, refining.steps.value_or(2),
+                                    people, refining.quiet);
   for (const int person : examples.person) ++people[static_cast<std::size_t>(person)].frames;
 
   std::vector<data::Residuals> residuals;
@@ -454,8 +456,12 @@ void run(Options options) {
 
   nlohmann::ordered_json made = data::provenance(dataset, "refined_3d");
   made.erase(data::kRegions);
+  std::vector<std::string> calibrated;
+  for (const data::Residuals& person : residuals) {
+    if (!person.known) calibrated.push_back(person.person);
+  }
   const nlohmann::ordered_json about{
-      {"made", made}, {"calibrated", parts.validation_subjects}, {"trained", parts.train_subjects}};
+      {"made", made}, {"calibrated", calibrated}, {"trained", parts.train_subjects}};
   std::erase_if(file.tensors, [](const auto& t) { return Uncertainty::is_part(t.first); });
   head.save(file);
   file.metadata[diffusion::kUncertainty] = about.dump();
