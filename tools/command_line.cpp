@@ -188,5 +188,7 @@ template Option Command::add_option(const std::string&, std::optional<int>&,
                                     const std::string&) const;
 template Option Command::add_option(const std::string&, std::optional<std::int64_t>&,
                                     const std::string&) const;
+template Option Command::add_option(const std::string&, std::optional<std::string>&,
+                                    const std::string&) const;
 
 }  // namespace posetape::tools

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "data/file_kind.hpp"
 #include "data/printable.hpp"
@@ -23,6 +26,7 @@
 #include "model/pytorch_weights.hpp"
 #include "tools/commands.hpp"
 #include "tools/files.hpp"
+#include "tools/guards.hpp"
 #include "tools/onnx.hpp"
 
 namespace posetape::tools {
@@ -36,12 +40,42 @@ constexpr auto choices(Format) {
 
 struct Options {
   Common common;
-  std::string input, output, weights, lifter = "full";
+  std::string input, output, weights;
+  std::optional<std::string> lifter;
   std::optional<int> frames, step, steps, batch;
   std::optional<Index> heads;
   std::optional<Format> format;  // without it, what the output's name says
   bool denoiser = false;
 };
+
+// Refuses those of the named options that are given.
+void refuse(const Options& options, std::initializer_list<std::string_view> names,
+            const std::string& why) {
+  const std::pair<std::string_view, bool> given[] = {{"frames", options.frames.has_value()},
+                                                     {"step", options.step.has_value()},
+                                                     {"heads", options.heads.has_value()},
+                                                     {"weights", !options.weights.empty()},
+                                                     {"lifter", options.lifter.has_value()}};
+  for (const auto& [name, is_given] : given) {
+    if (is_given && std::ranges::find(names, name) != names.end()) {
+      fail("--{}: {}; leave it out", name, why);
+    }
+  }
+}
+
+// What weights under PyTorch's names say of how they were used, where they were ours.
+constexpr const char* kFrames = "frames";
+constexpr const char* kStep = "step";
+
+std::optional<int> number_of(const TensorFile& file, const char* key, int least, int most) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end()) return {};
+  int value = 0;
+  const std::string& text = found->second;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = code == std::errc() && end == text.data() + text.size();
+  return whole && value >= least && value <= most ? std::optional(value) : std::nullopt;
+}
 
 // "a, b, c and 12 more"
 std::string listed(const std::vector<std::string>& names, std::size_t most) {
@@ -241,11 +275,11 @@ Weights read_weights(const Options& options, const Source& source, const Found& 
 // The sizes that the weights are for, and windows of as many frames as they are for, or as was
 // chosen.
 model::NetworkConfig config_of(const Options& options, const Found& found,
-                               const TensorFile& weights) {
+                               const TensorFile& weights, std::optional<int> frames) {
   model::NetworkConfig config = found.rule->pytorch->config(weights, options.heads, options.input);
   config.rule = found.rule;
   if (!found.rule->fixed_frames)
-    config.frames = options.frames.value_or(static_cast<int>(config.frames));
+    config.frames = options.frames.value_or(frames.value_or(static_cast<int>(config.frames)));
   if (options.frames && *options.frames != config.frames) {
     fail("{}: its windows have {} frames, so --frames {} cannot be", options.input, config.frames,
          *options.frames);
@@ -256,6 +290,7 @@ model::NetworkConfig config_of(const Options& options, const Found& found,
 // The weights of the released code become a lifter that knows every subject.
 void import_weights(const Options& options, const Source& source,
                     const std::vector<Found>& networks) {
+  refuse(options, {"lifter"}, "one comes of these weights, the full one");
   const Found found = chosen(options, networks);
   const Weights read = read_weights(options, source, found, networks);
   const TensorFile& weights = read.file;
@@ -269,7 +304,7 @@ void import_weights(const Options& options, const Source& source,
   };
   const model::NetworkConfig config = [&] {
     try {
-      return config_of(options, found, weights);
+      return config_of(options, found, weights, number_of(source.safetensors(), kFrames, 1, 10000));
     } catch (const Error& error) {
       if (left_out.empty()) throw;
       fail("{} (left out: {})", error.what(), listed(left_out, 5));
@@ -297,12 +332,17 @@ void import_weights(const Options& options, const Source& source,
     fail("{}: {} tensors hold NaN or infinite numbers; convert a checkpoint from before that",
          options.input, report.not_finite.size());
   }
-  const int step = options.step.value_or(config.rule->pytorch->step(config.frames));
+  const int step = options.step.value_or(number_of(source.safetensors(), kStep, 1, 1000)
+                                             .value_or(config.rule->pytorch->step(config.frames)));
   const model::Network network = model::make_network(config, DType::f32, 0);
   const model::NetworkSet set{config, step, {{"full", {}, network}}};
   model::from_pytorch(weights, table, *network.parameters);
   TensorFile file;
   save(set, file);
+  const auto& said = source.safetensors().metadata;
+  for (const char* key : {data::kConvention, kDomain}) {
+    if (const auto its = said.find(key); its != said.end()) file.metadata[key] = its->second;
+  }
   write_safetensors(options.output, file);
   if (!left_out.empty()) fmt::print("  left out: {}\n", listed(left_out, 5));
   fmt::print(
@@ -313,20 +353,29 @@ void import_weights(const Options& options, const Source& source,
 
 const model::NetworkSet::Member& chosen_lifter(const Options& options,
                                                const model::NetworkSet& set) {
-  const auto lifter =
-      std::ranges::find(set.members, options.lifter, &model::NetworkSet::Member::name);
+  const std::string name = options.lifter.value_or("full");
+  const auto lifter = std::ranges::find(set.members, name, &model::NetworkSet::Member::name);
   if (lifter == set.members.end()) {
-    fail("{}: has no lifter '{}'; 'posetape info' lists those that it has", options.input,
-         options.lifter);
+    fail("{}: has no lifter '{}'; 'posetape info' lists those that it has", options.input, name);
   }
   return *lifter;
 }
 
-void export_weights(const Options& options, const model::NetworkSet& set) {
+void export_weights(const Options& options, const TensorFile& source,
+                    const model::NetworkSet& set) {
+  refuse(options, {"frames", "step", "heads", "weights"},
+         "PyTorch's weights are those of the lifter");
   const model::NetworkSet::Member& lifter = chosen_lifter(options, set);
   const model::NetworkRule& rule = *set.config.rule;
   const std::vector<model::WeightEntry> table = rule.pytorch->table(set.config);
-  const TensorFile file = model::to_pytorch(table, *lifter.network.parameters);
+  TensorFile file = model::to_pytorch(table, *lifter.network.parameters);
+  // What the weights don't say, for the way back.
+  for (const char* key : {data::kConvention, kDomain}) {
+    const auto said = source.metadata.find(key);
+    if (said != source.metadata.end()) file.metadata[key] = said->second;
+  }
+  file.metadata[kFrames] = std::to_string(set.config.frames);
+  file.metadata[kStep] = std::to_string(set.step);
   write_safetensors(options.output, file);
   std::string more;
   if (const Index numbers = table[0].shape[1]; numbers > 2) {
@@ -375,6 +424,10 @@ std::string denoiser_to_onnx(const Options& options, const diffusion::Refiner& r
 
 std::string refiner_to_onnx(const Options& options, const TensorFile& file, OnnxModel model) {
   const diffusion::Refiner refiner = diffusion::Refiner::load(file, options.input);
+  if (options.steps && refiner.config().objective == diffusion::Objective::regression) {
+    fail("--steps {}: {} is a regression, and has none; leave it out", *options.steps,
+         options.input);
+  }
   const Index frames = onnx_frames(options, refiner.config().frames, false);
   if (options.denoiser) return denoiser_to_onnx(options, refiner, frames, std::move(model));
   model.name = "refiner";
@@ -412,8 +465,10 @@ std::string network_to_onnx(const Options& options, const TensorFile& file, Onnx
 }
 
 void export_onnx(const Options& options, const TensorFile& file) {
-  const bool refiner =
-      !model::holds(file, model::Role::lifter) && !model::holds(file, model::Role::smoother);
+  const bool lifter = model::holds(file, model::Role::lifter);
+  const bool refiner = !lifter && !model::holds(file, model::Role::smoother);
+  refuse(options, {"step", "heads", "weights"}, "the checkpoint says it");
+  if (!lifter) refuse(options, {"lifter"}, options.input + " has none");
   if (options.steps && !refiner) {
     fail("--steps {}: {} is no refiner, and has none; leave it out", *options.steps, options.input);
   }
@@ -446,7 +501,7 @@ void run(const Options& options) {
     if (onnx) return export_onnx(options, source.safetensors());
     const model::NetworkSet set =
         model::load_networks(source.safetensors(), options.input, model::Role::lifter);
-    return export_weights(options, set);
+    return export_weights(options, source.safetensors(), set);
   }
   if (onnx) {
     fail("{}: has weights of PyTorch's; convert them to a lifter (.safetensors) first",
@@ -477,12 +532,13 @@ void add_convert(const Command& app) {
              "Format of the output (default: what its name says)");
   command
       .add_option("--frames", options->frames,
-                  "Length of windows, where the weights are for any (default: as released, to ONNX "
-                  "as trained)")
+                  "Length of windows, where the weights are for any (default: as trained, else as "
+                  "released)")
       .range(1, 10000);
   command
       .add_option("--step", options->step,
-                  "Frames from one frame of a window to the next (default: as released)")
+                  "Frames from one frame of a window to the next (default: as trained, else as "
+                  "released)")
       .range(1, 1000);
   command
       .add_option("--heads", options->heads,
@@ -498,10 +554,8 @@ void add_convert(const Command& app) {
       .range(1, 100000);
   command.add_option("--weights", options->weights,
                      "Which weights of a checkpoint that has several, by their name in it");
-  command
-      .add_option("--lifter", options->lifter,
-                  "Which lifter goes to PyTorch or ONNX: full, fold1, ...")
-      .show_default();
+  command.add_option("--lifter", options->lifter,
+                     "Which lifter goes to PyTorch or ONNX: full, fold1, ... (default: full)");
   command.footer(
       "Example: posetape convert no_refine_6_4172.pth -o lifter.safetensors --frames 81");
   command.runs([options] { run(*options); });
