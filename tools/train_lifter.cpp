@@ -82,7 +82,16 @@ Members untrained(const model::NetworkConfig& config, int folds, const data::Dat
     const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(i)];
     frames_of[std::string(s.subject())] += s.frames();
   }
+  const int wanted = folds;
   folds = std::min(folds, static_cast<int>(frames_of.size()));
+  if (folds < wanted) {
+    fmt::print(stderr, "posetape: warning: --folds {}: {} to train on, so that there are {}; {}\n",
+               wanted,
+               frames_of.size() == 1 ? "one subject" : fmt::format("{} subjects", frames_of.size()),
+               folds < 2 ? "none" : std::to_string(folds),
+               folds < 2 ? "training sequences are lifted by the lifter that knows them"
+                         : "each holds out one");
+  }
   if (folds < 2) return members;
 
   // The largest subject first, each to the fold that has the fewest frames so far.
