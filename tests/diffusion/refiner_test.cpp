@@ -926,6 +926,16 @@ TEST_CASE("a configuration comes back from its JSON, every field of it") {
                        Error);
 }
 
+TEST_CASE("a checkpoint with a weight that is no number is refused") {
+  TensorFile file;
+  make(tiny()).save(file);
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name == "network.output.bias") fill(tensor, std::nan(""));
+  }
+  CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors", DType::f32),
+                       doctest::Contains("x.safetensors: tensor 'network.output.bias' holds nan"), Error);
+}
+
 TEST_CASE("save and load keep every constant and every choice") {
   for (const RefinerConfig& base : {tiny(), regression()}) {
     RefinerConfig config = base;

@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "data/dataset.hpp"
 #include "engine/error.hpp"
@@ -71,6 +73,71 @@ TEST_CASE("the loss of a head has the right gradients") {
   CHECK_MESSAGE(report.passed(), report.failures());
 }
 
+TEST_CASE("log sigma and the loss are those of their formulas") {
+  const Uncertainty head = head_of(DType::f64);
+  std::map<std::string, std::vector<double>> w;
+  std::uint64_t seed = 20;
+  for (const auto& entry : head.parameters().entries()) {
+    // Large enough for some outputs to be cut off at 3.
+    copy(random_normal(entry.value.shape(), seed++, 1.5), entry.value);
+    w[entry.name] = entry.value.to_doubles();
+  }
+  const Tensor features = random_normal({2, 17, kWidth}, 1);
+  const Tensor error = random_normal({2, 17, 3}, 2, 0.3);
+  const std::vector<double> weights{0.5, 2.0};
+  const std::vector<double> f = features.to_doubles(), e = error.to_doubles();
+  const std::vector<double> found = head.log_std(features).to_doubles();
+  double loss = 0;
+  int cut = 0;
+  for (std::size_t row = 0; row < 34; ++row) {
+    double mean = 0, variance = 0;
+    for (std::size_t k = 0; k < kWidth; ++k) mean += f[row * kWidth + k] / kWidth;
+    for (std::size_t k = 0; k < kWidth; ++k) {
+      variance += std::pow(f[row * kWidth + k] - mean, 2) / kWidth;
+    }
+    std::vector<double> hidden(8);
+    for (std::size_t h = 0; h < 8; ++h) {
+      double x = w["hidden.bias"][h];
+      for (std::size_t k = 0; k < kWidth; ++k) {
+        const double normalised = (f[row * kWidth + k] - mean) / std::sqrt(variance + 1e-5);
+        x += w["hidden.weight"][h * kWidth + k] *
+             (normalised * w["norm.weight"][k] + w["norm.bias"][k]);
+      }
+      hidden[h] = x / 2 * (1 + std::erf(x / std::sqrt(2.0)));
+    }
+    for (std::size_t c = 0; c < 3; ++c) {
+      double own = w["output.bias"][c];
+      for (std::size_t h = 0; h < 8; ++h) own += w["output.weight"][c * 8 + h] * hidden[h];
+      cut += std::abs(own) > 3 ? 1 : 0;
+      const double log_sigma = std::log(c == 2 ? 0.2 : 0.05) + std::clamp(own, -3.0, 3.0);
+      CHECK(found[3 * row + c] == doctest::Approx(log_sigma).epsilon(1e-9));
+      if (row % 17 == 0) continue;  // the root
+      const double t = e[3 * row + c] / std::exp(log_sigma);
+      loss +=
+          weights[row / 17] * (log_sigma + (5 + 1) / 2.0 * std::log(1 + t * t / 5)) / (2 * 16 * 3);
+    }
+  }
+  CHECK(cut > 5);
+  CHECK(cut < 80);
+  CHECK(head.loss(features, error, Tensor::of({2, 1, 1}, weights, DType::f64)).item() ==
+        doctest::Approx(loss).epsilon(1e-9));
+}
+
+TEST_CASE("scales are 51 positive numbers") {
+  const auto made = [](std::vector<double> scale) { Uncertainty(kWidth, 8, std::move(scale), 1); };
+  CHECK_NOTHROW(made(std::vector<double>(51, 1e-3)));
+  CHECK_THROWS_WITH_AS(made(std::vector<double>(50, 1.0)),
+                       "uncertainty: 50 scales and 51 factors, expected 51 of each", Error);
+  for (const double bad : {0.0, -1.0, HUGE_VAL, std::nan("")}) {
+    std::vector<double> scale(51, 1.0);
+    scale[50] = bad;
+    CHECK_THROWS_WITH_AS(made(scale), doctest::Contains("is no positive number"), Error);
+  }
+  Uncertainty head = head_of();
+  CHECK_THROWS_WITH_AS(head.rescale(std::vector<double>(52, 1.0)),
+                       "uncertainty: 51 scales and 52 factors, expected 51 of each", Error);
+}
+
 TEST_CASE("a head learns how large errors are, to the bit with any number of threads") {
   const auto train = [](Uncertainty& head) {
     Trainer trainer(head.parameters(),
@@ -134,10 +201,26 @@ TEST_CASE("a head comes back from its file, and one that fits nothing is refused
     std::erase_if(less.tensors, [&](const auto& t) { return t.first == name; });
     CHECK_THROWS_AS(Uncertainty::load(less, "f", kWidth), Error);
   }
-  TensorFile wrong = file;
-  for (auto& [name, tensor] : wrong.tensors) {
-    if (name == "uncertainty.scale") tensor = Tensor::zeros({17, 3}, DType::f64);
-  }
+  const auto with = [&file](std::string_view which, const Tensor& other) {
+    TensorFile changed = file;
+    for (auto& [name, tensor] : changed.tensors) {
+      if (name == which) tensor = other;
+    }
+    return changed;
+  };
+  CHECK_THROWS_WITH_AS(
+      Uncertainty::load(with("uncertainty.scale", Tensor::full({16, 3}, 1, DType::f64)), "f",
+                        kWidth),
+      "f: tensor uncertainty.scale is [16, 3], which fits no refiner 6 wide", Error);
+  CHECK_THROWS_WITH_AS(
+      Uncertainty::load(with("uncertainty.hidden.weight", Tensor::zeros({0, kWidth}, DType::f32)),
+                        "f", kWidth),
+      "f: tensor uncertainty.hidden.weight is empty", Error);
+  // One hidden channel is enough.
+  TensorFile narrow;
+  Uncertainty(kWidth, 1, std::vector<double>(51, 0.5), 1).save(narrow);
+  CHECK_NOTHROW(Uncertainty::load(narrow, "f", kWidth));
+  const TensorFile wrong = with("uncertainty.scale", Tensor::zeros({17, 3}, DType::f64));
   CHECK_THROWS_WITH_AS(Uncertainty::load(wrong, "f", kWidth),
                        "uncertainty: a scale of 0 is no positive number", Error);
 }

@@ -57,6 +57,14 @@ MAPS = "add sub mul div maximum minimum relu abs exp log sqrt tanh sigmoid silu 
 ALL_CASES = ("gradcheck", "--op", "{op}", "--quiet")
 FEW_CASES = (*ALL_CASES, "--fast")
 
+# What several processes train: the fastest of its tests.
+RANKS = [f"Ranks.test_{name}" for name in (
+    "what_is_sent_is_what_the_formula_says",
+    "a_training_goes_on_with_other_ranks",
+    "what_differs_between_ranks_is_said",
+    "trainings_are_equal_for_any_number_of_ranks",
+)]
+
 # By how the path of a mutated file begins: the programs that could see it, with their arguments.
 # Those of all rows that fit run one after the other, so the fastest come first. A script comes
 # after the program that it runs. {file} is the file's name, {op} the op whose file it is: where it
@@ -116,6 +124,7 @@ TESTS = [
         [(DATA, "-sf=*pickle_test*")],
     ),
     ("data/metrics.cpp", [(POSETAPE, "tests/tools/evaluate_numpy.py")]),
+    ("engine/trainer.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", *RANKS)]),
 ]
 # Of CUDA's sources, which the emulation runs.
 CUDA_TESTS = [
@@ -238,6 +247,10 @@ class Builder:
         self.build = build.resolve()
         self.scratch = self.build / "mutants"
         self.scratch.mkdir(exist_ok=True)
+        # A program finds what several processes need beside its folder.
+        modules = self.scratch / "engine"
+        if not modules.is_symlink():
+            modules.symlink_to(self.build / "engine")
         commands = json.loads((self.build / "compile_commands.json").read_text("utf-8"))
         self.commands = {c["output"]: shlex.split(c["command"]) for c in commands}
         self.inputs = {c["output"]: c["file"] for c in commands}
@@ -405,8 +418,8 @@ class Runner:
 
     def command(self, test, objects):
         program = str(self.builder.link(test[0], objects))
-        if test[-1].endswith(".py"):
-            return [sys.executable, test[-1], program]
+        if test[1].endswith(".py"):
+            return [sys.executable, test[1], program, *test[2:]]
         if test[0] == POSETAPE:
             return [program, *test[1:]]
         return [program, "--no-intro", "--abort-after=1", *test[1:]]
