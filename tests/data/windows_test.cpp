@@ -160,6 +160,9 @@ TEST_CASE("sequences are chosen by the split of the file") {
   CHECK(all_sequences(dataset) == std::vector<int>{0, 1, 2});
   CHECK(train_sequences(dataset) == std::vector<int>{0, 2});
   CHECK(test_sequences(dataset) == std::vector<int>{1});
+  dataset = dataset_of({3, 10, 200});
+  CHECK(count_frames(dataset, std::vector{2, 0}) == 203);
+  CHECK(count_frames(dataset, {}) == 0);
 }
 
 TEST_CASE("the order of an epoch is random, complete and repeatable") {
