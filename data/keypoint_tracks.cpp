@@ -205,7 +205,13 @@ void place_in_image(const KeypointClip& clip, const TrackOptions& options,
                     std::vector<Detection>& detections, std::array<std::int32_t, 2>& size,
                     const std::string& where) {
   if (options.image_size[0] > 0) size = options.image_size;
-  if (clip.image_size[0] > 0) size = clip.image_size;
+  if (clip.image_size[0] > 0) {
+    if (options.image_size[0] > 0 && options.image_size != clip.image_size) {
+      fail("{}: its images are {} x {}, as it says; leave --image-size {},{} out", where,
+           clip.image_size[0], clip.image_size[1], size[0], size[1]);
+    }
+    size = clip.image_size;
+  }
   if (size[0] == 0) {
     fail("{}: the file does not say how large the images are; give it with --image-size", where);
   }

@@ -167,7 +167,12 @@ void add_evaluate(const Command& app) {
   add_force(command, options->force);
   add_choice(command, "--subjects", options->subjects, "Whose sequences");
   command.footer("Example: posetape evaluate refined.npz --json scores.json");
-  command.runs([options] { run(*options); });
+  command.runs([options] {
+    if (options->frames > 0 && options->protocol != data::ProtocolName::mixste_seq2seq) {
+      throw WrongUsage("--frames: only the protocol mixste-seq2seq counts windows; leave it out");
+    }
+    run(*options);
+  });
 }
 
 }  // namespace posetape::tools

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +47,11 @@ const data::PoseArray* find_field(const data::Sequence& sequence, Field field) {
   return poses ? &*poses : nullptr;
 }
 
+std::string lowered(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
 // The sequences to write, with their poses.
 using Chosen = std::vector<std::pair<const data::Sequence*, const data::PoseArray*>>;
 
@@ -57,16 +64,25 @@ Chosen choose(const PoseExport& options, const data::Dataset& dataset) {
     const data::PoseArray* poses = wanted ? find_field(sequence, options.field) : nullptr;
     if (poses != nullptr) chosen.emplace_back(&sequence, poses);
   }
-  for (const std::string& name : options.sequences) {
-    if (std::ranges::find(dataset.sequences, name, &data::Sequence::name) !=
-        dataset.sequences.end()) {
-      continue;
+  for (const std::string& wanted : options.sequences) {
+    const auto found = std::ranges::find(dataset.sequences, wanted, &data::Sequence::name);
+    if (found == dataset.sequences.end()) {
+      fail("{}: has no sequence {}; 'posetape info' lists those that it has", options.input,
+           wanted);
     }
-    fail("{}: has no sequence {}; 'posetape info' lists those that it has", options.input, name);
+    if (find_field(*found, options.field) == nullptr) {
+      fail("{}: sequence {} has no {}; 'posetape info' lists what it has", options.input, wanted,
+           name(options.field));
+    }
   }
   if (chosen.empty()) {
-    fail("{}: no sequence{} has {}; 'posetape info' lists what it has", options.input,
-         options.sequences.empty() ? "" : " of those", name(options.field));
+    fail("{}: no sequence has {}; 'posetape info' lists what it has", options.input,
+         name(options.field));
+  }
+  if (options.sequences.empty() && chosen.size() < dataset.sequences.size()) {
+    fmt::print(stderr, "{}: note: {} of {} sequences have no {}, and are left out\n",
+               shown(options.input), dataset.sequences.size() - chosen.size(),
+               dataset.sequences.size(), name(options.field));
   }
   return chosen;
 }
@@ -116,11 +132,18 @@ std::vector<data::PoseClip> clips_of(const PoseExport& options, const Chosen& ch
 }
 
 // What is known of how sure a clip's joints are goes into tables beside a file whose format has no
-// place for it.
+// place for it. Without a text: where nothing is known there is to be none, of an earlier export.
 struct TableBeside {
   std::string path;
   std::string text;
 };
+
+// Whether a file begins as these tables do.
+bool is_table(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  return std::getline(in, line) && line.starts_with("sequence,frame,seconds");
+}
 
 std::vector<TableBeside> tables_beside(const PoseExport& options, const data::ExportOptions& how,
                                        const std::string& path, const data::PoseClip& clip) {
@@ -129,10 +152,9 @@ std::vector<TableBeside> tables_beside(const PoseExport& options, const data::Ex
   const auto beside = [&](const char* ending) {
     return std::filesystem::path(path).replace_extension(ending).string();
   };
-  if (clip.confidence != nullptr) {
-    tables.push_back({beside(".confidence.csv"), data::confidence_table(clip)});
-  }
-  if (clip.std != nullptr) tables.push_back({beside(".std.csv"), data::std_table(clip, how)});
+  tables.push_back(
+      {beside(".confidence.csv"), clip.confidence != nullptr ? data::confidence_table(clip) : ""});
+  tables.push_back({beside(".std.csv"), clip.std != nullptr ? data::std_table(clip, how) : ""});
   return tables;
 }
 
@@ -140,14 +162,22 @@ void write_clips(const PoseExport& options, const std::string& path,
                  std::span<const data::PoseClip> clips) {
   const data::FormatWriter& writer = *options.format->writer;
   const data::ExportOptions how{options.unit.value_or(writer.unit), options.up.value_or(writer.up),
-                                options.bones, name(options.field),
-                                std::filesystem::path(path).extension().string()};
+                                options.bones.value_or(data::BvhBones::mean), name(options.field),
+                                lowered(std::filesystem::path(path).extension().string())};
   const std::vector<TableBeside> tables = tables_beside(options, how, path, clips[0]);
-  for (const TableBeside& table : tables) check_output(table.path);
+  for (const TableBeside& table : tables) {
+    if (!table.text.empty()) check_output(table.path);
+  }
   AtomicFile file(path);
   writer.write(clips, how, [&](std::string_view text) { file.write(text); });
   file.commit();
-  for (const TableBeside& table : tables) write_file(table.path, table.text);
+  for (const TableBeside& table : tables) {
+    if (!table.text.empty()) {
+      write_file(table.path, table.text);
+    } else if (is_table(table.path)) {
+      std::filesystem::remove(table.path);
+    }
+  }
 }
 
 // One file of a single sequence, or a folder with one for each.
@@ -193,6 +223,9 @@ void write_each(const PoseExport& options, const std::vector<data::PoseClip>& cl
 // Options that the format does not have.
 void check_options(const Options& options) {
   const data::FormatRule& format = *options.format;
+  if (options.bones && std::string_view(format.name) != "bvh") {
+    fail("--bones: {} has none; leave the option out", format.title);
+  }
   if (!format.writer->pixels && options.field == Field::pose_2d) {
     fail("--field pose_2d: {} holds 3D poses; export them as csv", format.title);
   }
@@ -205,8 +238,22 @@ void check_options(const Options& options) {
   }
 }
 
-void run(const Options& options) {
+// Where --format doesn't say it, what the output's ending says, and else CSV.
+const data::FormatRule* format_of_output(const std::string& output) {
+  for (const data::FormatRule* format : data::formats_written()) {
+    if (data::has_ending(output, format->endings)) return format;
+  }
+  return &data::csv_format;
+}
+
+void run(Options& options) {
   options.common.apply();
+  const data::FormatRule* by_name = format_of_output(options.output);
+  if (options.format == nullptr) options.format = by_name;
+  if (options.format != by_name && by_name != &data::csv_format) {
+    fail("{}: is the name of {}; with --format {} the file ends in {}", shown(options.output),
+         by_name->title, options.format->name, options.format->endings[0]);
+  }
   check_options(options);
   export_poses(options, read_input(options.input, options.drop_invalid, options.force));
 }
@@ -247,8 +294,9 @@ void add_export(const Command& app) {
              {.folder = true})
       .required();
   static const auto kFormats = data::choices_of(data::formats_written());
-  add_choice<const data::FormatRule*>(command, "--format", options->format, "Of the file",
-                                      kFormats);
+  add_choice<const data::FormatRule*>(
+      command, "--format", "Of the file (default: what its name says, else csv)", kFormats,
+      [options](const data::FormatRule* format) { options->format = format; });
   add_choice(command, "--unit", options->unit,
              fmt::format("Unit of length (defaults: {})", defaults()));
   add_choice(command, "--up", options->up, "The vertical axis");

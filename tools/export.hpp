@@ -24,9 +24,9 @@ struct PoseExport {
   std::string input;   // where the dataset came from, for messages
   std::string output;  // a file, or a folder of a file a sequence
   ExportField field = ExportField::refined_3d;
-  const data::FormatRule* format = &data::csv_format;
-  data::BvhBones bones = data::BvhBones::mean;
-  std::optional<data::Unit> unit;  // none: the format's, and so for `up`
+  const data::FormatRule* format = nullptr;
+  std::optional<data::BvhBones> bones;  // none: mean
+  std::optional<data::Unit> unit;       // none: the format's, and so for `up`
   std::optional<data::Axes> up;
   std::vector<std::string> sequences;  // only these; all where empty
   bool quiet = false;
