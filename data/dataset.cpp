@@ -396,6 +396,15 @@ std::string_view Sequence::action() const {
   return slash == std::string_view::npos ? rest : rest.substr(slash + 1);
 }
 
+std::string FreeNames::take(const std::string& name) {
+  std::string free = name;
+  const std::size_t slash = std::min(name.rfind('/'), name.size());
+  for (int n = 2; !taken_.insert(free).second; ++n) {
+    free = fmt::format("{}_{}{}", name.substr(0, slash), n, name.substr(slash));
+  }
+  return free;
+}
+
 std::string_view Sequence::clip() const {
   const std::size_t first = name.find('/');
   const std::size_t last = name.rfind('/');

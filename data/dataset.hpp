@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -71,6 +72,15 @@ struct Sequence {
   std::string_view action() const;   // between the first and the last '/'
   // All cameras of one performance share "<subject>/<action>".
   std::string_view clip() const;
+};
+
+// Names that nobody else has: what is taken again is "<subject>/<action>_2/<camera>".
+class FreeNames {
+ public:
+  std::string take(const std::string& name);
+
+ private:
+  std::set<std::string> taken_;
 };
 
 // A whole file. Sequences keep the order of the file.

@@ -191,17 +191,20 @@ class Maker {
   void emit(const Joints& body, const Joints* seen, std::int64_t begin, std::int64_t end,
             const std::string& where) {
     Sequence sequence;
-    sequence.name = body.name;
-    for (int n = 2; std::ranges::find(sequences, sequence.name, &Sequence::name) != sequences.end();
-         ++n) {
-      const std::size_t slash = body.name.rfind('/');
-      sequence.name =
-          fmt::format("{}_{}{}", body.name.substr(0, slash), n, body.name.substr(slash));
-    }
+    sequence.name = free_names_.take(body.name);
     sequence.noisy_3d = cut(body, begin, end);
     sequence.fps = static_cast<float>(body.fps);
     sequence.fps_known = body.fps_known;
     if (seen == nullptr) {
+      const TrackOptions& of_2d = options_.keypoints;
+      const char* given = of_2d.image_size[0] > 0    ? "--image-size"
+                          : of_2d.coordinates        ? "--coordinates"
+                          : of_2d.min_confidence > 0 ? "--min-confidence"
+                                                     : nullptr;
+      if (given != nullptr) {
+        fail("{}: has no 2D poses, which {} is of; leave it out, or give --keypoints FILE", where,
+             given);
+      }
       project(sequence);
       notes_.push_back(
           fmt::format("{}: no 2D poses; made by projecting the estimate, with confidence 0 "
@@ -219,6 +222,7 @@ class Maker {
   std::string path_;
   const EstimateOptions& options_;
   std::vector<std::string>& notes_;
+  FreeNames free_names_;
 };
 
 // The 2D clips that go with estimates: of their own file, or of one that may have none.

@@ -39,7 +39,8 @@ constexpr bool fits(JointDefinitions trained, JointDefinitions given) {
 // The motion with these definitions (data/keypoints.hpp makes 2D poses by the same): hip and thorax
 // are the midpoints of hip and shoulder joints, the spine is midway between them, the neck's place
 // is the nose's, and the head is between the eyes, or the head's top. Hips, limbs and shoulders are
-// kept. Nose, eyes and top are set from the middle of the head, 10 to 12 cm away, by the head's
+// kept. Of markers on the nose, the eyes or the head's top these are kept, too; else nose, eyes and
+// top are set from the middle of the head (or from the nose), 10 to 12 cm away, by the head's
 // axis (neck to head) and the line of the shoulders; how the head turns against them a motion of 17
 // joints doesn't know. keypoints_mixed is no definition of one motion. The middle of the head is
 // `middle` of the way from the source's neck to its head: 1 where that is the middle (CMU), 0.5

@@ -251,14 +251,26 @@ class Finder {
     const auto is = [&](const NamedPoint& point) { return point.name == name; };
     auto at = std::ranges::find_if(points_, is);
     if (at == points_.end()) {  // "Subject:LASI" by "LASI"
-      at = std::ranges::find_if(
-          points_, [&](const NamedPoint& point) { return point.name.ends_with(":" + name); });
+      const auto ends = [&](const NamedPoint& point) { return point.name.ends_with(":" + name); };
+      at = std::ranges::find_if(points_, ends);
+      if (at != points_.end()) check_subject(name, at->name);
     }
     if (at == points_.end()) {
       fail("{}: '{}' of {} is not in {}, which has {}", map_.file, printable(name), map_.file,
            file_, names());
     }
     return static_cast<int>(at - points_.begin());
+  }
+
+  // Throws where points of several subjects end in names of the map: they are not one body.
+  void check_subject(const std::string& name, const std::string& found) const {
+    const std::string subject = found.substr(0, found.size() - name.size());
+    for (const NamedPoint& point : points_) {
+      const std::string own = point.name.substr(0, point.name.rfind(':') + 1);
+      if (own.empty() || own == subject) continue;
+      fail("{}: '{}' of {} may be of several subjects, '{}' and '{}'; give whole names in the map",
+           file_, printable(name), map_.file, printable(subject), printable(own));
+    }
   }
 
   std::string names() const {
@@ -437,30 +449,42 @@ JointPoints joints_of_skeleton(const std::string& file, std::span<const NamedPoi
   return found;
 }
 
-JointPoints joints_of_markers(const std::string& file, std::span<const NamedPoint> markers,
-                              const JointsMap& map, const char* option) {
+MarkerJoints joints_of_markers(const std::string& file, std::span<const NamedPoint> markers,
+                               const JointsMap& map, const char* option) {
   namespace j = joint;
   const Finder finder(file, markers, map, option);
   if (auto own = finder.own()) {
     finder.apply_map(*own);
-    return *own;
+    return {*own};
   }
   JointPoints found = finder.find_limbs();
   const auto put = [&](int to, std::initializer_list<int> points) {
     if (found[to].empty() && std::min(points) >= 0) found[to] = points;
   };
   put(j::thorax, {finder.find(Part::thorax)});
-  put(j::neck, {finder.find(Part::nose)});
+  const int nose = finder.find(Part::nose);
+  const std::vector<int> eyes{finder.find(Part::eye, Side::left),
+                              finder.find(Part::eye, Side::right)};
+  put(j::neck, {nose});
   put(j::head, {finder.find(Part::head)});
   put(j::head, {finder.find(Part::head_top)});
-  put(j::head, {finder.find(Part::eye, Side::left), finder.find(Part::eye, Side::right)});
+  put(j::head, {eyes[0], eyes[1]});
   put(j::head, {finder.find(Part::ear, Side::left), finder.find(Part::ear, Side::right)});
   finder.apply_map(found);
   midway(found, j::hip, j::left_hip, j::right_hip);
   midway(found, j::thorax, j::left_shoulder, j::right_shoulder);
   midway(found, j::spine, j::hip, j::thorax);
   finder.check(found);
-  return found;
+  MarkerJoints result{found};
+  if (found[j::neck] != std::vector{nose}) return result;
+  const std::vector<int>& head = found[j::head];
+  // Beside a nose "Head" is the head's top, as Halpe and BODY_25B have it.
+  const bool top = head.size() == 1 &&
+                   (head[0] == finder.find(Part::head) || head[0] == finder.find(Part::head_top));
+  result.head = head == eyes ? HeadPoints::nose_and_eyes
+                : top        ? HeadPoints::nose_and_top
+                             : HeadPoints::nose;
+  return result;
 }
 
 }  // namespace posetape::data

@@ -54,7 +54,11 @@ using JointPoints = std::array<std::vector<int>, kJoints>;
 // what the file has instead, and `option`, by which the user maps them.
 JointPoints joints_of_skeleton(const std::string& file, std::span<const NamedPoint> joints,
                                const JointsMap& map, const char* option);
-JointPoints joints_of_markers(const std::string& file, std::span<const NamedPoint> markers,
-                              const JointsMap& map, const char* option);
+struct MarkerJoints {
+  JointPoints points;
+  HeadPoints head = HeadPoints::joints;
+};
+MarkerJoints joints_of_markers(const std::string& file, std::span<const NamedPoint> markers,
+                               const JointsMap& map, const char* option);
 
 }  // namespace posetape::data

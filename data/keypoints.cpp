@@ -79,6 +79,7 @@ Dataset prepare_keypoints(const std::string& path, const TrackOptions& options,
   nlohmann::ordered_json first = nlohmann::ordered_json::object();
   bool rate_known = options.fps.has_value();
   KeypointLayout layout{};
+  FreeNames names;
   for (const KeypointClip& clip : read_all(path, options.format)) {
     rate_known = rate_known || clip.fps > 0;
     const std::string where = fmt::format("{}: {}", path, printable(clip.name));
@@ -87,7 +88,7 @@ Dataset prepare_keypoints(const std::string& path, const TrackOptions& options,
       JointTrack joints =
           to_joints(piece.layout, piece.track, longest_gap(piece.fps), where, report);
       Sequence sequence;
-      sequence.name = piece.name;
+      sequence.name = names.take(piece.name);
       sequence.pose_2d = std::move(joints.poses);
       sequence.confidence = std::move(joints.confidence);
       sequence.image_size = piece.image_size;

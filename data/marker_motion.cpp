@@ -126,8 +126,9 @@ std::vector<Stretch> fill_and_split(const MarkerTrack& track, std::vector<Pose3>
 std::vector<Motion> marker_motions(const MarkerTrack& track, const MotionOptions& options) {
   std::vector<NamedPoint> markers;
   for (const std::string& label : track.labels) markers.push_back({.name = label});
-  const JointPoints joints = joints_of_markers(track.file, markers, options.joints, "--markers");
+  const auto [joints, head] = joints_of_markers(track.file, markers, options.joints, "--markers");
   Motion motion;
+  motion.head = head;
   motion.name = std::filesystem::path(track.file).stem().string();
   motion.fps = track.fps;
   motion.notes = track.notes;

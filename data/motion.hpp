@@ -43,6 +43,14 @@ struct World {
   bool operator==(const World&) const = default;
 };
 
+// What a motion's neck and head are.
+enum class HeadPoints {
+  joints,         // of a skeleton
+  nose,           // the neck is the nose, as keypoints have it; the head none of theirs
+  nose_and_eyes,  // the head between the eyes
+  nose_and_top,   // the head at its top
+};
+
 // One person's movement: [F] poses of 17 joints in metres, world z up, floor near z = 0.
 struct Motion {
   std::string subject;
@@ -52,6 +60,7 @@ struct Motion {
   // Where the middle of the head is on the way from neck (0) to head (1): 1 where the source's head
   // joint is it, as in CMU's skeletons, 0.5 where that is the top.
   double mid_head = 0.5;
+  HeadPoints head = HeadPoints::joints;
   // As its file was read, where the file does not say it.
   std::optional<World> world = std::nullopt;
   std::vector<std::string> notes = {};  // what was chosen where its file left a choice

@@ -56,8 +56,14 @@ std::vector<Trial> trials_of(const FormatRule& format, const fs::path& path) {
     for (const fs::path& file : files_in(entry, format)) {
       trials.push_back({entry.filename().string(), file});
     }
+    for (const fs::path& deeper : sorted_entries(entry)) {
+      if (!fs::is_directory(deeper) || files_in(deeper, format).empty()) continue;
+      fail(
+          "{}: lies in a subject's folder, where files are not looked for; they are read from {} "
+          "and from the folders in it",
+          deeper.string(), path.string());
+    }
   }
-  if (!trials.empty()) return trials;
   for (const fs::path& file : files_in(path, format)) trials.push_back({last_name(path), file});
   if (trials.empty()) {
     fail("{}: expected {}, found none", path.string(), format.reader->files);

@@ -140,7 +140,11 @@ std::vector<Sequence> film_all(int count, const std::function<std::vector<Motion
     if (error) std::rethrow_exception(error);
   }
   std::vector<Sequence> sequences;
-  for (auto& views : filmed) std::ranges::move(views, std::back_inserter(sequences));
+  FreeNames names;
+  for (auto& views : filmed) {
+    for (Sequence& view : views) view.name = names.take(view.name);
+    std::ranges::move(views, std::back_inserter(sequences));
+  }
   return sequences;
 }
 

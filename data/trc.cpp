@@ -147,17 +147,53 @@ std::vector<std::string> parse_labels(Table& table) {
   return labels;
 }
 
-// The rate by the column of times, if it has one.
-std::optional<double> rate_of(const std::vector<double>& times) {
+// What the column of times says, if there is one: the rate, and where each row is among the frames,
+// some of which may have none.
+struct Times {
+  double rate = 0;
+  std::vector<std::size_t> places;  // of the rows, from 0
+};
+
+std::optional<Times> times_of(const std::vector<double>& times, const std::string& file) {
   if (times.size() < 2) return std::nullopt;
-  const double step = (times.back() - times.front()) / static_cast<double>(times.size() - 1);
+  std::vector<double> steps;
+  for (std::size_t i = 1; i < times.size(); ++i) steps.push_back(times[i] - times[i - 1]);
+  std::vector<double> sorted = steps;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::ranges::nth_element(sorted, middle);
+  const double step = *middle;
   if (!(step > 1e-6)) return std::nullopt;
-  const double rate = 1 / step;
-  return std::abs(rate / std::round(rate) - 1) < 5e-4 ? std::round(rate) : rate;
+  Times result;
+  result.places.push_back(0);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const double frames = std::max(1.0, std::round(steps[i] / step));
+    if (frames > 100.0 * static_cast<double>(times.size())) {
+      fail("{}: expected times that go on, found {} s after {} s", file, times[i + 1], times[i]);
+    }
+    result.places.push_back(result.places.back() + static_cast<std::size_t>(frames));
+  }
+  const double rate = static_cast<double>(result.places.back()) / (times.back() - times.front());
+  result.rate = std::abs(rate / std::round(rate) - 1) < 5e-4 ? std::round(rate) : rate;
+  return result;
 }
 
-void choose_rate(MarkerTrack& track, const Header& header, const std::vector<double>& times) {
-  const std::optional<double> seen = rate_of(times);
+// Rows that are missing become frames without a marker.
+void insert_missing(MarkerTrack& track, const std::vector<std::size_t>& places) {
+  const std::size_t frames = places.back() + 1;
+  if (frames == track.frames) return;
+  const std::size_t markers = track.labels.size();
+  std::vector<Vec3> points(frames * markers, kMissing);
+  for (std::size_t row = 0; row < places.size(); ++row) {
+    std::copy_n(track.points.begin() + static_cast<std::ptrdiff_t>(row * markers), markers,
+                points.begin() + static_cast<std::ptrdiff_t>(places[row] * markers));
+  }
+  track.notes.push_back(fmt::format("{} of {} frames have no row, by the times in the table",
+                                    frames - track.frames, frames));
+  track.points = std::move(points);
+  track.frames = frames;
+}
+
+void choose_rate(MarkerTrack& track, const Header& header, const std::optional<double>& seen) {
   const bool stated = header.rate > 1e-3 && header.rate < 1e6;
   if (!stated && !seen) fail("{}: expected a DataRate above 0, found none", track.file);
   track.fps = stated ? header.rate : *seen;
@@ -221,7 +257,9 @@ MarkerTrack parse_trc(std::string_view text, const std::string& file) {
         fmt::format("{} frames are there; the header says {}", track.frames, header.frames));
   }
   if (times.size() != track.frames) times.clear();
-  choose_rate(track, header, times);
+  const std::optional<Times> seen = times_of(times, file);
+  choose_rate(track, header, seen ? std::optional(seen->rate) : std::nullopt);
+  if (seen) insert_missing(track, seen->places);
   return track;
 }
 

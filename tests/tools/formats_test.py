@@ -224,6 +224,33 @@ class Out(unittest.TestCase):
             np.testing.assert_array_equal(np.array(rows, "f4"), SURE[f"{CLIP}/confidence"])
         exported("run.trc", clip="P1/run_1/0")
         self.assertFalse((WORK / "run.confidence.csv").exists())
+        # Nor stays one of an earlier export; what is no table of ours does.
+        (WORK / "walk.std.csv").write_text("my own\n")
+        exported("walk.trc", clip="P1/run_1/0")
+        self.assertFalse((WORK / "walk.confidence.csv").exists())
+        self.assertEqual((WORK / "walk.std.csv").read_text(), "my own\n")
+        (WORK / "walk.std.csv").unlink()
+
+    def test_the_name_says_the_format(self):
+        one = ["--field", "pose_3d", "--sequences", CLIP]
+        for name, begins in (("q.bvh", b"HIERARCHY"), ("q.trc", b"PathFileType"), ("q.glb", b"glTF"),
+                             ("q.GLTF", b'{"asset"'), ("q.csv", b"sequence,frame"), ("q.poses", b"sequence,frame")):
+            run("export", "data.npz", "-o", name, *one)
+            self.assertTrue((WORK / name).read_bytes().startswith(begins), name)
+        self.assertIn("q.bvh: is the name of motion in BVH; with --format trc the file ends in .trc",
+                      refused("export", "data.npz", "-o", "q.bvh", "--format", "trc", *one))
+        self.assertIn("--bones: markers in TRC has none",
+                      refused("export", "data.npz", "-o", "q.trc", "--bones", "exact", *one))
+
+    def test_sequences_without_the_poses_are_said(self):
+        part = {name: array for name, array in SURE.items() if name != f"{CLIP}/pose_3d"}
+        np.savez(WORK / "part.npz", **part)
+        done = subprocess.run([POSETAPE, "export", "part.npz", "-o", "part.csv", "--field", "pose_3d"],
+                              capture_output=True, text=True, cwd=WORK)
+        self.assertIn("part.npz: note: 1 of 8 sequences have no pose_3d, and are left out", done.stderr)
+        self.assertIn("of 7 sequences", done.stdout)
+        self.assertIn(f"sequence {CLIP} has no pose_3d", refused(
+            "export", "part.npz", "-o", "part.csv", "--field", "pose_3d", "--sequences", f"P1/run_1/0,{CLIP}"))
 
     def test_a_folder_gets_a_file_a_sequence(self):
         for format, ending in (("c3d", ".c3d"), ("trc", ".trc"), ("gltf", ".glb")):
@@ -270,6 +297,77 @@ class In(unittest.TestCase):
         _, back = prepared("trc", "odd", "--markers", "my.map")
         np.testing.assert_allclose(distances(back["odd/walk/0/pose_3d"]),
                                    distances(SURE[f"{CLIP}/pose_3d"]), atol=1e-4)
+
+    def test_a_marker_on_the_nose_is_where_the_nose_is(self):
+        path, _ = exported("nose.trc")
+        text = path.read_text()
+        for old, new in (("Neck", "Nose"), ("Spine", "Extra1"), ("Thorax", "Extra2"), ("Hip", "Extra3"),
+                         ("RFoot", "RAnkle"), ("LFoot", "LAnkle")):
+            text = text.replace(f"\t{old}\t", f"\t{new}\t")
+        path.write_text(text)
+        own = SURE[f"{CLIP}/pose_3d"]
+        for joints, head in (("skeleton", 0), ("keypoints", 0.13), ("keypoints-top", 0)):
+            _, back = prepared("trc", path, "--joints", joints)
+            poses = back[f"{WORK.name}/nose/0/pose_3d"]
+            kept = [1, 2, 3, 9, 11] + [10] * (head == 0)
+            np.testing.assert_allclose(distances(poses[:, kept]), distances(own[:, kept]), atol=1e-4)
+            # Beside a nose a "Head" is its top; the eyes are 0.10 m lower and 0.09 m before it.
+            moved = np.linalg.norm(poses[:, 10] - poses[:, 9], axis=-1)
+            if head:
+                np.testing.assert_allclose(moved, np.hypot(0.04, 0.02), atol=1e-4)
+
+    def test_rows_that_are_missing_are_missing(self):
+        path, _ = exported("rows.trc")
+        lines = path.read_text().splitlines(keepends=True)
+        first = next(i for i, line in enumerate(lines) if line.startswith("1\t"))
+        whole = SURE[f"{CLIP}/pose_3d"]
+        # A few are interpolated, of many the rest is taken; no motion becomes slower.
+        for begin, end, frames in ((20, 24, 50), (26, 46, 26)):
+            path.write_text("".join(lines[:first + begin] + lines[first + end:]))
+            said, back = prepared("trc", path)
+            self.assertIn(f"{end - begin} of 50 frames have no row, by the times in the table", said)
+            poses = back[f"{WORK.name}/rows/0/pose_3d"]
+            self.assertEqual((len(poses), float(back[f"{WORK.name}/rows/0/fps"])), (frames, 50))
+            np.testing.assert_allclose(distances(poses[:20]), distances(whole[:20]), atol=1e-4)
+            np.testing.assert_allclose(distances(poses[24:26]), distances(whole[24:26]), atol=1e-4)
+        path.write_text("".join(lines[:-1]) + lines[-1].replace("\t0.980000", "\t1e9", 1))
+        self.assertIn("expected times that go on, found 1000000000 s after 0.96 s",
+                      refused("prepare", "trc", path, "-o", "o.npz"))
+
+    def test_a_body_is_of_one_subject(self):
+        path, _ = exported("two.trc")
+        lines = path.read_text().splitlines()
+        head, (labels, axes, *rows) = lines[:3], lines[3:]
+        names = labels.split("\t")[2:]
+        both = labels.split("\t")[:2] + ["A:" * bool(n) + n for n in names] + ["B:" * bool(n) + n for n in names]
+        rows = [row + "\t" + row.split("\t", 2)[2] if row else row for row in rows]
+        path.write_text("\n".join([*head, "\t".join(both), axes, *rows]) + "\n")
+        (WORK / "bodies.map").write_text("".join(f"{j} = {j}\n" for j in JOINTS))
+        self.assertIn("'Hip' of bodies.map may be of several subjects, 'A:' and 'B:'",
+                      refused("prepare", "trc", path, "--markers", "bodies.map", "-o", "o.npz"))
+        (WORK / "bodies.map").write_text("".join(f"{j} = B:{j}\n" for j in JOINTS))
+        _, back = prepared("trc", path, "--markers", "bodies.map")
+        np.testing.assert_allclose(distances(back[f"{WORK.name}/two/0/pose_3d"]),
+                                   distances(SURE[f"{CLIP}/pose_3d"]), atol=1e-4)
+
+    def test_files_beside_folders_and_names_that_meet(self):
+        text = exported("walk.trc")[0].read_text()
+        lines = text.splitlines(keepends=True)
+        gap = "".join(lines[:-27] + lines[-26:-25] + lines[-1:]).replace("\t0.98", "\t2.98")  # two parts
+        for name in ("loose/walk.trc", "loose/sub/run.trc"):
+            (WORK / name).parent.mkdir(parents=True, exist_ok=True)
+            (WORK / name).write_text(text)
+        _, back = prepared("trc", "loose")
+        self.assertEqual(sorted(n for n in back if n.endswith("pose_3d")),
+                         ["loose/walk/0/pose_3d", "sub/run/0/pose_3d"])
+        (WORK / "loose/sub/deep").mkdir()
+        (WORK / "loose/sub/deep/y.trc").write_text(text)
+        self.assertIn("sub/deep", refused("prepare", "trc", "loose", "-o", "o.npz"))
+        for name in ("met/walk.trc", "met/walk.TRC", "met/walk_2.trc"):
+            (WORK / name).parent.mkdir(exist_ok=True)
+            (WORK / name).write_text(text)
+        _, back = prepared("trc", "met")
+        self.assertEqual(len([n for n in back if n.endswith("pose_3d")]), 3)
 
     def test_bvh_of_other_programs(self):
         write_bvh(WORK / "b" / "s" / "WALK.BVH", names=lambda n: "mixamorig:" + n, head="\ufeff")
