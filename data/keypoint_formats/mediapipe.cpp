@@ -7,7 +7,8 @@
 //         in Python. Null or an empty list is a frame without anybody.
 //   CSV   a line a frame, with the landmarks in the columns, named x0, y0, z0, v0 or nose_x ... or
 //         landmark_0_x, ...; or a line a landmark, with the columns frame, landmark, x, y, z,
-//         visibility.
+//         visibility. Either may have several people: person0_nose_x ..., or a column person. Hands
+//         and faces, which the holistic model has beside the body, are left out.
 // Coordinates lie in 0 to 1; world landmarks are metres from the middle of the hips, y down.
 // Source: MediaPipe's "Pose landmark detection guide".
 #include <algorithm>
@@ -16,6 +17,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "data/keypoint_formats.hpp"
 #include "data/printable.hpp"
@@ -191,22 +195,37 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// Which landmark a text names: by its name, else by its number, as it is; -1 for none.
-int landmark_in(std::string_view text) {
+// The landmark that a text names, by its name, else by its number, as it is; -1 for none. What else
+// the text says is whose it is: "person0_" in "person0_nose", "pose_" in "pose_12".
+struct LandmarkName {
+  int landmark = -1;
+  std::string owner;
+};
+
+LandmarkName landmark_in(std::string_view text) {
   std::string name = lower(text);
   std::ranges::replace(name, ' ', '_');
   while (name.ends_with('_') || name.ends_with('.') || name.ends_with('-')) name.pop_back();
   int best = -1;
+  std::size_t length = 0;
   for (int k = 0; k < kLandmarks; ++k) {
     const std::string_view known = kNames[static_cast<std::size_t>(k)];
-    if (name.ends_with(known) &&
-        (best < 0 || known.size() > kNames[static_cast<std::size_t>(best)].size())) {
-      best = k;
-    }
+    if (!name.ends_with(known) || known.size() <= length) continue;
+    best = k;
+    length = known.size();
   }
-  if (best >= 0) return best;
+  if (best >= 0) return {best, name.substr(0, name.size() - length)};
   const auto number = number_in_name(name);
-  return number && *number <= kLandmarks ? static_cast<int>(*number) : -1;
+  if (!number || *number > kLandmarks) return {};
+  constexpr const char* kDigits = "0123456789";
+  const std::size_t last = name.find_last_of(kDigits);
+  const std::size_t first = name.find_last_not_of(kDigits, last) + 1;
+  return {static_cast<int>(*number), name.erase(first, last + 1 - first)};
+}
+
+// Of the holistic model, whose hands and face have landmarks of the same numbers.
+bool is_hand_or_face(const std::string& name) {
+  return name.find("hand") != std::string::npos || name.find("face") != std::string::npos;
 }
 
 // The coordinate that a column of a landmark holds, from the end ("nose_x") or the start ("x0") of
@@ -236,38 +255,66 @@ int field_of(const std::string& column, std::string& rest) {
   return -1;
 }
 
-// Where each coordinate of each landmark stands in a line of a wide table; -1 for nowhere.
-using Columns = std::vector<std::array<int, 4>>;
+// Where each coordinate of each landmark of one person stands in a line of a wide table; -1 for
+// nowhere.
+struct Columns {
+  std::map<int, std::array<int, 4>> landmarks;
+  std::optional<std::pair<int, int>> clash;  // two columns of one coordinate
+  std::int64_t id = -1;
+
+  void add(int landmark, int field, int column) {
+    auto& row = landmarks.try_emplace(landmark, std::array{-1, -1, -1, -1}).first->second;
+    int& place = row[static_cast<std::size_t>(field)];
+    if (place >= 0 && !clash) clash = {place, column};
+    place = column;
+  }
+
+  // Names of landmarks, or numbers from 0 or 1 on.
+  bool complete(Wanted wanted) const {
+    const std::ptrdiff_t needed = wanted == Wanted::estimates ? 3 : 2;
+    return landmarks.size() == kLandmarks && std::ranges::all_of(landmarks, [&](const auto& place) {
+             const auto row = place.second.begin();
+             return std::all_of(row, row + needed, [](int c) { return c >= 0; });
+           });
+  }
+};
 
 bool is_world(const std::string& column) {
   return column.find("world") != std::string::npos || column.find("3d") != std::string::npos;
 }
 
-Columns wide_columns(std::span<const std::string_view> header, Wanted wanted) {
-  const auto pick = [&](bool world) {
-    std::map<int, std::array<int, 4>> found;
-    for (std::size_t c = 0; c < header.size(); ++c) {
-      const std::string column = lower(header[c]);
-      std::string rest;
-      const int field = field_of(column, rest);
-      const int landmark = field < 0 || is_world(column) != world ? -1 : landmark_in(rest);
-      if (landmark < 0) continue;
-      auto& row = found.try_emplace(landmark, std::array{-1, -1, -1, -1}).first->second;
-      row[static_cast<std::size_t>(field)] = static_cast<int>(c);
-    }
-    return found;
-  };
-  auto found = pick(wanted == Wanted::estimates);
-  // Names of landmarks, or numbers from 0 or 1 on.
-  if (found.size() != kLandmarks) return {};
-  Columns columns;
-  for (const auto& [landmark, row] : found) columns.push_back(row);
-  const std::size_t needed = wanted == Wanted::estimates ? 3 : 2;
-  const bool all = std::ranges::all_of(columns, [&](const std::array<int, 4>& row) {
-    return std::all_of(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(needed),
-                       [](int c) { return c >= 0; });
-  });
-  return all ? columns : Columns{};
+// The people of a wide table: columns with all landmarks whose names are the same but for these.
+std::vector<Columns> wide_columns(std::span<const std::string_view> header, Wanted wanted) {
+  std::map<std::string, Columns> people;
+  Columns all;
+  for (std::size_t c = 0; c < header.size(); ++c) {
+    const std::string column = lower(header[c]);
+    if (is_hand_or_face(column) || is_world(column) != (wanted == Wanted::estimates)) continue;
+    std::string rest;
+    const int field = field_of(column, rest);
+    const auto [landmark, owner] = field < 0 ? LandmarkName{} : landmark_in(rest);
+    if (landmark < 0) continue;
+    people[owner].add(landmark, field, static_cast<int>(c));
+    all.add(landmark, field, static_cast<int>(c));
+  }
+  std::erase_if(people, [&](const auto& person) { return !person.second.complete(wanted); });
+  // Names may have a number of the landmark before it: 0_nose_x, 1_left_eye_inner_x.
+  if (people.empty() && all.complete(wanted)) return {all};
+  std::vector<Columns> result;
+  std::set<std::int64_t> ids;
+  for (const auto& [owner, columns] : people) {
+    result.push_back(columns);
+    result.back().id = number_in_name(owner).value_or(-1);
+    ids.insert(result.back().id);
+  }
+  const bool numbered = ids.size() == result.size() && !ids.contains(-1);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (result.size() == 1)
+      result[i].id = -1;
+    else if (!numbered)
+      result[i].id = std::int64_t(i);
+  }
+  return result;
 }
 
 int column_of(std::span<const std::string_view> header, std::initializer_list<const char*> names) {
@@ -281,7 +328,7 @@ int column_of(std::span<const std::string_view> header, std::initializer_list<co
 
 // The columns of a table with a line for each landmark.
 struct LongTable {
-  int frame, landmark;
+  int frame, person, type, landmark;
   std::array<int, 4> fields;
   bool complete(Wanted wanted) const {
     return frame >= 0 && landmark >= 0 && fields[0] >= 0 && fields[1] >= 0 &&
@@ -294,6 +341,8 @@ LongTable long_columns(std::span<const std::string_view> header, Wanted wanted) 
   LongTable table{};
   table.frame =
       column_of(header, {"frame", "frame_id", "frame_idx", "frame_index", "frame_number"});
+  table.person = column_of(header, {"person", "person_id", "person_idx", "person_index"});
+  table.type = column_of(header, {"type"});
   table.landmark = column_of(header, {"landmark", "landmark_id", "landmark_idx", "landmark_index",
                                       "landmark_name", "keypoint", "joint", "name", "id"});
   table.fields = {world ? column_of(header, {"world_x", "x_world"}) : column_of(header, {"x"}),
@@ -349,7 +398,7 @@ class Rows {
   }
 
   // An empty cell, a column that is not there and words for nothing are NaN.
-  float number(int column) const {
+  double number(int column) const {
     const std::string_view cell = text(column);
     const std::string word = lower(cell);
     if (word.empty() || word == "nan" || word == "none" || word == "null") return kNone;
@@ -359,7 +408,17 @@ class Rows {
       fail("{}:{}: expected a number in column {}, found '{}'", path_, number_, column + 1,
            printable(cell));
     }
-    return static_cast<float>(value);
+    return value;
+  }
+
+  // The number of a frame or a person.
+  std::int64_t index(int column, const char* of) const {
+    const double value = number(column);
+    if (!(value >= 0 && value <= double(kMostFrames) && value == std::floor(value))) {
+      fail("{}: expected the number of a {} in column {}, found '{}'", where(), of, column + 1,
+           printable(text(column)));
+    }
+    return static_cast<std::int64_t>(value);
   }
 
   std::string_view text(int column) const {
@@ -378,33 +437,47 @@ class Rows {
 };
 
 std::array<float, 4> row_of(const Rows& rows, const std::array<int, 4>& columns) {
-  return {rows.number(columns[0]), rows.number(columns[1]), rows.number(columns[2]),
-          rows.number(columns[3])};
+  std::array<float, 4> row;
+  std::ranges::transform(columns, row.begin(),
+                         [&](int c) { return static_cast<float>(rows.number(c)); });
+  return row;
 }
 
-void read_wide(KeypointClip& clip, Rows& rows, const Columns& columns) {
+void read_wide(KeypointClip& clip, Rows& rows, std::span<const Columns> people) {
   for (std::int64_t f = 0; rows.next(); ++f) {
-    Landmarks landmarks;
-    for (const auto& places : columns) landmarks.push_back(row_of(rows, places));
-    clip.detections.push_back(detection(landmarks, f, clip.channels));
+    for (const Columns& columns : people) {
+      Landmarks landmarks;
+      for (const auto& [landmark, places] : columns.landmarks) {
+        landmarks.push_back(row_of(rows, places));
+      }
+      clip.detections.push_back(detection(landmarks, f, clip.channels));
+      clip.detections.back().id = columns.id;
+    }
   }
 }
 
 void read_long(KeypointClip& clip, Rows& rows, const LongTable& table) {
-  std::map<std::int64_t, Landmarks> frames;
+  using Person = std::map<int, std::array<float, 4>>;
+  std::map<std::pair<std::int64_t, std::int64_t>, Person> people;  // by frame and number
   while (rows.next()) {
-    const float frame = rows.number(table.frame);
-    const int landmark = landmark_in(rows.text(table.landmark));
-    if (!(frame >= 0 && frame < 1e7f) || landmark < 0 || landmark >= kLandmarks) {
-      fail("{}: expected the number of a frame and a landmark, found '{}' and '{}'", rows.where(),
-           printable(rows.text(table.frame)), printable(rows.text(table.landmark)));
+    if (is_hand_or_face(lower(rows.text(table.type)))) continue;
+    const std::int64_t frame = rows.index(table.frame, "frame");
+    const std::int64_t id = table.person < 0 ? -1 : rows.index(table.person, "person");
+    const int landmark = landmark_in(rows.text(table.landmark)).landmark;
+    if (landmark < 0 || landmark >= kLandmarks) {
+      fail("{}: expected a landmark's name or its number from 0 to {}, found '{}'", rows.where(),
+           kLandmarks - 1, printable(rows.text(table.landmark)));
     }
-    auto& landmarks = frames[static_cast<std::int64_t>(frame)];
-    landmarks.resize(kLandmarks, {kNone, kNone, kNone, 0});
-    landmarks[static_cast<std::size_t>(landmark)] = row_of(rows, table.fields);
+    if (!people[{frame, id}].try_emplace(landmark, row_of(rows, table.fields)).second) {
+      fail("{}: has '{}' of frame {} again; number people in a column 'person'", rows.where(),
+           printable(rows.text(table.landmark)), frame);
+    }
   }
-  for (const auto& [frame, landmarks] : frames) {
-    clip.detections.push_back(detection(landmarks, frame, clip.channels));
+  for (const auto& [key, person] : people) {
+    Landmarks landmarks(kLandmarks, {kNone, kNone, kNone, 0});
+    for (const auto& [landmark, row] : person) landmarks[static_cast<std::size_t>(landmark)] = row;
+    clip.detections.push_back(detection(landmarks, key.first, clip.channels));
+    clip.detections.back().id = key.second;
   }
 }
 
@@ -413,8 +486,14 @@ KeypointClip read_csv(const KeypointInput& input, Wanted wanted) {
   const Table table = table_of(input.text());
   const auto header = split(table.header, table.separator);
   Rows rows(input, table);
-  const Columns wide = wide_columns(header, wanted);
+  const std::vector<Columns> wide = wide_columns(header, wanted);
   const LongTable long_table = long_columns(header, wanted);
+  for (const Columns& person : wide) {
+    if (!person.clash) continue;
+    const auto named = [&](int c) { return printable(header[static_cast<std::size_t>(c)]); };
+    fail("{}: columns '{}' and '{}' are both of one landmark; take one of them out", input.path(),
+         named(person.clash->first), named(person.clash->second));
+  }
   if (!wide.empty()) {
     read_wide(clip, rows, wide);
   } else if (long_table.complete(wanted)) {

@@ -539,6 +539,53 @@ class MediaPipe(Case):
         (WORK / "bad.csv").write_text("\n".join(rows))
         self.assertIn("bad.csv:6: expected a number in column 6, found 'much'",
                       refused(WORK / "bad.csv", *SIZE))
+        rows[5] = rows[4]
+        (WORK / "bad.csv").write_text("\n".join(rows))
+        self.assertIn("bad.csv:6: has 'left_eye_outer' of frame 0 again",
+                      refused(WORK / "bad.csv", *SIZE))
+
+    def table(self, name, head, rows):
+        lines = [",".join(head)] + [",".join(map(str, row)) for row in rows]
+        (WORK / name).write_text("\n".join(lines) + "\n")
+        return WORK / name
+
+    def test_hands_and_faces_are_left_out_of_tables(self):
+        marks = self.landmarks()[..., :3].reshape(FRAMES, 99)
+        hand, face = np.full((FRAMES, 63), 0.4), np.full((FRAMES, 468 * 3), 0.2)
+        for left, right, head in (("left_hand", "right_hand", "face"), ("lh", "rh", "mesh")):
+            names = [f"{part}_{k}_{c}" for part, count in (("pose", 33), (left, 21), (right, 21),
+                                                           (head, 468))
+                     for k in range(count) for c in "xyz"]
+            self.check(self.table("holistic.csv", names, np.hstack([marks, hand, hand, face])), 1)
+        rows = [[f, kind, k, *(self.landmarks()[f, k] if kind == "pose" else [0.4] * 4)]
+                for f in range(FRAMES)
+                for kind, count in (("face", 468), ("left_hand", 21), ("pose", 33))
+                for k in range(count)]
+        head = ["frame", "type", "landmark_index", "x", "y", "z", "visibility"]
+        self.check(self.table("holistic_long.csv", head, rows))
+        # Numbers before names are no people.
+        names = [f"{k}_{n}_{c}" for k, n in enumerate(MEDIAPIPE_NAMES) for c in "xyz"]
+        self.check(self.table("both.csv", names, marks), 1)
+
+    def test_tables_of_several_people(self):
+        marks = self.landmarks()[..., :2]
+        small = marks * 0.5 + 0.3
+        wide = self.table("two_wide.csv",
+                          [f"p{q}_{n}_{c}" for q in (1, 2) for n in MEDIAPIPE_NAMES for c in "xy"],
+                          np.hstack([small.reshape(FRAMES, -1), marks.reshape(FRAMES, -1)]))
+        long = self.table("two_long.csv", ["frame", "person", "landmark", "x", "y"],
+                          [[f, q, k, *who[f, k]] for f in range(FRAMES)
+                           for q, who in ((1, small), (2, marks)) for k in range(33)])
+        for path in (wide, long):
+            made, said = prepare(path, *SIZE)
+            self.same(self.one(made), joints(IMAGE, "mediapipe"))
+            self.assertIn("1 in 40 frames (the file's 2), 2 in 40 frames (the file's 1)", said)
+            made, said = prepare(path, *SIZE, "--person", 2)
+            self.same(self.one(made), joints(IMAGE, "mediapipe") * 0.5 + [0.3 * WIDTH, 0.3 * HEIGHT])
+        names = [f"{n}_{c}" for n in MEDIAPIPE_NAMES for c in "xy"] + ["Nose X"]
+        again = self.table("again.csv", names, np.zeros((3, 67)))
+        self.assertIn("columns 'nose_x' and 'Nose X' are both of one landmark",
+                      refused(again, *SIZE))
 
 
 class Arrays(Case):
