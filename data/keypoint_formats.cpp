@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "data/printable.hpp"
@@ -22,6 +23,8 @@ namespace posetape::data {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kDigits = "0123456789";
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -197,7 +200,7 @@ std::string clip_name(const std::string& subject, int camera) {
 }
 
 std::optional<std::int64_t> number_in_name(std::string_view name) {
-  const std::size_t last = name.find_last_of("0123456789");
+  const std::size_t last = name.find_last_of(kDigits);
   if (last == std::string_view::npos) return std::nullopt;
   std::size_t first = last;
   while (first > 0 && is_digit(name[first - 1])) --first;
@@ -207,6 +210,33 @@ std::optional<std::int64_t> number_in_name(std::string_view name) {
     number = 10 * number + (name[i] - '0');
   }
   return number;
+}
+
+std::vector<std::int64_t> frame_numbers(const KeypointInput& input) {
+  std::vector<std::int64_t> numbers;
+  std::string video;  // what names say before the number
+  for (const fs::path& file : input.files()) {
+    const std::string name = file.stem().string();
+    const auto number = number_in_name(name);
+    if (!number) {
+      numbers.resize(input.files().size());
+      std::iota(numbers.begin(), numbers.end(), 0);
+      return numbers;
+    }
+    const std::size_t last = name.find_last_of(kDigits);
+    const std::string before = name.substr(0, name.find_last_not_of(kDigits, last) + 1);
+    const bool again = !numbers.empty() && *number == numbers.back();
+    if (again || (!numbers.empty() && before != video)) {
+      fail("{}: {} {} the file before it; give a folder for each video", input.path(),
+           printable(file.filename().string()),
+           again ? "has the number of" : "is of another video than");
+    }
+    video = before;
+    numbers.push_back(*number);
+  }
+  const std::int64_t first = numbers.front();
+  for (std::int64_t& number : numbers) number -= first;
+  return numbers;
 }
 
 void finish(KeypointClip& clip, bool rebase, const std::string& where) {

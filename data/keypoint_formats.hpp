@@ -117,6 +117,10 @@ std::string clip_name(const std::string& subject, int camera = 0);
 // The last number in a name, or nothing: 12 in "video_000000000012_keypoints.json".
 std::optional<std::int64_t> number_in_name(std::string_view name);
 
+// The frames that the files of a folder are of, from 0 for the first one on: the numbers in their
+// names, or their places where a file has none. Throws Error where the names are of several videos.
+std::vector<std::int64_t> frame_numbers(const KeypointInput& input);
+
 // No video has more frames: 11 days at 50 a second.
 inline constexpr std::int64_t kMostFrames = 50'000'000;
 

@@ -56,26 +56,6 @@ bool recognises(const KeypointInput& input) {
   return member(input.json(), "people") != nullptr || input.files().size() > 1;
 }
 
-// Numbers of frames, which are those in the names where each file has one of its own.
-std::vector<std::int64_t> frame_numbers(const KeypointInput& input) {
-  std::vector<std::int64_t> numbers;
-  for (const auto& file : input.files()) {
-    const auto number = number_in_name(file.stem().string());
-    if (!number) break;
-    if (!numbers.empty() && *number == numbers.back()) {
-      fail("{}: {} has the number of the file before it; give a folder for each video",
-           input.path(), file.filename().string());
-    }
-    numbers.push_back(*number);
-  }
-  const bool all = numbers.size() == input.files().size();
-  if (!all || !std::ranges::is_sorted(numbers)) {
-    numbers.resize(input.files().size());
-    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = std::int64_t(i);
-  }
-  return numbers;
-}
-
 std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
   if (wanted == Wanted::estimates) return {};
   KeypointClip clip;
@@ -84,9 +64,9 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
     const std::vector<std::int64_t> numbers = frame_numbers(input);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const std::string file = input.files()[i].string();
-      add_people(clip, parse_json(read_text(file), file), numbers[i] - numbers[0], file);
+      add_people(clip, parse_json(read_text(file), file), numbers[i], file);
     }
-    clip.frames = numbers.back() - numbers.front() + 1;
+    clip.frames = numbers.back() + 1;
   } else {
     add_people(clip, input.json(), 0, input.path());
     clip.frames = 1;

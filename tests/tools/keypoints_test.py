@@ -861,6 +861,14 @@ class Garbage(Case):
         write_json(WORK / "double" / "a_1.json", good)
         write_json(WORK / "double" / "b_1.json", good)
         self.assertIn("has the number of the file before it", refused(WORK / "double", *SIZE))
+        for f in range(3):
+            write_json(WORK / "videos_of_one" / f"a_{f}.json", good)
+            write_json(WORK / "videos_of_one" / f"b_{f}.json", good)
+            write_json(WORK / "videos_of_two" / f"a_{f}.json", good)
+            write_json(WORK / "videos_of_two" / f"b_{f + 3}.json", good)
+        self.assertIn("b_0.json is of another video than the file before it; give a folder for each "
+                      "video", refused(WORK / "videos_of_one", *SIZE))
+        self.assertIn("b_3.json is of another video", refused(WORK / "videos_of_two", *SIZE))
         write_json(WORK / "notes" / "0001.json", good)
         write_json(WORK / "notes" / "0002.json", {"note": 1})
         self.assertIn("0002.json: expected OpenPose's 'people'", refused(WORK / "notes", *SIZE))
