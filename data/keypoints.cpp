@@ -53,7 +53,8 @@ std::vector<std::string> folders_in(const std::string& path) {
   return folders;
 }
 
-// "<folder>/<its folder>/0" for the clip of a folder in a folder.
+// "<folder>/<its folder>/0" for the clip of a folder in a folder, "<folder>/<its folder>_<video>/0"
+// where it is one of several.
 std::vector<KeypointClip> read_all(const std::string& path, std::optional<KeypointFormat> format) {
   const std::vector<std::string> folders = folders_in(path);
   if (folders.empty()) return read_clips(KeypointInput(path), Wanted::keypoints, format);
@@ -62,8 +63,10 @@ std::vector<KeypointClip> read_all(const std::string& path, std::optional<Keypoi
   for (const std::string& folder : folders) {
     const KeypointInput input(folder);
     for (KeypointClip& clip : read_clips(input, Wanted::keypoints, format)) {
-      const std::string camera = clip.name.substr(clip.name.rfind('/') + 1);
-      clip.name = fmt::format("{}/{}/{}", subject, input.subject(), camera);
+      const std::string name = clip.name.substr(clip.name.find('/') + 1);
+      clip.name = name.starts_with("clip/")
+                      ? fmt::format("{}/{}{}", subject, input.subject(), name.substr(4))
+                      : fmt::format("{}/{}_{}", subject, input.subject(), name);
       clips.push_back(std::move(clip));
     }
   }

@@ -1,14 +1,16 @@
 // Predictions of MMPose and RTMPose as JSON. The inferencer and the demos write
 //   [{"frame_id": 0, "instances": [{"keypoints": [[x, y], ...], "keypoint_scores": [...], ...}]}]
 //   {"meta_info": {...}, "instance_info": [{"frame_id": 1, "instances": [...]}]}
-// or, of images, a file each with the list of instances. 3D has three coordinates, as the demos
-// draw them: x to the left, z up, metres; y away from the camera from the lifters (17 keypoints),
-// towards it from RTMPose3D (133). Source: MMPose 1.x,
+// or, of images, a file each with the list of instances. A folder of them is a clip, with the
+// frames that the names number; one of whole videos is a clip each. 3D has three coordinates, as
+// the demos draw them: x to the left, z up, metres; y away from the camera from the lifters (17
+// keypoints), towards it from RTMPose3D (133). Source: MMPose 1.x,
 // mmpose/apis/inferencers/base_mmpose_inferencer.py, demo/body3d_pose_lifter_demo.py,
 // projects/rtmpose3d.
 #include <algorithm>
 
 #include "data/keypoint_formats.hpp"
+#include "data/printable.hpp"
 #include "data/text_lines.hpp"
 #include "engine/error.hpp"
 
@@ -66,10 +68,10 @@ void add(KeypointClip& clip, const Json& instance, std::int64_t frame, const std
   clip.detections.push_back(std::move(detection));
 }
 
-// Adds the frames of a file. `first` becomes the least number of a frame, also of one without
-// people.
-void add_frames(KeypointClip& clip, const Json& json, std::int64_t image, std::int64_t& first,
-                const std::string& where) {
+// Adds the frames of a file, or those of an image as the frame `image`. `first` becomes the least
+// number of a frame, also of one without people.
+void add_frames(KeypointClip& clip, const Json& json, std::optional<std::int64_t> image,
+                std::int64_t& first, const std::string& where) {
   const Json* frames = frames_of(json);
   if (frames == nullptr) fail("{}: expected a list of frames with 'instances'", where);
   for (std::size_t i = 0; i < frames->size(); ++i) {
@@ -81,8 +83,9 @@ void add_frames(KeypointClip& clip, const Json& json, std::int64_t image, std::i
     if (!image_alone && !instances->is_array()) fail("{}: expected a list of instances", which);
     const Json* id = member(entry, "frame_id");
     const bool numbered = id != nullptr && id->is_number_integer();
-    const std::int64_t frame = numbered      ? id->get<std::int64_t>()
-                               : image_alone ? image
+    const std::int64_t frame = image         ? *image
+                               : numbered    ? id->get<std::int64_t>()
+                               : image_alone ? 0
                                              : std::int64_t(i);
     if (frame < 0 || frame > kMostFrames) fail("{}: {} is no frame of a video", which, frame);
     first = std::min(first, frame);
@@ -94,6 +97,12 @@ void add_frames(KeypointClip& clip, const Json& json, std::int64_t image, std::i
   }
 }
 
+// Whether a file has frames rather than the people of an image.
+bool is_video(const Json& json) {
+  const Json* frames = frames_of(json);
+  return frames != nullptr && frames->size() > 1 && member((*frames)[0], "instances") != nullptr;
+}
+
 bool looks_like(const Json& json) {
   const Json* frames = frames_of(json);
   if (frames == nullptr || frames->empty()) return false;
@@ -103,16 +112,18 @@ bool looks_like(const Json& json) {
 }
 
 // An image without anybody is an empty list, so that the first files of a folder may not tell.
-bool recognises_folder(const KeypointInput& input) {
+Json first_result(const KeypointInput& input) {
+  Json json;
   for (const auto& file : input.files()) {
-    const Json json = parse_json(read_text(file), file.string());
-    if (!json.is_array() || !json.empty()) return looks_like(json);
+    json = parse_json(read_text(file), file.string());
+    const Json* frames = frames_of(json);
+    if (frames == nullptr || !frames->empty()) break;
   }
-  return false;
+  return json;
 }
 
 bool recognises(const KeypointInput& input) {
-  if (input.kind() == FileKind::folder) return recognises_folder(input);
+  if (input.kind() == FileKind::folder) return looks_like(first_result(input));
   return input.kind() == FileKind::json && looks_like(input.json());
 }
 
@@ -129,30 +140,17 @@ std::optional<KeypointLayout> layout_of(const Json& json) {
   return std::nullopt;
 }
 
-std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
-  KeypointClip clip;
-  clip.name = clip_name(input.subject());
-  std::int64_t first = 1;  // frames are numbered from 0, or 1, on
-  if (input.kind() == FileKind::folder) {
-    for (std::size_t i = 0; i < input.files().size(); ++i) {
-      const std::string file = input.files()[i].string();
-      add_frames(clip, parse_json(read_text(file), file), std::int64_t(i), first, file);
-    }
-    first = 0;
-    clip.frames = std::ssize(input.files());
-  } else {
-    add_frames(clip, input.json(), 0, first, input.path());
-  }
+// Says what a clip's keypoints are, as the file says it or as their number does.
+KeypointClip described(KeypointClip clip, const Json& json, Wanted wanted,
+                       const std::string& where) {
   const bool estimates = clip.channels == 3;
-  if (clip.detections.empty()) fail("{}: no person in any frame", input.path());
+  if (clip.detections.empty()) fail("{}: no person in any frame", where);
   if (estimates != (wanted == Wanted::estimates)) {
-    fail("{}: its keypoints have {} coordinates; read it with `posetape prepare {}`", input.path(),
+    fail("{}: its keypoints have {} coordinates; read it with `posetape prepare {}`", where,
          clip.channels, estimates ? "estimates" : "keypoints");
   }
-  for (Detection& d : clip.detections) d.frame -= first;
-  clip.frames -= first;
-  finish(clip, false, input.path());
-  clip.layout = layout_of(input.json());
+  finish(clip, false, where);
+  clip.layout = layout_of(json);
   if (estimates) {
     if (clip.keypoints == 17) clip.layout = KeypointLayout::h36m;
     clip.z_up = true;
@@ -161,7 +159,52 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
   } else if (!clip.layout || !has_count(*clip.layout, clip.keypoints)) {
     clip.layout = clip.keypoints == 17 ? std::optional(KeypointLayout::coco) : std::nullopt;
   }
-  return {std::move(clip)};
+  return clip;
+}
+
+KeypointClip read_file(const std::string& name, const Json& json, Wanted wanted,
+                       const std::string& where) {
+  KeypointClip clip;
+  clip.name = name;
+  std::int64_t first = 1;  // frames are numbered from 0, or 1, on
+  add_frames(clip, json, std::nullopt, first, where);
+  for (Detection& d : clip.detections) d.frame -= first;
+  clip.frames -= first;
+  return described(std::move(clip), json, wanted, where);
+}
+
+// Files of whole videos are a clip each, those of images a frame each.
+std::vector<KeypointClip> read_folder(const KeypointInput& input, Wanted wanted) {
+  if (is_video(first_result(input))) {
+    std::vector<KeypointClip> clips;
+    for (const auto& path : input.files()) {
+      const std::string file = path.string();
+      const std::string video = part_of_name(path.stem().string());
+      const std::string name = fmt::format("{}/{}/0", input.subject(), video);
+      clips.push_back(read_file(name, parse_json(read_text(path), file), wanted, file));
+    }
+    if (clips.size() == 1) clips[0].name = clip_name(input.subject());
+    return clips;
+  }
+  KeypointClip clip;
+  clip.name = clip_name(input.subject());
+  const std::vector<std::int64_t> numbers = frame_numbers(input);
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const std::string file = input.files()[i].string();
+    const Json json = parse_json(read_text(file), file);
+    if (is_video(json)) {
+      fail("{}: is of a whole video, the first file is of an image; give a folder for each", file);
+    }
+    add_frames(clip, json, numbers[i], first, file);
+  }
+  clip.frames = numbers.back() + 1;
+  return {described(std::move(clip), input.json(), wanted, input.path())};
+}
+
+std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
+  if (input.kind() == FileKind::folder) return read_folder(input, wanted);
+  return {read_file(clip_name(input.subject()), input.json(), wanted, input.path())};
 }
 
 }  // namespace

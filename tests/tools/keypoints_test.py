@@ -436,6 +436,32 @@ class MMPose(Case):
             self.same({"p": self.one(made)["pose_2d"][1:]}, joints(IMAGE, layout)[1:], "p")
             self.assertIn("interpolated 17 of 680", said)
 
+    def test_frames_of_a_folder_have_the_numbers_of_their_names(self):
+        values = stacked(body_image(100), "coco")
+        for f in [*range(30), *range(70, 100)]:
+            write_json(WORK / "mm_gap" / f"{f + 7:06d}.json", [self.instance(values[f])])
+        made, said = prepare(WORK / "mm_gap", *SIZE, "--fps", 25)
+        self.assertEqual(list(made), ["mm_gap/clip/0", "mm_gap/clip_2/0"])
+        self.assertIn("nobody in frames 30 to 69 (40)", said)
+        self.same(made["mm_gap/clip_2/0"], joints(body_image(100), "coco")[70:])
+
+    def test_a_folder_of_videos(self):
+        values = stacked(IMAGE, "coco")
+        for folder in ("predictions", "views/left"):
+            for video, shift in (("v1", 0), ("v2", 100)):
+                frames = [{"frame_id": f, "instances": [self.instance(values[f] + shift)]}
+                          for f in range(FRAMES)]
+                write_json(WORK / folder / f"{video}.json", {"instance_info": frames})
+        for path, names in (("predictions", ["predictions/v1/0", "predictions/v2/0"]),
+                            ("views", ["views/left_v1/0", "views/left_v2/0"])):
+            made, _ = prepare(WORK / path, *SIZE)
+            self.assertEqual(list(made), names)
+            for name, shift in zip(names, (0, 100)):
+                self.same(made[name], joints(IMAGE, "coco") + shift)
+        write_json(WORK / "mixture" / "0.json", [self.instance(values[0])])
+        write_json(WORK / "mixture" / "1.json", frames)
+        self.assertIn("1.json: is of a whole video", refused(WORK / "mixture", *SIZE))
+
     def test_estimates(self):
         rel = stacked(POINTS, "h36m") - POINTS["hip"][:, None]
         shown = np.stack([-rel[..., 0], rel[..., 2], -rel[..., 1]], -1)  # as the demo draws it
