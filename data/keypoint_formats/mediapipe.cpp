@@ -9,6 +9,8 @@
 //         landmark_0_x, ...; or a line a landmark, with the columns frame, landmark, x, y, z,
 //         visibility. Either may have several people: person0_nose_x ..., or a column person. Hands
 //         and faces, which the holistic model has beside the body, are left out.
+// Frames may have numbers of their own, under "frame", "frame_id", "frame_index", ..., which rise;
+// else they come one after another.
 // Coordinates lie in 0 to 1; world landmarks are metres from the middle of the hips, y down.
 // Source: MediaPipe's "Pose landmark detection guide".
 #include <algorithm>
@@ -38,7 +40,14 @@ constexpr std::array<std::string_view, kLandmarks> kNames{
     "left_knee",   "right_knee",      "left_ankle",      "right_ankle",    "left_heel",
     "right_heel",  "left_foot_index", "right_foot_index"};
 constexpr std::array<const char*, 4> kFields{"x", "y", "z", "visibility"};
+constexpr std::array<const char*, 5> kFrameNames{"frame", "frame_id", "frame_idx", "frame_index",
+                                                 "frame_number"};
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+
+// Whether a number is that of a frame or a person.
+bool is_index(double value) {
+  return value >= 0 && value <= double(kMostFrames) && value == std::floor(value);
+}
 
 // One person in a frame: x, y, z, visibility of each landmark.
 using Landmarks = std::vector<std::array<float, 4>>;
@@ -150,6 +159,18 @@ bool recognises_json(const Json& json) {
   return frames.is_array() && std::ranges::any_of(frames, is_frame);
 }
 
+// The number that a frame has of its own.
+std::optional<std::int64_t> number_of(const Json& frame, const std::string& where) {
+  const Json* number = nullptr;
+  for (const char* name : kFrameNames) {
+    if (number == nullptr) number = member(frame, name);
+  }
+  if (number == nullptr || !number->is_number()) return std::nullopt;
+  const auto value = number->get<double>();
+  if (!is_index(value)) fail("{}: {} is no frame of a video; number them from 0 on", where, value);
+  return static_cast<std::int64_t>(value);
+}
+
 KeypointClip read_json(const KeypointInput& input, Wanted wanted) {
   KeypointClip clip = empty_clip(input, wanted);
   const Json& frames = frames_of(input.json());
@@ -157,15 +178,24 @@ KeypointClip read_json(const KeypointInput& input, Wanted wanted) {
     fail("{}: expected a list of frames, found {}", input.path(), frames.type_name());
   }
   const std::size_t count = is_one_frame(frames) ? 1 : frames.size();
+  std::int64_t first = 0;
+  std::int64_t number = -1;
   for (std::size_t f = 0; f < count; ++f) {
     const Json& frame = is_one_frame(frames) ? frames : frames[f];
     const std::string where = fmt::format("{}: frame {}", input.path(), f);
+    const std::int64_t before = number;
+    number = number_of(frame, where).value_or(before + 1);
+    if (number <= before) {
+      fail("{}: has the number {} after {}; write frames in their order, each once", where, number,
+           before);
+    }
+    if (f == 0) first = number;
     for (const Json* person : people_in(frame, wanted)) {
       clip.detections.push_back(
-          detection(landmarks_of(*person, where), std::int64_t(f), clip.channels));
+          detection(landmarks_of(*person, where), number - first, clip.channels));
     }
   }
-  clip.frames = static_cast<std::int64_t>(count);
+  clip.frames = number - first + 1;
   const Json* fps = member(input.json(), "fps");
   if (fps != nullptr && fps->is_number()) {
     clip.fps = std::clamp(fps->get<double>(), 0.0, 1000.0);
@@ -308,16 +338,12 @@ std::vector<Columns> wide_columns(std::span<const std::string_view> header, Want
     ids.insert(result.back().id);
   }
   const bool numbered = ids.size() == result.size() && !ids.contains(-1);
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    if (result.size() == 1)
-      result[i].id = -1;
-    else if (!numbered)
-      result[i].id = std::int64_t(i);
-  }
+  for (std::size_t i = 0; i < result.size() && !numbered; ++i) result[i].id = std::int64_t(i);
+  if (result.size() == 1) result[0].id = -1;
   return result;
 }
 
-int column_of(std::span<const std::string_view> header, std::initializer_list<const char*> names) {
+int column_of(std::span<const std::string_view> header, std::span<const char* const> names) {
   for (const char* name : names) {
     for (std::size_t c = 0; c < header.size(); ++c) {
       if (lower(header[c]) == name) return static_cast<int>(c);
@@ -326,7 +352,11 @@ int column_of(std::span<const std::string_view> header, std::initializer_list<co
   return -1;
 }
 
-// The columns of a table with a line for each landmark.
+int column_of(std::span<const std::string_view> header, std::initializer_list<const char*> names) {
+  return column_of(header, std::span(names.begin(), names.size()));
+}
+
+// The columns of a table with a line for each landmark; of others, that of the frame.
 struct LongTable {
   int frame, person, type, landmark;
   std::array<int, 4> fields;
@@ -339,8 +369,7 @@ struct LongTable {
 LongTable long_columns(std::span<const std::string_view> header, Wanted wanted) {
   const bool world = wanted == Wanted::estimates;
   LongTable table{};
-  table.frame =
-      column_of(header, {"frame", "frame_id", "frame_idx", "frame_index", "frame_number"});
+  table.frame = column_of(header, kFrameNames);
   table.person = column_of(header, {"person", "person_id", "person_idx", "person_index"});
   table.type = column_of(header, {"type"});
   table.landmark = column_of(header, {"landmark", "landmark_id", "landmark_idx", "landmark_index",
@@ -411,12 +440,17 @@ class Rows {
     return value;
   }
 
-  // The number of a frame or a person.
+  // The number of a frame or a person, which may be that of a name.
   std::int64_t index(int column, const char* of) const {
-    const double value = number(column);
-    if (!(value >= 0 && value <= double(kMostFrames) && value == std::floor(value))) {
+    const std::string_view cell = text(column);
+    double value = 0;
+    const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+    if (code != std::errc() || end != cell.data() + cell.size()) {
+      value = double(number_in_name(cell).value_or(-1));
+    }
+    if (!is_index(value)) {
       fail("{}: expected the number of a {} in column {}, found '{}'", where(), of, column + 1,
-           printable(text(column)));
+           printable(cell));
     }
     return static_cast<std::int64_t>(value);
   }
@@ -443,15 +477,27 @@ std::array<float, 4> row_of(const Rows& rows, const std::array<int, 4>& columns)
   return row;
 }
 
-void read_wide(KeypointClip& clip, Rows& rows, std::span<const Columns> people) {
-  for (std::int64_t f = 0; rows.next(); ++f) {
+void read_wide(KeypointClip& clip, Rows& rows, std::span<const Columns> people,
+               const LongTable& table) {
+  std::map<std::int64_t, std::int64_t> last;  // frame of each person
+  while (rows.next()) {
+    const std::int64_t id = table.person < 0 ? -1 : rows.index(table.person, "person");
+    std::int64_t& before = last.try_emplace(id, -1).first->second;
+    const std::int64_t frame = table.frame < 0 ? before + 1 : rows.index(table.frame, "frame");
+    if (frame <= before) {
+      fail(
+          "{}: has frame {} after {}; write frames in their order, and number people in a column "
+          "'person'",
+          rows.where(), frame, before);
+    }
+    before = frame;
     for (const Columns& columns : people) {
       Landmarks landmarks;
       for (const auto& [landmark, places] : columns.landmarks) {
         landmarks.push_back(row_of(rows, places));
       }
-      clip.detections.push_back(detection(landmarks, f, clip.channels));
-      clip.detections.back().id = columns.id;
+      clip.detections.push_back(detection(landmarks, frame, clip.channels));
+      clip.detections.back().id = columns.id < 0 ? id : columns.id;
     }
   }
 }
@@ -495,7 +541,7 @@ KeypointClip read_csv(const KeypointInput& input, Wanted wanted) {
          named(person.clash->first), named(person.clash->second));
   }
   if (!wide.empty()) {
-    read_wide(clip, rows, wide);
+    read_wide(clip, rows, wide, long_table);
   } else if (long_table.complete(wanted)) {
     read_long(clip, rows, long_table);
   } else {

@@ -575,6 +575,39 @@ class MediaPipe(Case):
         (WORK / name).write_text("\n".join(lines) + "\n")
         return WORK / name
 
+    def test_numbers_of_frames(self):
+        image = body_image(100)
+        marks = stacked(image, "mediapipe") / [WIDTH, HEIGHT]
+        numbers = [*range(30), *range(70, 100)]
+        head = [f"{n}_{c}" for n in MEDIAPIPE_NAMES for c in "xy"]
+        rows = marks[numbers].reshape(60, -1)
+        paths = [self.table(f"{name}.csv", [name, *head], [[form.format(f + 5), *row]
+                                                           for f, row in zip(numbers, rows)])
+                 for name, form in (("frame", "{}"), ("frame_id", "f{:04d}.png"))]
+        paths += [write_json(WORK / f"{name}.json", [
+            {name: f + 5, "landmarks": [dict(zip("xy", map(float, p))) for p in marks[f]]}
+            for f in numbers]) for name in ("frame", "frame_index")]
+        for path in paths:
+            made, said = prepare(path, *SIZE, "--fps", 25)
+            self.assertIn("nobody in frames 30 to 69 (40)", said)
+            first, second = made.values()
+            self.same(first, joints(image, "mediapipe")[:30])
+            self.same(second, joints(image, "mediapipe")[70:])
+        back = self.table("back.csv", ["frame", *head], [[f % 20, *rows[f]] for f in range(40)])
+        self.assertIn("back.csv:22: has frame 0 after 19", refused(back, *SIZE))
+        half = self.table("half.csv", ["frame", *head], [[f / 2, *rows[f]] for f in range(40)])
+        self.assertIn("half.csv:3: expected the number of a frame in column 1, found '0.5'",
+                      refused(half, *SIZE))
+        back = [{"frame": f % 20, "landmarks": marks[f].tolist()} for f in range(40)]
+        self.assertIn("frame 20: has the number 0 after 19",
+                      refused(write_json(WORK / "back.json", back), *SIZE))
+        # People one after another in a table with a line for each in each frame.
+        two = self.table("two_lines.csv", ["frame", "person", *head], [
+            [f, q, *(row * scale)] for q, scale in ((1, 0.5), (2, 1)) for f, row in enumerate(rows)])
+        made, said = prepare(two, *SIZE)
+        self.assertIn("1 in 60 frames (the file's 2), 2 in 60 frames (the file's 1)", said)
+        self.same(self.one(made), joints(image, "mediapipe")[numbers])
+
     def test_hands_and_faces_are_left_out_of_tables(self):
         marks = self.landmarks()[..., :3].reshape(FRAMES, 99)
         hand, face = np.full((FRAMES, 63), 0.4), np.full((FRAMES, 468 * 3), 0.2)
