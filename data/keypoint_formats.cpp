@@ -303,6 +303,7 @@ void add_array(KeypointClip& clip, const NpyArray& array, int channels, const st
   clip.keypoints = static_cast<int>(array.shape[1]);
   clip.channels = channels;
   clip.frames = array.shape[0];
+  clip.one_person = true;
   const int columns = static_cast<int>(array.shape[2]);
   // Of x, y, z or x, y, z and visibility in the image, z is left out.
   const bool landmarks = has_count(KeypointLayout::mediapipe, clip.keypoints);

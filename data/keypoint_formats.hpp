@@ -53,7 +53,8 @@ struct KeypointClip {
   std::optional<KeypointLayout> layout;
   std::array<std::int32_t, 2> image_size{0, 0};
   double fps = 0;
-  bool fractions = false;  // coordinates from 0 to 1 of the image's width and height
+  bool one_person = false;  // whoever is seen is the same person, as the format has no more of them
+  bool fractions = false;   // coordinates from 0 to 1 of the image's width and height
   // Of estimates: the vertical axis and whether the axes are left-handed; metres are looked for.
   bool z_up = false;
   bool mirrored = false;

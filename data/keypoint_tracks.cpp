@@ -260,29 +260,51 @@ class Splitter {
   }
 
   std::vector<TrackPiece> split() {
-    const std::vector<Person> people = find_people(clip_, longest_);
+    people_ = find_people(clip_, longest_);
     std::vector<TrackPiece> pieces;
-    if (people.empty()) fail("{}: nobody is seen in any frame", where_);
-    if (options_.person > int(people.size())) {
-      fail("{}: there is no person {}: {}", where_, options_.person, people_text(people));
+    if (people_.empty()) fail_nobody();
+    if (options_.person > int(people_.size())) {
+      fail("{}: there is no person {}: {}", where_, options_.person, people_text(people_));
     }
     if (options_.person < 0) {
-      for (std::size_t p = 0; p < people.size(); ++p) {
-        const auto suffix = people.size() == 1 ? "" : fmt::format("_person{}", p + 1);
-        add_person(people[p], suffix, pieces);
+      for (std::size_t p = 0; p < people_.size(); ++p) {
+        const auto suffix = people_.size() == 1 ? "" : fmt::format("_person{}", p + 1);
+        add_person(people_[p], suffix, pieces);
       }
       return pieces;
     }
     const std::size_t chosen = static_cast<std::size_t>(std::max(options_.person, 1)) - 1;
-    if (people.size() > 1) {
+    if (people_.size() > 1) {
       notes_.push_back(fmt::format("{}: {}; followed is person {} (--person N, or all)", clip_.name,
-                                   people_text(people), chosen + 1));
+                                   people_text(people_), chosen + 1));
     }
-    add_person(people[chosen], "", pieces);
+    add_person(people_[chosen], "", pieces);
     return pieces;
   }
 
  private:
+  [[noreturn]] void fail_nobody() const {
+    fail("{}: no frame has {} keypoints or more{}", where_, kFewestKeypoints,
+         options_.min_confidence > 0 ? "; lower --min-confidence"
+                                     : "; look at what the detector saw");
+  }
+
+  // Whether somebody else is there in frames [begin, end).
+  bool has_others(const Person& person, std::int64_t begin, std::int64_t end) const {
+    const auto frame = [&](std::size_t i) { return clip_.detections[i].frame; };
+    return std::ranges::any_of(people_, [&](const Person& other) {
+      const auto found = std::ranges::lower_bound(other.detections, begin, {}, frame);
+      return &other != &person && found != other.detections.end() && frame(*found) < end;
+    });
+  }
+
+  // Why the person is not in frames [begin, end).
+  std::string absence(const Person& person, std::int64_t begin, std::int64_t end) const {
+    const std::string frames = frames_text(begin, end);
+    return has_others(person, begin, end) ? frames + " left out: another person is followed"
+                                          : fmt::format("nobody in {}, left out", frames);
+  }
+
   static std::string people_text(const std::vector<Person>& people) {
     std::string text =
         fmt::format("{} {}", people.size(), people.size() == 1 ? "person" : "people");
@@ -298,23 +320,19 @@ class Splitter {
   void add_person(const Person& person, const std::string& suffix,
                   std::vector<TrackPiece>& pieces) {
     std::vector<Detection> detections = cleaned(clip_, person, options_, where_, notes_);
-    if (detections.empty()) {
-      fail("{}: no frame has {} keypoints or more{}", where_, kFewestKeypoints,
-           options_.min_confidence > 0 ? "; lower --min-confidence"
-                                       : "; look at what the detector saw");
-    }
+    if (detections.empty()) fail_nobody();
     const KeypointLayout layout = find_layout(clip_, options_, detections, where_, notes_);
     std::array<std::int32_t, 2> size{0, 0};
     if (clip_.channels == 2) place_in_image(clip_, options_, detections, size, where_);
     const std::string base = with_suffix(clip_.name, suffix);
     const auto parts = runs(detections, longest_);
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const auto [begin, end] = extent(parts, i);
+      const auto [begin, end] = extent(person, parts, i);
       const std::string name = i == 0 ? base : with_suffix(base, fmt::format("_{}", i + 1));
       if (i > 0) {
-        notes_.push_back(
-            fmt::format("{}: nobody in {}; what follows is {}", base,
-                        frames_text(parts[i - 1].back().frame + 1, parts[i].front().frame), name));
+        notes_.push_back(fmt::format(
+            "{}: {}; what follows is {}", base,
+            absence(person, parts[i - 1].back().frame + 1, parts[i].front().frame), name));
       }
       pieces.push_back({name, layout, begin, dense(clip_, parts[i], begin, end), size, fps_});
     }
@@ -322,22 +340,21 @@ class Splitter {
 
   // The frames of a run. At the clip's ends short gaps belong to it, so that frames stay where they
   // are; longer ones are left out, and said.
-  std::pair<std::int64_t, std::int64_t> extent(const std::vector<std::span<const Detection>>& parts,
+  std::pair<std::int64_t, std::int64_t> extent(const Person& person,
+                                               const std::vector<std::span<const Detection>>& parts,
                                                std::size_t i) {
     std::int64_t begin = parts[i].front().frame;
     std::int64_t end = parts[i].back().frame + 1;
     if (i == 0 && begin > 0) {
       if (begin > longest_) {
-        notes_.push_back(
-            fmt::format("{}: nobody in {}, left out", clip_.name, frames_text(0, begin)));
+        notes_.push_back(fmt::format("{}: {}", clip_.name, absence(person, 0, begin)));
       } else {
         begin = 0;
       }
     }
     if (i + 1 == parts.size() && end < clip_.frames) {
       if (clip_.frames - end > longest_) {
-        notes_.push_back(
-            fmt::format("{}: nobody in {}, left out", clip_.name, frames_text(end, clip_.frames)));
+        notes_.push_back(fmt::format("{}: {}", clip_.name, absence(person, end, clip_.frames)));
       } else {
         end = clip_.frames;
       }
@@ -349,6 +366,7 @@ class Splitter {
   const TrackOptions& options_;
   const std::string& where_;
   std::vector<std::string>& notes_;
+  std::vector<Person> people_;
   double fps_;
   int longest_;
 };

@@ -15,6 +15,20 @@ bool seen(const Detection& d, std::size_t keypoint, int channels) {
          (d.confidence.empty() || d.confidence[keypoint] > 0);
 }
 
+// Whether any keypoint was seen. One of a confidence below 0 counts: who reads it refuses it.
+bool anybody(const KeypointClip& clip, std::size_t detection) {
+  const Detection& d = clip.detections[detection];
+  for (std::size_t k = 0; k < std::size_t(clip.keypoints); ++k) {
+    const float* p = d.values.data() + k * std::size_t(clip.channels);
+    const float sure = d.confidence.empty() ? 1 : d.confidence[k];
+    const bool placed =
+        std::all_of(p, p + clip.channels, [](float v) { return std::isfinite(v); }) &&
+        std::any_of(p, p + clip.channels, [](float v) { return v != 0; });
+    if (placed && sure != 0 && !std::isnan(sure)) return true;
+  }
+  return false;
+}
+
 // The diagonal of the box around the keypoints that were seen.
 double extent(const Detection& d, int keypoints, int channels) {
   float low[2] = {std::numeric_limits<float>::max(), std::numeric_limits<float>::max()};
@@ -53,9 +67,19 @@ bool numbered(const KeypointClip& clip) {
   });
 }
 
+std::vector<Person> one_person(const KeypointClip& clip) {
+  Person person;
+  for (std::size_t i = 0; i < clip.detections.size(); ++i) {
+    if (anybody(clip, i)) person.detections.push_back(i);
+  }
+  if (person.detections.empty()) return {};
+  return {person};
+}
+
 std::vector<Person> by_number(const KeypointClip& clip) {
   std::map<std::int64_t, Person> people;
   for (std::size_t i = 0; i < clip.detections.size(); ++i) {
+    if (!anybody(clip, i)) continue;
     Person& person = people[clip.detections[i].id];
     person.id = clip.detections[i].id;
     person.detections.push_back(i);
@@ -104,7 +128,8 @@ class Linker {
     // Who was lost long ago, and many others since, does not come back.
     constexpr std::size_t kMostLost = 100;
     if (lost_.size() > kMostLost) lost_.erase(lost_.begin(), lost_.end() - kMostLost);
-    taken_.assign(end - begin, false);
+    taken_.clear();
+    for (std::size_t i = begin; i < end; ++i) taken_.push_back(!anybody(clip_, i));
     assign(begin, end, present_, true);
     for (const std::size_t person : assign(begin, end, lost_, false)) {
       std::erase(lost_, person);
@@ -162,7 +187,9 @@ class Linker {
 }  // namespace
 
 std::vector<Person> find_people(const KeypointClip& clip, std::int64_t gap) {
-  std::vector<Person> people = numbered(clip) ? by_number(clip) : Linker(clip, gap).link();
+  std::vector<Person> people = clip.one_person  ? one_person(clip)
+                               : numbered(clip) ? by_number(clip)
+                                                : Linker(clip, gap).link();
   for (Person& person : people) {
     for (const std::size_t i : person.detections) {
       person.size += extent(clip.detections[i], clip.keypoints, clip.channels);

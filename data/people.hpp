@@ -15,7 +15,8 @@ struct Person {
   double size = 0;       // the extent in the image, summed over the frames
 };
 
-// The people of a clip, the largest first (size and number of frames together). Where the tool
+// The people of a clip, the largest first (size and number of frames together); detections in which
+// no keypoint is seen are nobody's. Where the format has one person, it is that one. Where the tool
 // numbered them, its numbers count. Else a detection belongs to whom it lies nearest to among those
 // seen in the last `gap` frames, within half a body's size; one who comes back later is taken for
 // the same person where nobody else of that size was there.

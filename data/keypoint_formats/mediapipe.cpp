@@ -563,6 +563,10 @@ std::vector<KeypointClip> read(const KeypointInput& input, Wanted wanted) {
   if (clip.detections.empty()) return {};
   clip.fractions = wanted == Wanted::keypoints && are_fractions(clip);
   finish(clip, input.kind() != FileKind::json, input.path());
+  // MediaPipe follows one person unless it is told otherwise.
+  clip.one_person =
+      std::ranges::all_of(clip.detections, [](const auto& d) { return d.id < 0; }) &&
+      std::ranges::adjacent_find(clip.detections, {}, &Detection::frame) == clip.detections.end();
   return {std::move(clip)};
 }
 

@@ -185,6 +185,30 @@ TEST_CASE("people are followed by where they are, the largest first") {
   CHECK(numbered_people[0].id == 3);
 }
 
+TEST_CASE("a format of one person has one, and detections without keypoints are nobody's") {
+  const auto silent = [](std::int64_t frame, std::int64_t id) {
+    return Detection{frame, id, std::vector<float>(6, kNone), {}};
+  };
+  KeypointClip clip = clip_of({person(0, 0, 0), silent(1, -1), person(50, 300, 0, -1, 0.3f)});
+  CHECK(find_people(clip, 5).size() == 2);
+  clip.one_person = true;
+  const auto one = find_people(clip, 5);
+  CHECK(one.size() == 1);
+  CHECK(one[0].detections == std::vector<std::size_t>{0, 2});
+  CHECK(find_people(clip_of({person(0, 0, 0, 3), silent(0, 4), silent(1, 3)}), 5).size() == 1);
+  for (const bool alone : {false, true}) {
+    clip = clip_of({silent(0, -1), silent(1, -1)});
+    clip.one_person = alone;
+    CHECK(find_people(clip, 5).empty());
+  }
+  // A keypoint at the origin is none in the image; a confidence below 0 is for who refuses it.
+  clip = clip_of({{0, -1, std::vector<float>(6, 0.0f), {}}, person(1, 5, 5), person(2, 5, 5)});
+  clip.detections[1].confidence = {0, 0, kNone};
+  clip.detections[2].confidence = {0, -2, 0};
+  clip.one_person = true;
+  CHECK(find_people(clip, 5).at(0).detections == std::vector<std::size_t>{2});
+}
+
 TEST_CASE("JSON of Python, and values one after another, are read; other text says where") {
   CHECK(parse_json("[NaN, -Infinity, 1e5, \"NaN\"]", "f") == Json({nullptr, nullptr, 1e5, "NaN"}));
   CHECK(parse_json("\xef\xbb\xbf{\"a\": 1}\n{\"a\": 2}\n", "f").size() == 2);

@@ -272,7 +272,7 @@ class OpenPose(Case):
         made, said = prepare(folder, *SIZE, "--fps", 25)
         self.assertEqual(list(made), ["gap/clip/0", "gap/clip_2/0"])
         self.assertEqual([len(m["pose_2d"]) for m in made.values()], [30, 30])
-        self.assertIn("nobody in frames 30 to 69 (40); what follows is gap/clip_2/0", said)
+        self.assertIn("nobody in frames 30 to 69 (40), left out; what follows is gap/clip_2/0", said)
         expected = joints(body_image(100), "halpe")
         self.same(made["gap/clip/0"], expected[:30])
         self.same(made["gap/clip_2/0"], expected[70:])
@@ -282,6 +282,17 @@ class OpenPose(Case):
         again, _ = prepare(folder, *SIZE, "--fps", 25)
         for name in made:
             np.testing.assert_array_equal(made[name]["pose_2d"], again[name]["pose_2d"])
+
+
+    def test_frames_of_another_person_are_not_empty(self):
+        values = stacked(body_image(100), "halpe")
+        values[70:] = values[70:] * 0.2 + [1500, 100]
+        values[:30] = np.nan
+        made, said = prepare(write_openpose("another", values), *SIZE, "--fps", 25)
+        self.assertEqual([len(m["pose_2d"]) for m in made.values()], [40])
+        self.assertIn("2 people: 1 in 40 frames, 2 in 30 frames; followed is person 1", said)
+        self.assertIn("nobody in frames 0 to 29 (30), left out", said)
+        self.assertIn("frames 70 to 99 (30) left out: another person is followed", said)
 
 
 def body_image(frames):
@@ -608,6 +619,23 @@ class MediaPipe(Case):
         self.assertIn("1 in 60 frames (the file's 2), 2 in 60 frames (the file's 1)", said)
         self.same(self.one(made), joints(image, "mediapipe")[numbers])
 
+    def test_who_comes_back_is_the_same_person(self):
+        marks = self.landmarks()[..., :2]
+        marks[10:14] = np.nan
+        head = [f"{n}_{c}" for n in MEDIAPIPE_NAMES for c in "xy"]
+        path = self.table("nobody.csv", head, marks.reshape(FRAMES, -1))
+        made, said = prepare(path, *SIZE)
+        self.assertNotIn("people", said)
+        self.assertIn("interpolated 68 of 680", said)
+        marks[20:] = marks[20:] * 0.4 + 0.5
+        path = self.table("smaller.csv", head, marks.reshape(FRAMES, -1))
+        people = [{"landmarks": [] if np.isnan(m).any() else [m.tolist()]} for m in marks]
+        for path in (path, write_json(WORK / "smaller.json", people)):
+            made, said = prepare(path, *SIZE)
+            self.assertNotIn("people", said)
+            self.same({"p": self.one(made)["pose_2d"][20:]},
+                      joints(IMAGE, "mediapipe")[20:] * 0.4 + [0.5 * WIDTH, 0.5 * HEIGHT], "p")
+
     def test_hands_and_faces_are_left_out_of_tables(self):
         marks = self.landmarks()[..., :3].reshape(FRAMES, 99)
         hand, face = np.full((FRAMES, 63), 0.4), np.full((FRAMES, 468 * 3), 0.2)
@@ -661,6 +689,18 @@ class Arrays(Case):
         made, _ = prepare(path, *SIZE)
         self.assertEqual(list(made), ["keypoints/person1/0", "keypoints/person2/0"])
         self.assertIn("is a dataset already", refused(WORK / "made.npz"))
+
+    def test_an_array_has_one_person(self):
+        values = stacked(body_image(180), "h36m")
+        values[60:120] = np.nan
+        values[120:] = values[120:] * 0.5 + [800, 300]
+        np.save(WORK / "back.npy", values)
+        made, said = prepare(WORK / "back.npy", *SIZE, "--layout", "h36m")
+        self.assertNotIn("people", said)
+        self.assertIn("nobody in frames 60 to 119 (60), left out", said)
+        first, second = made.values()
+        self.same(first, values[:60])
+        self.same(second, values[120:])
 
     def test_from_a_pipe(self):
         np.savez(WORK / "keypoints.npz", reconstruction=stacked(IMAGE, "h36m"))
