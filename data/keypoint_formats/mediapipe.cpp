@@ -6,9 +6,10 @@
 //         Tasks in JavaScript have them, or under "pose_landmarks" and "pose_world_landmarks", as
 //         in Python. Null or an empty list is a frame without anybody.
 //   CSV   a line a frame, with the landmarks in the columns, named x0, y0, z0, v0 or nose_x ... or
-//         landmark_0_x, ...; or a line a landmark, with the columns frame, landmark, x, y, z,
-//         visibility. Either may have several people: person0_nose_x ..., or a column person. Hands
-//         and faces, which the holistic model has beside the body, are left out.
+//         landmark_0_x, ..., and of the world nose_world_x or world_x0, ...; or a line a landmark,
+//         with the columns frame, landmark, x, y, z, visibility. Either may have several people:
+//         person0_nose_x ..., or a column person. Hands and faces, which the holistic model has
+//         beside the body, are left out.
 // Frames may have numbers of their own, under "frame", "frame_id", "frame_index", ..., which rise;
 // else they come one after another.
 // Coordinates lie in 0 to 1; world landmarks are metres from the middle of the hips, y down.
@@ -309,8 +310,19 @@ struct Columns {
   }
 };
 
-bool is_world(const std::string& column) {
-  return column.find("world") != std::string::npos || column.find("3d") != std::string::npos;
+// Takes the word for the world out of a column's name: "nose_world_x", "world_x0", "nose_x3d".
+// False where there is none.
+bool take_world(std::string& column) {
+  constexpr const char* kBetween = "_-. ";
+  for (const std::string_view word : {"world", "3d"}) {
+    const std::size_t begin = column.find(word);
+    if (begin == std::string::npos) continue;
+    column.erase(begin, word.size());
+    column.erase(0, column.find_first_not_of(kBetween));
+    column.erase(column.find_last_not_of(kBetween) + 1);
+    return true;
+  }
+  return false;
 }
 
 // The people of a wide table: columns with all landmarks whose names are the same but for these.
@@ -318,8 +330,9 @@ std::vector<Columns> wide_columns(std::span<const std::string_view> header, Want
   std::map<std::string, Columns> people;
   Columns all;
   for (std::size_t c = 0; c < header.size(); ++c) {
-    const std::string column = lower(header[c]);
-    if (is_hand_or_face(column) || is_world(column) != (wanted == Wanted::estimates)) continue;
+    std::string column = lower(header[c]);
+    const bool world = take_world(column);
+    if (is_hand_or_face(column) || world != (wanted == Wanted::estimates)) continue;
     std::string rest;
     const int field = field_of(column, rest);
     const auto [landmark, owner] = field < 0 ? LandmarkName{} : landmark_in(rest);

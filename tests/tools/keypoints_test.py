@@ -619,6 +619,18 @@ class MediaPipe(Case):
         self.assertIn("1 in 60 frames (the file's 2), 2 in 60 frames (the file's 1)", said)
         self.same(self.one(made), joints(image, "mediapipe")[numbers])
 
+    def test_world_landmarks_in_tables(self):
+        marks, world = self.landmarks(), self.world()
+        expected = joints(POINTS, "mediapipe")
+        for form in ("{n}_world_{c}", "world_{n}_{c}", "{n}_{c}_world", "world_{c}{k}", "{c}_world{k}",
+                     "{n}_{c}3d", "pose_world_landmark_{k}_{c}", "{n} world {c}"):
+            head = [form.format(n=n, k=k, c=c) for k, n in enumerate(MEDIAPIPE_NAMES) for c in "xyz"]
+            path = self.table("world.csv", [f"{n}_{c}" for n in MEDIAPIPE_NAMES for c in "xyzv"] + head,
+                              np.hstack([marks.reshape(FRAMES, -1), world[..., :3].reshape(FRAMES, -1)]))
+            made = self.one(prepare(path, *SIZE, command="estimates")[0])
+            self.same(made, expected - expected[:, :1], "noisy_3d", 1e-5)
+            self.same(made, joints(IMAGE, "mediapipe"))
+
     def test_who_comes_back_is_the_same_person(self):
         marks = self.landmarks()[..., :2]
         marks[10:14] = np.nan
