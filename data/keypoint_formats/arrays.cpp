@@ -7,9 +7,10 @@
 //   landmarks, world                  (F, 33, 4)          MediaPipe's landmarks, with fps, size
 //   mediapipe_2dData_..._pixelXY.npy  (cameras, F, K, 3)  FreeMoCap: pixels
 //   mediapipe_body_3d_xyz.npy         (F, K, 3)           FreeMoCap: millimetres, z up
-// Flattened coordinates, (F, K * C), and one dimension of size 1 too many are taken, too.
-// Source: the demos' vis.py, MotionBERT's infer_wild.py, SmoothNet's lib/dataset, FreeMoCap's
-// freemocap/system/paths_and_filenames.
+// Of other arrays of four dimensions the longer of the first two is the frames: (F, P, K, C) are
+// people in frames. Flattened coordinates, (F, K * C), and one dimension of size 1 too many are
+// taken, too. Source: the demos' vis.py, MotionBERT's infer_wild.py, SmoothNet's lib/dataset,
+// FreeMoCap's freemocap/system/paths_and_filenames.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -94,6 +95,36 @@ std::string arrays_text(const NpzReader& file) {
   return text;
 }
 
+// An array whose frames stand before the people in them, (F, P, K, C). Few people are surely meant
+// by that; more may be clips of a few frames each, which networks are trained on.
+bool frames_first(std::int64_t sequences, std::int64_t frames, const std::string& where,
+                  const NpyArray& array) {
+  constexpr std::int64_t kMostPeople = 8;
+  if (sequences <= frames) return false;
+  if (frames > kMostPeople) {
+    fail(
+        "{}: shape {} may be {} frames of {} people or {} clips; put people first, or name an "
+        "array "
+        "of clips 'reconstruction' in an npz file",
+        where, shape_text(array.shape), sequences, frames, sequences);
+  }
+  return true;
+}
+
+// The people of an array (F, P, K, C) as one clip.
+KeypointClip clip_of_people(const NpyArray& array, const std::array<std::int64_t, 4>& shape,
+                            const std::string& subject, Wanted wanted, const std::string& where) {
+  const auto [frames, people, keypoints, columns] = shape;
+  KeypointClip clip;
+  clip.name = clip_name(subject);
+  add_array(clip, {array.type, {frames * people, keypoints, columns}, array.bytes},
+            wanted == Wanted::keypoints ? 2 : 3, where);
+  for (Detection& d : clip.detections) d.frame /= people;
+  clip.frames = frames;
+  clip.one_person = false;
+  return clip;
+}
+
 void add_clips(std::vector<KeypointClip>& clips, const NpyArray& array, const std::string& subject,
                bool people, Wanted wanted, const std::string& where) {
   const auto shape = as_sequences(array.shape, wanted);
@@ -102,6 +133,10 @@ void add_clips(std::vector<KeypointClip>& clips, const NpyArray& array, const st
          where, wanted == Wanted::keypoints ? "2 or 3" : "3", shape_text(array.shape));
   }
   const auto [sequences, frames, keypoints, columns] = *shape;
+  if (!people && frames_first(sequences, frames, where, array)) {
+    clips.push_back(clip_of_people(array, *shape, subject, wanted, where));
+    return;
+  }
   const std::size_t size = array.bytes.size() / static_cast<std::size_t>(sequences);
   for (std::int64_t s = 0; s < sequences; ++s) {
     const auto begin = array.bytes.begin() + static_cast<std::ptrdiff_t>(size * std::size_t(s));

@@ -702,6 +702,28 @@ class Arrays(Case):
         self.assertEqual(list(made), ["keypoints/person1/0", "keypoints/person2/0"])
         self.assertIn("is a dataset already", refused(WORK / "made.npz"))
 
+    def test_people_in_frames(self):
+        values = stacked(IMAGE, "h36m")
+        small = values * 0.5 + [800, 300]
+        path = WORK / "frames_people.npy"
+        nobody = np.full_like(values, np.nan)
+        np.save(path, np.stack([values, small, nobody], 1))
+        made, said = prepare(path, *SIZE, "--layout", "h36m")
+        self.assertIn("2 people: 1 in 40 frames, 2 in 40 frames; followed is person 1", said)
+        self.same(self.one(made), values)
+        made, _ = prepare(path, *SIZE, "--layout", "h36m", "--person", 2)
+        self.same(self.one(made), small)
+        np.savez(WORK / "named.npz", keypoints_2d=np.stack([values, small], 1))
+        made, _ = prepare(WORK / "named.npz", *SIZE, "--layout", "h36m")
+        self.same(self.one(made), values)
+        clips = np.stack([values[f:f + 9] for f in range(30)])
+        np.save(path, clips)
+        self.assertIn("shape (30, 9, 17, 2) may be 30 frames of 9 people or 30 clips",
+                      refused(path, *SIZE))
+        np.savez(WORK / "clips.npz", reconstruction=clips)
+        made, _ = prepare(WORK / "clips.npz", *SIZE)
+        self.assertEqual(len(made), 30)
+
     def test_an_array_has_one_person(self):
         values = stacked(body_image(180), "h36m")
         values[60:120] = np.nan
