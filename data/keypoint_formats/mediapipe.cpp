@@ -43,9 +43,10 @@ constexpr std::array<std::string_view, kLandmarks> kNames{
 constexpr std::array<const char*, 4> kFields{"x", "y", "z", "visibility"};
 constexpr std::array<const char*, 5> kFrameNames{"frame", "frame_id", "frame_idx", "frame_index",
                                                  "frame_number"};
+constexpr const char* kDigits = "0123456789";
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
-// Whether a number is that of a frame or a person.
+// Whether a number is that of a frame.
 bool is_index(double value) {
   return value >= 0 && value <= double(kMostFrames) && value == std::floor(value);
 }
@@ -248,7 +249,6 @@ LandmarkName landmark_in(std::string_view text) {
   if (best >= 0) return {best, name.substr(0, name.size() - length)};
   const auto number = number_in_name(name);
   if (!number || *number > kLandmarks) return {};
-  constexpr const char* kDigits = "0123456789";
   const std::size_t last = name.find_last_of(kDigits);
   const std::size_t first = name.find_last_not_of(kDigits, last) + 1;
   return {static_cast<int>(*number), name.erase(first, last + 1 - first)};
@@ -453,8 +453,17 @@ class Rows {
     return value;
   }
 
-  // The number of a frame or a person, which may be that of a name.
-  std::int64_t index(int column, const char* of) const {
+  // The number of a person: their own, else how many names came before theirs; -1 without a column.
+  std::int64_t person(int column) {
+    if (column < 0) return -1;
+    const std::string name(text(column));
+    const bool number = name.find_first_not_of(kDigits) == std::string::npos;
+    const auto own = number ? number_in_name(name) : std::nullopt;
+    return people_.try_emplace(name, own.value_or(std::ssize(people_))).first->second;
+  }
+
+  // The number of a frame, which may be that in the name of its image.
+  std::int64_t frame(int column) const {
     const std::string_view cell = text(column);
     double value = 0;
     const auto [end, code] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
@@ -462,7 +471,7 @@ class Rows {
       value = double(number_in_name(cell).value_or(-1));
     }
     if (!is_index(value)) {
-      fail("{}: expected the number of a {} in column {}, found '{}'", where(), of, column + 1,
+      fail("{}: expected the number of a frame in column {}, found '{}'", where(), column + 1,
            printable(cell));
     }
     return static_cast<std::int64_t>(value);
@@ -481,6 +490,7 @@ class Rows {
   char separator_;
   int number_ = 1;
   std::vector<std::string_view> cells_;
+  std::map<std::string, std::int64_t> people_;
 };
 
 std::array<float, 4> row_of(const Rows& rows, const std::array<int, 4>& columns) {
@@ -494,9 +504,9 @@ void read_wide(KeypointClip& clip, Rows& rows, std::span<const Columns> people,
                const LongTable& table) {
   std::map<std::int64_t, std::int64_t> last;  // frame of each person
   while (rows.next()) {
-    const std::int64_t id = table.person < 0 ? -1 : rows.index(table.person, "person");
+    const std::int64_t id = rows.person(table.person);
     std::int64_t& before = last.try_emplace(id, -1).first->second;
-    const std::int64_t frame = table.frame < 0 ? before + 1 : rows.index(table.frame, "frame");
+    const std::int64_t frame = table.frame < 0 ? before + 1 : rows.frame(table.frame);
     if (frame <= before) {
       fail(
           "{}: has frame {} after {}; write frames in their order, and number people in a column "
@@ -520,8 +530,8 @@ void read_long(KeypointClip& clip, Rows& rows, const LongTable& table) {
   std::map<std::pair<std::int64_t, std::int64_t>, Person> people;  // by frame and number
   while (rows.next()) {
     if (is_hand_or_face(lower(rows.text(table.type)))) continue;
-    const std::int64_t frame = rows.index(table.frame, "frame");
-    const std::int64_t id = table.person < 0 ? -1 : rows.index(table.person, "person");
+    const std::int64_t frame = rows.frame(table.frame);
+    const std::int64_t id = rows.person(table.person);
     const int landmark = landmark_in(rows.text(table.landmark)).landmark;
     if (landmark < 0 || landmark >= kLandmarks) {
       fail("{}: expected a landmark's name or its number from 0 to {}, found '{}'", rows.where(),

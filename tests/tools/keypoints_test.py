@@ -618,6 +618,11 @@ class MediaPipe(Case):
         made, said = prepare(two, *SIZE)
         self.assertIn("1 in 60 frames (the file's 2), 2 in 60 frames (the file's 1)", said)
         self.same(self.one(made), joints(image, "mediapipe")[numbers])
+        two = self.table("named_people.csv", ["person", *head], [
+            [who, *(row * scale)] for row in rows for who, scale in (("anna", 0.5), ("ben", 1))])
+        made, said = prepare(two, *SIZE)
+        self.assertIn("1 in 60 frames (the file's 1), 2 in 60 frames (the file's 0)", said)
+        self.same(self.one(made), joints(image, "mediapipe")[numbers])
 
     def test_world_landmarks_in_tables(self):
         marks, world = self.landmarks(), self.world()
