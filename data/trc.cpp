@@ -162,17 +162,21 @@ std::optional<Times> times_of(const std::vector<double>& times, const std::strin
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
   std::ranges::nth_element(sorted, middle);
   const double step = *middle;
-  if (!(step > 1e-6)) return std::nullopt;
+  const double span = times.back() - times.front();
+  if (!(step > 1e-6 && span > 1e-6)) return std::nullopt;
+  // Times that go back say nothing.
+  if (std::ranges::any_of(steps, [](double s) { return s < 0; })) return std::nullopt;
   Times result;
   result.places.push_back(0);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const double frames = std::max(1.0, std::round(steps[i] / step));
-    if (frames > 100.0 * static_cast<double>(times.size())) {
+    const double place = static_cast<double>(result.places.back()) + frames;
+    if (place > 100.0 * static_cast<double>(times.size())) {  // memory for what few bytes claim
       fail("{}: expected times that go on, found {} s after {} s", file, times[i + 1], times[i]);
     }
-    result.places.push_back(result.places.back() + static_cast<std::size_t>(frames));
+    result.places.push_back(static_cast<std::size_t>(place));
   }
-  const double rate = static_cast<double>(result.places.back()) / (times.back() - times.front());
+  const double rate = static_cast<double>(result.places.back()) / span;
   result.rate = std::abs(rate / std::round(rate) - 1) < 5e-4 ? std::round(rate) : rate;
   return result;
 }

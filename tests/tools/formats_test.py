@@ -330,6 +330,15 @@ class In(unittest.TestCase):
             self.assertEqual((len(poses), float(back[f"{WORK.name}/rows/0/fps"])), (frames, 50))
             np.testing.assert_allclose(distances(poses[:20]), distances(whole[:20]), atol=1e-4)
             np.testing.assert_allclose(distances(poses[24:26]), distances(whole[24:26]), atol=1e-4)
+        # Times that go back say nothing of rows, and many small steps don't take the memory of an hour's.
+        back = [line.replace(f"\t{i / 50:.6f}", f"\t{i / 50 - 0.5 * (i > 30):.6f}", 1)
+                for i, line in enumerate(lines[first:])]
+        path.write_text("".join(lines[:first] + back))
+        self.assertEqual(len(prepared("trc", path)[1][f"{WORK.name}/rows/0/pose_3d"]), 50)
+        far = [line.replace(f"\t{i / 50:.6f}", f"\t{i / 50 + 80 * max(0, i - 30):.6f}", 1)
+               for i, line in enumerate(lines[first:])]
+        path.write_text("".join(lines[:first] + far))
+        self.assertIn("expected times that go on, found ", refused("prepare", "trc", path, "-o", "o.npz"))
         path.write_text("".join(lines[:-1]) + lines[-1].replace("\t0.980000", "\t1e9", 1))
         self.assertIn("expected times that go on, found 1000000000 s after 0.96 s",
                       refused("prepare", "trc", path, "-o", "o.npz"))
