@@ -26,13 +26,14 @@ mkdir -p "$out"
 . tools/experiments/stage.sh
 
 # Eight cameras a clip, drawn anew, that see keypoints as detectors give them (half of the cameras with
-# the head's top), with OpenPose's kind of errors and confidences. bf16: half the time of f32.
+# the head's top), with OpenPose's kind of errors and confidences. bf16: half the time of f32. The refiners
+# are the network of the diffusion without it: as much training makes them better (diffusion/RESULTS.md).
 training=(--validation-subjects 09,60 --frames 27 --batch 32 --precision bf16 --confidence
   ${THREADS:+--threads "$THREADS"})
 large_lifter=(--width 128 --depth 4 --heads 8 --epochs 12 --lr 0.0015 --decay 0.8)
-large_refiner=(--width 128 --depth 3 --heads 8 --epochs 4 --lr 0.0015 --decay 0.7)
+large_refiner=(--objective regression --width 128 --depth 3 --heads 8 --epochs 4 --lr 0.0015 --decay 0.65)
 small_lifter=(--width 64 --depth 3 --heads 4 --epochs 10 --lr 0.002 --decay 0.75)
-small_refiner=(--width 64 --depth 3 --heads 4 --epochs 8 --lr 0.002 --decay 0.7)
+small_refiner=(--objective regression --width 64 --depth 3 --heads 4 --epochs 10 --lr 0.002 --decay 0.75)
 
 stage data.npz prepare cmu "$cmu" --test-subjects 17,127,131 --joints keypoints-mixed \
   --cameras random:8 --detector openpose
