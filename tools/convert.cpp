@@ -67,6 +67,14 @@ void refuse(const Options& options, std::initializer_list<std::string_view> name
 constexpr const char* kFrames = "frames";
 constexpr const char* kStep = "step";
 
+// How clips were given in training, and what they were like.
+void keep_training(const TensorFile& from, TensorFile& to) {
+  for (const char* key : {data::kConvention, kDomain}) {
+    const auto said = from.metadata.find(key);
+    if (said != from.metadata.end()) to.metadata[key] = said->second;
+  }
+}
+
 std::optional<int> number_of(const TensorFile& file, const char* key, int least, int most) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) return {};
@@ -339,10 +347,7 @@ void import_weights(const Options& options, const Source& source,
   model::from_pytorch(weights, table, *network.parameters);
   TensorFile file;
   save(set, file);
-  const auto& said = source.safetensors().metadata;
-  for (const char* key : {data::kConvention, kDomain}) {
-    if (const auto its = said.find(key); its != said.end()) file.metadata[key] = its->second;
-  }
+  keep_training(source.safetensors(), file);
   write_safetensors(options.output, file);
   if (!left_out.empty()) fmt::print("  left out: {}\n", listed(left_out, 5));
   fmt::print(
@@ -370,10 +375,7 @@ void export_weights(const Options& options, const TensorFile& source,
   const std::vector<model::WeightEntry> table = rule.pytorch->table(set.config);
   TensorFile file = model::to_pytorch(table, *lifter.network.parameters);
   // What the weights don't say, for the way back.
-  for (const char* key : {data::kConvention, kDomain}) {
-    const auto said = source.metadata.find(key);
-    if (said != source.metadata.end()) file.metadata[key] = said->second;
-  }
+  keep_training(source, file);
   file.metadata[kFrames] = std::to_string(set.config.frames);
   file.metadata[kStep] = std::to_string(set.step);
   write_safetensors(options.output, file);

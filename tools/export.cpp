@@ -198,23 +198,23 @@ void write_each(const PoseExport& options, const std::vector<data::PoseClip>& cl
            options.output, code.message(), format.endings[0]);
     }
   }
+  const auto file_of = [&](const data::PoseClip& clip) {
+    std::string file = clip.name + std::string(format.endings[0]);
+    std::ranges::replace(file, '/', '_');
+    return file;
+  };
   std::map<std::string, std::string> clip_of;  // by its file's name
   for (const data::PoseClip& clip : clips) {
-    std::string file_name = clip.name;
-    std::ranges::replace(file_name, '/', '_');
-    const auto [other, is_new] = clip_of.emplace(file_name, clip.name);
+    const auto [other, is_new] = clip_of.emplace(file_of(clip), clip.name);
     if (is_new) continue;
     fail(
-        "{}: sequences {} and {} would both be {}{}; choose with --sequences, and write each to a "
+        "{}: sequences {} and {} would both be {}; choose with --sequences, and write each to a "
         "folder of its own",
-        options.input, other->second, clip.name, file_name, format.endings[0]);
+        options.input, other->second, clip.name, other->first);
   }
   for (const data::PoseClip& clip : clips) {
-    std::string file_name = clip.name;
-    std::ranges::replace(file_name, '/', '_');
-    file_name += format.endings[0];
     const std::string path =
-        single ? options.output : (std::filesystem::path(options.output) / file_name).string();
+        single ? options.output : (std::filesystem::path(options.output) / file_of(clip)).string();
     check_output(path);
     write_clips(options, path, {&clip, 1});
   }
