@@ -933,7 +933,8 @@ TEST_CASE("a checkpoint with a weight that is no number is refused") {
     if (name == "network.output.bias") fill(tensor, std::nan(""));
   }
   CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors", DType::f32),
-                       doctest::Contains("x.safetensors: tensor 'network.output.bias' holds nan"), Error);
+                       doctest::Contains("x.safetensors: tensor 'network.output.bias' holds nan"),
+                       Error);
 }
 
 TEST_CASE("save and load keep every constant and every choice") {
