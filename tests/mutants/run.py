@@ -418,7 +418,7 @@ class Runner:
 
     def command(self, test, objects):
         program = str(self.builder.link(test[0], objects))
-        if test[1].endswith(".py"):
+        if test[1:] and test[1].endswith(".py"):
             return [sys.executable, test[1], program, *test[2:]]
         if test[0] == POSETAPE:
             return [program, *test[1:]]
