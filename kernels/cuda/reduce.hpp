@@ -129,10 +129,26 @@ static __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
+template <class A, class At, class F>
+static __global__ void __launch_bounds__(kThreads)
+    sum_short_rows(Index outputs, Index terms, At at, F finish) {
+  const Index i = Index{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= outputs) return;
+  A sum = 0;
+  for (Index k = 0; k < terms; ++k) sum += at(i, k);
+  finish(i, sum);
+}
+
 // finish(i, sum of at(i, k) over k below `terms`) for every i below `outputs`, for sums whose terms
 // are neighbours in memory.
 template <class A, class At, class F>
 static void sum_rows(Index outputs, Index terms, const At& at, const F& finish) {
+  // A block for each of many rows would be idle threads: one thread takes a row.
+  if (terms <= kWarp && outputs > kWarp) {
+    POSETAPE_RUN((sum_short_rows<A, At, F>), blocks_for(outputs, kThreads), kThreads, 0, outputs,
+                 terms, at, finish);
+    return;
+  }
   const Index chunk = chunk_size(terms, 8 * kThreads);
   const Index chunks = chunks_of(terms, chunk);
   const Scratch<A> partial(chunks * outputs);
