@@ -202,7 +202,6 @@ void PoseStream::start_anew() {
   estimates_.clear();
   next_ = 0;
   one_euro_.reset();
-  missing_.fill(0);
   started_ = false;
 }
 

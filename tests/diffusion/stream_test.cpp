@@ -20,6 +20,7 @@ using data::kJoints;
 using test::kNan;
 using test::Pose;
 using test::pull_all;
+using test::pull_stds;
 using test::push;
 using test::unchanged;
 
@@ -134,7 +135,7 @@ TEST_CASE("a result is the mean of what the windows so far say, filtered on what
 TEST_CASE("the network sees the last N frames, the first one repeated, relative to joint 0") {
   data::Sequence s = test::random_sequence("S/Walk/0", 7, 3);
   for (int f = 0; f < 7; ++f) {
-    for (int i = 0; i < 51; ++i) s.noisy_3d->frame(f)[i] += 0.25F;
+    for (int i = 0; i < 51; ++i) s.noisy_3d->frame(f)[i] += 0.25F * static_cast<float>(1 + i % 3);
   }
   s.confidence.emplace(std::size_t(7) * kJoints, 0.5F);
   data::Dataset dataset;
@@ -279,11 +280,16 @@ TEST_CASE("the first N frames are examined, once and as they were given") {
     const data::Sequence& seen = first.sequences[0];
     CHECK(seen.frames() == 6);
     CHECK(seen.image_size == s.image_size);
+    CHECK(seen.name == s.name);
+    CHECK(seen.fps == s.fps);
+    CHECK(seen.fps_known == s.fps_known);
     CHECK(std::equal(seen.noisy_3d->values.begin(), seen.noisy_3d->values.end(),
                      s.noisy_3d->values.begin()));
     CHECK(std::equal(seen.pose_2d.values.begin(), seen.pose_2d.values.end(),
                      s.pose_2d.values.begin()));
   };
+  s.fps = 60;
+  s.fps_known = false;
   PoseStream stream(network, 6, {}, s, {.examine = examine});
   CHECK(streamed(stream, s).size() == 12);
   CHECK(calls == 1);
@@ -307,11 +313,17 @@ TEST_CASE("what a stream cannot be or be given is refused") {
   CHECK_MESSAGE_PARTS(PoseStream(network, 5, {.fps = 25}, s, {}), "50 frames a second",
                       "trained at 25");
   PoseStream(network, 5, {.fps = 25}, s, {.keep_rate = true});
+  CHECK_MESSAGE_PARTS(PoseStream(network, 5, {.fps = 1}, s, {}), "trained at 1;");
+  s.fps = 51.01F;
+  CHECK_MESSAGE_PARTS(PoseStream(network, 5, {.fps = 50}, s, {}), "51.01 frames a second");
   s.fps_known = false;
   PoseStream stream(network, 5, {.fps = 25}, s, {.delay = 0, .filter = none()});
   const std::span<const float> pose_2d(s.pose_2d.frame(0), 34);
   const std::span<const float> noisy(s.noisy_3d->frame(0), 51);
   std::vector<float> sure(17, 1.0F);
+  sure[0] = -0.5F;
+  CHECK_MESSAGE_PARTS(stream.push(pose_2d, noisy, sure), "confidence -0.5 of joint 0");
+  sure[0] = 0;
   sure[3] = 1.5F;
   CHECK_MESSAGE_PARTS(stream.push(pose_2d, noisy, sure), "confidence 1.5 of joint 3");
   sure.resize(16);
@@ -319,7 +331,11 @@ TEST_CASE("what a stream cannot be or be given is refused") {
   CHECK_MESSAGE_PARTS(stream.push(noisy, noisy), "51, 51 and 0 numbers");
   CHECK_MESSAGE_PARTS(stream.push(pose_2d, pose_2d), "34, 34 and 0 numbers");
   stream.push(pose_2d, noisy);
-  CHECK(pull_all(stream).size() == 1);
+  sure.assign(17, 0.0F);
+  stream.push(pose_2d, noisy, sure);
+  CHECK(pull_all(stream).size() == 2);
+  s.image_size = {1, 1};
+  PoseStream(network, 5, {}, s, {});
   s.image_size = {1000, 0};
   CHECK_MESSAGE_PARTS(PoseStream(network, 5, {}, s, {}), "1000 x 0 pixels");
   s.image_size = {1000, 1000};
@@ -330,4 +346,177 @@ TEST_CASE("what a stream cannot be or be given is refused") {
   });
   PoseStream unusable(wild, 1, {}, s, {});
   CHECK_MESSAGE_PARTS(unusable.push(pose_2d, noisy), "result is inf", "frame 0, joint 12");
+}
+
+TEST_CASE("how sure a result is: the windows so far, by the mean of their logarithms") {
+  const int frames = 5;
+  const int total = 14;
+  const data::Sequence s = test::random_sequence("S/Walk/0", total, 10);
+  for (const int delay : {0, 2, 6}) {
+    for (const data::Filter& filter : {none(), data::Filter{.window = 5, .degree = 2}}) {
+      CAPTURE(delay);
+      Inference network = test::knowing();
+      PoseStream stream(network, frames, {}, s, {.delay = delay, .filter = filter});
+      for (int f = 0; f < total; ++f) push(stream, s, f);
+      stream.finish();
+      const auto stds = pull_stds(stream);
+      REQUIRE(stds.size() == std::size_t(total));
+      for (int f = 0; f < total; ++f) {
+        const auto& std = stds[std::size_t(f)];
+        REQUIRE(std);
+        const int last = std::min({f + delay, total - 1, f + frames - 1});
+        for (int i = 0; i < 51; ++i) {
+          double sum = 0;
+          for (int end = f; end <= last; ++end) {
+            sum += test::log_std_of(s.noisy_3d->frame(f)[i], i, frames - 1 - (end - f));
+          }
+          const double expected = i < 3 ? 0 : std::exp(sum / (last - f + 1));
+          CHECK((*std)[std::size_t(i)] == doctest::Approx(expected).epsilon(1e-5));
+        }
+      }
+    }
+  }
+  Inference network = unchanged();
+  PoseStream stream(network, frames, {}, s, {.delay = 0});
+  push(stream, s, 0);
+  CHECK(pull_all(stream).size() == 1);
+  CHECK(!stream.std());
+}
+
+TEST_CASE("nobody knows how sure a result is that is missing") {
+  data::Sequence s = test::random_sequence("S/Walk/0", 30, 11);
+  s.fps = 10;
+  s.pose_2d.frame(0)[9] = kNan;  // so nothing starts before frame 1
+  for (int f = 6; f < 14; ++f) s.noisy_3d->frame(f)[3 * 7] = kNan;
+  for (int f = 8; f < 14; ++f) s.noisy_3d->frame(f)[3 * 16] = kNan;
+  Inference network = test::knowing();
+  PoseStream stream(network, 3, {}, s, {.delay = 2, .filter = none()});
+  for (int f = 0; f < 30; ++f) push(stream, s, f);
+  stream.finish();
+  for (int f = 0; f < 30; ++f) {
+    const auto pose = stream.pull();
+    REQUIRE(pose);
+    const auto& std = stream.std();
+    CAPTURE(f);
+    CHECK(std.has_value() == (f > 0));
+    if (!std) continue;
+    for (int i = 0; i < 51; ++i) {
+      CHECK(std::isnan((*std)[std::size_t(i)]) == std::isnan((*pose)[std::size_t(i)]));
+    }
+    CHECK(lost(*std) == (f >= 13 && f < 14 ? 2 : f >= 11 && f < 14 ? 1 : 0));
+  }
+}
+
+TEST_CASE("a clip that has ended, and one that failed, leave nothing to the next") {
+  data::Sequence s = test::random_sequence("S/Walk/0", 16, 12);
+  s.fps = 10;
+  s.confidence.emplace(std::size_t(16) * kJoints);
+  for (std::size_t i = 0; i < s.confidence->size(); ++i) {
+    (*s.confidence)[i] = static_cast<float>(i % 101) / 100;
+  }
+  data::Sequence other = test::random_sequence("S/Walk/0", 11, 13);
+  other.fps = 10;
+  other.confidence.emplace(std::size_t(11) * kJoints, 0.5F);
+  for (int f = 8; f < 11; ++f) other.pose_2d.frame(f)[3] = kNan;
+  other.pose_2d.frame(0)[3] = kNan;  // it starts with frame 1
+  for (const data::Filter& filter :
+       {data::Filter{.window = 7, .degree = 2}, data::Filter{.kind = data::FilterKind::one_euro}}) {
+    std::vector<float> seen;
+    bool broken = false;
+    Inference network(
+        {Field::noisy, Field::screen_2d_confidence}, Device::cpu, [&](std::span<const Tensor> in) {
+          for (const Tensor& t : in) {
+            seen.insert(seen.end(), t.values<float>().begin(), t.values<float>().end());
+          }
+          Tensor out = in[0].clone();
+          if (broken) out.values<float>()[100] = kNan;
+          return out;
+        });
+    const auto through = [&](PoseStream& stream) {
+      seen.clear();
+      return streamed(stream, s);
+    };
+    const PoseStream::Options options{.delay = 2, .filter = filter};
+    PoseStream fresh(network, 4, {}, s, options);
+    const std::vector<Pose> expected = through(fresh);
+    const std::vector<float> inputs = seen;
+    for (int f = 0; f < 16; ++f) {
+      for (const float x : expected[std::size_t(f)]) CHECK(std::isfinite(x));
+    }
+    PoseStream stream(network, 4, {}, s, options);
+    streamed(stream, other);
+    CHECK(through(stream) == expected);
+    CHECK(seen == inputs);
+
+    for (int f = 0; f < 7; ++f) push(stream, other, f);
+    pull_all(stream);
+    broken = true;
+    CHECK_MESSAGE_PARTS(push(stream, other, 7), "result is nan", "frame 34, joint 16");
+    broken = false;
+    CHECK(through(stream) == expected);
+    CHECK(seen == inputs);
+  }
+}
+
+TEST_CASE("half of a joint is no joint, and nobody has to be told") {
+  data::Sequence s = test::random_sequence("S/Walk/0", 4, 14);
+  s.pose_2d.frame(1)[2 * 5 + 1] = kNan;
+  s.pose_2d.frame(2)[2 * 5] = kNan;
+  s.noisy_3d->frame(2)[3 * 9 + 2] = kNan;
+  std::vector<std::vector<float>> seen;
+  Inference network({Field::noisy, Field::screen_2d_confidence}, Device::cpu,
+                    [&](std::span<const Tensor> in) {
+                      for (const Tensor& t : in) {
+                        const std::span<const float> values = t.values<float>();
+                        seen.emplace_back(values.begin(), values.end());
+                      }
+                      return in[0].clone();
+                    });
+  PoseStream stream(network, 1, {}, s, {.delay = 0, .filter = none()});
+  streamed(stream, s);
+  REQUIRE(seen.size() == 8);
+  for (int f = 0; f < 4; ++f) {
+    const std::vector<float>& noisy = seen[std::size_t(2 * f)];
+    const std::vector<float>& screen = seen[std::size_t(2 * f + 1)];
+    // Where they were last.
+    CHECK(noisy[3 * 9] == s.noisy_3d->frame(f == 2 ? 1 : f)[3 * 9]);
+    const std::vector<float>& first = seen[1];
+    for (const std::size_t at : {3 * 5, 3 * 5 + 1}) {
+      CHECK((screen[at] == first[at]) == (f < 3));
+    }
+    CHECK(screen[3 * 5 + 2] == (f == 1 || f == 2 ? 0.0F : 1.0F));
+    // Its neighbours are there.
+    for (const std::size_t j : {4, 6}) CHECK(screen[3 * j + 2] == 1);
+    for (const float x : screen) CHECK(std::isfinite(x));
+  }
+}
+
+TEST_CASE("frames of another rate that are kept go to the network as they are") {
+  const data::Sequence s = test::random_sequence("S/Walk/0", 9, 15);
+  Inference network = moving();
+  const PoseStream::Options options{.delay = 1, .keep_rate = true, .filter = none()};
+  PoseStream plain(network, 4, {}, s, options);
+  PoseStream kept(network, 4, {.fps = 25}, s, options);
+  CHECK(streamed(kept, s) == streamed(plain, s));
+}
+
+TEST_CASE("how sure a result is, turned back from a level camera") {
+  data::Sequence s = test::random_sequence("S/Walk/0", 6, 16);
+  s.intrinsics = {900, 910, 510, 490, 0, 0, 0, 0, 0};
+  s.up = {0, -0.6, 0.8};
+  // As sure in each direction: turning changes nothing.
+  Inference network({Field::noisy}, Device::cpu, [](std::span<const Tensor> in) {
+    return with_log_std(in[0].clone(), Tensor::full(in[0].shape(), -3.0, DType::f32));
+  });
+  const data::Convention rays{.normalisation = data::Normalisation::rays};
+  PoseStream stream(network, 3, rays, s, {.delay = 1, .filter = none()});
+  for (int f = 0; f < 6; ++f) push(stream, s, f);
+  const auto stds = pull_stds(stream);
+  REQUIRE(stds.size() == 5);
+  for (const auto& std : stds) {
+    REQUIRE(std);
+    for (std::size_t i = 3; i < 51; ++i) {
+      CHECK((*std)[i] == doctest::Approx(std::exp(-3.0)).epsilon(1e-5));
+    }
+  }
 }
