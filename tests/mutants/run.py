@@ -362,7 +362,7 @@ def ended(command, environment, folder, seconds):
     used = None
     while True:
         try:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=30)
             break
         except subprocess.TimeoutExpired:
             # Whoever has computed nothing since waits for itself: no processor time will end that.
