@@ -7,9 +7,11 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/dispatch.hpp"
 #include "engine/gradcheck.hpp"
 #include "engine/ops/dropout.hpp"
 #include "engine/replay.hpp"
+#include "kernels/ar1/ar1.hpp"
 
 using namespace posetape;
 
@@ -59,6 +61,21 @@ TEST_CASE("cuda: nothing is drawn beyond the end") {
   fill_normal(room.alias({5}, 3), 42, Stream::test, 7);
   const std::vector<double> x = room.to_doubles();
   for (std::size_t i = 0; i < x.size(); ++i) CHECK((x[i] == 0) == (i < 3 || i >= 8));
+}
+
+TEST_CASE("cuda: noise that goes on along frames is the CPU's, of each window by itself") {
+  constexpr Index kWindows = 3, kFrames = 4, kWidth = 5;
+  const auto correlated = [](const Tensor& x) {
+    dispatch_real(x, [&]<class T>(auto where) {
+      launch(where, Ar1<T>{x.data<T>(), kWindows, kFrames, kWidth, 0.8, 0.6});
+    });
+    return x.to_doubles();
+  };
+  const Tensor white = random_normal({kWindows, kFrames, kWidth}, 3);
+  const std::vector<double> expected = correlated(white.clone());
+  const std::vector<double> got = correlated(white.to(Device::cuda));
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(expected[i]));
 }
 
 TEST_CASE("cuda: dropout keeps what the CPU keeps, to the bit") {
