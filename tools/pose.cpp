@@ -53,6 +53,13 @@ struct Options {
   bool quiet = false;
 };
 
+// How far the refiners that come along go: the large one has learnt from estimates that are better
+// than those it meets, and the small one goes as far as makes no clip of the people who chose its
+// epochs worse (diffusion/RESULTS.md).
+double strength_of(Networks networks) {
+  return networks == Networks::large ? 0.5 : 0.8;
+}
+
 // Where the networks that come along lie: beside the installed command, or in the source tree of
 // one that was built there.
 std::string weights(Networks networks, const char* kind) {
@@ -151,8 +158,7 @@ void run(Options& options) {
   // Twice the time, and worth it: 3 to 5 % less error (diffusion/RESULTS.md).
   if (!options.windows.flip_average) options.windows.flip_average = true;
   if (options.lifter.empty()) options.lifter = weights(options.networks, "lifter");
-  // The large refiner has learnt from estimates that are better than those it meets.
-  const bool half = options.refiner.empty() && options.networks == Networks::large;
+  const double strength = options.refiner.empty() ? strength_of(options.networks) : 1;
   if (options.refiner.empty()) options.refiner = weights(options.networks, "refiner");
 
   data::Dataset dataset = read(options);
@@ -165,7 +171,7 @@ void run(Options& options) {
   refining.precision = options.precision;
   refining.checkpoint = options.refiner;
   refining.input = options.input;
-  refining.strength = options.strength.value_or(half ? 0.5 : 1);
+  refining.strength = options.strength.value_or(strength);
   refining.finish = options.finish;
   refining.windows = options.windows;
   refining.view = options.view;
@@ -222,7 +228,8 @@ void add_pose(const Command& app) {
   command
       .add_option("--strength", options->strength,
                   "How far to go from the lifted pose to the refined one (default: 0.5 with "
-                  "--networks large, 1 with small or another --refiner: diffusion/RESULTS.md)")
+                  "--networks large, 0.8 with small, 1 with another --refiner: "
+                  "diffusion/RESULTS.md)")
       .range(0.0, 1.0);
   add_keypoint_options(command, "--input-format", options->keypoints);
   options->windows.add_to(command);

@@ -63,7 +63,7 @@ for part in known unknown; do
 done
 seed=1
 for networks in large small; do
-  strength=1
+  strength=0.8
   if [[ $networks == large ]]; then strength=0.5; fi
   stage "${networks}_refiner_sure.safetensors" train uncertainty "$out/${networks}_refiner.safetensors" \
     "$out/${networks}_known.npz" "$out/${networks}_unknown.npz" --validation-subjects 09,60 \

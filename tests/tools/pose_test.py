@@ -99,6 +99,8 @@ class Pose(unittest.TestCase):
         for name in ("large", "small"):
             with np.load(WORK / f"{name}.npz") as file:
                 poses.append(next(file[n] for n in file.files if n.endswith("refined_3d")))
+                made = json.loads(bytes(file["metadata"]))["refined_3d"]
+            self.assertEqual(made["strength"], {"large": 0.5, "small": 0.8}[name])
         self.assertGreater(mpjpe(*poses), 0)
         self.assertLess(mpjpe(*poses), 100)
 
@@ -185,7 +187,8 @@ class Pose(unittest.TestCase):
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
         (WORK / "old.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + kept)
-        _, error = self.pose("old.npz", "--networks", "small", "--refiner", WORK / "old.safetensors")
+        _, error = self.pose("old.npz", "--networks", "small", "--refiner", WORK / "old.safetensors",
+                             "--strength", 0.8)
         self.assertEqual(error, "")
         with np.load(WORK / "sure.npz") as sure, np.load(WORK / "old.npz") as old:
             self.assertFalse(any("refined_std" in n for n in old.files))
