@@ -39,15 +39,18 @@ template <class A, class V>
   return lanes[0];
 }
 
+template <class A>
+struct TwoSums {
+  LongSum<A> first = 0, second = 0;
+};
+
 // The sums of both numbers of f(i, V()), of a vector of them or of one: as sum_of does. In bf16 a
 // vector's lanes are added up pair by pair, where one after the other would take as long as the
 // rest.
 template <class T, class F>
-[[gnu::always_inline]] static inline auto two_sums(Index width, const F& f) {
+[[gnu::always_inline]] static inline TwoSums<Accumulator<T>> two_sums(Index width, const F& f) {
   using A = Accumulator<T>;
-  struct {
-    LongSum<A> first = 0, second = 0;
-  } sums;
+  TwoSums<A> sums;
   in_stretches(width, [&](Index from, Index to) {
     A first = 0;
     A second = 0;
