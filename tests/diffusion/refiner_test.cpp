@@ -500,6 +500,21 @@ TEST_CASE("the loss has the accelerations of the normalised error, times their w
   CHECK(to_json(tiny()).find("acceleration") == std::string::npos);  // as files were before
 }
 
+TEST_CASE("a single frame has a loss where accelerations do not count") {
+  const auto one = [](Index channels, std::uint64_t seed) {
+    return random_normal({kBatch, 1, 17, channels}, seed, 0.4);
+  };
+  for (RefinerConfig config : {tiny(), regression()}) {
+    config.frames = 1;
+    const Refiner refiner = make(config);
+    const Taps taps({"train.*"});
+    const double found = refiner.loss({one(3, 1), one(3, 2), one(2, 3)}, 1, 2).item();
+    CHECK(found == doctest::Approx(
+                       reference::l2(tapped(taps, "train.estimate"), tapped(taps, "train.target")))
+                       .epsilon(1e-11));
+  }
+}
+
 TEST_CASE("regression: the error of x_noisy, from x_noisy and y") {
   const Numbers truth = poses(1);
   const Numbers noisy = poses(2);
@@ -712,6 +727,75 @@ TEST_CASE("the corrections without a network subtract the mean error, plain or c
   CHECK(plain == reference::without_root(plain));
   CHECK(distance(plain, reference::without_root(reference::combine(1, noisy, -1, bias))) <
         kRounding);
+}
+
+TEST_CASE("confidence is for the network alone: noise and correction depend on the 2D pose") {
+  RefinerConfig config = tiny();
+  config.network.screen = 3;
+  const Refiner refiner = make(config);
+  const Numbers noisy = poses(2);
+  const Numbers y = screen(3);
+  Numbers with_confidence;
+  for (std::size_t i = 0; i < y.size(); i += 2) {
+    append(with_confidence, {y[i], y[i + 1], 0.1 + 0.001 * static_cast<double>(i)});
+  }
+  const Tensor sure = tensor(3, with_confidence);
+  const Taps taps({"train.error"});
+  refiner.loss({tensor(3, poses(1)), tensor(3, noisy), sure}, 21, 4);
+  CHECK(distance(tapped(taps, "train.error"), drawn_error(config, noisy, y, 21, 4)) < kRounding);
+  CHECK(refiner.linear_correction(tensor(3, noisy), sure).to_doubles() ==
+        make(tiny()).linear_correction(tensor(3, noisy), tensor(2, y)).to_doubles());
+
+  // The file knows of it.
+  CHECK(to_json(config).ends_with(R"("loss":"l2","confidence":1})"));
+  const Refiner loaded = reloaded(refiner);
+  CHECK(loaded.config().network.screen == 3);
+  CHECK(loaded.refine(tensor(3, noisy), sure, 2).to_doubles() ==
+        refiner.refine(tensor(3, noisy), sure, 2).to_doubles());
+}
+
+TEST_CASE(
+    "how sure it is, a refiner reads from the features of its last step, and keeps in files") {
+  const Tensor noisy = tensor(3, poses(2));
+  const Tensor y = tensor(2, screen(3));
+  for (const RefinerConfig& config : {tiny(), regression()}) {
+    Refiner refiner = make(config);
+    const Refiner::Refined unsure = refiner.refine_surely(noisy, y, 3);
+    CHECK_FALSE(unsure.log_std.defined());
+    CHECK(reloaded(refiner).uncertainty() == nullptr);
+
+    Uncertainty head(8, 6, Numbers(51, 0.05), 3);
+    for (const auto& entry : head.parameters().entries()) {
+      // Away from the output's zeros.
+      if (entry.name == "output.weight") copy(random_normal({3, 6}, 5, 0.5), entry.value);
+    }
+    refiner.set_uncertainty(head);
+    const Taps taps({"step.*.x_k", "log_std"});
+    const Refiner::Refined sure = refiner.refine_surely(noisy, y, 3);
+    CHECK(sure.poses.to_doubles() == refiner.refine(noisy, y, 3).to_doubles());
+    CHECK(sure.poses.to_doubles() == unsure.poses.to_doubles());
+
+    // Those of the network at the last state.
+    const bool diffusion = config.objective == Objective::diffusion;
+    const Numbers& x = tapped(taps, diffusion ? "step.3.x_k" : "step.1.x_k");
+    Tensor embedding;
+    if (diffusion) {
+      Numbers rows;
+      for (Index b = 0; b < kBatch; ++b) {
+        append(rows, reference::embedding(reference::ddim_steps(config.steps, 3)[2], 8));
+      }
+      embedding = Tensor::of({kBatch, 8}, std::span<const double>(rows), DType::f64);
+    }
+    const Tensor features = model::PoseDenoiser(config.network, DType::f64, kWeights)
+                                .features(tensor(3, x), y, embedding);
+    CHECK(distance(sure.features.to_doubles(), features.to_doubles()) < 1e-12);
+    CHECK(sure.log_std.to_doubles() == head.log_std(sure.features).to_doubles());
+    CHECK(tapped(taps, "log_std") == sure.log_std.to_doubles());
+
+    const Refiner loaded = reloaded(refiner);
+    REQUIRE(loaded.uncertainty() != nullptr);
+    CHECK(loaded.refine_surely(noisy, y, 3).log_std.to_doubles() == sure.log_std.to_doubles());
+  }
 }
 
 TEST_CASE("prepare: one t for each sequence, uniform from 1 to T, both ends included") {
@@ -935,6 +1019,16 @@ TEST_CASE("a checkpoint with a weight that is no number is refused") {
   CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors", DType::f32),
                        doctest::Contains("x.safetensors: tensor 'network.output.bias' holds nan"),
                        Error);
+}
+
+TEST_CASE("a file that claims a larger network than it has is refused before there is one") {
+  TensorFile file;
+  make(tiny()).save(file);
+  RefinerConfig config = tiny();
+  config.network.width = 256;
+  file.metadata["config"] = to_json(config);
+  CHECK_THROWS_WITH_AS(Refiner::load(file, "x.safetensors", DType::f32),
+                       doctest::Contains("in windows of 4 frames, where the file has"), Error);
 }
 
 TEST_CASE("save and load keep every constant and every choice") {
