@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "engine/ops.hpp"
 #include "kernels/cuda/runtime.hpp"
 #include "tests/cases/cases.hpp"
 #include "tests/cases/precision.hpp"
@@ -78,3 +79,28 @@ void check(Op op) {
     check(Op::op);                                     \
   }
 #include "kernels/ops.def"
+
+// The host cannot look at indices that lie on the device.
+TEST_CASE("cuda: an index that is out of range makes NaN of its column, and of no other") {
+  const Tensor x = Tensor::full({3, 2}, 1.0, DType::f32, Device::cuda);
+  for (const std::int32_t wrong : {-1, 4}) {
+    const std::vector<std::int32_t> index{0, 1, wrong, 3, 2, 0};
+    const Tensor on_device = Tensor::of<std::int32_t>({3, 2}, index).to(Device::cuda);
+    const std::vector<double> sums = scatter_add(x, on_device, 0, 4).to_doubles();
+    for (std::size_t i = 0; i < sums.size(); ++i) CHECK(std::isnan(sums[i]) == (i % 2 == 0));
+    CHECK(sums[1] == 1);
+    CHECK(sums[3] == 1);
+    CHECK(sums[7] == 1);
+  }
+}
+
+TEST_CASE("cuda: concat of more inputs than a kernel takes gives the CPU's bits") {
+  for (const int axis : {0, 1}) {
+    std::vector<Tensor> inputs, on_device;
+    for (Index i = 0; i < 9; ++i) {
+      inputs.push_back(random_normal(Shape{2, 2}.with(axis, 1 + i % 3), 60 + i));
+      on_device.push_back(inputs.back().to(Device::cuda));
+    }
+    CHECK(concat(on_device, axis).to_doubles() == concat(inputs, axis).to_doubles());
+  }
+}
