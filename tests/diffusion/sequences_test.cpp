@@ -28,7 +28,7 @@ data::Dataset dataset_of(const std::vector<int>& frames) {
 }
 
 // A network that answers with the estimate it is given, moved at one joint.
-Inference moving(int joint, float x, float y) {
+Inference moving(int joint, float x, float y, float z = 0) {
   return {{Field::noisy}, Device::cpu, [=](std::span<const Tensor> in) {
             const Tensor out = in[0].clone();
             const std::span<float> values = out.values<float>();
@@ -36,6 +36,7 @@ Inference moving(int joint, float x, float y) {
                  at += 3 * data::kJoints) {
               values[at] += x;
               values[at + 1] += y;
+              values[at + 2] += z;
             }
             return out;
           }};
@@ -88,6 +89,26 @@ TEST_CASE("a network is given the fields that it asks for, in its order and in b
           {.windows = cut, .batch = 3, .on_frames = [&](double f) { progress.push_back(f); }});
   CHECK(next == 4);
   CHECK(progress == std::vector<double>{15 * 3 / 4.0, 15 / 4.0});
+}
+
+TEST_CASE("a network is asked as often as there are batches, the last of them full or not") {
+  const data::Dataset dataset = dataset_of({20});
+  const std::vector<int> all{0};
+  for (const auto& [batch, counts] :
+       {std::pair{1, std::vector<Index>{1, 1, 1, 1}}, std::pair{2, std::vector<Index>{2, 2}},
+        std::pair{3, std::vector<Index>{3, 1}}, std::pair{4, std::vector<Index>{4}},
+        std::pair{5, std::vector<Index>{4}}}) {
+    std::vector<Index> asked;
+    Inference network({Field::noisy}, Device::cpu, [&](std::span<const Tensor> in) {
+      asked.push_back(in[0].shape()[0]);
+      return in[0].clone();
+    });
+    std::size_t heard = 0;
+    network(dataset, all,
+            {.windows = data::disjoint(5), .batch = batch, .on_frames = [&](double) { ++heard; }});
+    CHECK(asked == counts);
+    CHECK(heard == counts.size());
+  }
 }
 
 TEST_CASE("a network that changes nothing gives back every frame, for any windows and batch") {
@@ -143,12 +164,23 @@ TEST_CASE("how sure a network is: merged as poses are, of mirror images with the
         doctest::Approx(std::exp((log_std(4, 0) + log_std(1, 0) + 1) / 2)));
   CHECK(mirrored.std[0].frame(5)[3] == mirrored.std[0].frame(5)[12]);
   CHECK(unchanged()(dataset, all, {.windows = data::disjoint(8)}).std.empty());
+
+  // Of three windows in one batch each has its own.
+  Inference same({Field::noisy}, Device::cpu,
+                 [](std::span<const Tensor> in) { return with_log_std(in[0], in[0]); });
+  const auto several = same(dataset, all, {.windows = data::disjoint(4)});
+  for (int f = 0; f < 11; ++f) {
+    const float* estimate = dataset.sequences[0].noisy_3d->frame(f);
+    for (int i = 3; i < 51; ++i) {
+      CHECK(several.std[0].frame(f)[i] == doctest::Approx(std::exp(estimate[i])));
+    }
+  }
 }
 
 TEST_CASE("the root is zero, or as the network gives it") {
   const data::Dataset dataset = dataset_of({7});
   const std::vector<int> all{0};
-  Inference network = moving(0, 0.5f, 0.25f);
+  Inference network = moving(0, 0.5f, 0.25f, 0.125f);
   const auto zero = network(dataset, all, {.windows = data::disjoint(5)});
   CHECK(zero.poses[0].values == dataset.sequences[0].noisy_3d->values);
   const auto given =
@@ -157,7 +189,7 @@ TEST_CASE("the root is zero, or as the network gives it") {
     const float* pose = given.poses[0].frame(f);
     CHECK(pose[0] == 0.5f);
     CHECK(pose[1] == 0.25f);
-    CHECK(pose[2] == 0);
+    CHECK(pose[2] == 0.125f);
     CHECK(std::equal(pose + 3, pose + 51, zero.poses[0].frame(f) + 3));
   }
 }
@@ -231,6 +263,9 @@ TEST_CASE("a sequence without a field is named, and so is a result that is not f
   poses[1].frame(5)[0] = std::nanf("");
   CHECK_MESSAGE_PARTS(check_finite(dataset, all, poses, "a.safetensors"),
                       "a.safetensors: its result is inf in sequence S1/Walk/0, frame 4, joint 7");
+  poses[0].frame(2)[3 * 16] = -std::numeric_limits<float>::infinity();
+  CHECK_MESSAGE_PARTS(check_finite(dataset, all, poses, "a.safetensors"),
+                      "its result is -inf in sequence S0/Walk/0, frame 2, joint 16");
   dataset.sequences[1].noisy_3d.reset();
   Inference network = unchanged();
   CHECK_MESSAGE_PARTS(network(dataset, all, {.windows = data::disjoint(3)}),
@@ -271,7 +306,13 @@ TEST_CASE("rows of the conditional noise: errors, and what they depend on") {
       CHECK(rows.a[at] == double{noisy[i]} - (truth[i] - truth[i % 3]));
       CHECK(rows.b[static_cast<std::size_t>(f * 85 + 34 + i)] == noisy[i]);
     }
-    CHECK(rows.b[static_cast<std::size_t>(f * 85)] == s.pose_2d.frame(f)[0] / 1000 * 2 - 1);
+    // Pixels of an image of 1000 x 1002.
+    for (int j = 0; j < 17; ++j) {
+      const auto at = static_cast<std::size_t>(f * 85 + 2 * j);
+      const float* pixel = s.pose_2d.frame(f) + 2 * j;
+      CHECK(rows.b[at] == doctest::Approx(pixel[0] / 500.0 - 1));
+      CHECK(rows.b[at + 1] == doctest::Approx(pixel[1] / 500.0 - 1.002));
+    }
   }
 }
 
@@ -303,4 +344,49 @@ TEST_CASE("clips that are made to fit a network have results that fit the clips"
   CHECK(view.dataset().sequences[0].frames() == 81);
   CHECK(view.resampled() == 1);
   CHECK(std::fabs(view.dataset().sequences[0].noisy_3d->values[5] - s.noisy_3d->values[5]) > 1e-3F);
+}
+
+TEST_CASE("last windows and deviations come back in the space of their own clip's camera") {
+  data::Dataset dataset = dataset_of({11, 3});
+  for (data::Sequence& s : dataset.sequences) s.intrinsics = {900, 910, 510, 490, 0, 0, 0, 0, 0};
+  dataset.sequences[0].up = {0.2, -0.9, 0.3};
+  dataset.sequences[1].up = {-0.3, -0.8, -0.1};
+  const data::View view(dataset, {.normalisation = data::Normalisation::rays}, false);
+  // sigma is 0.1, 0.2 and 0.4 along the axes that the network sees.
+  Inference network({Field::noisy}, Device::cpu, [](std::span<const Tensor> in) {
+    const Tensor out = Tensor::empty(in[0].shape(), DType::f32);
+    for (Index i = 0; i < out.size(); ++i) {
+      out.data<float>()[i] = std::log(0.1f * static_cast<float>(1 << i % 3));
+    }
+    return with_log_std(in[0], out);
+  });
+  const std::vector<int> order{1, 0};
+  const auto result =
+      network(view, order, {.windows = data::disjoint(5), .batch = 2, .last_windows = true});
+  REQUIRE(result.poses.size() == 2);
+  REQUIRE(result.std.size() == 2);
+  CHECK((*view.rotation(0) - *view.rotation(1)).norm() > 0.1);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const data::Sequence& s = dataset.sequences[static_cast<std::size_t>(order[i])];
+    REQUIRE(result.last_windows[i]);
+    REQUIRE(result.last_windows[i]->frames() == 5);
+    for (int k = 0; k < 5; ++k) {
+      const float* estimate = s.noisy_3d->frame(s.frames() == 3 ? std::min(k, 2) : 6 + k);
+      for (int c = 0; c < 51; ++c) {
+        CHECK(result.last_windows[i]->frame(k)[c] ==
+              doctest::Approx(estimate[c]).epsilon(1e-5).scale(1));
+      }
+    }
+    // The variance along an axis of the clip's camera is that of the axes which it is made of.
+    const Eigen::Matrix3d turn = *view.rotation(order[i]);
+    REQUIRE(result.std[i].frames() == s.frames());
+    for (int c = 0; c < 3; ++c) {
+      double variance = 0;
+      for (int k = 0; k < 3; ++k) variance += std::pow(turn(k, c) * 0.1 * (1 << k), 2);
+      for (int f = 0; f < s.frames(); ++f) {
+        CHECK(result.std[i].frame(f)[3 * 7 + c] == doctest::Approx(std::sqrt(variance)));
+        CHECK(result.std[i].frame(f)[c] == 0);
+      }
+    }
+  }
 }
