@@ -65,7 +65,9 @@ RANKS = [f"Ranks.test_{name}" for name in (
     "trainings_are_equal_for_any_number_of_ranks",
 )]
 # What they lift and refine.
-SHARED = "Ranks.test_poses_are_equal_to_the_byte"
+SHARED = [f"Ranks.test_{name}" for name in (
+    "poses_are_equal_to_the_byte", "uncertainty_is_equal_to_the_byte"
+)]
 
 # By how the path of a mutated file begins: the programs that could see it, with their arguments.
 # Those of all rows that fit run one after the other, so the fastest come first. A script comes
@@ -127,7 +129,7 @@ TESTS = [
     ),
     ("data/metrics.cpp", [(POSETAPE, "tests/tools/evaluate_numpy.py")]),
     ("engine/trainer.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", *RANKS)]),
-    ("diffusion/sequences.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", SHARED)]),
+    ("diffusion/sequences.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", *SHARED)]),
 ]
 # Of CUDA's sources, which the emulation runs.
 CUDA_TESTS = [

@@ -216,11 +216,13 @@ class Ranks(unittest.TestCase):
             ("refine", refiner, self.lifted),
             ("refine", refiner, self.lifted, "--recipe", "paper"),
             ("refine", refiner, self.lifted, "--delay", 3),
+            # More than a batch of windows for each rank, and some ranks that have fewer.
+            ("refine", refiner, self.lifted, "--stride", 1),
         ]
         for command in work:
             run(*command, "-o", WORK / "alone.npz")
             for name, launcher in launchers().items():
-                for ranks in (2, 4) if "--delay" not in command else (3,):
+                for ranks in (3,) if "--delay" in command or "--stride" in command else (2, 4):
                     out, error = run(*command, "-o", WORK / "several.npz", ranks=ranks, launcher=launcher)
                     self.assertEqual(digest(WORK / "several.npz"), digest(WORK / "alone.npz"), name)
                     self.assertEqual(out.count("wrote "), 1, out)
@@ -232,6 +234,11 @@ class Ranks(unittest.TestCase):
         run(*sure, WORK / "alone.safetensors")
         run(*sure, WORK / "several.safetensors", ranks=3, launcher=launcher)
         self.assertEqual(digest(WORK / "several.safetensors"), digest(WORK / "alone.safetensors"), name)
+        # Few windows: the last ranks have none, and know as little as the first what they would say.
+        command = ["refine", WORK / "alone.safetensors", self.lifted, "--force"]
+        run(*command, "-o", WORK / "alone.npz")
+        run(*command, "-o", WORK / "several.npz", ranks=3, launcher=launcher)
+        self.assertEqual(digest(WORK / "several.npz"), digest(WORK / "alone.npz"), name)
 
     def test_mutants_of_gradients_are_shared_out(self):
         check = ["gradcheck", "--op", "softmax", "--mutants", "--fast"]
