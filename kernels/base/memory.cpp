@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <iterator>
 #include <limits>
-#include <map>
+#include <memory>
 #include <mutex>
+#include <unordered_map>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -36,52 +37,57 @@ class Chunks {
     if (bytes > std::numeric_limits<std::size_t>::max() - kLargePage) return nullptr;
     const std::size_t wanted = (bytes + kLine - 1) / kLine * kLine;
     const std::lock_guard lock(mutex_);
-    if (newest_ == nullptr || chunks_.at(newest_).size - chunks_.at(newest_).used < wanted) {
-      const std::size_t size =
-          (std::max(wanted, kChunk) + kLargePage - 1) / kLargePage * kLargePage;
-      auto* const added = static_cast<std::byte*>(from_heap(size, kLargePage));
-      if (added == nullptr) return nullptr;
-      madvise(added, size, MADV_HUGEPAGE);  // a wish
-      chunks_.emplace(added, Chunk{size});
-      newest_ = added;
+    std::shared_ptr<Chunk> chunk = newest_.lock();
+    if (chunk == nullptr || chunk->size - chunk->used < wanted) {
+      chunk = Chunk::of((std::max(wanted, kChunk) + kLargePage - 1) / kLargePage * kLargePage);
+      if (chunk == nullptr) return nullptr;
+      newest_ = chunk;
     }
-    Chunk& chunk = chunks_.at(newest_);
-    std::byte* const block = newest_ + chunk.used;
-    chunk.used += wanted;
-    ++chunk.blocks;
-    sizes_.emplace(block, wanted);
-    return block;
+    std::byte* const data = chunk->data + chunk->used;
+    chunk->used += wanted;
+    blocks_.emplace(data, Block{std::move(chunk), wanted});
+    return data;
   }
 
   // Whether the block was cut here.
   bool give_back(void* memory) {
     const std::lock_guard lock(mutex_);
-    const auto found = sizes_.find(static_cast<std::byte*>(memory));
-    if (found == sizes_.end()) return false;
-    const auto [block, bytes] = *found;
-    sizes_.erase(found);
-    const auto chunk = std::prev(chunks_.upper_bound(block));
-    if (--chunk->second.blocks == 0) {
-      if (chunk->first == newest_) newest_ = nullptr;
-      std::free(chunk->first);
-      chunks_.erase(chunk);
-      return true;
-    }
-    const auto begin = (reinterpret_cast<std::uintptr_t>(block) + kPage - 1) / kPage * kPage;
-    const auto end = reinterpret_cast<std::uintptr_t>(block + bytes) / kPage * kPage;
+    const auto found = blocks_.find(memory);
+    if (found == blocks_.end()) return false;
+    const Block block = std::move(found->second);
+    blocks_.erase(found);
+    if (block.chunk.use_count() == 1) return true;  // all of the chunk goes with it
+    const auto at = reinterpret_cast<std::uintptr_t>(memory);
+    const auto begin = (at + kPage - 1) / kPage * kPage;
+    const auto end = (at + block.bytes) / kPage * kPage;
     if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
     return true;
   }
 
  private:
   struct Chunk {
-    std::size_t size, used = 0, blocks = 0;
+    std::byte* data;
+    std::size_t size, used = 0;
+
+    static std::shared_ptr<Chunk> of(std::size_t size) {
+      void* data = from_heap(size, kLargePage);
+      if (data == nullptr) return nullptr;
+      madvise(data, size, MADV_HUGEPAGE);  // a wish
+      return std::make_shared<Chunk>(static_cast<std::byte*>(data), size);
+    }
+    Chunk(std::byte* data_, std::size_t size_) : data(data_), size(size_) {}
+    Chunk(const Chunk&) = delete;
+    Chunk& operator=(const Chunk&) = delete;
+    ~Chunk() { std::free(data); }
+  };
+  struct Block {
+    std::shared_ptr<Chunk> chunk;
+    std::size_t bytes;
   };
 
   std::mutex mutex_;
-  std::map<std::byte*, Chunk> chunks_;
-  std::map<std::byte*, std::size_t> sizes_;  // of blocks
-  std::byte* newest_ = nullptr;              // chunk
+  std::unordered_map<void*, Block> blocks_;
+  std::weak_ptr<Chunk> newest_;
 };
 
 // Never destroyed: threads give back what they have when they end.
@@ -90,30 +96,24 @@ Chunks& chunks() {
   return *all;
 }
 
-void* allocate(std::size_t bytes) {
-  return bytes < kLeast ? from_heap(bytes, kLine) : chunks().take(bytes);
-}
-void release(void* memory) {
-  if (!chunks().give_back(memory)) std::free(memory);
-}
-#else
-// Each block has red zones of its own under the address sanitizer.
-void* allocate(std::size_t bytes) {
-  return from_heap(bytes, kLine);
-}
-void release(void* memory) {
-  std::free(memory);
-}
-#endif
-
 }  // namespace
 
 void* allocate_aligned(std::size_t bytes) {
-  return allocate(bytes);
+  return bytes < kLeast ? from_heap(bytes, kLine) : chunks().take(bytes);
 }
-
 void release_aligned(void* memory) {
-  release(memory);
+  if (!chunks().give_back(memory)) std::free(memory);
 }
+#else
+}  // namespace
+
+// Each block has red zones of its own under the address sanitizer.
+void* allocate_aligned(std::size_t bytes) {
+  return from_heap(bytes, kLine);
+}
+void release_aligned(void* memory) {
+  std::free(memory);
+}
+#endif
 
 }  // namespace posetape
