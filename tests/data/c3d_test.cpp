@@ -198,6 +198,41 @@ TEST_CASE("c3d: poses come back as they were, with their confidence as the resid
   CHECK(c3d.residuals[3] == 0);
 }
 
+TEST_CASE("c3d: parameters say what a file of ours has, and where") {
+  const PoseArray walk = walking();
+  PoseArray poses{3, {}};
+  while (poses.frames() < 65'535) {
+    poses.values.insert(poses.values.end(), walk.values.begin(), walk.values.end());
+  }
+  poses.values.resize(65'535 * 3 * kJoints);
+  const std::string bytes =
+      format_c3d({"x", 50, &poses, nullptr}, {.unit = Unit::mm, .up = Axes::z});
+  const C3d c3d = parse_c3d(bytes, "x.c3d");
+  using V = std::vector<double>;
+  CHECK(c3d.find("POINT", "FRAMES")->numbers == V{-1});  // 65,535 in a word
+  CHECK(c3d.find("POINT", "LONG_FRAMES") == nullptr);
+  // A header's block, the parameters', then the data, counted from 1.
+  CHECK(c3d.find("POINT", "DATA_START")->numbers == V{2.0 + bytes[512 + 2]});
+  CHECK(c3d.find("FORCE_PLATFORM", "ZERO")->numbers == V{1, 0});
+  CHECK(c3d.find("TRIAL", "ACTUAL_START_FIELD")->numbers == V{1, 0});
+  CHECK(c3d.find("TRIAL", "ACTUAL_START_FIELD")->dimensions == std::vector{2});
+  CHECK(c3d.find("TRIAL", "ACTUAL_END_FIELD")->numbers == V{-1, 0});
+}
+
+TEST_CASE("c3d: a deviation is the nearest residual that there is") {
+  const PoseArray poses = walking();
+  PoseArray std{3, std::vector<float>(poses.values.size(), 0.0f)};
+  for (std::size_t i = 0; i < 20; ++i) std.values[3 * i] = 0.0017f * static_cast<float>(i);
+  std.values[3 * 20 + 1] = 2;
+  PoseClip clip{"x", 50, &poses, nullptr};
+  clip.std = &std;
+  const C3d c3d = parse_c3d(format_c3d(clip, {.unit = Unit::m, .up = Axes::z}), "x.c3d");
+  for (std::size_t i = 0; i < 20; ++i) {
+    CHECK(c3d.residuals[i] == doctest::Approx(0.002 * std::round(0.85 * double(i))));
+  }
+  CHECK(c3d.residuals[20] == doctest::Approx(0.510));
+}
+
 // The 17 joints of a few frames under marker names, `lost` of which were not seen.
 MarkerTrack track_of(const std::vector<std::pair<std::size_t, int>>& lost) {
   const PoseArray poses = walking();

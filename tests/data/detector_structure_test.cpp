@@ -175,6 +175,16 @@ TEST_CASE("detector structure: missing joints have confidence 0 and are bridged"
           doctest::Approx(truth.frame(f)[2 * right_foot]).epsilon(0.01));
 }
 
+TEST_CASE("detector structure: at one frame a second a joint is missing in one frame at most") {
+  const Detections seen = detect(standing(2000), 1, only({missing}), 1, 1);
+  int lost = 0;
+  for (std::size_t i = 0; i + kJoints < seen.confidence.size(); ++i) {
+    lost += seen.confidence[i] == 0;
+    CHECK_FALSE((seen.confidence[i] == 0 && seen.confidence[i + kJoints] == 0));
+  }
+  CHECK(lost > 100);
+}
+
 TEST_CASE(
     "detector structure: confidence falls where a joint is found elsewhere, and not in a turn") {
   const PoseArray truth = standing(20000);

@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "data/joint_orders.hpp"
+#include "data/keypoint_formats.hpp"
 #include "data/missing_joints.hpp"
 #include "data/people.hpp"
 #include "data/printable.hpp"
@@ -86,11 +89,28 @@ TEST_CASE("keypoints of each layout become the joints of Human3.6M") {
         V{14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4});
   CHECK(sources(KeypointLayout::mediapipe) ==
         V{23.5f, 24, 26, 28, 23, 25, 27, 17.5f, 11.5f, 0, 3.5f, 11, 13, 15, 12, 14, 16});
+  // As they are mended where they stand in our place.
+  for (const JointOrderRule& rule : other_joint_orders()) {
+    const auto layout = rule.name == "COCO"           ? KeypointLayout::coco
+                        : rule.name == "MPI-INF-3DHP" ? KeypointLayout::mpi_inf_3dhp
+                                                      : KeypointLayout::h36m;
+    V order;
+    for (const JointSource& s : rule.sources) {
+      int sum = 0;
+      for (int i = 0; i < s.count; ++i) sum += s.joints[std::size_t(i)];
+      order.push_back(static_cast<float>(sum) / static_cast<float>(s.count));
+    }
+    if (layout != KeypointLayout::h36m) CHECK(order == sources(layout));
+    std::ranges::sort(order);
+    CHECK(std::ranges::adjacent_find(order) == order.end());
+  }
   // The head lies beyond the skull (15), seen from the neck (12).
   CHECK(sources(KeypointLayout::smpl)[10] == doctest::Approx(15 + 1.2f * 3));
   CHECK(sources(KeypointLayout::smpl)[9] == 15);
   CHECK_MESSAGE_PARTS(parse<KeypointLayout>("kinect"), "\"kinect\"", "halpe");
   CHECK(layouts_with(25) == std::vector{KeypointLayout::openpose, KeypointLayout::body_25b});
+  CHECK(layouts_with(17) ==
+        std::vector{KeypointLayout::h36m, KeypointLayout::coco, KeypointLayout::mpi_inf_3dhp});
   CHECK(layouts_with(136) == std::vector{KeypointLayout::halpe});
   CHECK(layouts_with(14).empty());
 }
@@ -231,4 +251,12 @@ TEST_CASE("files are in the order of their numbers, and names are of any languag
   CHECK(part_of_name("..") == "clip");
   CHECK(part_of_name("") == "clip");
   CHECK(part_of_name("folder/") == "folder");
+  const test::TemporaryDirectory directory;
+  const std::vector<std::string> names{"2_9_b", "10_1_a", "ca", "cb", "cb2", "cb010"};
+  for (std::size_t i = names.size(); i-- > 0;) {
+    test::write_all(directory.file(names[i] + ".json"), "[]");
+  }
+  const KeypointInput input(directory.path());
+  REQUIRE(input.files().size() == names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) CHECK(input.files()[i].stem() == names[i]);
 }

@@ -356,6 +356,23 @@ TEST_CASE("a root a little off the origin is subtracted from every joint") {
   CHECK(subtract_root(s, {.noisy_3d = true}) == 0);  // a network's estimate of the root
 }
 
+TEST_CASE("an estimate of nothing has no sides, and a joint that is far off turns nothing") {
+  Sequence s = good().sequences[0];
+  std::ranges::fill(s.noisy_3d->values, 0.0f);
+  CHECK(fit_figures(s, *s.noisy_3d).sides == 1);
+  for (const double degrees : {-20.0, 30.0}) {
+    s = good().sequences[0];
+    turn(*s.noisy_3d, 1, degrees);
+    const double whole = fit_figures(s, *s.noisy_3d).angle;
+    CHECK(whole == doctest::Approx(std::abs(degrees)).epsilon(0.2));
+    for (int f = 0; f < s.noisy_3d->frames(); ++f) {
+      s.noisy_3d->frame(f)[3 * joint::left_wrist] += 1;
+    }
+    // By least squares it would be 38 and 17.
+    CHECK(std::abs(fit_figures(s, *s.noisy_3d).angle - whole) < 15);
+  }
+}
+
 TEST_CASE("a person on the hands is no mistake of the estimate's") {
   for (Sequence s : good().sequences) {
     for (int f = 0; f < s.frames(); ++f) {
@@ -390,7 +407,14 @@ TEST_CASE("a network's domain says which clips lie outside of it, and old checkp
     s.fps = 25;
     scale(*s.noisy_3d, 0.8, 0.8, 0.8);
     CHECK(outside_domain(other, domain, estimate) == "");  // one of many
-    other.sequences = {s};
+    // One of ten is at a border, one of nine a doubt.
+    const Sequence outside = s;
+    other.sequences.assign(10, good().sequences[0]);
+    other.sequences[0] = outside;
+    CHECK(outside_domain(other, domain, estimate) == "");
+    other.sequences.pop_back();
+    CHECK(outside_domain(other, domain, estimate).starts_with("1 of 9 sequences lie outside"));
+    other.sequences = {outside};
     const std::string text = outside_domain(other, domain, estimate);
     CAPTURE(text);
     CHECK(text.starts_with("1 of 1 sequences lie outside"));

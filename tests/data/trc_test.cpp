@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "data/joint_names.hpp"
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
 #include "tests/data/motion_poses.hpp"
@@ -104,6 +105,19 @@ TEST_CASE("trc: the joints of pose estimators are known by their names") {
   const Vec3 hip = 0.5 * (pose[joint::right_hip] + pose[joint::left_hip]);
   CHECK((pose[joint::hip] - hip).norm() < 1e-9);
   CHECK((pose[joint::spine] - 0.5 * (hip + pose[joint::thorax])).norm() < 1e-9);
+}
+
+TEST_CASE("markers: a middle of the hips that has a name is one, and the spine is midway to it") {
+  std::vector<NamedPoint> markers;
+  for (const char* name :
+       {"Hip", "RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "Nose", "Head", "LShoulder",
+        "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist"}) {
+    markers.push_back({.name = name});
+  }
+  const JointPoints found = joints_of_markers("x.trc", markers, {}, "--joints-map").points;
+  CHECK(found[joint::hip] == std::vector{0});
+  CHECK(found[joint::thorax] == std::vector{9, 12});
+  CHECK(found[joint::spine] == std::vector{0, 9, 0, 12});
 }
 
 }  // namespace

@@ -146,6 +146,9 @@ TEST_CASE("conv1d refuses what it can't compute, and says why") {
   refused({4, 3}, {}, "expected [B, T, C] and [O, K, C]");
   refused({4, 8, 3}, {}, "reaches over 8 frames, x [2, 7, 3] has 7");
   refused({4, 3, 3}, {.dilation = 4}, "with dilation 4 reaches over 9 frames");
+  refused({4, 10, 3}, {.before = 1, .after = 1}, "has 9 with its zeros");
+  CHECK(conv1d(x, random_normal({4, 9, 3}, 2), {}, {.before = 1, .after = 1}).shape() ==
+        Shape{2, 1, 4});
   refused({4, 0, 3}, {}, "reaches over");
   refused({4, 3, 3}, {.stride = 0}, "stride 0");
   refused({4, 3, 3}, {.dilation = 0}, "dilation 0");

@@ -11,6 +11,7 @@
 #include "engine/add_op.hpp"
 #include "engine/dispatch.hpp"
 #include "engine/ops.hpp"
+#include "engine/rng.hpp"
 #include "engine/tape.hpp"
 #include "kernels/base/numbers_math.hpp"
 
@@ -23,16 +24,17 @@ using Inputs = std::span<const Tensor>;
 
 enum class Bug {
   none,
-  first_row_only,      // the sum over the rows that a factor is used in was left out
-  every_tie,           // each of equal maxima gets the whole gradient
-  same_input,          // one tensor as both factors: the second term is lost
-  tail,                // the last element where a vector doesn't divide the size
-  saved_in_f32,        // a factor has lost its digits before backward
-  large,               // wrong from element 1000 on
-  add_ignored,         // writes where it should add
-  saved_spoiled,       // backward destroys what it needs the next time
-  forward,             // the values are wrong, and the gradient is that of the right ones
-  index_past_a_block,  // the second block of 64 rows repeats the first
+  first_row_only,        // the sum over the rows that a factor is used in was left out
+  every_tie,             // each of equal maxima gets the whole gradient
+  same_input,            // one tensor as both factors: the second term is lost
+  tail,                  // the last element where a vector doesn't divide the size
+  saved_in_f32,          // a factor has lost its digits before backward
+  large,                 // wrong from element 1000 on
+  add_ignored,           // writes where it should add
+  saved_spoiled,         // backward destroys what it needs the next time
+  forward,               // the values are wrong, and the gradient is that of the right ones
+  index_past_a_block,    // the second block of 64 rows repeats the first
+  reads_what_was_there,  // looks at memory that it should only write
 };
 Bug bug = Bug::none;
 
@@ -69,6 +71,8 @@ void scale_rows_rule(const Node& node, Backward& backward) {
         value = value * Accumulator<T>(0.5);
       if (bug == Bug::add_ignored) {
         dx.data[i] = store<T>(value);
+      } else if (bug == Bug::reads_what_was_there && !(load(dx.data[i]) == load(dx.data[i]))) {
+        dx.data[i] = store<T>(value * Accumulator<T>(0.5));
       } else {
         dx.put(i, value);
       }
@@ -225,6 +229,7 @@ TEST_CASE("each planted bug is found by the call that a program makes first") {
            Known{Bug::add_ignored, Oracle::added, 0},
            Known{Bug::forward, Oracle::differences, 0},
            Known{Bug::index_past_a_block, Oracle::sizes, 0},
+           Known{Bug::reads_what_was_there, Oracle::destination, 0},
        }) {
     const Planted planted(known.bug);
     const GradcheckReport report = gradcheck(scaled_rows, inputs);
@@ -357,6 +362,13 @@ TEST_CASE("a gradient whose terms cancel to rounding is not called wrong, and do
   CHECK_MESSAGE(gradcheck(f, inputs, options).passed(), gradcheck(f, inputs, options).failures());
 }
 
+TEST_CASE("random inputs are a stream's numbers in their order") {
+  Random random(3, Stream::test);
+  for (const double v : random_uniform({2, 3}, 3, -1, 2).to_doubles()) {
+    CHECK(v == random.uniform(-1, 2));
+  }
+}
+
 TEST_CASE("other sizes are those that the function takes") {
   const auto note = [](const TensorFunction& f, const std::vector<Tensor>& inputs) {
     const GradcheckReport report = gradcheck(f, inputs);
@@ -402,6 +414,15 @@ TEST_CASE("what can't be checked is an Error with advice") {
                  "only empty tensors"));
   CHECK(contains(error_of([n = 0](Inputs in) mutable { return Outputs{scale(in[0], ++n)}; }, x),
                  "depends on more than its inputs"));
+  const auto in_turns = [&](double first, double second) {
+    return error_of(
+        [n = 0, first, second](Inputs in) mutable {
+          return Outputs{scale(in[0], ++n % 2 == 1 ? first : second)};
+        },
+        x);
+  };
+  CHECK(contains(in_turns(1, -1), "depends on more than its inputs"));
+  CHECK(in_turns(1, 1 + 1e-15) == "");  // as where threads add up in any order
   CHECK(contains(
       error_of([n = 0](Inputs in) mutable { return Outputs{slice(in[0], 0, 0, 1 + ++n % 2)}; }, x),
       "another shape the second time"));

@@ -48,6 +48,7 @@ TEST_CASE("copies of a tensor share memory and identity, aliases memory, clones 
   CHECK(t.to_doubles()[3] == 30);
   CHECK(row.alias({1}, 2).item() == 5);  // offsets add up
   CHECK_FALSE(t.sole_owner());
+  CHECK(t.to(Device::cpu).raw() == t.raw());  // where it is already
 
   const Tensor copied = t.clone();
   CHECK(copied.id() != t.id());
