@@ -128,6 +128,16 @@ TESTS = [
         [(DATA, "-sf=*pickle_test*")],
     ),
     ("data/metrics.cpp", [(POSETAPE, "tests/tools/evaluate_numpy.py")]),
+    ("data/", [(POSETAPE, "tests/tools/formats_test.py")]),
+    (
+        ("data/estimate", "data/joint_", "data/keypoint", "data/missing"),
+        [(POSETAPE, "tests/tools/keypoints_test.py")],
+    ),
+    (
+        ("data/figures", "data/plausibility", "data/joint_orders", "data/domain", "data/dataset"),
+        [(POSETAPE, "tests/tools/guards_test.py")],
+    ),
+    (("model/stcformer", "model/mixste"), [(POSETAPE, "tests/tools/convert_test.py")]),
     ("engine/trainer.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", *RANKS)]),
     ("diffusion/sequences.cpp", [(POSETAPE, "tests/tools/ranks_test.py", "disabled", *SHARED)]),
 ]
