@@ -289,16 +289,21 @@ static void backward_sequences(const AxialAttentionBackward<T>& a, Index segment
   });
 }
 
-// Whether a segment's sequences are better computed many at a time: where a pair's numbers, times
-// the lanes, stay in the second cache, or so few channels would leave most lanes of a vector empty.
-static bool are_short(const AttentionShape& s, Index segment) {
-  return s.head_width() <= 4 || s.length(segment) * s.head_width() <= 400;
+// Whether a segment's sequences are better computed many at a time: where so many arrays of a
+// vector's pairs stay in the second cache, or so few channels would leave most lanes of a vector
+// empty, and tiles are not faster still.
+static bool are_short(const AttentionShape& s, Index segment, Index arrays) {
+  const Index numbers = s.length(segment) * s.head_width();  // of a pair, in an array
+#ifdef POSETAPE_BLOCKS
+  if (fill_tiles(s) && numbers > 400) return false;
+#endif
+  return s.head_width() <= 4 || arrays * numbers <= 5300;
 }
 
 template <class T>
 static void compute(const AxialAttentionForward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
-    if (are_short(a.shape, segment)) {
+    if (are_short(a.shape, segment, 4)) {  // q, k, v, results
       forward_pairs(a, segment);
 #ifdef POSETAPE_BLOCKS
     } else if (fill_tiles(a.shape)) {
@@ -314,7 +319,7 @@ POSETAPE_CPU_KERNEL(AxialAttentionForward);
 template <class T>
 static void compute(const AxialAttentionBackward<T>& a) {
   for (Index segment = 0; segment < a.shape.segments(); ++segment) {
-    if (are_short(a.shape, segment)) {
+    if (are_short(a.shape, segment, 7)) {  // q, k, v, dout and three gradients
       backward_pairs(a, segment);
 #ifdef POSETAPE_BLOCKS
     } else if (fill_tiles(a.shape)) {

@@ -184,10 +184,37 @@ static void for_each_group(const AttentionShape& s, Index segment, Index buffer_
   });
 }
 
-// Queries whose scores, with all keys, stay in the first cache.
-static Index queries_at_a_time(Index length) {
+// Queries with so many scores, of a pair.
+static Index queries_at_a_time(Index length, Index scores) {
   if (length <= 4) return length;
-  return std::clamp(Index{384} / length / 4 * 4, Index{4}, length);
+  return std::clamp(scores / length / 4 * 4, Index{4}, length);
+}
+// Room for theirs, of any length up to this one.
+static Index most_scores(Index longest, Index scores) {
+  return std::max(scores, 4 * longest);
+}
+// Forward they stay in the first cache. Backward all gradients of keys and values are read and
+// written for each block of queries, so that fewer blocks are worth the second cache.
+static constexpr Index kForwardScores = 384;
+static constexpr Index kBackwardScores = 1152;
+
+// scores[key][pair] of a query becomes e^(score - top), for bf16 as near as that can tell.
+template <class T, class A>
+static void to_weights(A* scores, Index length, const A* tops) {
+  using V = Pairs<A>;
+  constexpr Index kOne = kPairs<A>;
+  if constexpr (std::is_same_v<T, bf16> && std::is_same_v<V, Floats>) {
+    const V top = read<V>(tops);
+    for (Index j = 0; j < length; ++j) {
+      A* at = scores + j * kOne;
+      write(at, power_of_two((read<V>(at) - top) * kLog2E));
+    }
+  } else {
+    for (Index j = 0; j < length; ++j) {
+      A* at = scores + j * kOne;
+      for (Index l = 0; l < kOne; ++l) at[l] = exp_(at[l] - tops[l]);
+    }
+  }
 }
 
 template <class T>
@@ -200,7 +227,7 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
   const Index lse_stride = s.segments() * s.heads;
   const Index longest = std::max(s.frames, s.joints);
   const Index buffer_size =
-      (4 * longest * channels + queries_at_a_time(longest) * longest + channels) * kOne;
+      (4 * longest * channels + most_scores(longest, kForwardScores) + channels) * kOne;
   for_each_group<A>(s, segment, buffer_size, [&](const PairGroup& g, A* buffer) {
     const Index length = g.length;
     const Index size = length * channels * kOne;
@@ -220,7 +247,7 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
     gather_pairs(a.qkv, 3 * s.width, 0, g, channels, static_cast<A>(s.scale), rows, q);
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
-    const Index most = queries_at_a_time(length);
+    const Index most = queries_at_a_time(length, kForwardScores);
     for (Index first = 0; first < length; first += most) {
       const Index queries = std::min(most, length - first);
       pair_product<A>({q + first * channels * kOne, channels, 1}, queries, {k, 1, channels},
@@ -233,9 +260,7 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
         write(tops, top);
         // A query without a finite score (or with a NaN) must not become 0/0 silently: exp of NaN
         // stays NaN and spreads.
-        for (Index j = 0; j < length; ++j) {
-          for (Index l = 0; l < kOne; ++l) row[j * kOne + l] = exp_(row[j * kOne + l] - tops[l]);
-        }
+        to_weights<T>(row, length, tops);
         write(sums, ordered_sum<V>(length,
                                    [&](V sum, Index j) { return sum + read<V>(row + j * kOne); }));
         A logs[kOne];
@@ -290,7 +315,7 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
   const Index lse_stride = s.segments() * s.heads;
   const Index longest = std::max(s.frames, s.joints);
   const Index buffer_size =
-      (7 * longest * channels + 2 * queries_at_a_time(longest) * longest + channels) * kOne;
+      (7 * longest * channels + 2 * most_scores(longest, kBackwardScores) + channels) * kOne;
   for_each_group<A>(s, segment, buffer_size, [&](const PairGroup& g, A* buffer) {
     const Index length = g.length;
     const Index size = length * channels * kOne;
@@ -302,8 +327,9 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
     A* dk = dq + size;
     A* dv = dk + size;
     A* rows = dv + size;
-    A* prob = rows + channels * kOne;                              // [query][key][pair]
-    A* dscore = prob + queries_at_a_time(length) * length * kOne;  // the same
+    const Index most = queries_at_a_time(length, kBackwardScores);
+    A* prob = rows + channels * kOne;         // [query][key][pair]
+    A* dscore = prob + most * length * kOne;  // the same
     for (Index i = 0; i < length; ++i) {
       g.each_run(i, [&](const PairGroup::Run& run, Index token) {
         for (Index part = 0; part < 3; ++part) {
@@ -316,7 +342,6 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
     gather_pairs(a.dout, s.width, 0, g, channels, A(1), rows, dout);
-    const Index most = queries_at_a_time(length);
     for (Index first = 0; first < length; first += most) {
       const Index queries = std::min(most, length - first);
       const PairMatrix<A> q_rows{q + first * channels * kOne, channels, 1};
@@ -331,9 +356,7 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
           const A* from = a.lse + token * lse_stride + g.lse_slot + run.head;
           for (Index l = 0; l < run.lanes; ++l) lse[run.lane + l] = from[l];
         });
-        for (Index j = 0; j < length; ++j) {
-          for (Index l = 0; l < kOne; ++l) p[j * kOne + l] = exp_(p[j * kOne + l] - lse[l]);
-        }
+        to_weights<T>(p, length, lse);
         const V delta = ordered_sum<V>(length, [&](V sum, Index j) {
           return sum + read<V>(p + j * kOne) * read<V>(ds + j * kOne);
         });

@@ -58,15 +58,17 @@ std::vector<Case> cases() {
   // On the CPU, sequences of so many channels are computed one at a time (are_short()).
   for (const Index length : {31, 33, 64}) {
     const auto seed = static_cast<std::uint64_t>(180 + length);
-    const Index channels = 401 / length + 1;
+    const Index channels = 1325 / length + 1;
     put(fmt::format("long_space_{}", length), {random_normal({1, 1, length, 3 * channels}, seed)},
         Axis::space, 1);
     put(fmt::format("long_time_{}", length),
         {random_normal({1, length, 1, 3 * channels}, seed + 1)}, Axis::time, 1);
   }
-  put("long_heads", {random_normal({1, 1, 21, 120}, 93)}, Axis::space, 2);
-  put("long_added", {random_normal({1, 21, 1, 60}, 94), random_normal({1, 21, 1, 20}, 95)},
+  put("long_heads", {random_normal({1, 1, 21, 390}, 93)}, Axis::space, 2);
+  put("long_added", {random_normal({1, 21, 1, 195}, 94), random_normal({1, 21, 1, 65}, 95)},
       Axis::time, 1);
+  // The shorter ones take their queries in larger blocks, and more memory for their scores.
+  put("cross_48_49", {random_normal({1, 49, 48, 6}, 96)}, Axis::cross, 1);
   // Lengths around a vector's and a block's of rows.
   for (const Index length : {2, 4, 5, 7, 8, 9, 15, 16, 17, 33}) {
     const auto seed = static_cast<std::uint64_t>(100 + length);
