@@ -177,8 +177,10 @@ TEST_CASE("wrong values are found in random programs") {
     });
   }
   SUBCASE("of one instruction set") {
-    check_found([](Op op, std::span<const Tensor>, std::span<const Tensor> out) {
-      if (op == Op::tanh && cpu_isa() == Isa::baseline && large(out[0], 0)) {
+    const auto least = std::ranges::find_if(
+        isa_choices(), [](const IsaChoice& choice) { return choice.built && choice.there; });
+    check_found([least = least->isa](Op op, std::span<const Tensor>, std::span<const Tensor> out) {
+      if (op == Op::tanh && cpu_isa() == least && large(out[0], 0)) {
         out[0].data<double>()[0] += 1e-9;
       }
     });
