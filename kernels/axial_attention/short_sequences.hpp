@@ -59,7 +59,9 @@ static void pair_block(PairMatrix<A> a, PairMatrix<A> b, Index k_count, PairMatr
   using V = Pairs<A>;
   V sums[rows][columns] = {};
   if (add) {
+#pragma GCC unroll 4
     for (Index r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
       for (Index x = 0; x < columns; ++x) sums[r][x] = read<V>(c.at(r, x));
     }
   }
@@ -74,7 +76,9 @@ static void pair_block(PairMatrix<A> a, PairMatrix<A> b, Index k_count, PairMatr
       for (Index x = 0; x < columns; ++x) sums[r][x] += ak * bk[x];
     }
   }
+#pragma GCC unroll 4
   for (Index r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
     for (Index x = 0; x < columns; ++x) write(c.at(r, x), sums[r][x]);
   }
 }
