@@ -169,6 +169,22 @@ TEST_CASE("networks come back from their file, every weight of every one") {
   CHECK(set.for_subject("S5").name == "full");
 }
 
+TEST_CASE("frames of a lifter are from 1 to 100000 apart") {
+  for (const int step : {0, 1, 100'000, 100'001}) {
+    CAPTURE(step);
+    model::NetworkSet set = small_set(model::mixste_network, 5);
+    set.step = step;
+    TensorFile file;
+    save(set, file);
+    if (step == 1 || step == 100'000) {
+      CHECK(model::load_networks(file, "x", Role::lifter).step == step);
+    } else {
+      CHECK_THROWS_WITH_AS(model::load_networks(file, "x", Role::lifter),
+                           doctest::Contains("step is from 1 to 100000"), Error);
+    }
+  }
+}
+
 TEST_CASE("a file of another kind, and sizes for which it has no weights, are refused") {
   TensorFile file;
   save(small_set(model::mixste_network, 5), file);
