@@ -269,12 +269,13 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
         dout_along(z.pairs() / 2);
     Scratch<bf16> key_rows(z.pairs());
     Scratch<float> scores(z.tokens * kSide), dscores(z.tokens * kSide);
-    Scratch<bf16> weight_rows(z.tokens * kSide), dscore_rows(z.tokens * kSide);
+    // [key][query] of a head.
+    Scratch<bf16> weight_rows(z.tokens * z.tokens), dscore_rows(z.tokens * z.tokens);
     Scratch<std::uint32_t> dscore_pairs(z.tokens / 2 * kSide);
     Scratch<float> dq(z.results()), dk(z.results()), dv(z.results());
     std::fill_n(all_rows.data(), 4 * z.heads * z.rows(), bf16());
-    std::fill_n(weight_rows.data(), z.tokens * kSide, bf16());
-    std::fill_n(dscore_rows.data(), z.tokens * kSide, bf16());
+    std::fill_n(weight_rows.data(), z.tokens * z.tokens, bf16());
+    std::fill_n(dscore_rows.data(), z.tokens * z.tokens, bf16());
     bf16* const q = all_rows.data();
     bf16* const k = q + z.heads * z.rows();
     bf16* const v = k + z.heads * z.rows();
@@ -330,10 +331,10 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
             const float* weight = scores.data() + j * kSide;
             const float* product = dscores.data() + j * kSide;
             const auto first = read<Queries>(weight), second = read<Queries>(weight + kHalf);
-            write(weight_rows.data() + j * kSide, rounded(first, second));
+            write(weight_rows.data() + j * z.tokens + i, rounded(first, second));
             const Halves row = rounded(first * (read<Queries>(product) - deltas[0]),
                                        second * (read<Queries>(product + kHalf) - deltas[1]));
-            write(dscore_rows.data() + j * kSide, row);
+            write(dscore_rows.data() + j * z.tokens + i, row);
             return row;
           };
           for (Index j = 0; j < z.tokens; j += 2) {
@@ -343,26 +344,26 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
             write(dscore_pairs.data() + j / 2 * kSide + kHalf,
                   pairs_of<kHalf, kSide + kHalf>(even, odd));
           }
-          const Index head = h * z.channels;
           weighted_sum(key_rows.data(), dscore_pairs.data(), z, scales,
-                       dq.data() + i * width + head);
-          const auto add_up = [&](const bf16* rows, const std::uint32_t* pairs, float* out) {
-            for (Index j = 0; j < z.tokens; j += kSide) {
-              const auto left = TilesOfRows::in_place(rows + j * kSide, kSide);
-              for (Index c = 0; c < z.channels; c += kSide) {
-                const RowsOfPairs right{pairs + i / 2 * z.channels + c, z.channels};
-                const RowsOfSums to{out + j * width + head + c, width};
-                if (c + kSide <= z.channels) {
-                  tiles_product<true, true>(left, right, kSide, to, i > 0);
-                } else {
-                  tiles_product<true, false>(left, right, kSide, to, i > 0);
-                }
+                       dq.data() + i * width + h * z.channels);
+        }
+        const auto sum_over_queries = [&](const bf16* rows, const std::uint32_t* pairs,
+                                          float* out) {
+          for (Index j = 0; j < z.tokens; j += kSide) {
+            const auto left = TilesOfRows::in_place(rows + j * z.tokens, z.tokens);
+            for (Index c = 0; c < z.channels; c += kSide) {
+              const RowsOfPairs right{pairs + c, z.channels};
+              const RowsOfSums to{out + j * width + h * z.channels + c, width};
+              if (c + kSide <= z.channels) {
+                tiles_product<true, true>(left, right, z.tokens, to);
+              } else {
+                tiles_product<true, false>(left, right, z.tokens, to);
               }
             }
-          };
-          add_up(dscore_rows.data(), q_along.data(), dk.data());
-          add_up(weight_rows.data(), dout_along.data(), dv.data());
-        }
+          }
+        };
+        sum_over_queries(dscore_rows.data(), q_along.data(), dk.data());
+        sum_over_queries(weight_rows.data(), dout_along.data(), dv.data());
       }
       for (Index i = 0; i < p.length; ++i) {
         bf16* to = a.dqkv.data + p.token(i) * stride + p.channel;
