@@ -116,10 +116,13 @@ void GradientShards::add_received() {
 }
 
 void GradientShards::mean(int batches) {
-  if (part().size == 0) return;
   const NoRecording off;
-  const Tensor to = parameters_->gradients().part({part().size}, part().begin);
-  copy(batches == 1 ? sum_ : scale(sum_, 1.0 / batches), to);
+  if (part().size > 0) {
+    const Tensor to = parameters_->gradients().part({part().size}, part().begin);
+    copy(batches == 1 ? sum_ : scale(sum_, 1.0 / batches), to);
+  }
+  // A rank with neither a part nor a sequence has its gradients, too: none.
+  parameters_->gradients().storage().touched();
   parameters_->gradients().mark_written();
 }
 

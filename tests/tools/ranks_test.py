@@ -175,6 +175,37 @@ class Ranks(unittest.TestCase):
                            "--resume", "--shards", 4, expect=1)
             self.assertIn("was started with --shards 8, now --shards 4", error)
 
+    def test_ranks_may_have_nothing_to_do(self):
+        # Neither a sequence nor, of so few parameters, any to update.
+        small = "--batch 1 --width 16 --epochs 1".split()
+        expected = made(self.trained("refiner", "--shards", 8, *small))
+        for name, launcher in launchers().items():
+            got = self.trained("refiner", *small, ranks=4, launcher=launcher)
+            self.assertEqual(made(got), expected, name)
+
+    def test_one_rank_that_pauses_or_stops_does_so_with_all(self):
+        small = "--batch 1 --width 48 --epochs 1".split()
+        expected = made(self.trained("refiner", "--shards", 8, *small))
+        for name, launcher in launchers().items():
+            if "TCP" in name:
+                continue
+            output = Path(tempfile.mkdtemp(dir=WORK)) / "net.safetensors"
+            last, log = output.with_suffix(".last.safetensors"), output.with_suffix(".log.jsonl")
+            command = ["-n", "4", POSETAPE, "train", "refiner", str(self.lifted), "-o", str(output),
+                       *"--frames 9 --heads 2 --depth 1".split(), *small, "--resume"]
+            process = subprocess.Popen([*launcher, *command, "--checkpoint-minutes", "0.001"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not last.exists() and process.poll() is None:
+                time.sleep(0.01)
+            found = subprocess.run(["pgrep", "-f", f"^{POSETAPE} train refiner .*{output}"],
+                                   capture_output=True, text=True).stdout.split()
+            self.assertEqual(len(found), 4)
+            os.kill(int(found[2]), signal.SIGINT)
+            self.assertEqual(process.wait(timeout=30), 128 + signal.SIGINT)
+            self.assertEqual(log.read_text(), "")  # in the first epoch
+            subprocess.run([*launcher, *command], check=True, capture_output=True, timeout=120)
+            self.assertEqual(made(output), expected, name)
+
     def test_two_hosts(self):
         if "openmpi" not in launchers():
             self.skipTest("no Open MPI")
