@@ -736,7 +736,10 @@ void TrainingRun::run(Trainer& trainer, const Learner& learner, int steps_per_ep
         learner.label, shards->bytes_sent(), trainer.bytes_a_step(), ranks().seconds_waited());
   }
   if (flags_.plot && !json) progress.line(plot_of_log(files_.paths().log, learner.label));
-  if (outcome == TrainOutcome::interrupted) throw Exit{exit_code(stop_signal)};
+  if (outcome == TrainOutcome::interrupted) {
+    // It may have reached one rank alone.
+    throw Exit{exit_code(std::ranges::max(ranks().gather(static_cast<int>(stop_signal))))};
+  }
   if (trainer.state().best_epoch < 0) {
     fail("{}: no epoch of {} had a finite validation; train again with a lower learning rate",
          files_.paths().last, learner.label);
