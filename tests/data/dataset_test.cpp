@@ -398,7 +398,9 @@ TEST_CASE("a sequence that is not whole is not written") {
   dataset.sequences[0].refined_3d.reset();
   dataset.sequences.push_back(dataset.sequences[0]);
   CHECK_MESSAGE_PARTS(write_dataset(path, dataset), path, "two arrays", "S1/Walk/0/pose_2d");
-  dataset.sequences.assign(1, Sequence{.name = "S1/Walk/1", .image_size = {10, 10}});
+  dataset.sequences.assign(1, Sequence());
+  dataset.sequences[0].name = "S1/Walk/1";
+  dataset.sequences[0].image_size = {10, 10};
   dataset.sequences[0].pose_2d.channels = 2;
   CHECK_MESSAGE_PARTS(write_dataset(path, dataset), path, "S1/Walk/1/pose_2d",
                       "0 values of 2 channels for 0 frames");

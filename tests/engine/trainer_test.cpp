@@ -473,6 +473,11 @@ TEST_CASE("parameters that an epoch's steps leave as they are are named, frozen 
   CHECK(epochs[0].unmoved == std::vector<std::string>{"forgotten"});
   CHECK(epochs[1].unmoved == std::vector<std::string>{"p", "forgotten"});
   CHECK(epochs[2].unmoved.empty());  // nothing is said where no step was taken
+
+  Module<Beside> free(0, DType::f32, 1);
+  epochs.clear();
+  Trainer(free, {.epochs = 1, .steps_per_epoch = 1}).run(hooks_of(free, epochs));
+  CHECK(epochs[0].unmoved == std::vector<std::string>{"frozen", "forgotten"});
 }
 
 TEST_CASE("a learning rate that would grow instead of falling is refused") {

@@ -60,8 +60,10 @@ FEW_CASES = (*ALL_CASES, "--fast")
 # What several processes train: the fastest of its tests.
 RANKS = [f"Ranks.test_{name}" for name in (
     "what_is_sent_is_what_the_formula_says",
-    "a_training_goes_on_with_other_ranks",
+    "one_rank_that_pauses_or_stops_does_so_with_all",
+    "failures_end_all_with_one_line",
     "what_differs_between_ranks_is_said",
+    "a_training_goes_on_with_other_ranks",
     "trainings_are_equal_for_any_number_of_ranks",
 )]
 # What they lift and refine.
