@@ -21,12 +21,10 @@
 
 namespace posetape {
 
-// Vectors of one size for every instruction set, in as many registers as that takes.
-static constexpr Index kBytes = 64;
 template <class A>
-using Wide = Vector<A, kBytes>;
+using Wide = Vector<A>;
 template <class A>
-static constexpr Index kWidth = kLanes<A, kBytes>;
+static constexpr Index kWidth = kLanes<A>;
 
 static constexpr Index kRows = 4;  // of a product, at a time
 template <class A>
