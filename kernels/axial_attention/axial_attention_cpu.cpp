@@ -27,8 +27,9 @@ template <class A>
 static constexpr Index kWidth = kLanes<A>;
 
 static constexpr Index kRows = 4;  // of a product, at a time
+// Of a block, which is whole vectors and whole products.
 template <class A>
-static constexpr Index kQueries = 2 * kWidth<A>;  // of a block
+static constexpr Index kQueries = std::max(2 * kWidth<A>, kRows);
 
 // A matrix whose rows and columns are any number of elements apart.
 template <class A>
