@@ -184,7 +184,7 @@ class Ranks(unittest.TestCase):
             self.assertEqual(made(got), expected, name)
 
     def test_one_rank_that_pauses_or_stops_does_so_with_all(self):
-        small = "--batch 1 --width 48 --epochs 1".split()
+        small = "--batch 1 --width 64 --epochs 1".split()
         expected = made(self.trained("refiner", "--shards", 8, *small))
         for name, launcher in launchers().items():
             if "TCP" in name:
@@ -193,7 +193,7 @@ class Ranks(unittest.TestCase):
             last, log = output.with_suffix(".last.safetensors"), output.with_suffix(".log.jsonl")
             command = ["-n", "4", POSETAPE, "train", "refiner", str(self.lifted), "-o", str(output),
                        *"--frames 9 --heads 2 --depth 1".split(), *small, "--resume"]
-            process = subprocess.Popen([*launcher, *command, "--checkpoint-minutes", "0.001"],
+            process = subprocess.Popen([*launcher, *command, "--checkpoint-minutes", "0.0002"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while not last.exists() and process.poll() is None:
                 time.sleep(0.01)
