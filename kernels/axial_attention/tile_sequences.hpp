@@ -269,13 +269,14 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
         dout_along(z.pairs() / 2);
     Scratch<bf16> key_rows(z.pairs());
     Scratch<float> scores(z.tokens * kSide), dscores(z.tokens * kSide);
-    // [key][query] of a head.
-    Scratch<bf16> weight_rows(z.tokens * z.tokens), dscore_rows(z.tokens * z.tokens);
+    // [key][query] of a head, so many queries at a time.
+    const Index most = std::min(z.tokens, Index{512});
+    Scratch<bf16> weight_rows(z.tokens * most), dscore_rows(z.tokens * most);
     Scratch<std::uint32_t> dscore_pairs(z.tokens / 2 * kSide);
     Scratch<float> dq(z.results()), dk(z.results()), dv(z.results());
     std::fill_n(all_rows.data(), 4 * z.heads * z.rows(), bf16());
-    std::fill_n(weight_rows.data(), z.tokens * z.tokens, bf16());
-    std::fill_n(dscore_rows.data(), z.tokens * z.tokens, bf16());
+    std::fill_n(weight_rows.data(), z.tokens * most, bf16());
+    std::fill_n(dscore_rows.data(), z.tokens * most, bf16());
     bf16* const q = all_rows.data();
     bf16* const k = q + z.heads * z.rows();
     bf16* const v = k + z.heads * z.rows();
@@ -331,10 +332,10 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
             const float* weight = scores.data() + j * kSide;
             const float* product = dscores.data() + j * kSide;
             const auto first = read<Queries>(weight), second = read<Queries>(weight + kHalf);
-            write(weight_rows.data() + j * z.tokens + i, rounded(first, second));
+            write(weight_rows.data() + j * most + i % most, rounded(first, second));
             const Halves row = rounded(first * (read<Queries>(product) - deltas[0]),
                                        second * (read<Queries>(product + kHalf) - deltas[1]));
-            write(dscore_rows.data() + j * z.tokens + i, row);
+            write(dscore_rows.data() + j * most + i % most, row);
             return row;
           };
           for (Index j = 0; j < z.tokens; j += 2) {
@@ -346,24 +347,26 @@ static void backward_tiles(const AxialAttentionBackward<bf16>& a, Index segment)
           }
           weighted_sum(key_rows.data(), dscore_pairs.data(), z, scales,
                        dq.data() + i * width + h * z.channels);
-        }
-        const auto sum_over_queries = [&](const bf16* rows, const std::uint32_t* pairs,
-                                          float* out) {
-          for (Index j = 0; j < z.tokens; j += kSide) {
-            const auto left = TilesOfRows::in_place(rows + j * z.tokens, z.tokens);
-            for (Index c = 0; c < z.channels; c += kSide) {
-              const RowsOfPairs right{pairs + c, z.channels};
-              const RowsOfSums to{out + j * width + h * z.channels + c, width};
-              if (c + kSide <= z.channels) {
-                tiles_product<true, true>(left, right, z.tokens, to);
-              } else {
-                tiles_product<true, false>(left, right, z.tokens, to);
+          const Index first = i / most * most, count = i + kSide - first;
+          if (count < most && i + kSide < p.length) continue;
+          const auto sum_over_queries = [&](const bf16* rows, const std::uint32_t* pairs,
+                                            float* out) {
+            for (Index j = 0; j < z.tokens; j += kSide) {
+              const auto left = TilesOfRows::in_place(rows + j * most, most);
+              for (Index c = 0; c < z.channels; c += kSide) {
+                const RowsOfPairs right{pairs + first / 2 * z.channels + c, z.channels};
+                const RowsOfSums to{out + j * width + h * z.channels + c, width};
+                if (c + kSide <= z.channels) {
+                  tiles_product<true, true>(left, right, count, to, first > 0);
+                } else {
+                  tiles_product<true, false>(left, right, count, to, first > 0);
+                }
               }
             }
-          }
-        };
-        sum_over_queries(dscore_rows.data(), q_along.data(), dk.data());
-        sum_over_queries(weight_rows.data(), dout_along.data(), dv.data());
+          };
+          sum_over_queries(dscore_rows.data(), q_along.data(), dk.data());
+          sum_over_queries(weight_rows.data(), dout_along.data(), dv.data());
+        }
       }
       for (Index i = 0; i < p.length; ++i) {
         bf16* to = a.dqkv.data + p.token(i) * stride + p.channel;
