@@ -7,24 +7,14 @@
 
 #include "data/skeleton.hpp"
 #include "engine/error.hpp"
-#include "engine/rng.hpp"
+#include "tests/data/poses.hpp"
 
 namespace posetape::data {
-namespace {
 
-PoseArray random_poses(int frames, std::uint64_t seed) {
-  Random random(seed, Stream::test);
-  PoseArray poses{3, {}};
-  for (int i = 0; i < frames * kJoints * 3; ++i) {
-    poses.values.push_back(static_cast<float>(random.normal()));
-  }
-  return poses;
-}
-
-}  // namespace
+using test::random_poses;
 
 TEST_CASE("estimates: joint 0 goes to the origin, and every other joint with it") {
-  const PoseArray given = random_poses(3, 1);
+  const PoseArray given = random_poses(3, 3, 4, 1);
   PoseArray moved = given;
   double far = 0;
   const double said = to_root(moved);
@@ -39,7 +29,7 @@ TEST_CASE("estimates: joint 0 goes to the origin, and every other joint with it"
 }
 
 TEST_CASE("estimates: where the body is, in space or in the image, says nothing of its axes") {
-  PoseArray poses = random_poses(4, 2);
+  PoseArray poses = random_poses(4, 3, 0, 2);
   PoseArray pixels{2, {}};
   for (std::size_t i = 0; i < poses.values.size(); i += 3) {
     pixels.values.push_back(500 + 100 * poses.values[i]);
