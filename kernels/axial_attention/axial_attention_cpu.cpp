@@ -21,15 +21,10 @@
 
 namespace posetape {
 
-template <class A>
-using Wide = Vector<A>;
-template <class A>
-static constexpr Index kWidth = kLanes<A>;
-
 static constexpr Index kRows = 4;  // of a product, at a time
 // Of a block, which is whole vectors and whole products.
 template <class A>
-static constexpr Index kQueries = std::max(2 * kWidth<A>, kRows);
+static constexpr Index kQueries = std::max(2 * kLanes<A>, kRows);
 
 // A matrix whose rows and columns are any number of elements apart.
 template <class A>
@@ -43,25 +38,25 @@ struct Strided {
 // columns, whose sums do not wait for each other.
 template <Index rows, Index vectors, class A>
 static void block_product(Strided<A> a, const A* b, Index k_count, Index width, A* c, bool add) {
-  Wide<A> sums[rows][vectors] = {};
+  Vector<A> sums[rows][vectors] = {};
   if (add) {
     for (Index r = 0; r < rows; ++r) {
       for (Index v = 0; v < vectors; ++v) {
-        sums[r][v] = read<Wide<A>>(c + r * width + v * kWidth<A>);
+        sums[r][v] = read<Vector<A>>(c + r * width + v * kLanes<A>);
       }
     }
   }
   for (Index k = 0; k < k_count; ++k) {
     const A* ak = a.data + k * a.column_step;
     for (Index v = 0; v < vectors; ++v) {
-      const Wide<A> bk = read<Wide<A>>(b + k * width + v * kWidth<A>);
+      const Vector<A> bk = read<Vector<A>>(b + k * width + v * kLanes<A>);
 #pragma GCC unroll 8
       for (Index r = 0; r < rows; ++r) sums[r][v] += ak[r * a.row_step] * bk;
     }
   }
 #pragma GCC unroll 8
   for (Index r = 0; r < rows; ++r) {
-    for (Index v = 0; v < vectors; ++v) write(c + r * width + v * kWidth<A>, sums[r][v]);
+    for (Index v = 0; v < vectors; ++v) write(c + r * width + v * kLanes<A>, sums[r][v]);
   }
 }
 
@@ -72,14 +67,14 @@ static void product(Strided<A> a, Index rows, const A* b, Index k_count, Index w
                     bool add = false) {
   Index r = 0;
   const auto at = [&] { return Strided<A>{a.data + r * a.row_step, a.row_step, a.column_step}; };
-  if (width == kWidth<A>) {
+  if (width == kLanes<A>) {
     for (; r + 2 * kRows <= padded(rows, kRows); r += 2 * kRows) {
       block_product<2 * kRows, 1>(at(), b, k_count, width, c + r * width, add);
     }
   }
   for (; r < rows; r += kRows) {
     Index x = 0;
-    for (; x + 2 * kWidth<A> <= width; x += 2 * kWidth<A>) {
+    for (; x + 2 * kLanes<A> <= width; x += 2 * kLanes<A>) {
       block_product<kRows, 2>(at(), b + x, k_count, width, c + r * width + x, add);
     }
     if (x < width) block_product<kRows, 1>(at(), b + x, k_count, width, c + r * width + x, add);
@@ -102,7 +97,7 @@ struct Padding {
   Index rows;   // tokens, padded to blocks of queries
   Index width;  // channels, padded to lanes
   Padding(Index tokens, Index channels)
-      : rows(padded(tokens, kQueries<A>)), width(padded(channels, kWidth<A>)) {}
+      : rows(padded(tokens, kQueries<A>)), width(padded(channels, kLanes<A>)) {}
 };
 
 // out[h][i][c] = factor x[token i][offset + channel c of head h]; zero beyond, up to the tokens
@@ -114,8 +109,8 @@ static void gather(const T* x, Index stride, Index offset, const Place& p, Index
   each_row_ahead(x + offset, stride, p, heads * channels, [&](Index i, const T* row) {
     for (Index h = 0; h < heads; ++h) {
       A* to = out + h * block + i * pad.width;
-      if (channels == kWidth<A>) {  // the common width, whose loop needs no tail
-        for (Index c = 0; c < kWidth<A>; ++c) to[c] = factor * load(row[h * kWidth<A> + c]);
+      if (channels == kLanes<A>) {  // the common width, whose loop needs no tail
+        for (Index c = 0; c < kLanes<A>; ++c) to[c] = factor * load(row[h * kLanes<A> + c]);
         continue;
       }
       for (Index c = 0; c < channels; ++c) to[c] = factor * load(row[h * channels + c]);
@@ -131,7 +126,7 @@ static void gather(const T* x, Index stride, Index offset, const Place& p, Index
 template <class T>
 static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) {
   using A = Accumulator<T>;
-  using V = Wide<A>;
+  using V = Vector<A>;
   constexpr Index kBlock = kQueries<A>;
   const AttentionShape& s = a.shape;
   const Index channels = s.head_width();
@@ -164,7 +159,7 @@ static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) 
         product({k, pad.width, 1}, p.length, qt, channels, kBlock, scores);
         A tops[kBlock];
         A sums[kBlock];
-        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+        for (Index x = 0; x < kBlock; x += kLanes<A>) {
           V top = read<V>(scores + x);
           for (Index j = 1; j < p.length; ++j) top = larger(top, read<V>(scores + j * kBlock + x));
           write(tops + x, top);
@@ -175,7 +170,7 @@ static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) 
           A* row = scores + j * kBlock;
           for (Index l = 0; l < kBlock; ++l) row[l] = exp_(row[l] - tops[l]);
         }
-        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+        for (Index x = 0; x < kBlock; x += kLanes<A>) {
           write(sums + x, ordered_sum<V>(p.length, [&](V sum, Index j) {
                   return sum + read<V>(scores + j * kBlock + x);
                 }));
@@ -211,7 +206,7 @@ static void forward_sequences(const AxialAttentionForward<T>& a, Index segment) 
 template <class T>
 static void backward_sequences(const AxialAttentionBackward<T>& a, Index segment) {
   using A = Accumulator<T>;
-  using V = Wide<A>;
+  using V = Vector<A>;
   constexpr Index kBlock = kQueries<A>;
   const AttentionShape& s = a.shape;
   const Index channels = s.head_width();
@@ -257,7 +252,7 @@ static void backward_sequences(const AxialAttentionBackward<T>& a, Index segment
           A* row = prob + j * kBlock;
           for (Index l = 0; l < kBlock; ++l) row[l] = exp_(row[l] - lse[l]);
         }
-        for (Index x = 0; x < kBlock; x += kWidth<A>) {
+        for (Index x = 0; x < kBlock; x += kLanes<A>) {
           const V delta = ordered_sum<V>(p.length, [&](V sum, Index j) {
             const Index at = j * kBlock + x;
             return sum + read<V>(prob + at) * read<V>(dscore + at);
