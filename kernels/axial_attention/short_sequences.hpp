@@ -241,13 +241,6 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
     A* results = v + size;
     A* rows = results + size;
     A* scores = rows + channels * kOne;  // [query][key][pair]
-    for (Index i = 0; i < length; ++i) {
-      g.each_run(i, [&](const PairGroup::Run& run, Index token) {
-        const Index at = token * s.width + g.channel + run.head * channels;
-        if (a.add != nullptr) prefetch(a.add + at, run.lanes * channels);
-        prefetch_to_write(a.out + at, run.lanes * channels);
-      });
-    }
     gather_pairs(a.qkv, 3 * s.width, 0, g, channels, static_cast<A>(s.scale), rows, q);
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
@@ -276,6 +269,10 @@ static void forward_pairs(const AxialAttentionForward<T>& a, Index segment) {
         g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
           A* lse = a.lse + token * lse_stride + g.lse_slot + run.head;
           for (Index l = 0; l < run.lanes; ++l) lse[l] = logs[run.lane + l];
+          // Asked for here, not all at once, where they would wait for each other.
+          const Index at = token * s.width + g.channel + run.head * channels;
+          if (a.add != nullptr) prefetch(a.add + at, run.lanes * channels);
+          prefetch_to_write(a.out + at, run.lanes * channels);
         });
         for (Index l = 0; l < kOne; ++l) sums[l] = A(1) / sums[l];
         for (Index j = 0; j < length; ++j) {
@@ -334,14 +331,6 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
     const Index most = queries_at_a_time(length, kBackwardScores);
     A* prob = rows + channels * kOne;         // [query][key][pair]
     A* dscore = prob + most * length * kOne;  // the same
-    for (Index i = 0; i < length; ++i) {
-      g.each_run(i, [&](const PairGroup::Run& run, Index token) {
-        for (Index part = 0; part < 3; ++part) {
-          const Index at = (token * 3 + part) * s.width + g.channel + run.head * channels;
-          prefetch_to_write(a.dqkv.data + at, run.lanes * channels);
-        }
-      });
-    }
     gather_pairs(a.qkv, 3 * s.width, 0, g, channels, scale, rows, q);
     gather_pairs(a.qkv, 3 * s.width, s.width, g, channels, A(1), rows, k);
     gather_pairs(a.qkv, 3 * s.width, 2 * s.width, g, channels, A(1), rows, v);
@@ -359,6 +348,11 @@ static void backward_pairs(const AxialAttentionBackward<T>& a, Index segment) {
         g.each_run(first + i, [&](const PairGroup::Run& run, Index token) {
           const A* from = a.lse + token * lse_stride + g.lse_slot + run.head;
           for (Index l = 0; l < run.lanes; ++l) lse[run.lane + l] = from[l];
+          // As the forward pass asks for its results.
+          for (Index part = 0; part < 3; ++part) {
+            const Index at = (token * 3 + part) * s.width + g.channel + run.head * channels;
+            prefetch_to_write(a.dqkv.data + at, run.lanes * channels);
+          }
         });
         to_weights<T>(p, length, lse);
         const V delta = ordered_sum<V>(length, [&](V sum, Index j) {
