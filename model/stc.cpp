@@ -39,6 +39,10 @@ Tensor Stc::operator()(const Tensor& x) const {
          options.width);
   }
   const Tensor values = qkv(x);
+  if (!Observer::parts_wanted()) {
+    return proj(stc_attention(values, Axis::cross, options.heads, options.scale,
+                              {local_weight, local_bias, part, body_part, options.part_scale}));
+  }
   Tensor local =
       structure_embedding(values, local_weight, local_bias, part, body_part, options.part_scale);
   {

@@ -183,8 +183,8 @@ std::string Graph::name_of(const Tensor& tensor) {
 
 using Writer = Names (*)(Graph&, const Node&, const Names& in);
 
-const Shape& shape_of(const Node& node, int input) {
-  return node.inputs[static_cast<std::size_t>(input)].shape;
+const Shape& shape_of(const Node& node, std::size_t input) {
+  return node.inputs[input].shape;
 }
 
 std::string activated(Graph& g, const std::string& x, Activation activation) {
@@ -222,10 +222,35 @@ Names write_layer_norm(Graph& g, const Node& node, const Names& in) {
   return {g.node("LayerNormalization", {s, in[1], in[2]}, {{"axis", -1}, {"epsilon", eps}}), s};
 }
 
+// The local term, whose weight is the node's input number `first`; bias, table and part follow it.
+std::string local_term(Graph& g, const Node& node, const Names& in, std::size_t first,
+                       double scale) {
+  const Shape& weight = shape_of(node, first);
+  const Index width = weight[0];
+  const std::string v = g.nodes("Split", {in[0]}, 3, {{"axis", 3}})[2];
+  const std::string kernel = g.reshape(in[first], {width, 1, weight[1], weight[2]});
+  const std::string convolved =
+      g.node("Conv", {g.transpose(v, {0, 3, 1, 2}), kernel, in[first + 1]},
+             {{"group", width}, {"pads", Ints{1, 1, 1, 1}}});
+  const std::string local = g.transpose(convolved, {0, 2, 3, 1});
+  if (in[first + 2].empty()) return local;
+  const Shape& table = shape_of(node, first + 2);
+  const std::string parts = g.node("Gather", {in[first + 2], in[first + 3]});
+  const std::string half =
+      g.node("Tile", {g.node("Mul", {parts, g.number(scale)}), g.ints({1, width / 2 / table[1]})});
+  const std::string padded = g.node("Pad", {half, g.ints({0, 0, 0, width - width / 2})});
+  return g.node("Add", {local, padded});
+}
+
+Names write_structure_embedding(Graph& g, const Node& node, const Names& in) {
+  return {local_term(g, node, in, 1, node.attributes.as<double>())};
+}
+
 // q, k and v, in turn for each half of the channels where both axes have one: [B, N, J, H, W] with
 // the axis that is attended along brought beside the channels.
 Names write_axial_attention(Graph& g, const Node& node, const Names& in) {
-  const auto s = node.attributes.as<AttentionShape>();
+  const auto attributes = node.attributes.as<AttentionAttributes>();
+  const AttentionShape& s = attributes.shape;
   const Names qkv = g.nodes("Split", {in[0]}, 3, {{"axis", 3}});
   const int segments = static_cast<int>(s.segments());
   std::vector<Names> parts;
@@ -249,25 +274,10 @@ Names write_axial_attention(Graph& g, const Node& node, const Names& in) {
     out.push_back(g.reshape(o, {s.batch, s.frames, s.joints, s.width / segments}));
   }
   const std::string all = segments == 1 ? out[0] : g.node("Concat", out, {{"axis", 3}});
+  if (in.size() > 2) {
+    return {g.node("Add", {all, local_term(g, node, in, 2, attributes.local_scale)})};
+  }
   return {in[1].empty() ? all : g.node("Add", {all, in[1]})};
-}
-
-Names write_structure_embedding(Graph& g, const Node& node, const Names& in) {
-  const Shape& weight = shape_of(node, 1);
-  const Index width = weight[0];
-  const std::string v = g.nodes("Split", {in[0]}, 3, {{"axis", 3}})[2];
-  const std::string kernel = g.reshape(in[1], {width, 1, weight[1], weight[2]});
-  const std::string convolved = g.node("Conv", {g.transpose(v, {0, 3, 1, 2}), kernel, in[2]},
-                                       {{"group", width}, {"pads", Ints{1, 1, 1, 1}}});
-  const std::string local = g.transpose(convolved, {0, 2, 3, 1});
-  if (in[3].empty()) return {local};
-  const Shape& table = shape_of(node, 3);
-  const std::string parts = g.node("Gather", {in[3], in[4]});
-  const std::string half =
-      g.node("Tile", {g.node("Mul", {parts, g.number(node.attributes.as<double>())}),
-                      g.ints({1, width / 2 / table[1]})});
-  const std::string padded = g.node("Pad", {half, g.ints({0, 0, 0, width - width / 2})});
-  return {g.node("Add", {local, padded})};
 }
 
 // p x + q y, with a p and a q for each of the first dimension.

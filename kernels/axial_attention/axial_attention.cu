@@ -11,6 +11,7 @@
 // ones do 4 * 17 multiplications for each number they read, half of them idle, and wait for memory.
 #include "kernels/axial_attention/axial_attention.hpp"
 
+#include <array>
 #include <type_traits>
 
 #include "kernels/axial_attention/cuda_sequences.hpp"
@@ -556,12 +557,12 @@ static void forward(std::span<const ForwardWork<T>> list, bool is_short) {
   if (is_short) {
     using P = ShortForward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.end), P::kThreads, 0,
                  works);
   } else {
     using P = LongForward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+    POSETAPE_RUN((attention_forward<T, P>), static_cast<unsigned>(works.end), P::kThreads, 0,
                  works);
   }
 }
@@ -572,14 +573,14 @@ static void backward(std::span<const BackwardWork<T>> list, bool is_short) {
   if (is_short) {
     using P = ShortBackward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_backward<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+    POSETAPE_RUN((attention_backward<T, P>), static_cast<unsigned>(works.end), P::kThreads, 0,
                  works);
   } else {
     using P = LongBackward<A, channels>;
     const auto works = planned<P>(list);
-    POSETAPE_RUN((attention_queries<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0,
+    POSETAPE_RUN((attention_queries<T, P>), static_cast<unsigned>(works.end), P::kThreads, 0,
                  works);
-    POSETAPE_RUN((attention_keys<T, P>), static_cast<unsigned>(works.all), P::kThreads, 0, works);
+    POSETAPE_RUN((attention_keys<T, P>), static_cast<unsigned>(works.end), P::kThreads, 0, works);
   }
 }
 
@@ -613,14 +614,32 @@ static void on_threads(std::span<const Work> list, const F& run) {
   fork.join();
 }
 
+// What the kernels are given: an axis each.
+template <class T>
+static std::array<ForwardWork<T>, 2> axes(const AxialAttentionForward<T>& a,
+                                          const StructureEmbeddingForward<T>& local = {}) {
+  const AttentionShape& shape = a.shape;
+  const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
+  return {{{a.qkv, a.add, a.out, a.lse, sequences(shape, 0, packed), local},
+           {a.qkv, a.add, a.out, a.lse, sequences(shape, 1, packed), local}}};
+}
+template <class T>
+static std::array<BackwardWork<T>, 2> axes(const AxialAttentionBackward<T>& a,
+                                           Accumulator<T>* delta,
+                                           const StructureEmbeddingBackward<T>& local = {}) {
+  const AttentionShape& shape = a.shape;
+  const bool packed =
+      cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});
+  return {{{a.qkv, a.lse, a.dout, a.dqkv, delta, sequences(shape, 0, packed), local},
+           {a.qkv, a.lse, a.dout, a.dqkv, delta, sequences(shape, 1, packed), local}}};
+}
+
 template <class T>
 static void compute(const AxialAttentionForward<T>& a) {
   const AttentionShape& shape = a.shape;
   if (shape.tokens() == 0) return;
-  const bool packed = cuda::packed<T>({a.qkv, a.add, a.out}, {shape.width, shape.head_width()});
-  const ForwardWork<T> both[2] = {{a.qkv, a.add, a.out, a.lse, sequences(shape, 0, packed)},
-                                  {a.qkv, a.add, a.out, a.lse, sequences(shape, 1, packed)}};
-  const std::span list(both, static_cast<std::size_t>(shape.segments()));
+  const auto both = axes(a);
+  const std::span<const ForwardWork<T>> list = std::span(both).first(shape.segments());
   if constexpr (std::is_same_v<T, bf16>) {
     if (mma_sequences::forward(list)) return;
   }
@@ -635,13 +654,9 @@ template <class T>
 static void compute(const AxialAttentionBackward<T>& a) {
   const AttentionShape& shape = a.shape;
   if (shape.tokens() == 0) return;
-  const bool packed =
-      cuda::packed<T>({a.qkv, a.dout, a.dqkv.data}, {shape.width, shape.head_width()});
   const cuda::Scratch<Accumulator<T>> delta(shape.tokens() * shape.segments() * shape.heads);
-  const BackwardWork<T> both[2] = {
-      {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), sequences(shape, 0, packed)},
-      {a.qkv, a.lse, a.dout, a.dqkv, delta.data(), sequences(shape, 1, packed)}};
-  const std::span list(both, static_cast<std::size_t>(shape.segments()));
+  const auto both = axes(a, delta.data());
+  const std::span<const BackwardWork<T>> list = std::span(both).first(shape.segments());
   if constexpr (std::is_same_v<T, bf16>) {
     if (mma_sequences::backward(list)) return;
   }
@@ -651,5 +666,35 @@ static void compute(const AxialAttentionBackward<T>& a) {
   });
 }
 POSETAPE_CUDA_KERNEL(AxialAttentionBackward);
+
+// On tensor cores in one launch, elsewhere one after the other.
+template <class T>
+static void compute(const StcAttentionForward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    const auto both = axes(a.attention, a.local);
+    if (a.attention.shape.tokens() > 0 &&
+        mma_sequences::forward(std::span(both).first(a.attention.shape.segments()))) {
+      return;
+    }
+  }
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
+}
+POSETAPE_CUDA_KERNEL(StcAttentionForward);
+
+template <class T>
+static void compute(const StcAttentionBackward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    const AttentionShape& shape = a.attention.shape;
+    const Index parts = a.local.dtable.wanted() ? a.local.parts : 0;
+    const cuda::Scratch<float> delta(shape.tokens() * shape.segments() * shape.heads);
+    const auto both = axes(a.attention, delta.data(), a.local);
+    if (shape.tokens() > 0 && a.attention.dqkv.wanted() && parts <= kParts &&
+        mma_sequences::backward(std::span(both).first(shape.segments()))) {
+      return;
+    }
+  }
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
+}
+POSETAPE_CUDA_KERNEL(StcAttentionBackward);
 
 }  // namespace posetape

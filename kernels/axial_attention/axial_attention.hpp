@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/base/scalar.hpp"
+#include "kernels/structure_embedding/structure_embedding.hpp"
 
 namespace posetape {
 
@@ -60,5 +61,37 @@ struct AxialAttentionBackward {
   GradientOut<T> dqkv;
   AttentionShape shape;
 };
+
+// STC attention: the structure embedding of the same qkv is added to attention's output. The
+// results are those of the two one after the other, to the bit, for which CUDA needs one launch
+// each way.
+template <class T>
+struct StcAttentionForward {
+  AxialAttentionForward<T> attention;  // adds nothing else
+  StructureEmbeddingForward<T> local;  // without memory for its result
+};
+
+template <class T>
+struct StcAttentionBackward {
+  AxialAttentionBackward<T> attention;
+  StructureEmbeddingBackward<T> local;  // without dqkv
+};
+
+// run(arguments) of the one, then of the other.
+template <class T, class F>
+void in_turn(StcAttentionForward<T> a, const F& run) {
+  a.local.out = a.attention.out;
+  run(a.local);
+  a.attention.add = a.attention.out;
+  run(a.attention);
+}
+template <class T, class F>
+void in_turn(StcAttentionBackward<T> a, const F& run) {
+  if (a.attention.dqkv.wanted()) {
+    run(a.attention);
+    a.local.dqkv = {a.attention.dqkv.data, Into::add};
+  }
+  run(a.local);
+}
 
 }  // namespace posetape

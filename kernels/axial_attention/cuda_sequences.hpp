@@ -5,6 +5,7 @@
 
 #include "kernels/axial_attention/axial_attention.hpp"
 #include "kernels/cuda/kernel.hpp"
+#include "kernels/structure_embedding/structure_embedding.hpp"
 
 namespace posetape {
 
@@ -35,6 +36,7 @@ struct ForwardWork {
   T* out;
   Accumulator<T>* lse;
   Sequences sequences;
+  StructureEmbeddingForward<T> local;  // added, too, unless it has no qkv; on tensor cores alone
 };
 
 template <class T>
@@ -45,25 +47,28 @@ struct BackwardWork {
   GradientOut<T> dqkv;
   Accumulator<T>* delta;  // sum_j p_ij dp_ij, laid out as lse; of long sequences
   Sequences sequences;
+  StructureEmbeddingBackward<T> local;  // as forward
 };
 
-// What one launch does for one axis or two: the blocks from `split` on are the second one's.
+// What one launch does for one axis or two: after the blocks below `begin`, which do something
+// else, those below `split` are the first one's, and those below `end` the second one's.
 template <class Work>
 struct Works {
   Work of[2];
+  Index begin;
   Index split;
-  Index all;
+  Index end;
 
   __device__ const Work& mine() const { return of[blockIdx.x < split ? 0 : 1]; }
   // Of this work's blocks.
-  __device__ Index block() const { return blockIdx.x < split ? blockIdx.x : blockIdx.x - split; }
+  __device__ Index block() const { return blockIdx.x - (blockIdx.x < split ? begin : split); }
 };
 
 template <class Work, class F>
-Works<Work> together(std::span<const Work> list, const F& blocks) {
+Works<Work> together(std::span<const Work> list, const F& blocks, Index begin = 0) {
   const Index first = blocks(list.front());
   const Index second = list.size() > 1 ? blocks(list.back()) : 0;
-  return {{list.front(), list.back()}, first, first + second};
+  return {{list.front(), list.back()}, begin, begin + first, begin + first + second};
 }
 
 }  // namespace posetape

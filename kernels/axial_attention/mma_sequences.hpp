@@ -22,6 +22,7 @@
 #include "kernels/axial_attention/cuda_sequences.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/reduce.hpp"
+#include "kernels/structure_embedding/cuda_structure.hpp"
 
 namespace posetape::mma_sequences {
 
@@ -229,10 +230,12 @@ __device__ inline void add_weighted(const float (&weights)[n][4], const Rows& ro
   }
 }
 
-// The own rows' results, times a factor each, plus what `add` has there, unless that is null.
-template <int channels>
-__device__ inline void store(const Head<bf16>& to, const bf16* add, const int (&tokens)[2],
-                             const float (&factors)[2], const float (&result)[channels / 8][4]) {
+// The own rows' results, times a factor each, plus what before(token, channel of the head, values)
+// gives. after(...) may change what is stored.
+template <int channels, class Before, class After>
+__device__ inline void store(const Head<bf16>& to, const int (&tokens)[2],
+                             const float (&factors)[2], const float (&result)[channels / 8][4],
+                             const Before& before, const After& after) {
   constexpr int n = channels / 4;  // of a lane
   constexpr int kPack = n < 8 ? n : 8;
 #pragma unroll
@@ -240,14 +243,15 @@ __device__ inline void store(const Head<bf16>& to, const bf16* add, const int (&
     if (tokens[r] < 0) continue;
 #pragma unroll
     for (int c = 0; c < n; c += kPack) {
-      const Index at = tokens[r] * to.step + lane_part() * n + c;
+      const int channel = lane_part() * n + c;
       float values[kPack] = {};
-      if (add != nullptr) cuda::load_pack<kPack>(add + at, values);
+      before(tokens[r], channel, values);
 #pragma unroll
       for (int e = 0; e < kPack; ++e) {
         values[e] += factors[r] * result[(c + e) % (n / 2)][2 * r + (c + e) / (n / 2)];
       }
-      cuda::store_pack<kPack>(to.data + at, values);
+      after(tokens[r], channel, values);
+      cuda::store_pack<kPack>(to.row(tokens[r]) + channel, values);
     }
   }
 }
@@ -337,9 +341,18 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
       a.lse[own.token[r] * s.slots + s.first_slot + rows.head()] = top[r] + log_(sum[r]);
     }
   }
-  const Head<bf16> out = head_of(a.out, s.width, s, rows);
-  const bf16* add = a.add != nullptr ? head_of(a.add, s.width, s, rows).data : nullptr;
-  store<channels>(out, add, own.token, inverse, result);
+  const Head<const bf16> add = head_of(a.add, s.width, s, rows);
+  const Index first_channel = (s.first_slot + rows.head()) * s.channels;
+  store<channels>(
+      head_of(a.out, s.width, s, rows), own.token, inverse, result,
+      [&](int token, int channel, auto& values) {
+        if (a.local.qkv != nullptr) {
+          structure_embedding_at(a.local, token, first_channel + channel, values);
+        } else if (a.add != nullptr) {
+          cuda::load_pack(add.row(token) + channel, values);
+        }
+      },
+      [](auto...) {});
 }
 
 // What the backward pass knows of a query.
@@ -365,11 +378,16 @@ struct Heads {
         width(a.sequences.width) {}
 
   // part: 0, 1 or 2 for dq, dk or dv
-  template <int channels>
+  template <int channels, class After>
   __device__ void put(int part, const OwnRows& own, float factor,
-                      const float (&result)[channels / 8][4]) const {
+                      const float (&result)[channels / 8][4], const After& after) const {
     const Head<bf16> to = {dqkv.data + part * width, dqkv.step};
-    store<channels>(to, adds ? to.data : nullptr, own.token, {factor, factor}, result);
+    store<channels>(
+        to, own.token, {factor, factor}, result,
+        [&](int token, int channel, auto& values) {
+          if (adds) cuda::load_pack(to.row(token) + channel, values);
+        },
+        after);
   }
 };
 
@@ -421,7 +439,7 @@ __device__ inline void query_side(const BackwardWork<bf16>& a, const Rows& rows,
       keep(own.row[r], own.token[r], Statistics{lse[r], delta[r]});
     }
   }
-  heads.put<channels>(0, own, scale, dq);
+  heads.put<channels>(0, own, scale, dq, [](auto...) {});
 }
 
 // dk and dv of a tile of keys. of(row) gives a query's Statistics.
@@ -448,16 +466,25 @@ __device__ inline void key_side(const BackwardWork<bf16>& a, const Rows& rows, c
     add_weighted<channels>(ds, rows, heads.q, first, own.all.end, dk);
     add_weighted<channels>(p, rows, heads.dout, first, own.all.end, dv);
   }
-  heads.put<channels>(1, own, scale, dk);
-  heads.put<channels>(2, own, 1.0f, dv);
+  heads.put<channels>(1, own, scale, dk, [](auto...) {});
+  const Index first_channel = (a.sequences.first_slot + rows.head()) * a.sequences.channels;
+  heads.put<channels>(2, own, 1.0f, dv, [&](int token, int channel, auto& sums) {
+    if (a.local.dout != nullptr) {
+      add_values_gradient(a.local, token, first_channel + channel, sums);
+    }
+  });
 }
 
-// All of sequences that blocks have whole. Of others dq and the delta that their keys need.
+// All of sequences that blocks have whole. Of others dq and the delta that their keys need. The
+// first blocks take the structure embedding's parameters.
 template <int channels>
 static __global__ void __launch_bounds__(kMostThreads, 1)
-    attention_backward_mma(Works<Laid<BackwardWork<bf16>>> works) {
+    attention_backward_mma(Works<Laid<BackwardWork<bf16>>> works, ParameterSums<float> parameters) {
   POSETAPE_SHARED(int, starts, kRows);
   POSETAPE_SHARED(Statistics, statistics, kRows);
+  if (blockIdx.x < works.begin) {
+    return parameters_backward(works.of[0].work.local, parameters, blockIdx.x);
+  }
   const BackwardWork<bf16>& a = works.mine().work;
   const Sequences& s = a.sequences;
   const bool whole = works.mine().parts == 1;
@@ -514,7 +541,7 @@ bool on_tensor_cores(const Sequences& s, const F& f) {
 
 // The works of all axes, or of those whose sequences are in parts.
 template <class Work>
-Works<Laid<Work>> laid(std::span<const Work> list, bool in_parts = false) {
+Works<Laid<Work>> laid(std::span<const Work> list, bool in_parts = false, Index begin = 0) {
   std::vector<Laid<Work>> all;
   for (const Work& work : list) {
     const Layout l = layout(work.sequences.length);
@@ -523,25 +550,33 @@ Works<Laid<Work>> laid(std::span<const Work> list, bool in_parts = false) {
     }
   }
   if (all.empty()) return {};
-  return together(std::span<const Laid<Work>>(all),
-                  [](const Laid<Work>& x) { return blocks(x.work.sequences, x.layout()); });
+  return together(
+      std::span<const Laid<Work>>(all),
+      [](const Laid<Work>& x) { return blocks(x.work.sequences, x.layout()); }, begin);
 }
 
 inline bool forward(std::span<const ForwardWork<bf16>> list) {
   return on_tensor_cores(list.front().sequences, [&](auto channels) {
     const auto works = laid(list);
-    POSETAPE_RUN((attention_forward_mma<channels>), static_cast<unsigned>(works.all), kMostThreads,
+    POSETAPE_RUN((attention_forward_mma<channels>), static_cast<unsigned>(works.end), kMostThreads,
                  0, works);
   });
 }
 
 inline bool backward(std::span<const BackwardWork<bf16>> list) {
   return on_tensor_cores(list.front().sequences, [&](auto channels) {
-    const auto works = laid(list);
+    const StructureEmbeddingBackward<bf16>& local = list.front().local;
+    ParameterSums<float> parameters{};
+    if (local.dout != nullptr) parameters = parameter_sums(local, kMostThreads);
+    const cuda::Scratch<float> partial(parameters.chunks * kSums * local.width);
+    parameters.partial = partial.data();
+    if (parameters.chunks > 0)
+      parameters.counters = cuda::take_counters(parameters.channel_blocks + 1);
+    const auto works = laid(list, false, parameters.chunks * parameters.channel_blocks);
     const auto parts = laid(list, true);
-    POSETAPE_RUN((attention_backward_mma<channels>), static_cast<unsigned>(works.all), kMostThreads,
-                 0, works);
-    POSETAPE_RUN((attention_keys_mma<channels>), static_cast<unsigned>(parts.all), kMostThreads, 0,
+    POSETAPE_RUN((attention_backward_mma<channels>), static_cast<unsigned>(works.end), kMostThreads,
+                 0, works, parameters);
+    POSETAPE_RUN((attention_keys_mma<channels>), static_cast<unsigned>(parts.end), kMostThreads, 0,
                  parts);
   });
 }

@@ -248,6 +248,15 @@ Tensor sqrt_composite(const Tensor& x) {
   return exp(scale(log(x), 0.5));
 }
 
+// The composites of the two ops that it is
+Tensor stc_attention_composite(const Tensor& qkv, Axis axis, Index heads, double scale,
+                               const LocalTerm& local) {
+  return axial_attention_composite(
+      qkv, axis, heads, scale,
+      structure_embedding_composite(qkv, local.weight, local.bias, local.table, local.part,
+                                    local.scale));
+}
+
 // bias + sum over t, s of weight[., t, s] v[n + t - 1, j + s - 1] + scale table[part], v padded
 // with a frame and a joint of zeros on each side
 Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,

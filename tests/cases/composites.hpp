@@ -32,6 +32,8 @@ Tensor sigmoid_composite(const Tensor& x);
 Tensor silu_composite(const Tensor& x);
 Tensor softmax_composite(const Tensor& x);
 Tensor sqrt_composite(const Tensor& x);  // x > 0
+Tensor stc_attention_composite(const Tensor& qkv, Axis axis, Index heads, double scale,
+                               const LocalTerm& local);
 Tensor structure_embedding_composite(const Tensor& qkv, const Tensor& weight, const Tensor& bias,
                                      const Tensor& table, const Tensor& part, double scale);
 Tensor take_along_axis_composite(const Tensor& x, const Tensor& index, int axis);

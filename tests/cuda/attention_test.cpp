@@ -82,6 +82,77 @@ TEST_CASE("cuda: attention in bf16 on tensor cores is as exact as products of bf
   }
 }
 
+// On tensor cores and not, with more body parts than a launch takes, of whole and of parts of
+// sequences; each input's gradient without the others', and added to one that is there.
+TEST_CASE("cuda: STC attention gives the bits of its two ops") {
+  struct Call {
+    Size size;
+    Axis axis;
+    Index parts;
+  };
+  const Call calls[] = {{{9, 17, 2, 16}, Axis::cross, 5},  {{27, 3, 1, 32}, Axis::cross, 2},
+                        {{140, 2, 1, 16}, Axis::cross, 3}, {{3, 5, 1, 64}, Axis::space, 0},
+                        {{33, 2, 2, 16}, Axis::time, 7},   {{5, 17, 2, 5}, Axis::cross, 5}};
+  for (const Call& call : calls) {
+    const auto& [frames, joints, heads, head_width] = call.size;
+    const Index width = (call.axis == Axis::cross ? 2 : 1) * heads * head_width;
+    CAPTURE(frames);
+    CAPTURE(head_width);
+    std::vector<Tensor> inputs{random_normal({2, frames, joints, 3 * width}, 1),
+                               random_normal({width, 3, 3}, 2),
+                               random_normal({width}, 3),
+                               {},
+                               {}};
+    if (call.parts > 0) {
+      inputs[3] = random_normal({call.parts, head_width}, 4);
+      inputs[4] = Tensor::empty({joints}, DType::i32);
+      for (Index j = 0; j < joints; ++j) {
+        inputs[4].data<std::int32_t>()[j] =
+            static_cast<std::int32_t>(call.parts - 1 - j % call.parts);
+      }
+    }
+    const auto with = [&](bool as_one, bool twice) {
+      return [=, axis = call.axis, heads = heads](std::span<const Tensor> in) {
+        const LocalTerm local{in[1], in[2], in[3], in[4], 0.7};
+        std::vector<Tensor> out;
+        // The second one's backward rule runs first.
+        if (twice) out.push_back(axial_attention(in[0], axis, heads));
+        out.insert(out.begin(),
+                   as_one ? stc_attention(in[0], axis, heads, 0, local)
+                          : axial_attention(in[0], axis, heads, 0,
+                                            structure_embedding(in[0], in[1], in[2], in[3], in[4],
+                                                                local.scale)));
+        return out;
+      };
+    };
+    for (const Device device : {Device::cpu, Device::cuda}) {
+      for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+        std::vector<Tensor> moved;
+        for (const Tensor& x : inputs) {
+          moved.push_back(x.defined() ? converted(x, dtype).to(device) : x);
+        }
+        for (const std::vector<int>& constant :
+             {std::vector<int>{}, {0}, {1, 2, 3}, {1, 3}, {2}, {0, 1, 2}}) {
+          for (const bool twice : {false, true}) {
+            Case one{"", inputs, with(true, twice), constant_inputs(constant)};
+            Case two{"", inputs, with(false, twice), constant_inputs(constant)};
+            const CaseResults got = results(one, moved, DType::bf16);
+            const CaseResults expected = results(two, moved, DType::bf16);
+            for (std::size_t o = 0; o < expected.outputs.size(); ++o) {
+              CHECK(got.outputs[o].to_doubles() == expected.outputs[o].to_doubles());
+            }
+            REQUIRE(got.gradients.size() == expected.gradients.size());
+            for (std::size_t g = 0; g < expected.gradients.size(); ++g) {
+              CHECK(got.gradients[g].second.to_doubles() ==
+                    expected.gradients[g].second.to_doubles());
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("cuda: a frame's attention in bf16 does not depend on the frames beside it") {
   constexpr Index kFrames = 9, kLeft = 5, kWidth = 32;
   const Tensor qkv = random_normal({1, kFrames, 17, 3 * kWidth}, 1);

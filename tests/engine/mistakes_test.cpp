@@ -172,6 +172,11 @@ TEST_CASE("an undefined tensor as input of any op is an Error with the names of 
       }
     }
   }
+  refuses(
+      [] {
+        stc_attention(ones({1, 2, 3, 12}), Axis::time, 2, 0, {{}, ones({4}), {}, {}});
+      },
+      {"axial_attention: weight is an undefined tensor; assign it one"});
   refuses([] { reshape({}, {1}); }, {"reshape: x is an undefined tensor"});
   refuses([] { gather(ones({3, 2}), {}); }, {"gather: index is an undefined tensor"});
   refuses([] { gather(ones({3, 2}), {}, 1); }, {"gather: index is an undefined tensor"});

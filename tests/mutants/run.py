@@ -43,7 +43,7 @@ MODEL = "tests/model/test_model"
 DATA = "tests/data/test_data"
 POSETAPE = "tools/posetape"
 CUDA = "tests/cuda/test_cuda"
-ON_CUDA = (".cu", "/mma_sequences.hpp", "/cuda_sequences.hpp")
+ON_CUDA = (".cu", "/mma_sequences.hpp", "/cuda_sequences.hpp", "/cuda_structure.hpp")
 # The instruction set that the tests run with, which every machine for these has.
 ISA = "avx2"
 # The files of test_engine that take seconds: every case of every op, random programs, every bit of
@@ -160,6 +160,7 @@ CUDA_TESTS = [
         [(CUDA, "-sf=*random_test*")],
     ),
     ("kernels/axial_attention/", [(CUDA, "-tc=cuda: *attention *")]),
+    ("kernels/structure_embedding/", [(CUDA, "-tc=cuda: STC attention *")]),
     ("kernels/", [(CUDA, "-tc=cuda: {op} gives the same*")]),
 ]
 
