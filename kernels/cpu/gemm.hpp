@@ -219,6 +219,17 @@ struct RowsInPlace {
   }
 };
 
+// The same of a transposed A, whose rows lie along k.
+template <class T>
+struct ColumnsInPlace {
+  const T* at;
+  Index stride;
+
+  T operator[](Index row) const { return at[row]; }
+  void next() { at += stride; }
+  void ask(Index) const { __builtin_prefetch(at + 16 * stride); }
+};
+
 // The product of some rows of A and a packed strip of B. Calls finish(row, left, right) with the
 // two vectors of each of its rows.
 template <class T, class Rows, class F>
@@ -330,9 +341,12 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
   constexpr Index kColumns = kTileColumns<A>;
   const bool t = a.transpose == Transpose::yes;
   const Index most = std::min(k, kBlockInner * kGroup<T>);
-  // Rows that are a multiple of 4 KiB apart share one set of the first cache.
-  const bool in_place = sizeof(T) * kGroup<T> == sizeof(Packed<T>) && !t && k % kGroup<T> == 0 &&
-                        a.stride * Index{sizeof(T)} % 4096 != 0;
+  // Rows that are a multiple of 4 KiB apart share one set of the first cache. A transposed A is
+  // walked over for each strip of columns, up to which its lines should be near each other.
+  const Index row_bytes = a.stride * Index{sizeof(T)};
+  const bool in_place =
+      t ? std::is_same_v<T, Packed<T>> && n <= 2 * kColumns && row_bytes <= 1024
+        : sizeof(T) * kGroup<T> == sizeof(Packed<T>) && k % kGroup<T> == 0 && row_bytes % 4096 != 0;
   const Index packed_from = in_place ? m / kTileRows * kTileRows : 0;
   const Index groups_most = strips(most, kGroup<T>);
   Scratch<Packed<T>> strip_a(strips(m - packed_from, kTileRows) * kTileRows * groups_most);
@@ -375,6 +389,10 @@ static void gemm_rows(Index row, Index m, Index n, Index k, const Matrix<T>& a, 
         };
         if (i >= packed_from) {
           if (compute(PackedRows<T>{strip_a.data() + (i - packed_from) * groups})) continue;
+        } else if (t) {
+          if constexpr (std::is_same_v<T, Packed<T>>) {
+            if (compute(ColumnsInPlace<T>{part(a, row + i, first).data, a.stride})) continue;
+          }
         } else if constexpr (sizeof(T) * kGroup<T> == sizeof(Packed<T>)) {
           if (compute(RowsInPlace<T>(part(a, row + i, first).data, a.stride))) continue;
         }
