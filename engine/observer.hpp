@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,11 +59,13 @@ class Observer {
   static void each(const F& f) {
     for (Observer* o = innermost_; o != nullptr; o = o->outer_) f(*o);
   }
-  // Whether anyone looks at the parts of what else runs as one.
+  // Whether what is one op for speed is to be the ops that it stands for, with their names between
+  // them, as the innermost one says that says anything. Bits are the same.
   static bool parts_wanted() {
-    bool wanted = false;
-    each([&](const Observer& o) { wanted = wanted || o.wants_parts(); });
-    return wanted;
+    for (const Observer* o = innermost_; o != nullptr; o = o->outer_) {
+      if (const std::optional<bool> wanted = o->wants_parts()) return *wanted;
+    }
+    return false;
   }
   // replace() of each, then named() of each, until one keeps it.
   static void tell(Named& value) {
@@ -75,9 +78,8 @@ class Observer {
     return innermost_ != nullptr ? std::string_view(innermost_->scope_) : std::string_view();
   }
 
-  // Whether what is one op for speed is to be the ops that it stands for, with their names between
-  // them. Bits are the same.
-  virtual bool wants_parts() const { return true; }
+  // What it says of parts_wanted(); nothing where it does not mind.
+  virtual std::optional<bool> wants_parts() const { return true; }
   // A value is about to go by a name: may put another tensor of its shape in its place where it is
   // replaceable. Comes again where a segment runs again (engine/recompute.hpp).
   virtual void replace(Named& /*value*/) {}

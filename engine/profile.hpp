@@ -35,7 +35,7 @@ class Profile : public Observer {
   // Forgets the events, and what has passed since the last one belongs to no op.
   void restart();
 
-  bool wants_parts() const override { return false; }
+  std::optional<bool> wants_parts() const override { return {}; }
   void after_forward(const Node& node, Tensors inputs, Tensors outputs) override;
   void before_rule(const Node& node, Backward& backward) override;
   void after_rule(const Node& node, const Backward& backward) override;

@@ -6,10 +6,12 @@ namespace posetape {
 namespace {
 
 // Names were heard when the values were made first. What was replaced then is replaced again, by
-// the same names.
+// the same names, and what ran in parts does so again, whoever looks on now.
 struct Unnamed : Observer {
-  explicit Unnamed(std::string_view scope) : Observer(scope) {}
+  Unnamed(std::string_view scope, bool parts_then) : Observer(scope), parts(parts_then) {}
   bool named(const Named&) override { return true; }
+  std::optional<bool> wants_parts() const override { return parts; }
+  bool parts;
 };
 
 }  // namespace
@@ -28,8 +30,8 @@ bool Segments::open(std::vector<Node>& nodes, int level) {
 }
 
 void Segments::close(const std::vector<Node>& nodes, std::function<void()> function) {
-  all_.push_back(
-      {first_, nodes.size(), std::move(function), versions_, std::string(Observer::scope())});
+  all_.push_back({first_, nodes.size(), std::move(function), versions_,
+                  std::string(Observer::scope()), Observer::parts_wanted()});
 }
 
 void Segments::read(const Node& node) {
@@ -80,7 +82,9 @@ void Segments::recompute(Tape& tape, const Segment& segment) {
   } const restore{&tape, tape.slots_};
   const Recording on(tape);
   std::optional<Unnamed> unnamed;
-  if (Observer::innermost() != nullptr) unnamed.emplace(segment.scope);
+  if (Observer::innermost() != nullptr || segment.parts) {
+    unnamed.emplace(segment.scope, segment.parts);
+  }
   std::optional<Recomputation>& at = tape.segments_.recomputation_;
   at = {segment.first, segment.last};
   segment.function();

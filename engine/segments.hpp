@@ -60,6 +60,7 @@ class Segments {
     // Of the inputs of its ops that are not tracked, added up: versions only grow.
     std::uint64_t versions = 0;
     std::string scope;     // of the names that its values went by
+    bool parts = false;    // Observer::parts_wanted() then
     bool emptied = false;  // its nodes have let go of what they saved
   };
   // The segment whose function runs again, and how far it is.

@@ -42,6 +42,7 @@ DRAWN = [
             "kernels/axial_attention/s*.hpp",
             "kernels/cpu/broadcast.hpp",
             "kernels/elementwise/*.hpp",
+            "kernels/structure_embedding/cuda*.hpp",
         ],
     ),
     (250, ["engine/*.cpp", "engine/ops/*.cpp", "engine/rng.hpp", "model/*.cpp", "data/*.cpp"]),

@@ -2599,13 +2599,13 @@ class Profile(unittest.TestCase):
     def test_a_training_step(self):
         path, trace = WORK / "profile.json", WORK / "trace.json"
         out, _ = run("profile", *self.SMALL, "--json", path, "--trace", trace)
-        self.assertIn("axial_attention.cross backward", out)
+        self.assertIn("axial_attention.cross.stc backward", out)
         self.assertIn("kept for the backward pass", out)
         report = json.loads(path.read_text())
         calls = {(op["op"], op["backward"]): op for op in report["ops"]}
         # Two STC modules in the one block, and one optimiser step.
-        self.assertEqual(calls[("axial_attention.cross", False)]["calls"], 2)
-        self.assertEqual(calls[("axial_attention.cross", True)]["calls"], 2)
+        self.assertEqual(calls[("axial_attention.cross.stc", False)]["calls"], 2)
+        self.assertEqual(calls[("axial_attention.cross.stc", True)]["calls"], 2)
         self.assertEqual(calls[("adam", False)]["calls"], 1)
         # 2 x 2 x 9 x 17 tokens x 16 x 48 and its like: 2 x weights x tokens in all, at least.
         flops = sum(op["flops"] for op in report["ops"] if op["op"].startswith("linear"))
