@@ -87,6 +87,7 @@ TESTS = [
     ("engine/adam.cpp", [(ENGINE, "-sf=*adam*,*train*")]),
     ("engine/optimiser.cpp", [(ENGINE, "-sf=*adam*,*train*,*optimiser*,*shards*")]),
     ("engine/tape.cpp", [(ENGINE, "-sf=*tape*,*backward*,*recompute*,*taps*")]),
+    ("engine/recompute.cpp", [(MODEL, "-sf=*recompute_test*")]),
     (("engine/ops/", "kernels/"), [(POSETAPE, *FEW_CASES)]),
     ("engine/ops/", [(ENGINE, "-sf=*forward_test*"), (ENGINE, "-sf=*cases_test*,*precision*")]),
     (
