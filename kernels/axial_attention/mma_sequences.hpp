@@ -341,7 +341,6 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
       a.lse[own.token[r] * s.slots + s.first_slot + rows.head()] = top[r] + log_(sum[r]);
     }
   }
-  const Head<const bf16> add = head_of(a.add, s.width, s, rows);
   const Index first_channel = (s.first_slot + rows.head()) * s.channels;
   store<channels>(
       head_of(a.out, s.width, s, rows), own.token, inverse, result,
@@ -349,7 +348,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
         if (a.local.qkv != nullptr) {
           structure_embedding_at(a.local, token, first_channel + channel, values);
         } else if (a.add != nullptr) {
-          cuda::load_pack(add.row(token) + channel, values);
+          cuda::load_pack(a.add + token * s.width + first_channel + channel, values);
         }
       },
       [](auto...) {});
@@ -570,8 +569,9 @@ inline bool backward(std::span<const BackwardWork<bf16>> list) {
     if (local.dout != nullptr) parameters = parameter_sums(local, kMostThreads);
     const cuda::Scratch<float> partial(parameters.chunks * kSums * local.width);
     parameters.partial = partial.data();
-    if (parameters.chunks > 0)
+    if (parameters.chunks > 0) {
       parameters.counters = cuda::take_counters(parameters.channel_blocks + 1);
+    }
     const auto works = laid(list, false, parameters.chunks * parameters.channel_blocks);
     const auto parts = laid(list, true);
     POSETAPE_RUN((attention_backward_mma<channels>), static_cast<unsigned>(works.end), kMostThreads,
