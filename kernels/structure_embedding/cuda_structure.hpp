@@ -153,7 +153,7 @@ struct ParameterSums {
   A* partial;            // [chunk][sum][channel]
   unsigned* counters;    // one for each block of channels, and one for all
 
-  __device__ Index blocks() const { return chunks * channel_blocks; }
+  POSETAPE_FUNCTION Index blocks() const { return chunks * channel_blocks; }
 };
 
 // Without counters, which each launch takes. No chunks where no parameter wants a gradient.
