@@ -11,6 +11,10 @@ namespace {
 
 enum Input { kQkv, kAdd, kWeight };
 
+bool has_local_term(const Node& node) {
+  return node.inputs.size() > kWeight;
+}
+
 void run(Cpu where, const auto& stc) {
   in_turn(stc, [&](const auto& one) { launch(where, one); });
 }
@@ -23,7 +27,7 @@ void backward_rule(const Node& node, Backward& backward) {
   const Tensor& lse = node.saved[1];
   const Tensor& dout = backward.cotangent();
   const auto of = node.attributes.as<AttentionAttributes>();
-  const bool stc = node.inputs.size() > kWeight;
+  const bool stc = has_local_term(node);
   if (stc || backward.wants(kQkv)) {
     dispatch(qkv, [&]<class T>(auto where) {
       const GradientOut<T> dqkv = backward.gradient<T>(kQkv);
@@ -44,15 +48,15 @@ double flops(const Node& node) {
   Index pairs = 0;  // (query, key) pairs a channel: two products of each
   if (s.axis != Axis::time) pairs += s.tokens() * s.joints;
   if (s.axis != Axis::space) pairs += s.tokens() * s.frames;
-  const Index local = node.inputs.size() > kWeight ? s.tokens() * s.width : 0;
-  return 4.0 * static_cast<double>(pairs * width) + 2.0 * 9 * static_cast<double>(local);
+  const double local = has_local_term(node) ? local_term_flops(s.tokens() * s.width) : 0;
+  return 4.0 * static_cast<double>(pairs * width) + local;
 }
 
 std::string mode(const Node& node) {
   constexpr const char* kNames[] = {"space", "time", "cross"};
   const Axis axis = node.attributes.as<AttentionAttributes>().shape.axis;
   const std::string name = kNames[static_cast<int>(axis)];
-  return node.inputs.size() > kWeight ? name + ".stc" : name;
+  return has_local_term(node) ? name + ".stc" : name;
 }
 
 AttentionShape checked_shape(const Tensor& qkv, Axis axis, Index heads, double scale) {

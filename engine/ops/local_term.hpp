@@ -15,6 +15,11 @@ struct LocalTerm {
 // Throws where these and qkv [B, N, J, 3D] do not belong together, in the name of `op`.
 void check_local_term(Op op, const Tensor& qkv, const LocalTerm& local);
 
+// Floating-point operations for so many elements of the result.
+inline double local_term_flops(Index elements) {
+  return 2.0 * kTaps * static_cast<double>(elements);
+}
+
 // The kernels' arguments.
 template <class T>
 StructureEmbeddingForward<T> forward_arguments(const Tensor& qkv, const LocalTerm& local, T* out) {

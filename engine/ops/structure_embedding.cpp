@@ -53,7 +53,7 @@ void backward_rule(const Node& node, Backward& backward) {
 }
 
 double flops(const Node& node) {
-  return 2.0 * 9 * static_cast<double>(node.outputs[0].shape.size());
+  return local_term_flops(node.outputs[0].shape.size());
 }
 
 }  // namespace

@@ -686,11 +686,10 @@ static void compute(const StcAttentionBackward<T>& a) {
   if constexpr (std::is_same_v<T, bf16>) {
     const AttentionShape& shape = a.attention.shape;
     const Index parts = a.local.dtable.wanted() ? a.local.parts : 0;
-    const cuda::Scratch<float> delta(shape.tokens() * shape.segments() * shape.heads);
-    const auto both = axes(a.attention, delta.data(), a.local);
-    if (shape.tokens() > 0 && a.attention.dqkv.wanted() && parts <= kParts &&
-        mma_sequences::backward(std::span(both).first(shape.segments()))) {
-      return;
+    if (shape.tokens() > 0 && a.attention.dqkv.wanted() && parts <= kParts) {
+      const cuda::Scratch<float> delta(shape.tokens() * shape.segments() * shape.heads);
+      const auto both = axes(a.attention, delta.data(), a.local);
+      if (mma_sequences::backward(std::span(both).first(shape.segments()))) return;
     }
   }
   in_turn(a, [](const auto& one) { cuda_entry(one); });

@@ -230,12 +230,17 @@ __device__ inline void add_weighted(const float (&weights)[n][4], const Rows& ro
   }
 }
 
+// Leaves what is stored as it is.
+struct Nothing {
+  __device__ void operator()(int, int, const auto&) const {}
+};
+
 // The own rows' results, times a factor each, plus what before(token, channel of the head, values)
 // gives. after(...) may change what is stored.
-template <int channels, class Before, class After>
+template <int channels, class Before, class After = Nothing>
 __device__ inline void store(const Head<bf16>& to, const int (&tokens)[2],
                              const float (&factors)[2], const float (&result)[channels / 8][4],
-                             const Before& before, const After& after) {
+                             const Before& before, const After& after = {}) {
   constexpr int n = channels / 4;  // of a lane
   constexpr int kPack = n < 8 ? n : 8;
 #pragma unroll
@@ -342,16 +347,14 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
     }
   }
   const Index first_channel = (s.first_slot + rows.head()) * s.channels;
-  store<channels>(
-      head_of(a.out, s.width, s, rows), own.token, inverse, result,
-      [&](int token, int channel, auto& values) {
-        if (a.local.qkv != nullptr) {
-          structure_embedding_at(a.local, token, first_channel + channel, values);
-        } else if (a.add != nullptr) {
-          cuda::load_pack(a.add + token * s.width + first_channel + channel, values);
-        }
-      },
-      [](auto...) {});
+  store<channels>(head_of(a.out, s.width, s, rows), own.token, inverse, result,
+                  [&](int token, int channel, auto& values) {
+                    if (a.local.qkv != nullptr) {
+                      structure_embedding_at(a.local, token, first_channel + channel, values);
+                    } else if (a.add != nullptr) {
+                      cuda::load_pack(a.add + token * s.width + first_channel + channel, values);
+                    }
+                  });
 }
 
 // What the backward pass knows of a query.
@@ -377,9 +380,9 @@ struct Heads {
         width(a.sequences.width) {}
 
   // part: 0, 1 or 2 for dq, dk or dv
-  template <int channels, class After>
+  template <int channels, class After = Nothing>
   __device__ void put(int part, const OwnRows& own, float factor,
-                      const float (&result)[channels / 8][4], const After& after) const {
+                      const float (&result)[channels / 8][4], const After& after = {}) const {
     const Head<bf16> to = {dqkv.data + part * width, dqkv.step};
     store<channels>(
         to, own.token, {factor, factor}, result,
@@ -438,7 +441,7 @@ __device__ inline void query_side(const BackwardWork<bf16>& a, const Rows& rows,
       keep(own.row[r], own.token[r], Statistics{lse[r], delta[r]});
     }
   }
-  heads.put<channels>(0, own, scale, dq, [](auto...) {});
+  heads.put<channels>(0, own, scale, dq);
 }
 
 // dk and dv of a tile of keys. of(row) gives a query's Statistics.
@@ -465,7 +468,7 @@ __device__ inline void key_side(const BackwardWork<bf16>& a, const Rows& rows, c
     add_weighted<channels>(ds, rows, heads.q, first, own.all.end, dk);
     add_weighted<channels>(p, rows, heads.dout, first, own.all.end, dv);
   }
-  heads.put<channels>(1, own, scale, dk, [](auto...) {});
+  heads.put<channels>(1, own, scale, dk);
   const Index first_channel = (a.sequences.first_slot + rows.head()) * a.sequences.channels;
   heads.put<channels>(2, own, 1.0f, dv, [&](int token, int channel, auto& sums) {
     if (a.local.dout != nullptr) {
@@ -572,7 +575,7 @@ inline bool backward(std::span<const BackwardWork<bf16>> list) {
     if (parameters.chunks > 0) {
       parameters.counters = cuda::take_counters(parameters.channel_blocks + 1);
     }
-    const auto works = laid(list, false, parameters.chunks * parameters.channel_blocks);
+    const auto works = laid(list, false, parameters.blocks());
     const auto parts = laid(list, true);
     POSETAPE_RUN((attention_backward_mma<channels>), static_cast<unsigned>(works.end), kMostThreads,
                  0, works, parameters);

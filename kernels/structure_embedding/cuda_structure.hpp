@@ -8,17 +8,6 @@
 
 namespace posetape {
 
-inline constexpr int kTaps = 9;
-
-// Vectors of channels on the grid of frames and joints; `step` elements from one joint to the next.
-template <class T>
-struct ChannelGrid {
-  const T* data;
-  Index step;
-  Index frames;
-  Index joints;
-};
-
 // window[3 t + s] is the value at frame n + t - 1 and joint j + s - 1. Neighbours outside of the
 // grid are marked, not zero, so that a weight that is not finite stays where it is.
 template <class A>
@@ -28,8 +17,8 @@ struct TapWindow {
 };
 
 template <class T, class A>
-__device__ inline void load_column(const ChannelGrid<T>& g, Index row, Index channel, Index joint,
-                                   int s, TapWindow<A>& w) {
+__device__ inline void load_column(const Grid<T>& g, Index row, Index channel, Index joint, int s,
+                                   TapWindow<A>& w) {
   for (int t = 0; t < 3; ++t) {
     if (!w.frame[t] || joint >= g.joints) continue;
     w.value[3 * t + s] = load(g.data[((row + t - 1) * g.joints + joint) * g.step + channel]);
@@ -38,7 +27,7 @@ __device__ inline void load_column(const ChannelGrid<T>& g, Index row, Index cha
 
 // Calls f(joint, window, has_left, has_right) for each joint of row b N + n.
 template <class T, class F>
-__device__ inline void along_joints(const ChannelGrid<T>& g, Index row, Index channel, const F& f) {
+__device__ inline void along_joints(const Grid<T>& g, Index row, Index channel, const F& f) {
   using A = Accumulator<T>;
   const Index n = row % g.frames;
   TapWindow<A> w;
@@ -76,8 +65,8 @@ __device__ inline A correlate(const TapWindow<A>& w, const A* weight, bool left,
 // sum[e] += what `correlate` gives around a token in channel c + e, with the taps in reverse or
 // not.
 template <bool reversed, int n, class T>
-__device__ inline void correlate_pack(const ChannelGrid<T>& g, const T* weight, Index token,
-                                      Index c, Accumulator<T> (&sum)[n]) {
+__device__ inline void correlate_pack(const Grid<T>& g, const T* weight, Index token, Index c,
+                                      Accumulator<T> (&sum)[n]) {
   const Index joint = token % g.joints;
   const Index frame = token / g.joints % g.frames;
 #pragma unroll 1
@@ -115,8 +104,7 @@ template <int n, class T>
 __device__ inline void structure_embedding_at(const StructureEmbeddingForward<T>& a, Index token,
                                               Index c, Accumulator<T> (&out)[n]) {
   Accumulator<T> sum[n] = {};
-  const ChannelGrid<T> values{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints};
-  correlate_pack<false>(values, a.weight, token, c, sum);
+  correlate_pack<false>(values_of(a), a.weight, token, c, sum);
 #pragma unroll
   for (int e = 0; e < n; ++e) {
     Accumulator<T> value = load(a.bias[c + e]);
@@ -132,8 +120,7 @@ template <int n, class T>
 __device__ inline void add_values_gradient(const StructureEmbeddingBackward<T>& a, Index token,
                                            Index c, Accumulator<T> (&dv)[n]) {
   Accumulator<T> sum[n] = {};
-  const ChannelGrid<T> cotangents{a.dout, a.width, a.frames, a.joints};
-  correlate_pack<true>(cotangents, a.weight, token, c, sum);
+  correlate_pack<true>(cotangents_of(a), a.weight, token, c, sum);
 #pragma unroll
   for (int e = 0; e < n; ++e) dv[e] = load(store<T>(dv[e])) + sum[e];
 }
@@ -176,7 +163,7 @@ __device__ inline void add_up(const StructureEmbeddingBackward<T>& a,
   using A = Accumulator<T>;
   const Index begin = number * s.chunk;
   const Index end = begin + s.chunk < s.rows ? begin + s.chunk : s.rows;
-  const ChannelGrid<T> values{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints};
+  const Grid<T> values = values_of(a);
   for (Index row = begin; row < end; ++row) {
     along_joints(values, row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
       const A d = load(a.dout[(row * a.joints + j) * a.width + c]);

@@ -18,8 +18,7 @@ static __global__ void __launch_bounds__(kChannels, 1)
   for (int t = 0; t < kTaps; ++t) weight[t] = load(a.weight[c * kTaps + t]);
   const A bias = load(a.bias[c]);
   const bool embedded = is_embedded(a, c);
-  const ChannelGrid<T> values{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints};
-  along_joints(values, row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
+  along_joints(values_of(a), row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
     A value = bias;
     if (embedded) value += part_embedding(a, j, c);
     value += correlate(w, weight, left, right);
@@ -45,15 +44,15 @@ __device__ inline void values_backward(const StructureEmbeddingBackward<T>& a, I
   using A = Accumulator<T>;
   A weight[kTaps];
   for (int t = 0; t < kTaps; ++t) weight[t] = load(a.weight[c * kTaps + kTaps - 1 - t]);
-  const ChannelGrid<T> cotangents{a.dout, a.width, a.frames, a.joints};
-  along_joints(cotangents, row, c, [&](Index j, const TapWindow<A>& w, bool left, bool right) {
-    const Index at = (row * a.joints + j) * 3 * a.width + c;
-    if (a.dqkv.into == Into::write) {
-      a.dqkv.data[at] = T(0);
-      a.dqkv.data[at + a.width] = T(0);
-    }
-    a.dqkv.put(at + 2 * a.width, correlate(w, weight, left, right));
-  });
+  along_joints(cotangents_of(a), row, c,
+               [&](Index j, const TapWindow<A>& w, bool left, bool right) {
+                 const Index at = (row * a.joints + j) * 3 * a.width + c;
+                 if (a.dqkv.into == Into::write) {
+                   a.dqkv.data[at] = T(0);
+                   a.dqkv.data[at + a.width] = T(0);
+                 }
+                 a.dqkv.put(at + 2 * a.width, correlate(w, weight, left, right));
+               });
 }
 
 // The first blocks take the parameters' sums, the others a row of values each.

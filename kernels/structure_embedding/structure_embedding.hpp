@@ -54,4 +54,27 @@ struct StructureEmbeddingBackward {
   double scale;
 };
 
+inline constexpr int kTaps = 9;
+
+// Vectors of `width` channels on the grid of frames and joints; `step` elements from one joint to
+// the next.
+template <class T>
+struct Grid {
+  const T* data;
+  Index step;
+  Index frames;
+  Index joints;
+  Index width;
+};
+
+// What the forward pass correlates with the weights, and the backward pass with their reverse.
+template <class Args>
+POSETAPE_FUNCTION constexpr auto values_of(const Args& a) {
+  return Grid{a.qkv + 2 * a.width, 3 * a.width, a.frames, a.joints, a.width};
+}
+template <class T>
+POSETAPE_FUNCTION constexpr Grid<T> cotangents_of(const StructureEmbeddingBackward<T>& a) {
+  return {a.dout, a.width, a.frames, a.joints, a.width};
+}
+
 }  // namespace posetape

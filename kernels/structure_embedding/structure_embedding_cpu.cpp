@@ -5,19 +5,6 @@
 
 namespace posetape {
 
-static constexpr Index kTaps = 9;
-
-// Vectors of `width` channels on the grid of frames and joints; `step` elements from one joint to
-// the next.
-template <class T>
-struct Grid {
-  const T* data;
-  Index step;
-  Index frames;
-  Index joints;
-  Index width;
-};
-
 // The neighbours of (row, j), where row = b N + n: of each frame next to it, `count` joints side by
 // side from x on, that belong to the taps from `tap` on. Neighbours outside of the grid are left
 // out, so that a weight that is not finite stays where it is.
@@ -107,7 +94,7 @@ static void compute(const StructureEmbeddingForward<T>& a) {
       start[j * width + c] = value;
     }
   }
-  const Grid<T> values{a.qkv + 2 * width, 3 * width, a.frames, a.joints, width};
+  const Grid<T> values = values_of(a);
   parallel_for(a.batch * a.frames, 1, [&](Index begin, Index end) {
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
@@ -137,7 +124,7 @@ static void values_backward(const StructureEmbeddingBackward<T>& a) {
       weights[t * width + c] = load(a.weight[c * kTaps + kTaps - 1 - t]);
     }
   }
-  const Grid<T> cotangents{a.dout, width, a.frames, a.joints, width};
+  const Grid<T> cotangents = cotangents_of(a);
   parallel_for(a.batch * a.frames, 1, [&](Index begin, Index end) {
     for (Index row = begin; row < end; ++row) {
       for (Index j = 0; j < a.joints; ++j) {
@@ -168,7 +155,7 @@ static void parameters_backward(const StructureEmbeddingBackward<T>& a) {
   const Index bias_at = kTaps * width;
   const Index table_at = bias_at + width;
   const Index rows = a.batch * a.frames;
-  const Grid<T> values{a.qkv + 2 * width, 3 * width, a.frames, a.joints, width};
+  const Grid<T> values = values_of(a);
   Scratch<A> table(a.parts * a.table_width);
   for (Index i = 0; i < a.parts * a.table_width; ++i) table[i] = A(0);
   // A chunk's sums are 10 D and more numbers: at most 64 chunks, so that adding them up is cheap.
