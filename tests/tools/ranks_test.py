@@ -127,7 +127,8 @@ class Ranks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.data = WORK / "data.npz"
-        run("prepare", "synthetic", "-o", cls.data, "--people", 4, "--takes", 1, "--seconds", 1)
+        run("prepare", "synthetic", "-o", cls.data, "--people", 4, "--takes", 1, "--seconds", 1,
+            "--cameras", "0,1")
         run("train", "lifter", cls.data, "-o", WORK / "lifter.safetensors", *NETWORK, *EPOCHS)
         cls.lifted = WORK / "lifted.npz"
         run("lift", WORK / "lifter.safetensors", cls.data, "-o", cls.lifted)
