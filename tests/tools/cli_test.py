@@ -107,6 +107,12 @@ def setUpModule():
     # P1 to P3 train, P4 validates, P5 and P6 test.
     run("prepare", "synthetic", "-o", WORK / "folds.npz", "--people", 6, "--takes", 1,
         "--seconds", 1, "--cameras", 0)
+    # Three clips of each person, for what takes long.
+    for name in ("data.npz", "lifted.npz", "folds.npz"):
+        np.savez(WORK / f"few_{name}", **{
+            k: v for k, v in arrays(WORK / name).items()
+            if "/" not in k or re.match(r"P\d/(bend|run|walk)_1/0/", k)
+        })
 
 
 def load_tests(loader, classes, pattern):
@@ -1018,7 +1024,7 @@ class Killed(unittest.TestCase):
         dead = subprocess.Popen(["true"])
         dead.wait()
         for kind, (data, options) in Resume.START.items():
-            command = ["train", kind, WORK / data, *options]
+            command = ["train", kind, WORK / f"few_{data}", *options]
             states = []
             for epochs in (1, 2, 3):
                 out = WORK / f"kill_{kind}_{epochs}.safetensors"
@@ -1733,15 +1739,7 @@ class Terminal(unittest.TestCase):
 
 
 class OnTheDevice(unittest.TestCase):
-    """The whole job with --device cuda: where that is the emulation, with a fifth of the clips, since all
-    of them take minutes."""
-
-    @classmethod
-    def setUpClass(cls):
-        for name in ("data.npz", "lifted.npz"):
-            some = re.compile(r"P\d/.*/" if CUDA == "nvcc" else r"P\d/(bend|run|walk)_1/0/")
-            kept = {k: v for k, v in arrays(WORK / name).items() if some.match(k) or "/" not in k}
-            np.savez(WORK / f"device_{name}", **kept)
+    """The whole job with --device cuda, in the emulation where that is what was built."""
 
     def setUp(self):
         if CUDA == "disabled":
@@ -1756,10 +1754,10 @@ class OnTheDevice(unittest.TestCase):
 
     def test_training_follows_the_cpu(self):
         mixste = ["--folds", "0", "--lr", "1e-3"]
-        for kind, data, options in (("lifter", "device_data.npz", LIFTER + ["--folds", "0"]),
-                                    ("lifter", "device_data.npz", MIXSTE + mixste),
-                                    ("refiner", "device_lifted.npz", REFINER),
-                                    ("smoothnet", "device_lifted.npz", SMOOTHNET)):
+        for kind, data, options in (("lifter", "few_data.npz", LIFTER + ["--folds", "0"]),
+                                    ("lifter", "few_data.npz", MIXSTE + mixste),
+                                    ("refiner", "few_lifted.npz", REFINER),
+                                    ("smoothnet", "few_lifted.npz", SMOOTHNET)):
             logs = []
             for device in ("cpu", "cuda"):
                 out = WORK / f"{kind}_{device}.safetensors"
@@ -1775,7 +1773,7 @@ class OnTheDevice(unittest.TestCase):
         for out, *options in ((plain, "--device", "cuda"),
                               (watched, "--device", "cuda", "--gradient-norms"),
                               (WORK / "watched_cpu.safetensors", "--gradient-norms")):
-            run("train", "refiner", WORK / "device_lifted.npz", "-o", out, "--epochs", 2, *REFINER, *options)
+            run("train", "refiner", WORK / "few_lifted.npz", "-o", out, "--epochs", 2, *REFINER, *options)
         self.assertEqual(plain.read_bytes(), watched.read_bytes())
         logs = [self.log(WORK / f"watched{name}.log.jsonl") for name in ("", "_cpu")]
         for cuda, cpu in zip(*logs, strict=True):
@@ -1784,8 +1782,8 @@ class OnTheDevice(unittest.TestCase):
 
     def test_a_checkpoint_gives_the_same_poses(self):
         for command, checkpoint, data, field in (
-            ("lift", "lifter.safetensors", "device_data.npz", "noisy_3d"),
-            ("refine", "refiner.safetensors", "device_lifted.npz", "refined_3d"),
+            ("lift", "lifter.safetensors", "few_data.npz", "noisy_3d"),
+            ("refine", "refiner.safetensors", "few_lifted.npz", "refined_3d"),
         ):
             results = []
             for device in ("cpu", "cuda"):
@@ -1803,7 +1801,7 @@ class OnTheDevice(unittest.TestCase):
             found = []
             for device in ("cpu", "cuda"):
                 out = WORK / f"taps_{device}.npz"
-                run("inspect", WORK / "refiner.safetensors", WORK / "device_lifted.npz", "-o", out,
+                run("inspect", WORK / "refiner.safetensors", WORK / "few_lifted.npz", "-o", out,
                     *options, "--window", 1, "--device", device)
                 found.append(arrays(out))
             self.assertEqual(list(found[0]), list(found[1]))
@@ -1816,9 +1814,9 @@ class OnTheDevice(unittest.TestCase):
     def test_bf16_training_and_resume(self):
         whole, parts = WORK / "bf16.safetensors", WORK / "bf16_parts.safetensors"
         options = [*REFINER, "--precision", "bf16", "--device", "cuda"]
-        run("train", "refiner", WORK / "device_lifted.npz", "-o", whole, "--epochs", 2, *options)
-        run("train", "refiner", WORK / "device_lifted.npz", "-o", parts, "--epochs", 1, *options)
-        run("train", "refiner", WORK / "device_lifted.npz", "-o", parts, "--epochs", 2, "--resume",
+        run("train", "refiner", WORK / "few_lifted.npz", "-o", whole, "--epochs", 2, *options)
+        run("train", "refiner", WORK / "few_lifted.npz", "-o", parts, "--epochs", 1, *options)
+        run("train", "refiner", WORK / "few_lifted.npz", "-o", parts, "--epochs", 2, "--resume",
             *options)
         self.assertEqual(parts.read_bytes(), whole.read_bytes())
 
