@@ -836,7 +836,7 @@ class Resume(unittest.TestCase):
                               + "".join(f" {v}" for v in value) + ";", line)
                 self.assertIn("start afresh without --resume", line)
             self.assertEqual(before, {p: p.read_bytes() for p in before})
-        mixste = ["train", "lifter", WORK / "data.npz", "-o", WORK / "drop.safetensors", *MIXSTE,
+        mixste = ["train", "lifter", WORK / "few_data.npz", "-o", WORK / "drop.safetensors", *MIXSTE,
                   "--folds", 0, "--epochs"]
         run(*mixste, 1)
         self.assertIn("started with --drop-path 0.1, now --drop-path 0.2;",
