@@ -7,7 +7,6 @@
 #
 #   BUILD=build             build directory
 #   TARGETS= TESTS=         only these targets and tests, e.g. TARGETS=test_engine TESTS=engine
-#   TEST_ARGS=              for each test program, e.g. -tce='every op*' leaves these cases out
 #   TIMEOUT_MULTIPLIER=1    for slow builds (sanitizers)
 #   CUDA=emulated           nvcc on a machine with a GPU, where the CUDA tests then run on it
 set -uo pipefail
@@ -34,7 +33,7 @@ rm -f "$log"
 status=0
 # shellcheck disable=SC2086
 meson test -C "$build" --no-rebuild --print-errorlogs ${TESTS:-} \
-  --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" --test-args "${TEST_ARGS:-}" || status=1
+  --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" || status=1
 [[ -f $log ]] || stop "no test has run"
 python3 tools/test_summary.py "$log" || status=1
 exit $status
