@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "kernels/axial_attention/cuda_sequences.hpp"
+#include "kernels/cuda/mma_product.hpp"
 #include "kernels/cuda/pack.hpp"
 #include "kernels/cuda/reduce.hpp"
 #include "kernels/structure_embedding/cuda_structure.hpp"
@@ -132,13 +133,8 @@ __device__ inline Head<T> head_of(T* data, Index step, const Sequences& s, const
   return {data + (s.first_slot + rows.head()) * s.channels, step};
 }
 
-// The lane's place in a warp of 8 rows (or columns) of four lanes.
-__device__ inline int lane_row() {
-  return static_cast<int>(threadIdx.x) % cuda::kWarp / 4;
-}
-__device__ inline int lane_part() {
-  return static_cast<int>(threadIdx.x) % 4;
-}
+using cuda::lane_part;
+using cuda::lane_row;
 
 // Over the four lanes of a row.
 __device__ inline float quad_sum(float x) {

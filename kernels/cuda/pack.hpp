@@ -40,4 +40,17 @@ __device__ inline void store_pack(T* to, const Accumulator<T> (&from)[n]) {
   store_vector(to, pack);
 }
 
+// As put() of each.
+template <int n, class T>
+__device__ inline void put_pack(const GradientOut<T>& to, Index first,
+                                Accumulator<T> (&values)[n]) {
+  if (to.into == Into::add) {
+    Accumulator<T> before[n];
+    load_pack<n>(to.data + first, before);
+#pragma unroll
+    for (int i = 0; i < n; ++i) values[i] += before[i];
+  }
+  store_pack<n>(to.data + first, values);
+}
+
 }  // namespace posetape::cuda

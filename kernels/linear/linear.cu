@@ -1,9 +1,12 @@
 #include "kernels/linear/linear.hpp"
 
+#include <type_traits>
+
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/map.hpp"
 #include "kernels/cuda/reduce.hpp"
 #include "kernels/elementwise/unary.hpp"
+#include "kernels/linear/mma_linear.hpp"
 
 namespace posetape {
 
@@ -30,6 +33,9 @@ static void add_bias_and_activate(const LinearForward<T>& a, T* z) {
 
 template <class T>
 static void compute(const LinearForward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::forward(a)) return;
+  }
   T* z = a.z != nullptr ? a.z : a.y;
   const bool has_bias = cuda::gemm<T>(
       {a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, true}, {z, Into::write}, 1, a.b});
@@ -56,6 +62,9 @@ static void compute(const LinearBackward<T>& a) {
   const T* dz = a.activation == Activation::none ? a.dy : a.dz;
   if (a.activation == Activation::gelu) activation_backward<unary::gelu>(a);
   if (a.activation == Activation::silu) activation_backward<unary::silu>(a);
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::backward(a, dz)) return;
+  }
   if (a.dx.wanted()) cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
   bool has_db = !a.db.wanted();
   if (a.dw.wanted()) {

@@ -3,8 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "engine/arena.hpp"
 #include "kernels/base/dispatch.hpp"
 #include "tests/cuda/device_array.hpp"
 
@@ -53,4 +56,132 @@ TEST_CASE("cuda: a linear layer's result does not depend on where it lies") {
   check_offsets<double>();
   check_offsets<float>();
   check_offsets<bf16>();
+}
+
+namespace {
+
+// Small whole numbers, whose products and sums are exact in f32.
+std::vector<bf16> whole_numbers(Index count, int seed) {
+  std::vector<bf16> all;
+  for (Index i = 0; i < count; ++i)
+    all.emplace_back(static_cast<float>((i * 7 + i / 11 + seed) % 5 - 2));
+  return all;
+}
+
+struct Layer {
+  Index rows, in, out;
+  Into into = Into::write;
+  Index offset = 0;  // of dz in its memory: where it is not 0, packs of numbers are not aligned
+};
+
+// dx, dW and db of a layer without activation.
+void check_backward(const Layer& l) {
+  CAPTURE(l.rows);
+  CAPTURE(l.in);
+  CAPTURE(l.out);
+  const auto at = [](const std::vector<bf16>& of, Index i) {
+    return float(of[static_cast<std::size_t>(i)]);
+  };
+  const auto x = whole_numbers(l.rows * l.in, 1), w = whole_numbers(l.out * l.in, 2);
+  const auto dz = whole_numbers(l.rows * l.out + l.offset, 3);
+  const std::vector<bf16> before[] = {whole_numbers(l.rows * l.in, 4),
+                                      whole_numbers(l.out * l.in, 5), whole_numbers(l.out, 6)};
+  const DeviceArray<bf16> dev_x(x), dev_w(w), dev_dz(dz);
+  DeviceArray<bf16> dx(before[0]), dw(before[1]), db(before[2]);
+  const long long launches = cuda::launches();
+  launch(Cuda{}, LinearBackward<bf16>{dev_x.data(),
+                                      dev_w.data(),
+                                      nullptr,
+                                      dev_dz.data() + l.offset,
+                                      nullptr,
+                                      {dx.data(), l.into},
+                                      {dw.data(), l.into},
+                                      {db.data(), l.into},
+                                      l.rows,
+                                      l.in,
+                                      l.out,
+                                      Activation::none});
+  const bool in_packs = l.offset == 0 && l.in % 8 == 0 && l.out % 8 == 0;
+  if (in_packs && cuda::open().major >= 8) CHECK(cuda::launches() == launches + 1);
+  int wrong = 0;
+  const auto compare = [&](const std::vector<bf16>& got, int which, Index i, float sum) {
+    if (l.into == Into::add) sum += at(before[which], i);
+    wrong += at(got, i) != float(bf16(sum));
+  };
+  const auto dx_got = dx.values(), dw_got = dw.values(), db_got = db.values();
+  for (Index r = 0; r < l.rows; ++r) {
+    for (Index i = 0; i < l.in; ++i) {
+      float sum = 0;
+      for (Index o = 0; o < l.out; ++o)
+        sum += at(dz, l.offset + r * l.out + o) * at(w, o * l.in + i);
+      compare(dx_got, 0, r * l.in + i, sum);
+    }
+  }
+  for (Index o = 0; o < l.out; ++o) {
+    for (Index i = 0; i <= l.in; ++i) {  // the last is db
+      float sum = 0;
+      for (Index r = 0; r < l.rows; ++r) {
+        sum += at(dz, l.offset + r * l.out + o) * (i < l.in ? at(x, r * l.in + i) : 1);
+      }
+      i < l.in ? compare(dw_got, 1, o * l.in + i, sum) : compare(db_got, 2, o, sum);
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+// z and y.
+void check_forward(const Layer& l, Activation activation, bool has_bias) {
+  CAPTURE(l.rows);
+  CAPTURE(l.in);
+  CAPTURE(l.out);
+  const auto x = whole_numbers(l.rows * l.in, 1), w = whole_numbers(l.out * l.in, 2);
+  const auto b = whole_numbers(l.out, 3);
+  const DeviceArray<bf16> dev_x(x), dev_w(w), dev_b(b);
+  const auto nothing = whole_numbers(l.rows * l.out, 4);
+  DeviceArray<bf16> z(nothing), y(nothing);
+  launch(Cuda{}, LinearForward<bf16>{dev_x.data(), dev_w.data(), has_bias ? dev_b.data() : nullptr,
+                                     z.data(), y.data(), l.rows, l.in, l.out, activation});
+  const auto z_got = z.values(), y_got = y.values();
+  int wrong = 0;
+  double worst = 0;
+  for (Index r = 0; r < l.rows; ++r) {
+    for (Index o = 0; o < l.out; ++o) {
+      float sum = has_bias ? float(b[static_cast<std::size_t>(o)]) : 0;
+      for (Index i = 0; i < l.in; ++i) {
+        sum += float(x[static_cast<std::size_t>(r * l.in + i)]) *
+               float(w[static_cast<std::size_t>(o * l.in + i)]);
+      }
+      const auto at = static_cast<std::size_t>(r * l.out + o);
+      const double before = float(bf16(sum));
+      wrong += float(z_got[at]) != before;
+      const double cdf = activation == Activation::gelu ? std::erfc(-before / std::sqrt(2.0)) / 2
+                                                        : 1 / (1 + std::exp(-before));
+      const double expected = before * cdf;
+      worst =
+          std::max(worst, std::fabs(float(y_got[at]) - expected) / (std::fabs(expected) + 1e-6));
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(worst < 0x1p-8 + 1e-5);
+}
+
+}  // namespace
+
+// Tiles that are full, cut, and more than one; sums in one chunk and in several.
+TEST_CASE("cuda: products of bf16 with what belongs to them") {
+  cuda::open();
+  Arena::of(Device::cuda);  // for kernels' own memory
+  for (const Layer& l :
+       {Layer{1, 8, 8}, Layer{17, 72, 24}, Layer{70, 136, 200}, Layer{129, 264, 64}}) {
+    for (const bool has_bias : {false, true}) {
+      check_forward(l, Activation::gelu, has_bias);
+      check_forward(l, Activation::silu, has_bias);
+    }
+    check_backward(l);
+    check_backward({l.rows, l.in, l.out, Into::add});
+    check_backward({l.rows, l.in, l.out, Into::add, 1});
+  }
+  check_backward({300, 40, 8});
+  check_backward({1030, 16, 72, Into::add});
+  check_backward({20, 3, 5});
 }

@@ -1,0 +1,281 @@
+// A linear layer of bf16 on tensor cores by products of our own, for what a library's leave a
+// launch each for: the activation after the forward product, and both gradients beside each other.
+// Part of linear.cu, whose other kernels are its oracle.
+//
+// A block has some warps' tiles of 16 m rows and 64 columns (kernels/cuda/mma_product.hpp), up to
+// four beside each other. Of the backward pass the first blocks have dx, the others dW and db: a
+// tile of them over a chunk of the rows each, whose sums the last block of a tile adds up in order.
+#pragma once
+
+#include "kernels/cuda/mma_product.hpp"
+#include "kernels/elementwise/unary.hpp"
+#include "kernels/linear/linear.hpp"
+
+namespace posetape::mma_linear {
+
+using cuda::AcrossRows;
+using cuda::AlongRows;
+using cuda::kTileColumns;
+using cuda::TileSums;
+
+inline constexpr int kMostWarps = 8;  // of a block
+inline constexpr int kMostThreads = kMostWarps * cuda::kWarp;
+
+// How a result is cut into tiles. Numbers as wide as addresses, since the emulation would take two
+// narrow ones side by side for one.
+struct Tiles {
+  Index rows;
+  Index columns;
+  Index beside;  // warps of a block beside each other
+  Index across;  // blocks beside each other
+  Index count;   // of blocks
+
+  Tiles(Index all_rows, Index all_columns, int m, int warps)
+      : rows(all_rows), columns(all_columns) {
+    beside = columns > 2 * kTileColumns ? 4 : columns > kTileColumns ? 2 : 1;
+    across = cuda::blocks_for(columns, beside * kTileColumns);
+    count = across * cuda::blocks_for(rows, warps / beside * 16 * m);
+  }
+};
+
+// A warp's tile of a block's.
+struct Tile {
+  Index row;
+  Index column;
+  bool inside;
+
+  template <int m>
+  __device__ static Tile of(const Tiles& all, Index block) {
+    const Index warp = threadIdx.x / cuda::kWarp;
+    const Index warps = blockDim.x / cuda::kWarp;
+    const Index row = (block / all.across * (warps / all.beside) + warp / all.beside) * 16 * m;
+    const Index column = (block % all.across * all.beside + warp % all.beside) * kTileColumns;
+    return {row, column, row < all.rows && column < all.columns};
+  }
+};
+
+// f(row, column, eight neighbours) for all numbers of a lane that are in range.
+template <int m, class F>
+__device__ inline void each_pack(const Tiles& all, const Tile& tile, TileSums<m>& sums,
+                                 const F& f) {
+  const Index first_row = cuda::row_of_lane<m>(tile.row);
+  const Index first_column = cuda::column_of_lane(tile.column);
+#pragma unroll
+  for (int r = 0; r < 2 * m; ++r) {
+    if (first_row + r >= all.rows) break;
+#pragma unroll
+    for (int c = 0; c < 16; c += 8) {
+      if (first_column + c >= all.columns) break;
+      float values[8];
+#pragma unroll
+      for (int e = 0; e < 8; ++e) values[e] = sums.at(r, c + e);
+      f(first_row + r, first_column + c, values);
+    }
+  }
+}
+
+struct Forward {
+  const bf16* x;
+  const bf16* w;
+  const bf16* b;
+  bf16* z;
+  bf16* y;
+  Index in;
+  Index gelu;  // or else SiLU
+  Tiles tiles;
+};
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1) linear_forward_mma(Forward a) {
+  const Tile tile = Tile::of<m>(a.tiles, blockIdx.x);
+  if (!tile.inside) return;
+  TileSums<m> sums;
+  cuda::add_products<AlongRows<2 * m>, AlongRows<8>>({a.x, a.in, a.tiles.rows}, tile.row,
+                                                     {a.w, a.in, a.tiles.columns}, tile.column, 0,
+                                                     a.in, sums);
+  each_pack(a.tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
+    const Index at = row * a.tiles.columns + column;
+    float bias[8] = {};
+    if (a.b != nullptr) cuda::load_pack(a.b + column, bias);
+#pragma unroll
+    for (int e = 0; e < 8; ++e) values[e] = load(store<bf16>(values[e] + bias[e]));
+    if (a.z != nullptr) cuda::store_pack(a.z + at, values);
+#pragma unroll
+    for (int e = 0; e < 8; ++e) {
+      values[e] = a.gelu != 0 ? unary::gelu::value(values[e]) : unary::silu::value(values[e]);
+    }
+    cuda::store_pack(a.y + at, values);
+  });
+}
+
+struct Backward {
+  const bf16* x;
+  const bf16* w;
+  const bf16* dz;
+  GradientOut<bf16> dx;
+  GradientOut<bf16> dw;
+  GradientOut<bf16> db;
+  Index rows;
+  Index in;
+  Index out;
+  Tiles dx_tiles;
+  Tiles dw_tiles;
+  Index chunk;  // rows of one
+  Index chunks;
+  float* partial;     // [chunks][tiles of dw][warps][numbers of a tile]
+  float* partial_db;  // [chunks][out]
+  unsigned* counters;
+};
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Backward a) {
+  TileSums<m> sums;
+  if (blockIdx.x < a.dx_tiles.count) {
+    const Tile tile = Tile::of<m>(a.dx_tiles, blockIdx.x);
+    if (!tile.inside) return;
+    cuda::add_products<AlongRows<2 * m>, AcrossRows<8>>(
+        {a.dz, a.out, a.rows}, tile.row, {a.w, a.in, a.in}, tile.column, 0, a.out, sums);
+    each_pack(a.dx_tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
+      cuda::put_pack(a.dx, row * a.in + column, values);
+    });
+    return;
+  }
+  const Index block = blockIdx.x - a.dx_tiles.count;
+  const Index number = block % a.dw_tiles.count;
+  const Index chunk = block / a.dw_tiles.count;
+  const Tile tile = Tile::of<m>(a.dw_tiles, number);
+  const bool sums_rows = a.db.wanted() && tile.column == 0;
+  float row_sums[m][4] = {};
+  if (tile.inside) {
+    const Index begin = chunk * a.chunk;
+    const Index left = a.rows - begin;
+    const Index end = begin + (left < a.chunk ? left : a.chunk);
+    cuda::add_products<AcrossRows<2 * m>, AcrossRows<8>>({a.dz, a.out, a.out}, tile.row,
+                                                         {a.x, a.in, a.in}, tile.column, begin, end,
+                                                         sums, sums_rows, row_sums);
+  }
+  if (a.chunks > 1) {
+    const Index lane = threadIdx.x % cuda::kWarp;
+    const Index warps = blockDim.x / cuda::kWarp;
+    const Index warp = threadIdx.x / cuda::kWarp;
+    const auto numbers = [&](Index of_chunk) {
+      constexpr Index kNumbers = 16 * m * kTileColumns;
+      const Index at = (of_chunk * a.dw_tiles.count + number) * warps + warp;
+      return a.partial + at * kNumbers + 4 * lane;
+    };
+    const auto each_quad = [&](const auto& f) {
+#pragma unroll
+      for (int i = 0; i < m; ++i) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) f(sums.of[i][j], (i * 8 + j) * 4 * cuda::kWarp);
+      }
+    };
+    const auto each_row_sum = [&](const auto& f) {
+      if (!sums_rows) return;
+#pragma unroll
+      for (int r = 0; r < 2 * m; ++r) {
+        const Index row = cuda::row_of_lane<m>(tile.row) + r;
+        if (cuda::lane_part() == 0 && row < a.out) f(row_sums[r / 2][r % 2 * 2], row);
+      }
+    };
+    float* mine = numbers(chunk);
+    each_quad([&](float(&quad)[4], int at) { cuda::store_pack(mine + at, quad); });
+    each_row_sum([&](float& sum, Index row) { a.partial_db[chunk * a.out + row] = sum; });
+    if (!cuda::comes_last(a.counters + number, static_cast<unsigned>(a.chunks))) return;
+    sums = {};
+    each_row_sum([&](float& sum, Index) { sum = 0; });
+    for (Index c = 0; c < a.chunks; ++c) {
+      const float* of = numbers(c);
+      each_quad([&](float(&quad)[4], int at) {
+        float more[4];
+        cuda::load_pack(of + at, more);
+#pragma unroll
+        for (int e = 0; e < 4; ++e) quad[e] += more[e];
+      });
+      each_row_sum([&](float& sum, Index row) { sum += a.partial_db[c * a.out + row]; });
+    }
+  }
+  if (!tile.inside) return;
+  each_pack(a.dw_tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
+    cuda::put_pack(a.dw, row * a.in + column, values);
+  });
+  if (!sums_rows || cuda::lane_part() != 0) return;
+#pragma unroll
+  for (int r = 0; r < 2 * m; ++r) {
+    const Index row = cuda::row_of_lane<m>(tile.row) + r;
+    if (row < a.out) a.db.put(row, row_sums[r / 2][r % 2 * 2]);
+  }
+}
+
+// Above so many multiply-adds of a product, what the library's products are faster by on Hopper is
+// more than a launch and reading a matrix once more: 790 TFLOP/s beside some 60 % of it, 1.3 us a
+// launch, 4.3 TB/s. By published rates; nothing has been measured.
+inline constexpr Index kMostWork = Index{3} << 29;
+
+// Whether these kernels do a layer whose matrices lie there.
+inline bool takes(std::initializer_list<const void*> matrices, Index rows, Index in, Index out) {
+  constexpr int kFirstMajor = 8;  // sm_80
+  return rows > 0 && in > 0 && out > 0 && rows * in <= kMostWork / out &&
+         cuda::packed<bf16>(matrices, {in, out}) && cuda::open().major >= kFirstMajor;
+}
+
+// f(integral_constant of m, warps of a block): large tiles where those of a result keep all
+// multiprocessors at work, else small ones. `blocks` says how many there are.
+template <class Blocks, class F>
+void with_tile(const Blocks& blocks, const F& f) {
+  constexpr int kLargeWarps = kMostWarps, kSmallWarps = kMostWarps / 2;
+  if (blocks(2, kLargeWarps) >= cuda::open().multiprocessors) {
+    f(std::integral_constant<int, 2>{}, kLargeWarps);
+  } else {
+    f(std::integral_constant<int, 1>{}, kSmallWarps);
+  }
+}
+
+// Each returns whether it did the work.
+
+inline bool forward(const LinearForward<bf16>& a) {
+  if (a.activation == Activation::none) return false;  // the library's is one launch, too
+  if (!takes({a.x, a.w, a.b, a.z, a.y}, a.rows, a.in, a.out)) return false;
+  const auto blocks = [&](int m, int warps) { return Tiles(a.rows, a.out, m, warps).count; };
+  with_tile(blocks, [&](auto m, int warps) {
+    const Tiles tiles(a.rows, a.out, m, warps);
+    POSETAPE_RUN((linear_forward_mma<m>), static_cast<unsigned>(tiles.count), warps * cuda::kWarp,
+                 0,
+                 Forward{a.x, a.w, a.b, a.z, a.y, a.in, a.activation == Activation::gelu, tiles});
+  });
+  return true;
+}
+
+// Of rows that are summed, by the shape alone, as are the bits: enough blocks of dW for most GPUs,
+// but no shorter sums.
+inline Index chunk_of(Index rows, Index in, Index out) {
+  constexpr Index kNumbers = Index{1} << 21;  // in 128 blocks of 64 x 256
+  constexpr Index kLeast = 256;
+  const Index most = kNumbers / (in * out) > 1 ? kNumbers / (in * out) : 1;
+  const Index each = (rows + most - 1) / most;
+  const Index chunk = each > kLeast ? each : kLeast;
+  return (chunk + cuda::kDepth - 1) / cuda::kDepth * cuda::kDepth;
+}
+
+inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
+  if (!a.dx.wanted() || !a.dw.wanted()) return false;  // the library's is one launch, too
+  if (!takes({a.x, a.w, dz, a.dx.data, a.dw.data}, a.rows, a.in, a.out)) return false;
+  const Index chunk = chunk_of(a.rows, a.in, a.out);
+  const Index chunks = cuda::chunks_of(a.rows, chunk);
+  const auto blocks = [&](int m, int warps) {
+    return Tiles(a.rows, a.in, m, warps).count + Tiles(a.out, a.in, m, warps).count * chunks;
+  };
+  with_tile(blocks, [&](auto m, int warps) {
+    const Tiles dx(a.rows, a.in, m, warps), dw(a.out, a.in, m, warps);
+    const Index numbers = dw.count * warps * 16 * m * kTileColumns;
+    const cuda::Scratch<float> partial(chunks > 1 ? chunks * (numbers + a.out) : 0);
+    POSETAPE_RUN((linear_backward_mma<m>), static_cast<unsigned>(dx.count + dw.count * chunks),
+                 warps * cuda::kWarp, 0,
+                 Backward{a.x, a.w, dz, a.dx, a.dw, a.db, a.rows, a.in, a.out, dx, dw, chunk,
+                          chunks, partial.data(), partial.data() + chunks * numbers,
+                          chunks > 1 ? cuda::take_counters(dw.count) : nullptr});
+  });
+  return true;
+}
+
+}  // namespace posetape::mma_linear
