@@ -47,6 +47,14 @@ struct Linear {
   Tensor weight, bias;
 };
 
+// The second layer of the first one's result, activated.
+inline Tensor after(const Linear& first, Activation activation, const Linear& second,
+                    const Tensor& x) {
+  if (Observer::parts_wanted()) return second(first(x, activation));
+  return linear_of_activated(activated_linear(x, first.weight, first.bias, activation),
+                             second.weight, second.bias);
+}
+
 // Layer norm of x + residual + shift: see layer_norm(). The sum goes by the name of "<name>.sum".
 struct LayerNorm {
   LayerNorm(ParameterList& list, const std::string& name, Index width, double with_eps = 1e-5)
@@ -62,17 +70,20 @@ struct LayerNorm {
     show("sum", out.s);
     return out;
   }
+  NormInput input(const Tensor& x, const Tensor& residual, const Tensor& shift) const {
+    return {x, gamma, beta, eps, residual, shift};
+  }
   std::string path;
   Tensor gamma, beta;
   double eps;
 };
 
-// Linear, GELU, Linear.
+// Linear, GELU, Linear. The first two are one op where nobody looks between them.
 struct Mlp {
   Mlp(ParameterList& list, const std::string& name, Index width, Index hidden, Bias with)
       : fc1(list, name + ".fc1", width, hidden, with),
         fc2(list, name + ".fc2", hidden, width, with) {}
-  Tensor operator()(const Tensor& x) const { return fc2(fc1(x, Activation::gelu)); }
+  Tensor operator()(const Tensor& x) const { return after(fc1, Activation::gelu, fc2, x); }
   Linear fc1, fc2;
 };
 
@@ -99,12 +110,28 @@ struct Residual {
   return instead.defined() ? Residual{std::move(instead), {}} : stream;
 }
 
+// h = x + residual + shift and layer(LN(h)).
+inline Residual normed(const LayerNorm& norm, const Linear& layer, const Tensor& x,
+                       const Tensor& residual = {}, const Tensor& shift = {}) {
+  if (Observer::parts_wanted()) {
+    const Normalized h = norm(x, residual, shift);
+    return {h.s, layer(h.y)};
+  }
+  auto [y, h] = norm_linear(norm.input(x, residual, shift), layer.weight, layer.bias);
+  return {std::move(h), std::move(y)};
+}
+
 // h = x + residual and MLP(LN(h)).
 inline Residual feed_forward(const LayerNorm& norm, const Mlp& mlp, const Tensor& x,
                              const Tensor& residual) {
   const auto layers = [n = &norm, m = &mlp](const Tensor& a, const Tensor& b) {
-    const Normalized h = (*n)(a, b);
-    return Residual{h.s, (*m)(h.y)};
+    if (Observer::parts_wanted()) {
+      const Normalized h = (*n)(a, b);
+      return Residual{h.s, (*m)(h.y)};
+    }
+    auto [hidden, h] =
+        activated_norm_linear(n->input(a, b, {}), m->fc1.weight, m->fc1.bias, Activation::gelu);
+    return Residual{std::move(h), linear_of_activated(hidden, m->fc2.weight, m->fc2.bias)};
   };
   return recompute(kRecomputeMlp, layers, x, residual);
 }

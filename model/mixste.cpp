@@ -34,7 +34,7 @@ MixsteBlock::MixsteBlock(ParameterList& list, const std::string& name, const Mix
       heads(config.heads) {}
 
 Tensor MixsteBlock::attention(const Tensor& x) const {
-  const Tensor values = qkv(x);
+  const Tensor values = normed(norm1, qkv, x).update;
   Tensor mixed = axial_attention(values, axis, heads);
   {
     const Scope scope(path);
@@ -46,8 +46,7 @@ Tensor MixsteBlock::attention(const Tensor& x) const {
 
 Tensor MixsteBlock::operator()(const Tensor& x, const LayerNorm& after,
                                const Tensor& attention_drop, const Tensor& mlp_drop) const {
-  const Normalized n1 = norm1(x);
-  const Residual r = feed_forward(norm2, mlp, x, times(attention(n1.y), attention_drop));
+  const Residual r = feed_forward(norm2, mlp, x, times(attention(x), attention_drop));
   return after(r.h, times(r.update, mlp_drop)).y;
 }
 

@@ -31,6 +31,7 @@ struct MixsteBlock {
   Tensor operator()(const Tensor& x, const LayerNorm& after, const Tensor& attention_drop,
                     const Tensor& mlp_drop) const;
 
+  // Of LN(x).
   Tensor attention(const Tensor& x) const;
 
   std::string path;

@@ -29,10 +29,10 @@ DenoisingBlock::DenoisingBlock(ParameterList& list, const std::string& name,
 }
 
 Residual DenoisingBlock::operator()(const Residual& in, const Tensor& embedding) const {
-  const Normalized n1 = norm1(in.h, in.update);
+  Residual r = stc1(norm1, in.h, in.update);
   const Tensor shift = embedding.defined() ? temb[0](embedding) : Tensor();
-  const Normalized n2 = norm2(n1.s, stc1(n1.y), shift);
-  return feed_forward(norm3, mlp, n2.s, stc2(n2.y));
+  r = stc2(norm2, r.h, r.update, shift);
+  return feed_forward(norm3, mlp, r.h, r.update);
 }
 
 PoseDenoiserLayers::PoseDenoiserLayers(ParameterList& list, const PoseDenoiserConfig& config)
@@ -73,7 +73,7 @@ Tensor PoseDenoiser::features(const Tensor& x_t, const Tensor& y, const Tensor& 
       fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected [{}, {}]",
            embedding.shape().text(), shape[0], shape[0], config_.width);
     }
-    temb = layers_.timestep[1](layers_.timestep[0](as(embedding, dtype), Activation::silu));
+    temb = after(layers_.timestep[0], Activation::silu, layers_.timestep[1], as(embedding, dtype));
   }
 
   Residual r{layers_.input(as(concat({x_t, y}, -1), dtype)), {}};

@@ -33,15 +33,20 @@ Stc::Stc(ParameterList& list, const std::string& name, const StcOptions& o)
       body_part(Tensor::of<std::int32_t>({17}, kBodyParts).to(list.device())),
       options(o) {}
 
-Tensor Stc::operator()(const Tensor& x) const {
+Residual Stc::operator()(const LayerNorm& norm, const Tensor& x, const Tensor& residual,
+                         const Tensor& shift) const {
   if (x.shape().rank() != 4 || x.shape()[2] != static_cast<Index>(kBodyParts.size())) {
     fail("STC module: x is {}; expected [B, N, {}, {}]", x.shape().text(), kBodyParts.size(),
          options.width);
   }
-  const Tensor values = qkv(x);
+  const Residual in = normed(norm, qkv, x, residual, shift);
+  return {in.h, proj(attention(in.update))};
+}
+
+Tensor Stc::attention(const Tensor& values) const {
   if (!Observer::parts_wanted()) {
-    return proj(stc_attention(values, Axis::cross, options.heads, options.scale,
-                              {local_weight, local_bias, part, body_part, options.part_scale}));
+    return stc_attention(values, Axis::cross, options.heads, options.scale,
+                         {local_weight, local_bias, part, body_part, options.part_scale});
   }
   Tensor local =
       structure_embedding(values, local_weight, local_bias, part, body_part, options.part_scale);
@@ -55,7 +60,7 @@ Tensor Stc::operator()(const Tensor& x) const {
     mixed = tap("mixed", tap_heads(mixed, Axis::cross, options.heads, local));
     tap_attention(values, Axis::cross, options.heads, options.scale);
   }
-  return proj(mixed);
+  return mixed;
 }
 
 }  // namespace posetape::model

@@ -18,14 +18,15 @@ struct StcOptions {
   double part_spread = 0.02;
 };
 
-// x [B, N, J, D], already normalised -> [B, N, J, D]; the residual is the caller's.
+// h = x + residual + shift, [B, N, J, D], and the module of LN(h), which is the update of h.
 // Taps: "<name>.qkv", "<name>.space.attention" and "<name>.time.attention" (probabilities) and what
 // each head says, "<name>.space.attention.head<h>", "<name>.local", "<name>.mixed" (the heads and
 // the local part together), "<name>.proj".
 // Channels of qkv: q, k, v side by side; of each, the first half spatial and the second temporal.
 struct Stc {
   Stc(ParameterList& list, const std::string& name, const StcOptions& options);
-  Tensor operator()(const Tensor& x) const;
+  Residual operator()(const LayerNorm& norm, const Tensor& x, const Tensor& residual = {},
+                      const Tensor& shift = {}) const;
 
   std::string path;
   Linear qkv;
@@ -36,6 +37,10 @@ struct Stc {
   Linear proj;
   Tensor body_part;  // i32 [17], of each joint
   StcOptions options;
+
+ private:
+  // Of qkv's values [B, N, J, 3D].
+  Tensor attention(const Tensor& values) const;
 };
 
 }  // namespace posetape::model

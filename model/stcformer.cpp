@@ -29,8 +29,8 @@ StcformerBlock::StcformerBlock(ParameterList& list, const std::string& name,
       mlp(list, name + ".mlp", config.width, config.mlp_ratio * config.width, Bias::no) {}
 
 Residual StcformerBlock::operator()(const Residual& in) const {
-  const Normalized n1 = norm1(in.h, in.update);
-  return feed_forward(norm2, mlp, n1.s, stc(n1.y));
+  const Residual r = stc(norm1, in.h, in.update);
+  return feed_forward(norm2, mlp, r.h, r.update);
 }
 
 StcformerLayers::StcformerLayers(ParameterList& list, const StcformerConfig& config)

@@ -205,7 +205,7 @@ std::string activated(Graph& g, const std::string& x, Activation activation) {
 Names write_linear(Graph& g, const Node& node, const Names& in) {
   std::string y = g.node("MatMul", {in[0], g.transpose(in[1], {1, 0})});
   if (!in[2].empty()) y = g.node("Add", {y, in[2]});
-  return {activated(g, y, node.attributes.as<Activation>())};
+  return {activated(g, y, node.attributes.as<LinearAttributes>().activation)};
 }
 
 Names write_layer_norm(Graph& g, const Node& node, const Names& in) {

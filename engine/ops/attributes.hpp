@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/shape.hpp"
+#include "kernels/linear/linear.hpp"
 
 namespace posetape {
 
@@ -20,6 +21,12 @@ struct SliceAttributes {
 
 struct LayerNormAttributes {
   double eps;
+};
+
+struct LinearAttributes {
+  Activation activation;
+  // Of an x that is Activated, which has made its values of the node's input.
+  Activation before = Activation::none;
 };
 
 // Of transpose: axis i of the result is axis axes[i] of x; beyond the rank, zero.

@@ -1,47 +1,90 @@
 #include "engine/ops/linear.hpp"
 
+#include <optional>
+
 #include "engine/dispatch.hpp"
 #include "engine/operands.hpp"
-#include "engine/tape.hpp"
+#include "engine/ops/attributes.hpp"
 
 namespace posetape {
 namespace {
 
-enum Input { kX, kWeight, kBias };
+enum Input { kX, kWeight, kBias, kGamma };
+// What the norm has saved comes fourth, or z of an x that is Activated.
+enum Saved { kLeft, kSavedWeight, kZ, kMore };
 
-Index rows_of(const Shape& shape) {
-  return shape.outer(shape.rank() - 1);
+bool begins_with_norm(const Node& node) {
+  return node.inputs.size() > kGamma;
+}
+
+void run(Cpu where, const auto& normed) {
+  in_turn(normed, [&](const auto& one) { launch(where, one); });
+}
+void run(Cuda where, const auto& normed) {
+  launch(where, normed);
 }
 
 void backward_rule(const Node& node, Backward& backward) {
-  const Tensor& x = node.saved[0];
-  const Tensor& w = node.saved[1];
-  const Tensor& z = node.saved[2];
-  const Tensor& dy = backward.cotangent();
-  const auto activation = node.attributes.as<Activation>();
-  const Tensor dz = activation == Activation::none
-                        ? Tensor()
-                        : Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  const Tensor& x = node.saved[kLeft];
+  const Tensor& w = node.saved[kSavedWeight];
+  const auto of = node.attributes.as<LinearAttributes>();
+  Tensor dy = backward.cotangent();
+  if (!dy.defined()) dy = Tensor::zeros(node.outputs[0].shape, x.dtype(), x.device());
+  const Tensor& z = node.saved[kZ];
+  const Tensor dz = z.defined() ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : Tensor();
+
+  std::optional<NormBackward> norm;
+  if (begins_with_norm(node)) norm.emplace(node, backward, kGamma, kMore);
+  const bool to_norm = norm && norm->wanted();
+  // The gradient of the product's left side, where it goes on to something else.
+  Tensor dx;
+  std::pair<Tensor, Into> dz_of_x;
+  if (of.before != Activation::none) dz_of_x = backward.target(kX);
+  const bool adds = dz_of_x.first.defined() && dz_of_x.second == Into::add;
+  if (to_norm || adds) dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+
   dispatch(x, [&]<class T>(auto where) {
-    launch(where, LinearBackward<T>{x.data<T>(), w.data<T>(), z.data<T>(), dy.data<T>(),
-                                    dz.data<T>(), backward.gradient<T>(kX),
-                                    backward.gradient<T>(kWeight), backward.gradient<T>(kBias),
-                                    rows_of(x.shape()), w.shape()[1], w.shape()[0], activation});
+    const auto to = [&]() -> GradientOut<T> {
+      if (norm || adds) return {dx.data<T>(), Into::write};
+      if (of.before != Activation::none) return {dz_of_x.first.data<T>(), Into::write};
+      return backward.gradient<T>(kX);
+    };
+    const bool follows = of.before != Activation::none;
+    const LinearBackward<T> product{x.data<T>(),
+                                    w.data<T>(),
+                                    z.data<T>(),
+                                    dy.data<T>(),
+                                    dz.data<T>(),
+                                    to(),
+                                    backward.gradient<T>(kWeight),
+                                    backward.gradient<T>(kBias),
+                                    x.shape().outer(x.shape().rank() - 1),
+                                    w.shape()[1],
+                                    w.shape()[0],
+                                    z.defined() ? of.activation : Activation::none,
+                                    follows ? node.saved[kMore].template data<T>() : nullptr,
+                                    of.before};
+    if (!to_norm) return launch(where, product);
+    run(where, NormLinearBackward<T>{product, norm->arguments<T>(dx)});
   });
+  if (norm) norm->pass();
+  if (adds) accumulate(dx, dz_of_x.first);
 }
 
 double flops(const Node& node) {
-  return 2.0 * static_cast<double>(node.inputs[kX].shape.size() * node.inputs[kWeight].shape[0]);
+  const Index elements = node.inputs[kX].shape.size();
+  const double norm = begins_with_norm(node) ? norm_flops(elements) : 0;
+  return 2.0 * static_cast<double>(elements * node.inputs[kWeight].shape[0]) + norm;
 }
 
 std::string mode(const Node& node) {
   constexpr const char* kNames[] = {"none", "gelu", "silu"};
-  return kNames[static_cast<int>(node.attributes.as<Activation>())];
+  const std::string activation =
+      kNames[static_cast<int>(node.attributes.as<LinearAttributes>().activation)];
+  return begins_with_norm(node) ? "norm." + activation : activation;
 }
 
-}  // namespace
-
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
+void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check_operands(Op::linear, {{"x", x}, {"weight", weight}, {"bias", bias, true}});
   if (x.shape().rank() < 1 || weight.shape().rank() != 2 || x.shape().back() != weight.shape()[1]) {
     fail("linear: x is {}, weight {}; weight must be [out, in] with in = x's last dimension",
@@ -52,19 +95,108 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
     fail("linear: bias is {}, weight {}; bias must be [{}]", bias.shape().text(),
          weight.shape().text(), out);
   }
-  const Shape shape = x.shape().with(-1, out);
-  const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  const bool keep = activation != Activation::none && recording({x, weight, bias});
-  const Tensor z = keep ? Tensor::empty(shape, x.dtype(), x.device()) : Tensor();
-  if (keep || !skip_result({x, weight, bias})) {
+}
+
+template <class T>
+LinearForward<T> forward_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                   const Tensor& z, const Tensor& y, Activation activation) {
+  return {x.data<T>(),      weight.data<T>(),  bias.data<T>(),
+          z.data<T>(),      y.data<T>(),       x.shape().outer(x.shape().rank() - 1),
+          x.shape().back(), weight.shape()[0], activation};
+}
+
+}  // namespace
+
+// A call, from its inputs to its results and the node.
+struct LinearCall {
+  Tensor x, weight, bias;
+  Activation activation;
+  Tensor z = {}, y = {};
+
+  void make(bool keep_z) {
+    const Shape shape = x.shape().with(-1, weight.shape()[0]);
+    y = Tensor::empty(shape, x.dtype(), x.device());
+    if (keep_z) z = Tensor::empty(shape, x.dtype(), x.device());
+  }
+  void compute() {
     dispatch(x, [&]<class T>(auto where) {
-      launch(where,
-             LinearForward<T>{x.data<T>(), weight.data<T>(), bias.data<T>(), z.data<T>(),
-                              y.data<T>(), rows_of(x.shape()), x.shape().back(), out, activation});
+      launch(where, forward_arguments<T>(x, weight, bias, z, y, activation));
     });
   }
-  record(Op::linear, {x, weight, bias}, {y}, {x, weight, z}, activation);
-  return y;
+  // Of an activation that is open gradients flow into z.
+  const Tensor& recorded() const { return z.defined() ? z : y; }
+  Activated activated() const { return {z, y, activation}; }
+};
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
+  check(x, weight, bias);
+  LinearCall call{x, weight, bias, activation};
+  const bool keep = activation != Activation::none && recording({x, weight, bias});
+  call.make(keep);
+  if (keep || !skip_result({x, weight, bias})) call.compute();
+  record(Op::linear, {x, weight, bias}, {call.y}, {x, weight, call.z},
+         LinearAttributes{activation});
+  return call.y;
+}
+
+Activated activated_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           Activation activation) {
+  check(x, weight, bias);
+  LinearCall call{x, weight, bias, activation};
+  call.make(recording({x, weight, bias}));
+  call.compute();
+  record(Op::linear, {x, weight, bias}, {call.recorded()}, {x, weight, {}},
+         LinearAttributes{activation});
+  return call.activated();
+}
+
+Tensor linear_of_activated(const Activated& x, const Tensor& weight, const Tensor& bias) {
+  if (!x.z_.defined()) return linear(x.y_, weight, bias);
+  check(x.y_, weight, bias);
+  LinearCall call{x.y_, weight, bias, Activation::none};
+  call.make(false);
+  if (!skip_result({x.z_, weight, bias})) call.compute();
+  record(Op::linear, {x.z_, weight, bias}, {call.y}, {x.y_, weight, {}, x.z_},
+         LinearAttributes{Activation::none, x.activation_});
+  return call.y;
+}
+
+namespace {
+
+// Both of a norm: the call, computed and recorded, and the sum.
+std::pair<LinearCall, Tensor> call_of(const NormInput& in, const Tensor& weight, const Tensor& bias,
+                                      Activation activation) {
+  check_norm_input(Op::linear, in);
+  check(in.x, weight, bias);
+  const NormOutput norm(in);
+  LinearCall call{norm.y, weight, bias, activation};
+  const bool recorded = recording({in.x, weight, bias, in.gamma, in.beta, in.residual, in.shift});
+  call.make(activation != Activation::none && recorded);
+  dispatch(in.x, [&]<class T>(auto where) {
+    run(where, NormLinearForward<T>{
+                   forward_arguments<T>(in, norm),
+                   forward_arguments<T>(norm.y, weight, bias, call.z, call.y, activation)});
+  });
+  std::vector<Tensor> outputs{call.recorded()};
+  if (in.summed()) outputs.push_back(norm.s);
+  const Tensor inputs[] = {in.x, weight, bias, in.gamma, in.beta, in.residual, in.shift};
+  const Tensor saved[] = {norm.y, weight, {}, norm.s, in.gamma, norm.mean, norm.rstd};
+  record(Op::linear, inputs, outputs, saved, LinearAttributes{activation});
+  return {call, norm.s};
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> norm_linear(const NormInput& x, const Tensor& weight,
+                                      const Tensor& bias) {
+  const auto [call, sum] = call_of(x, weight, bias, Activation::none);
+  return {call.y, sum};
+}
+
+std::pair<Activated, Tensor> activated_norm_linear(const NormInput& x, const Tensor& weight,
+                                                   const Tensor& bias, Activation activation) {
+  const auto [call, sum] = call_of(x, weight, bias, activation);
+  return {call.activated(), sum};
 }
 
 const Rule linear_rule{backward_rule, flops, mode, /*products=*/true};

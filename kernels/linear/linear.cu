@@ -51,21 +51,33 @@ static void compute(const LinearForward<T>& a) {
 }
 POSETAPE_CUDA_KERNEL(LinearForward);
 
+// to[i] = dy[i] f'(z[i]); `to` may be dy.
 template <class F, class T>
-static void activation_backward(const LinearBackward<T>& a) {
-  cuda::map(a.rows * a.out, a.dy, a.z, a.dz,
-            [] __device__(T dy, T z) { return store<T>(load(dy) * F::slope(load(z), load(z))); });
+static void times_slope(Index size, const T* dy, const T* z, T* to) {
+  cuda::map(size, dy, z, to,
+            [] __device__(T d, T x) { return store<T>(load(d) * F::slope(load(x), load(x))); });
+}
+template <class T>
+static void times_slope(Activation f, Index size, const T* dy, const T* z, T* to) {
+  f == Activation::gelu ? times_slope<unary::gelu>(size, dy, z, to)
+                        : times_slope<unary::silu>(size, dy, z, to);
 }
 
 template <class T>
 static void compute(const LinearBackward<T>& a) {
   const T* dz = a.activation == Activation::none ? a.dy : a.dz;
-  if (a.activation == Activation::gelu) activation_backward<unary::gelu>(a);
-  if (a.activation == Activation::silu) activation_backward<unary::silu>(a);
+  if (a.activation != Activation::none) {
+    times_slope(a.activation, a.rows * a.out, a.dy, a.z, a.dz);
+  }
   if constexpr (std::is_same_v<T, bf16>) {
     if (mma_linear::backward(a, dz)) return;
   }
-  if (a.dx.wanted()) cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
+  if (a.dx.wanted()) {
+    cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
+    if (a.before != Activation::none) {
+      times_slope(a.before, a.rows * a.in, a.dx.data, a.z_before, a.dx.data);
+    }
+  }
   bool has_db = !a.db.wanted();
   if (a.dw.wanted()) {
     cuda::Gemm<T> dw{a.out, a.in, a.rows, {dz, a.out, true}, {a.x, a.in}, a.dw};
@@ -79,5 +91,17 @@ static void compute(const LinearBackward<T>& a) {
       [db = a.db] __device__(Index i, Accumulator<T> sum) { db.put(i, sum); });
 }
 POSETAPE_CUDA_KERNEL(LinearBackward);
+
+template <class T>
+static void compute(const NormLinearForward<T>& a) {
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
+}
+POSETAPE_CUDA_KERNEL(NormLinearForward);
+
+template <class T>
+static void compute(const NormLinearBackward<T>& a) {
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
+}
+POSETAPE_CUDA_KERNEL(NormLinearBackward);
 
 }  // namespace posetape

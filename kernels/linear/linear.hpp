@@ -1,9 +1,11 @@
 // y = f(x W^T + b), the workhorse. W is [out, in] as in the checkpoints of the field.
 // With z = x W^T + b and dz = f'(z) dy:
 //     dx = dz W,  dW = dz^T x,  db = sum of dz over the rows
+// Where x is itself f(z) of a layer before, dx may be z's gradient instead: dz W f'(z).
 #pragma once
 
 #include "kernels/base/scalar.hpp"
+#include "kernels/layer_norm/layer_norm.hpp"
 
 namespace posetape {
 
@@ -38,6 +40,32 @@ struct LinearBackward {
   Index in;
   Index out;
   Activation activation;
+  const T* z_before = nullptr;  // [rows, in], and its f: dx is written
+  Activation before = Activation::none;
 };
+
+// A layer whose x is a layer norm's y, and its backward pass: dx is the norm's dy.
+template <class T>
+struct NormLinearForward {
+  LayerNormForward<T> norm;
+  LinearForward<T> linear;
+};
+template <class T>
+struct NormLinearBackward {
+  LinearBackward<T> linear;
+  LayerNormBackward<T> norm;
+};
+
+// run(arguments) of the one, then of the other.
+template <class T, class F>
+void in_turn(const NormLinearForward<T>& a, const F& run) {
+  run(a.norm);
+  run(a.linear);
+}
+template <class T, class F>
+void in_turn(const NormLinearBackward<T>& a, const F& run) {
+  run(a.linear);
+  run(a.norm);
+}
 
 }  // namespace posetape

@@ -106,31 +106,39 @@ static void compute(const LinearForward<T>& a) {
 }
 POSETAPE_CPU_KERNEL(LinearForward);
 
+// to[i] = dy[i] f'(z[i]); `to` may be dy.
 template <class F, class T>
-static void activation_backward(const LinearBackward<T>& a) {
+static void times_slope(Index size, const T* dy, const T* z, T* to) {
   using A = Accumulator<T>;
   constexpr Index kAhead = 2048 / sizeof(T);
-  parallel_elements(a.rows * a.out, [&](Index begin, Index end) {
+  parallel_elements(size, [&](Index begin, Index end) {
     each_vector<A>(end - begin, [&](Index x, auto v) {
       using V = decltype(v);
       const Index i = begin + x;
-      __builtin_prefetch(a.z + i + kAhead);
-      __builtin_prefetch(a.dy + i + kAhead);
-      store_as(a.dz + i, load_as<V>(a.dy + i) * slope_of<T>(F{}, load_as<V>(a.z + i)));
+      __builtin_prefetch(z + i + kAhead);
+      __builtin_prefetch(dy + i + kAhead);
+      store_as(to + i, load_as<V>(dy + i) * slope_of<T>(F{}, load_as<V>(z + i)));
     });
   });
+}
+template <class T>
+static void times_slope(Activation f, Index size, const T* dy, const T* z, T* to) {
+  f == Activation::gelu ? times_slope<unary::gelu>(size, dy, z, to)
+                        : times_slope<unary::silu>(size, dy, z, to);
 }
 
 template <class T>
 static void compute(const LinearBackward<T>& a) {
   const T* dz = a.dy;
   if (a.activation != Activation::none) {
-    a.activation == Activation::gelu ? activation_backward<unary::gelu>(a)
-                                     : activation_backward<unary::silu>(a);
+    times_slope(a.activation, a.rows * a.out, a.dy, a.z, a.dz);
     dz = a.dz;
   }
   if (a.dx.wanted()) {
     gemm<T>(a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, Result<T>{a.dx.data, a.in, a.dx.into});
+    if (a.before != Activation::none) {
+      times_slope(a.before, a.rows * a.in, a.dx.data, a.z_before, a.dx.data);
+    }
   }
   if (a.dw.wanted()) {
     gemm<T>(a.out, a.in, a.rows, {dz, a.out, Transpose::yes}, {a.x, a.in},

@@ -115,6 +115,8 @@ struct Backward {
   GradientOut<bf16> dx;
   GradientOut<bf16> dw;
   GradientOut<bf16> db;
+  const bf16* z_before;  // dx is its gradient, or null
+  Index before_gelu;     // or else SiLU
   Index rows;
   Index in;
   Index out;
@@ -136,7 +138,19 @@ static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Ba
     cuda::add_products<AlongRows<2 * m>, AcrossRows<8>>(
         {a.dz, a.out, a.rows}, tile.row, {a.w, a.in, a.in}, tile.column, 0, a.out, sums);
     each_pack(a.dx_tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
-      cuda::put_pack(a.dx, row * a.in + column, values);
+      const Index at = row * a.in + column;
+      if (a.z_before != nullptr) {
+        float z[8];
+        cuda::load_pack(a.z_before + at, z);
+#pragma unroll
+        for (int e = 0; e < 8; ++e) {
+          // Rounded as if it had been in memory, so that bits are those of two layers.
+          values[e] =
+              load(store<bf16>(values[e])) * (a.before_gelu != 0 ? unary::gelu::slope(z[e], z[e])
+                                                                 : unary::silu::slope(z[e], z[e]));
+        }
+      }
+      cuda::put_pack(a.dx, at, values);
     });
     return;
   }
@@ -259,7 +273,7 @@ inline Index chunk_of(Index rows, Index in, Index out) {
 
 inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
   if (!a.dx.wanted() || !a.dw.wanted()) return false;  // the library's is one launch, too
-  if (!takes({a.x, a.w, dz, a.dx.data, a.dw.data}, a.rows, a.in, a.out)) return false;
+  if (!takes({a.x, a.w, dz, a.dx.data, a.dw.data, a.z_before}, a.rows, a.in, a.out)) return false;
   const Index chunk = chunk_of(a.rows, a.in, a.out);
   const Index chunks = cuda::chunks_of(a.rows, chunk);
   const auto blocks = [&](int m, int warps) {
@@ -271,8 +285,9 @@ inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
     const cuda::Scratch<float> partial(chunks > 1 ? chunks * (numbers + a.out) : 0);
     POSETAPE_RUN((linear_backward_mma<m>), static_cast<unsigned>(dx.count + dw.count * chunks),
                  warps * cuda::kWarp, 0,
-                 Backward{a.x, a.w, dz, a.dx, a.dw, a.db, a.rows, a.in, a.out, dx, dw, chunk,
-                          chunks, partial.data(), partial.data() + chunks * numbers,
+                 Backward{a.x, a.w, dz, a.dx, a.dw, a.db, a.z_before, a.before == Activation::gelu,
+                          a.rows, a.in, a.out, dx, dw, chunk, chunks, partial.data(),
+                          partial.data() + chunks * numbers,
                           chunks > 1 ? cuda::take_counters(dw.count) : nullptr});
   });
   return true;
