@@ -45,11 +45,14 @@ Tensor column(const std::vector<double>& values, DType dtype) {
   return Tensor::of({static_cast<Index>(values.size())}, std::span<const double>(values), dtype);
 }
 
-// p x + q y, with the same p and q for every sequence.
+// p x + q y, with the same p and q [1] for every sequence.
+Tensor combine(const Tensor& p, const Tensor& x, const Tensor& q, const Tensor& y) {
+  const Shape all{1, x.size()};
+  return reshape(blend(p, reshape(x, all), q, reshape(y, all)), x.shape());
+}
 Tensor combine(double p, const Tensor& x, double q, const Tensor& y) {
-  const Shape count{x.shape()[0]};
-  return blend(Tensor::full(count, p, x.dtype(), x.device()), x,
-               Tensor::full(count, q, x.dtype(), x.device()), y);
+  const auto one = [&](double value) { return Tensor::full({1}, value, x.dtype(), x.device()); };
+  return combine(one(p), x, one(q), y);
 }
 
 // Of Prepared::inputs.
@@ -157,15 +160,20 @@ Refiner::Refiner(const RefinerConfig& config, ConditionalNoise noise, ErrorScale
   std::vector<int> t;
   std::vector<double> clean;
   std::vector<double> noised;
+  std::vector<double> moves;
   for (int k = 0; k <= config.steps; ++k) {
     t.push_back(k);
     clean.push_back(schedule_.forward(k).x0);
     noised.push_back(schedule_.forward(k).noise);
+    const X0Coefficients x0 = schedule_.predict_x0(k);
+    const StepCoefficients to = schedule_.step_to(k);
+    moves.insert(moves.end(), {x0.x, x0.e, to.x0, to.e});
   }
   const Shape rows{config.steps + 1, 1};
   embeddings_ = cast(model::sinusoidal_embedding(t, config.network.width, poses), dtype).to(device);
   clean_ = column(clean, poses).alias(rows).to(device);
   noised_ = column(noised, poses).alias(rows).to(device);
+  moves_ = column(moves, poses).to(device);
 }
 
 Tensor Refiner::normalized(const Tensor& error) const {
@@ -176,10 +184,15 @@ Tensor Refiner::error_of(const Tensor& features) const {
   return add(mul(network_.estimate(features), error_scale_), error_shift_);
 }
 
-Tensor Refiner::embedding(int k, Index count) const {
+Tensor Refiner::embedding(int k) const {
   if (!config_.network.timestep) return {};
   const Index width = config_.network.width;
-  return broadcast_to(embeddings_.alias({1, width}, k * width), {count, width});
+  return embeddings_.alias({1, width}, k * width);
+}
+
+Tensor Refiner::move(Move which, int k) const {
+  constexpr Index kMoves = 4;
+  return moves_.alias({1}, kMoves * k + static_cast<Index>(which));
 }
 
 Tensor Refiner::noise_condition(const Tensor& noisy, const Tensor& y) const {
@@ -263,7 +276,9 @@ Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) 
   const int k = tau[static_cast<std::size_t>(moves)];
   show("t", k);
   const X0Coefficients c = schedule_.predict_x0(k);
-  return {x, embedding(k, x.shape()[0]), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
+  const Index count = x.shape()[0];
+  return {x, broadcast_to(embedding(k), {count, config_.network.width}),
+          combine(1 / c.e, batch.truth, -c.x / c.e, x)};
 }
 
 Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) const {
@@ -271,7 +286,7 @@ Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) 
   parameters().tap();
   Example example;
   if (config_.objective == Objective::regression) {
-    example = {in[kNoisy], embedding(0, in[kNoisy].shape()[0]), sub(in[kNoisy], in[kTruth])};
+    example = {in[kNoisy], embedding(0), sub(in[kNoisy], in[kTruth])};
   } else if (config_.states == States::forward) {
     example = forward_example(in, seed);
   } else {
@@ -302,16 +317,16 @@ Refiner::Step Refiner::denoise(const Tensor& state, const Tensor& y, int k) cons
   const Tensor x = tap("x_k", state);
   show_scaled(x, c.x);
   Step step;
-  step.features = network_.features(x, y, embedding(k, x.shape()[0]));
+  step.features = network_.features(x, y, embedding(k));
   step.error = tap("error", error_of(step.features));
-  step.x0 = tap("x_hat", combine(c.x, x, c.e, step.error));
+  step.x0 =
+      tap("x_hat", combine(move(Move::x_to_x0, k), x, move(Move::error_to_x0, k), step.error));
   show_noise_end(step.x0, step.error);
   return step;
 }
 
 Tensor Refiner::move_to(const Step& step, int j) const {
-  const StepCoefficients c = schedule_.step_to(j);
-  return combine(c.x0, step.x0, c.e, step.error);
+  return combine(move(Move::x0_to_x, j), step.x0, move(Move::error_to_x, j), step.error);
 }
 
 Tensor Refiner::refine(const Tensor& noisy, const Tensor& y, int steps) const {
@@ -326,7 +341,7 @@ Refiner::Refined Refiner::refine_to(const Tensor& noisy, const Tensor& y, int st
       const Tensor x = tap("x_k", noisy);
       show_scaled(x, 1);
       Step step;
-      step.features = network_.features(x, y, embedding(0, x.shape()[0]));
+      step.features = network_.features(x, y, embedding(0));
       step.error = tap("error", error_of(step.features));
       step.x0 = tap("x_hat", mul(sub(x, step.error), not_root_));
       show_noise_end(step.x0, step.error);

@@ -198,8 +198,11 @@ class Refiner {
   Step denoise(const Tensor& state, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;
   Tensor error_of(const Tensor& features) const;  // metres
-  // Row k of the embeddings, for every one of `count` sequences.
-  Tensor embedding(int k, Index count) const;
+  // Row k of the embeddings, [1, D], for all sequences.
+  Tensor embedding(int k) const;
+  // Coefficients of DDIM's moves, [1], at timestep k.
+  enum class Move { x_to_x0, error_to_x0, x0_to_x, error_to_x };
+  Tensor move(Move which, int k) const;
   Tensor normalized(const Tensor& error) const;
   Tensor noise_condition(const Tensor& noisy, const Tensor& y) const;
 
@@ -210,11 +213,12 @@ class Refiner {
   ErrorScale scale_;
   model::PoseDenoiser network_;
   std::optional<Uncertainty> uncertainty_;
-  // Tables over t = 0 ... T: sinusoidal embeddings [T + 1, D] and the forward process's two
-  // coefficients, [T + 1, 1] each.
+  // Tables over t = 0 ... T: sinusoidal embeddings [T + 1, D], the forward process's two
+  // coefficients, [T + 1, 1] each, and those of the moves, [4 (T + 1)].
   Tensor embeddings_;
   Tensor clean_;
   Tensor noised_;
+  Tensor moves_;
   Tensor error_shift_;    // [17, 3]
   Tensor error_scale_;    // [17, 3]
   Tensor inverse_scale_;  // [17, 3]

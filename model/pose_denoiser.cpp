@@ -69,9 +69,10 @@ Tensor PoseDenoiser::features(const Tensor& x_t, const Tensor& y, const Tensor& 
   const DType dtype = parameters_.values().dtype();
   Tensor temb;
   if (config_.timestep) {
-    if (embedding.shape() != Shape{shape[0], config_.width}) {
-      fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected [{}, {}]",
-           embedding.shape().text(), shape[0], shape[0], config_.width);
+    const Shape all{shape[0], config_.width}, same{1, config_.width};
+    if (embedding.shape() != all && embedding.shape() != same) {
+      fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected {} or {}",
+           embedding.shape().text(), shape[0], all.text(), same.text());
     }
     temb = after(layers_.timestep[0], Activation::silu, layers_.timestep[1], as(embedding, dtype));
   }

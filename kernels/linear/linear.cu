@@ -6,7 +6,7 @@
 #include "kernels/cuda/map.hpp"
 #include "kernels/cuda/reduce.hpp"
 #include "kernels/elementwise/unary.hpp"
-#include "kernels/linear/mma_linear.hpp"
+#include "kernels/linear/mma_norm_linear.hpp"
 
 namespace posetape {
 
@@ -51,16 +51,18 @@ static void compute(const LinearForward<T>& a) {
 }
 POSETAPE_CUDA_KERNEL(LinearForward);
 
-// to[i] = dy[i] f'(z[i]); `to` may be dy.
 template <class F, class T>
-static void times_slope(Index size, const T* dy, const T* z, T* to) {
-  cuda::map(size, dy, z, to,
-            [] __device__(T d, T x) { return store<T>(load(d) * F::slope(load(x), load(x))); });
-}
+struct TimesSlope {
+  __device__ T operator()(T dy, T z) const {
+    return store<T>(load(dy) * F::slope(load(z), load(z)));
+  }
+};
+
+// to[i] = dy[i] f'(z[i]); `to` may be dy.
 template <class T>
 static void times_slope(Activation f, Index size, const T* dy, const T* z, T* to) {
-  f == Activation::gelu ? times_slope<unary::gelu>(size, dy, z, to)
-                        : times_slope<unary::silu>(size, dy, z, to);
+  f == Activation::gelu ? cuda::map(size, dy, z, to, TimesSlope<unary::gelu, T>{})
+                        : cuda::map(size, dy, z, to, TimesSlope<unary::silu, T>{});
 }
 
 template <class T>
@@ -94,12 +96,18 @@ POSETAPE_CUDA_KERNEL(LinearBackward);
 
 template <class T>
 static void compute(const NormLinearForward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::forward(a)) return;
+  }
   in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(NormLinearForward);
 
 template <class T>
 static void compute(const NormLinearBackward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::backward(a)) return;
+  }
   in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(NormLinearBackward);

@@ -1,10 +1,11 @@
 // A linear layer of bf16 on tensor cores by products of our own, for what a library's leave a
-// launch each for: the activation after the forward product, and both gradients beside each other.
-// Part of linear.cu, whose other kernels are its oracle.
+// launch each for: the activation after the forward product, both gradients beside each other, and
+// a layer norm before it (mma_norm_linear.hpp). Part of linear.cu, whose other kernels are its
+// oracle.
 //
-// A block has some warps' tiles of 16 m rows and 64 columns (kernels/cuda/mma_product.hpp), up to
-// four beside each other. Of the backward pass the first blocks have dx, the others dW and db: a
-// tile of them over a chunk of the rows each, whose sums the last block of a tile adds up in order.
+// A block has some warps' tiles of 16 m rows and 64 columns (kernels/cuda/mma_product.hpp). Of the
+// backward pass the first blocks have dx, the others dW and db: a tile of them over a chunk of the
+// rows each, whose sums the last block of a tile adds up in order.
 #pragma once
 
 #include "kernels/cuda/mma_product.hpp"
@@ -18,7 +19,8 @@ using cuda::AlongRows;
 using cuda::kTileColumns;
 using cuda::TileSums;
 
-inline constexpr int kMostWarps = 8;  // of a block
+inline constexpr int kMostWarps = 8;   // of a block
+inline constexpr int kMostBeside = 4;  // of them beside each other
 inline constexpr int kMostThreads = kMostWarps * cuda::kWarp;
 
 // How a result is cut into tiles. Numbers as wide as addresses, since the emulation would take two
@@ -30,9 +32,12 @@ struct Tiles {
   Index across;  // blocks beside each other
   Index count;   // of blocks
 
+  // Blocks as square as they get, which read least: 128 x 128 or 64 x 64.
   Tiles(Index all_rows, Index all_columns, int m, int warps)
-      : rows(all_rows), columns(all_columns) {
-    beside = columns > 2 * kTileColumns ? 4 : columns > kTileColumns ? 2 : 1;
+      : Tiles(all_rows, all_columns, m, warps,
+              warps == kMostWarps && all_columns > kTileColumns ? 2 : 1) {}
+  Tiles(Index all_rows, Index all_columns, int m, int warps, Index of_a_block)
+      : rows(all_rows), columns(all_columns), beside(of_a_block) {
     across = cuda::blocks_for(columns, beside * kTileColumns);
     count = across * cuda::blocks_for(rows, warps / beside * 16 * m);
   }
@@ -54,18 +59,18 @@ struct Tile {
   }
 };
 
-// f(row, column, eight neighbours) for all numbers of a lane that are in range.
+// f(row, column, eight neighbours) for all numbers of a lane that are below these.
 template <int m, class F>
-__device__ inline void each_pack(const Tiles& all, const Tile& tile, TileSums<m>& sums,
+__device__ inline void each_pack(Index rows, Index columns, const Tile& tile, TileSums<m>& sums,
                                  const F& f) {
   const Index first_row = cuda::row_of_lane<m>(tile.row);
   const Index first_column = cuda::column_of_lane(tile.column);
 #pragma unroll
   for (int r = 0; r < 2 * m; ++r) {
-    if (first_row + r >= all.rows) break;
+    if (first_row + r >= rows) break;
 #pragma unroll
     for (int c = 0; c < 16; c += 8) {
-      if (first_column + c >= all.columns) break;
+      if (first_column + c >= columns) break;
       float values[8];
 #pragma unroll
       for (int e = 0; e < 8; ++e) values[e] = sums.at(r, c + e);
@@ -81,9 +86,38 @@ struct Forward {
   bf16* z;
   bf16* y;
   Index in;
-  Index gelu;  // or else SiLU
+  Index activation;
   Tiles tiles;
 };
+
+__device__ inline float activated(Activation f, float z) {
+  return f == Activation::gelu ? unary::gelu::value(z) : unary::silu::value(z);
+}
+__device__ inline float slope(Activation f, float z) {
+  return f == Activation::gelu ? unary::gelu::slope(z, z) : unary::silu::slope(z, z);
+}
+
+// What becomes of a tile's sums.
+template <int m>
+__device__ inline void put_forward(const Forward& a, const Tile& tile, TileSums<m>& sums) {
+  const auto activation = static_cast<Activation>(a.activation);
+  each_pack(a.tiles.rows, a.tiles.columns, tile, sums,
+            [&](Index row, Index column, float(&values)[8]) {
+              const Index at = row * a.tiles.columns + column;
+              float bias[8] = {};
+              if (a.b != nullptr) cuda::load_pack(a.b + column, bias);
+#pragma unroll
+              for (int e = 0; e < 8; ++e) values[e] += bias[e];
+              if (activation != Activation::none) {
+                if (a.z != nullptr) cuda::store_pack(a.z + at, values);
+#pragma unroll
+                for (int e = 0; e < 8; ++e) {
+                  values[e] = activated(activation, load(store<bf16>(values[e])));
+                }
+              }
+              cuda::store_pack(a.y + at, values);
+            });
+}
 
 template <int m>
 static __global__ void __launch_bounds__(kMostThreads, 1) linear_forward_mma(Forward a) {
@@ -93,19 +127,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1) linear_forward_mma(For
   cuda::add_products<AlongRows<2 * m>, AlongRows<8>>({a.x, a.in, a.tiles.rows}, tile.row,
                                                      {a.w, a.in, a.tiles.columns}, tile.column, 0,
                                                      a.in, sums);
-  each_pack(a.tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
-    const Index at = row * a.tiles.columns + column;
-    float bias[8] = {};
-    if (a.b != nullptr) cuda::load_pack(a.b + column, bias);
-#pragma unroll
-    for (int e = 0; e < 8; ++e) values[e] = load(store<bf16>(values[e] + bias[e]));
-    if (a.z != nullptr) cuda::store_pack(a.z + at, values);
-#pragma unroll
-    for (int e = 0; e < 8; ++e) {
-      values[e] = a.gelu != 0 ? unary::gelu::value(values[e]) : unary::silu::value(values[e]);
-    }
-    cuda::store_pack(a.y + at, values);
-  });
+  put_forward(a, tile, sums);
 }
 
 struct Backward {
@@ -116,7 +138,7 @@ struct Backward {
   GradientOut<bf16> dw;
   GradientOut<bf16> db;
   const bf16* z_before;  // dx is its gradient, or null
-  Index before_gelu;     // or else SiLU
+  Index before;          // its activation
   Index rows;
   Index in;
   Index out;
@@ -129,35 +151,13 @@ struct Backward {
   unsigned* counters;
 };
 
+// dW and db: number `block` of those that have them.
 template <int m>
-static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Backward a) {
-  TileSums<m> sums;
-  if (blockIdx.x < a.dx_tiles.count) {
-    const Tile tile = Tile::of<m>(a.dx_tiles, blockIdx.x);
-    if (!tile.inside) return;
-    cuda::add_products<AlongRows<2 * m>, AcrossRows<8>>(
-        {a.dz, a.out, a.rows}, tile.row, {a.w, a.in, a.in}, tile.column, 0, a.out, sums);
-    each_pack(a.dx_tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
-      const Index at = row * a.in + column;
-      if (a.z_before != nullptr) {
-        float z[8];
-        cuda::load_pack(a.z_before + at, z);
-#pragma unroll
-        for (int e = 0; e < 8; ++e) {
-          // Rounded as if it had been in memory, so that bits are those of two layers.
-          values[e] =
-              load(store<bf16>(values[e])) * (a.before_gelu != 0 ? unary::gelu::slope(z[e], z[e])
-                                                                 : unary::silu::slope(z[e], z[e]));
-        }
-      }
-      cuda::put_pack(a.dx, at, values);
-    });
-    return;
-  }
-  const Index block = blockIdx.x - a.dx_tiles.count;
+__device__ inline void weight_backward(const Backward& a, Index block) {
   const Index number = block % a.dw_tiles.count;
   const Index chunk = block / a.dw_tiles.count;
   const Tile tile = Tile::of<m>(a.dw_tiles, number);
+  TileSums<m> sums;
   const bool sums_rows = a.db.wanted() && tile.column == 0;
   float row_sums[m][4] = {};
   if (tile.inside) {
@@ -210,7 +210,7 @@ static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Ba
     }
   }
   if (!tile.inside) return;
-  each_pack(a.dw_tiles, tile, sums, [&](Index row, Index column, float(&values)[8]) {
+  each_pack(a.out, a.in, tile, sums, [&](Index row, Index column, float(&values)[8]) {
     cuda::put_pack(a.dw, row * a.in + column, values);
   });
   if (!sums_rows || cuda::lane_part() != 0) return;
@@ -219,6 +219,29 @@ static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Ba
     const Index row = cuda::row_of_lane<m>(tile.row) + r;
     if (row < a.out) a.db.put(row, row_sums[r / 2][r % 2 * 2]);
   }
+}
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Backward a) {
+  if (blockIdx.x >= a.dx_tiles.count) return weight_backward<m>(a, blockIdx.x - a.dx_tiles.count);
+  const Tile tile = Tile::of<m>(a.dx_tiles, blockIdx.x);
+  if (!tile.inside) return;
+  TileSums<m> sums;
+  cuda::add_products<AlongRows<2 * m>, AcrossRows<8>>(
+      {a.dz, a.out, a.rows}, tile.row, {a.w, a.in, a.in}, tile.column, 0, a.out, sums);
+  each_pack(a.rows, a.in, tile, sums, [&](Index row, Index column, float(&values)[8]) {
+    const Index at = row * a.in + column;
+    if (a.z_before != nullptr) {
+      float z[8];
+      cuda::load_pack(a.z_before + at, z);
+#pragma unroll
+      for (int e = 0; e < 8; ++e) {
+        // Rounded as if it had been in memory, so that bits are those of two layers.
+        values[e] = load(store<bf16>(values[e])) * slope(static_cast<Activation>(a.before), z[e]);
+      }
+    }
+    cuda::put_pack(a.dx, at, values);
+  });
 }
 
 // Above so many multiply-adds of a product, what the library's products are faster by on Hopper is
@@ -248,14 +271,13 @@ void with_tile(const Blocks& blocks, const F& f) {
 // Each returns whether it did the work.
 
 inline bool forward(const LinearForward<bf16>& a) {
-  if (a.activation == Activation::none) return false;  // the library's is one launch, too
   if (!takes({a.x, a.w, a.b, a.z, a.y}, a.rows, a.in, a.out)) return false;
   const auto blocks = [&](int m, int warps) { return Tiles(a.rows, a.out, m, warps).count; };
   with_tile(blocks, [&](auto m, int warps) {
     const Tiles tiles(a.rows, a.out, m, warps);
     POSETAPE_RUN((linear_forward_mma<m>), static_cast<unsigned>(tiles.count), warps * cuda::kWarp,
                  0,
-                 Forward{a.x, a.w, a.b, a.z, a.y, a.in, a.activation == Activation::gelu, tiles});
+                 Forward{a.x, a.w, a.b, a.z, a.y, a.in, static_cast<Index>(a.activation), tiles});
   });
   return true;
 }
@@ -263,7 +285,7 @@ inline bool forward(const LinearForward<bf16>& a) {
 // Of rows that are summed, by the shape alone, as are the bits: enough blocks of dW for most GPUs,
 // but no shorter sums.
 inline Index chunk_of(Index rows, Index in, Index out) {
-  constexpr Index kNumbers = Index{1} << 21;  // in 128 blocks of 64 x 256
+  constexpr Index kNumbers = Index{1} << 21;  // in 128 blocks of 128 x 128
   constexpr Index kLeast = 256;
   const Index most = kNumbers / (in * out) > 1 ? kNumbers / (in * out) : 1;
   const Index each = (rows + most - 1) / most;
@@ -271,24 +293,56 @@ inline Index chunk_of(Index rows, Index in, Index out) {
   return (chunk + cuda::kDepth - 1) / cuda::kDepth * cuda::kDepth;
 }
 
+// The chunks' numbers, and the counters with which they meet, of dW's tiles.
+struct Parts {
+  Parts(const LinearBackward<bf16>& a, const Tiles& dw, Index of_chunk, int m, int warps)
+      : chunk(of_chunk),
+        chunks(cuda::chunks_of(a.rows, chunk)),
+        numbers(dw.count * warps * 16 * m * kTileColumns),
+        memory(chunks > 1 ? chunks * (numbers + a.out) : 0),
+        counters(chunks > 1 ? cuda::take_counters(dw.count) : nullptr) {}
+
+  Index chunk, chunks, numbers;
+  cuda::Scratch<float> memory;
+  unsigned* counters;
+};
+
+inline Backward arguments(const LinearBackward<bf16>& a, const bf16* dz, const Tiles& dx,
+                          const Tiles& dw, const Parts& parts) {
+  return {a.x,
+          a.w,
+          dz,
+          a.dx,
+          a.dw,
+          a.db,
+          a.z_before,
+          static_cast<Index>(a.before),
+          a.rows,
+          a.in,
+          a.out,
+          dx,
+          dw,
+          parts.chunk,
+          parts.chunks,
+          parts.memory.data(),
+          parts.memory.data() + parts.chunks * parts.numbers,
+          parts.counters};
+}
+
 inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
   if (!a.dx.wanted() || !a.dw.wanted()) return false;  // the library's is one launch, too
   if (!takes({a.x, a.w, dz, a.dx.data, a.dw.data, a.z_before}, a.rows, a.in, a.out)) return false;
   const Index chunk = chunk_of(a.rows, a.in, a.out);
-  const Index chunks = cuda::chunks_of(a.rows, chunk);
   const auto blocks = [&](int m, int warps) {
-    return Tiles(a.rows, a.in, m, warps).count + Tiles(a.out, a.in, m, warps).count * chunks;
+    return Tiles(a.rows, a.in, m, warps).count +
+           Tiles(a.out, a.in, m, warps).count * cuda::chunks_of(a.rows, chunk);
   };
   with_tile(blocks, [&](auto m, int warps) {
     const Tiles dx(a.rows, a.in, m, warps), dw(a.out, a.in, m, warps);
-    const Index numbers = dw.count * warps * 16 * m * kTileColumns;
-    const cuda::Scratch<float> partial(chunks > 1 ? chunks * (numbers + a.out) : 0);
-    POSETAPE_RUN((linear_backward_mma<m>), static_cast<unsigned>(dx.count + dw.count * chunks),
-                 warps * cuda::kWarp, 0,
-                 Backward{a.x, a.w, dz, a.dx, a.dw, a.db, a.z_before, a.before == Activation::gelu,
-                          a.rows, a.in, a.out, dx, dw, chunk, chunks, partial.data(),
-                          partial.data() + chunks * numbers,
-                          chunks > 1 ? cuda::take_counters(dw.count) : nullptr});
+    const Parts parts(a, dw, chunk, m, warps);
+    POSETAPE_RUN((linear_backward_mma<m>),
+                 static_cast<unsigned>(dx.count + dw.count * parts.chunks), warps * cuda::kWarp, 0,
+                 arguments(a, dz, dx, dw, parts));
   });
   return true;
 }

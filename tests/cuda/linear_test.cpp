@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "engine/arena.hpp"
+#include "engine/ops.hpp"
 #include "kernels/base/dispatch.hpp"
+#include "tests/cases/cases.hpp"
 #include "tests/cuda/device_array.hpp"
 
 using namespace posetape;
@@ -184,4 +186,58 @@ TEST_CASE("cuda: products of bf16 with what belongs to them") {
   check_backward({300, 40, 8});
   check_backward({1030, 16, 72, Into::add});
   check_backward({20, 3, 5});
+}
+
+// A case's outputs and gradients, in bf16 on the device.
+static std::vector<std::vector<double>> numbers_of(const TensorFunction& f,
+                                                   const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> moved;
+  for (const Tensor& x : inputs) moved.push_back(converted(x, DType::bf16).to(Device::cuda));
+  const CaseResults got = results({"", moved, f}, moved, DType::bf16);
+  std::vector<std::vector<double>> all;
+  for (const Tensor& y : got.outputs) all.push_back(y.to_doubles());
+  for (const auto& [input, gradient] : got.gradients) all.push_back(gradient.to_doubles());
+  return all;
+}
+
+// Rows that fill a block's, cut or more than one; groups that end within a block.
+TEST_CASE("cuda: a norm and the layer after it give the bits of the two apart, in fewer launches") {
+  struct Layer {
+    Index groups, rows, width, out;
+    bool residual, shift;
+  };
+  for (const Layer& l : {Layer{1, 1, 8, 8, false, false}, Layer{1, 33, 64, 192, true, false},
+                         Layer{3, 45, 32, 40, true, true}, Layer{2, 70, 256, 264, false, true},
+                         Layer{2, 200, 136, 72, true, true}, Layer{2, 20, 264, 16, true, true}}) {
+    CAPTURE(l.rows);
+    CAPTURE(l.width);
+    std::vector<Tensor> in{random_normal({l.groups, l.rows, l.width}, 1),
+                           random_normal({l.out, l.width}, 2, 0.1), random_normal({l.out}, 3),
+                           random_normal({l.width}, 4), random_normal({l.width}, 5)};
+    if (l.residual) in.push_back(random_normal({l.groups, l.rows, l.width}, 6));
+    if (l.shift) in.push_back(random_normal({l.groups, l.width}, 7));
+    const auto shift = [l](std::span<const Tensor> x) { return l.shift ? x.back() : Tensor(); };
+    const auto residual = [l](std::span<const Tensor> x) { return l.residual ? x[5] : Tensor(); };
+    const auto outputs = [l](const Tensor& y, const Tensor& sum) {
+      return l.residual || l.shift ? std::vector{y, sum} : std::vector{y};
+    };
+    const long long before = cuda::launches();
+    const auto one = numbers_of(
+        [&](std::span<const Tensor> x) {
+          const auto [y, sum] =
+              norm_linear({x[0], x[3], x[4], 1e-5, residual(x), shift(x)}, x[1], x[2]);
+          return outputs(y, sum);
+        },
+        in);
+    const long long between = cuda::launches();
+    const auto two = numbers_of(
+        [&](std::span<const Tensor> x) {
+          const Normalized n = layer_norm(x[0], x[3], x[4], 1e-5, residual(x), shift(x));
+          return outputs(linear(n.y, x[1], x[2]), n.s);
+        },
+        in);
+    CHECK(one == two);
+    if (l.width > 256 || cuda::open().major < 8) continue;
+    CHECK(between - before < cuda::launches() - between);
+  }
 }

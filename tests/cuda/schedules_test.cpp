@@ -58,6 +58,16 @@ void check(Op op, DType dtype) {
 TEST_CASE("cuda: kernels on tensor cores give the same bits whatever comes first") {
   check(Op::axial_attention, DType::bf16);
   check(Op::linear, DType::bf16);
+  check(
+      {"after_norm",
+       {random_normal({2, 70, 24}, 1), random_normal({72, 24}, 2), random_normal({72}, 3),
+        random_normal({24}, 4), random_normal({24}, 5), random_normal({2, 70, 24}, 6),
+        random_normal({2, 24}, 7)},
+       [](std::span<const Tensor> in) {
+         const auto [y, sum] = norm_linear({in[0], in[3], in[4], 1e-5, in[5], in[6]}, in[1], in[2]);
+         return std::vector{y, sum};
+       }},
+      DType::bf16);
   // Three chunks of rows, whose sums meet.
   check({"rows_600",
          {random_normal({600, 8}, 1), random_normal({72, 8}, 2), random_normal({72}, 3)},

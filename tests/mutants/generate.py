@@ -42,6 +42,8 @@ DRAWN = [
             "kernels/axial_attention/s*.hpp",
             "kernels/cpu/broadcast.hpp",
             "kernels/elementwise/*.hpp",
+            "kernels/layer_norm/cuda*.hpp",
+            "kernels/linear/mma*.hpp",
             "kernels/structure_embedding/cuda*.hpp",
         ],
     ),
