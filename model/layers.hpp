@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "engine/ops.hpp"
 #include "engine/parameters.hpp"
@@ -53,6 +55,17 @@ inline Tensor after(const Linear& first, Activation activation, const Linear& se
   if (Observer::parts_wanted()) return second(first(x, activation));
   return linear_of_activated(activated_linear(x, first.weight, first.bias, activation),
                              second.weight, second.bias);
+}
+
+// Layers of one x, of one size.
+inline std::vector<Tensor> each_of(std::span<const Linear* const> layers, const Tensor& x) {
+  std::vector<LinearLayer> all;
+  std::vector<Tensor> results;
+  for (const Linear* layer : layers) {
+    all.push_back({layer->weight, layer->bias});
+    if (Observer::parts_wanted()) results.push_back((*layer)(x));
+  }
+  return Observer::parts_wanted() ? results : linears(x, all);
 }
 
 // Layer norm of x + residual + shift: see layer_norm(). The sum goes by the name of "<name>.sum".

@@ -28,9 +28,8 @@ DenoisingBlock::DenoisingBlock(ParameterList& list, const std::string& name,
   if (config.timestep) temb.emplace_back(list, name + ".temb", config.width, config.width);
 }
 
-Residual DenoisingBlock::operator()(const Residual& in, const Tensor& embedding) const {
+Residual DenoisingBlock::operator()(const Residual& in, const Tensor& shift) const {
   Residual r = stc1(norm1, in.h, in.update);
-  const Tensor shift = embedding.defined() ? temb[0](embedding) : Tensor();
   r = stc2(norm2, r.h, r.update, shift);
   return feed_forward(norm3, mlp, r.h, r.update);
 }
@@ -55,6 +54,9 @@ PoseDenoiser::PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::u
 
 Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const {
   if (!config_.timestep) return (*this)(x_t, y, Tensor());
+  if (x_t.shape().rank() > 0 && static_cast<Index>(t.size()) != x_t.shape()[0]) {
+    fail("pose denoiser: {} timesteps for {} sequences", t.size(), x_t.shape()[0]);
+  }
   const Tensor embedding =
       sinusoidal_embedding(t, config_.width, accumulator_of(parameters_.values().dtype()));
   return (*this)(x_t, y, embedding.to(parameters_.device()));
@@ -67,19 +69,23 @@ Tensor PoseDenoiser::features(const Tensor& x_t, const Tensor& y, const Tensor& 
          y.shape().text(), config_.screen);
   }
   const DType dtype = parameters_.values().dtype();
-  Tensor temb;
+  std::vector<Tensor> shifts(layers_.blocks.size());
   if (config_.timestep) {
     const Shape all{shape[0], config_.width}, same{1, config_.width};
     if (embedding.shape() != all && embedding.shape() != same) {
       fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected {} or {}",
            embedding.shape().text(), shape[0], all.text(), same.text());
     }
-    temb = after(layers_.timestep[0], Activation::silu, layers_.timestep[1], as(embedding, dtype));
+    const Tensor temb =
+        after(layers_.timestep[0], Activation::silu, layers_.timestep[1], as(embedding, dtype));
+    std::vector<const Linear*> layers;
+    for (const DenoisingBlock& block : layers_.blocks) layers.push_back(&block.temb[0]);
+    shifts = each_of(layers, temb);
   }
 
   Residual r{layers_.input(as(concat({x_t, y}, -1), dtype)), {}};
   for (std::size_t i = 0; i < layers_.blocks.size(); ++i) {
-    r = recompute(kRecomputeBlock, std::cref(layers_.blocks[i]), r, temb);
+    r = recompute(kRecomputeBlock, std::cref(layers_.blocks[i]), r, shifts[i]);
     const Scope scope("blocks", static_cast<Index>(i));
     r = tap("stream", r);
   }

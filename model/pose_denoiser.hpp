@@ -25,9 +25,9 @@ struct PoseDenoiserConfig {
 struct DenoisingBlock {
   DenoisingBlock(ParameterList& list, const std::string& name, const PoseDenoiserConfig& config);
 
-  // The stream [B, N, J, D]; the embedding of timesteps [B, D], or [1, D] for all sequences;
-  // undefined without them.
-  Residual operator()(const Residual& in, const Tensor& embedding) const;
+  // The stream [B, N, J, D]; `shift`, what temb makes of the timesteps' embedding, [B, D], or [1,
+  // D] for all sequences; undefined without them.
+  Residual operator()(const Residual& in, const Tensor& shift) const;
 
   LayerNorm norm1, norm2, norm3;
   Stc stc1, stc2;

@@ -27,6 +27,7 @@ struct LinearAttributes {
   Activation activation;
   // Of an x that is Activated, which has made its values of the node's input.
   Activation before = Activation::none;
+  int layers = 1;  // of one x
 };
 
 // Of transpose: axis i of the result is axis axes[i] of x; beyond the rank, zero.

@@ -13,18 +13,56 @@ enum Input { kX, kWeight, kBias, kGamma };
 // What the norm has saved comes fourth, or z of an x that is Activated.
 enum Saved { kLeft, kSavedWeight, kZ, kMore };
 
-bool begins_with_norm(const Node& node) {
-  return node.inputs.size() > kGamma;
+int layers_of(const Node& node) {
+  return node.attributes.as<LinearAttributes>().layers;
 }
 
-void run(Cpu where, const auto& normed) {
-  in_turn(normed, [&](const auto& one) { launch(where, one); });
+bool begins_with_norm(const Node& node) {
+  return layers_of(node) == 1 && node.inputs.size() > kGamma;
 }
-void run(Cuda where, const auto& normed) {
-  launch(where, normed);
+
+void run(Cpu where, const auto& several) {
+  in_turn(several, [&](const auto& one) { launch(where, one); });
+}
+void run(Cuda where, const auto& several) {
+  launch(where, several);
+}
+
+// Of several layers: dx comes from the last one first.
+void linears_backward_rule(const Node& node, Backward& backward) {
+  const Tensor& x = node.saved[kLeft];
+  const int count = layers_of(node);
+  std::vector<Tensor> dys;
+  for (int i = 0; i < count; ++i) {
+    const Tensor& dy = backward.cotangent(i);
+    dys.push_back(dy.defined() ? dy : Tensor::zeros(node.outputs[0].shape, x.dtype(), x.device()));
+  }
+  dispatch(x, [&]<class T>(auto where) {
+    LinearsBackward<T> all{};
+    all.count = count;
+    const GradientOut<T> dx = backward.gradient<T>(kX);
+    for (int i = 0; i < count; ++i) {
+      const Tensor& w = node.saved[static_cast<std::size_t>(1 + i)];
+      const int weight = 1 + 2 * i;
+      all.of[i] = {x.data<T>(),
+                   w.data<T>(),
+                   nullptr,
+                   dys[static_cast<std::size_t>(i)].template data<T>(),
+                   nullptr,
+                   {dx.data, i == count - 1 ? dx.into : Into::add},
+                   backward.gradient<T>(weight),
+                   backward.gradient<T>(weight + 1),
+                   x.shape().outer(x.shape().rank() - 1),
+                   w.shape()[1],
+                   w.shape()[0],
+                   Activation::none};
+    }
+    run(where, all);
+  });
 }
 
 void backward_rule(const Node& node, Backward& backward) {
+  if (layers_of(node) > 1) return linears_backward_rule(node, backward);
   const Tensor& x = node.saved[kLeft];
   const Tensor& w = node.saved[kSavedWeight];
   const auto of = node.attributes.as<LinearAttributes>();
@@ -74,10 +112,12 @@ void backward_rule(const Node& node, Backward& backward) {
 double flops(const Node& node) {
   const Index elements = node.inputs[kX].shape.size();
   const double norm = begins_with_norm(node) ? norm_flops(elements) : 0;
-  return 2.0 * static_cast<double>(elements * node.inputs[kWeight].shape[0]) + norm;
+  return 2.0 * static_cast<double>(elements * node.inputs[kWeight].shape[0] * layers_of(node)) +
+         norm;
 }
 
 std::string mode(const Node& node) {
+  if (layers_of(node) > 1) return "several";
   constexpr const char* kNames[] = {"none", "gelu", "silu"};
   const std::string activation =
       kNames[static_cast<int>(node.attributes.as<LinearAttributes>().activation)];
@@ -137,6 +177,40 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   record(Op::linear, {x, weight, bias}, {call.y}, {x, weight, call.z},
          LinearAttributes{activation});
   return call.y;
+}
+
+std::vector<Tensor> linears(const Tensor& x, std::span<const LinearLayer> layers) {
+  std::vector<Tensor> outputs;
+  const auto count = static_cast<int>(layers.size());
+  if (count < 2 || count > kMostLayers) {
+    for (const LinearLayer& l : layers) outputs.push_back(linear(x, l.weight, l.bias));
+    return outputs;
+  }
+  std::vector<Tensor> inputs{x}, saved{x};
+  for (const LinearLayer& l : layers) {
+    check(x, l.weight, l.bias);
+    const LinearLayer& first = layers.front();
+    if (l.weight.shape() != first.weight.shape() || l.bias.defined() != first.bias.defined()) {
+      fail("linears: weights {} and {}; layers must be of one size, all with a bias or all without",
+           first.weight.shape().text(), l.weight.shape().text());
+    }
+    outputs.push_back(
+        Tensor::empty(x.shape().with(-1, l.weight.shape()[0]), x.dtype(), x.device()));
+    inputs.insert(inputs.end(), {l.weight, l.bias});
+    saved.push_back(l.weight);
+  }
+  dispatch(x, [&]<class T>(auto where) {
+    LinearsForward<T> all{};
+    all.count = count;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      all.of[i] = forward_arguments<T>(x, layers[i].weight, layers[i].bias, {}, outputs[i],
+                                       Activation::none);
+    }
+    run(where, all);
+  });
+  record(Op::linear, inputs, outputs, saved,
+         LinearAttributes{Activation::none, Activation::none, count});
+  return outputs;
 }
 
 Activated activated_linear(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "engine/ops/norm_input.hpp"
 #include "engine/tensor.hpp"
@@ -11,6 +13,12 @@ namespace posetape {
 // f(x W^T + b): x [..., in], weight [out, in], bias [out] or left out -> [..., out].
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               Activation activation = Activation::none);
+
+// Layers of one x, all of one size: a weight and a bias each, which all have or none.
+struct LinearLayer {
+  Tensor weight, bias;
+};
+std::vector<Tensor> linears(const Tensor& x, std::span<const LinearLayer> layers);
 
 // f(z) on its way from one linear layer to the next, which takes z's gradient with the slope from
 // its own product: that of f(z) is never in memory. It is for

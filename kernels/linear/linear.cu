@@ -95,6 +95,24 @@ static void compute(const LinearBackward<T>& a) {
 POSETAPE_CUDA_KERNEL(LinearBackward);
 
 template <class T>
+static void compute(const LinearsForward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::forward(a)) return;
+  }
+  in_turn(a, [](const auto& one) { compute(one); });
+}
+POSETAPE_CUDA_KERNEL(LinearsForward);
+
+template <class T>
+static void compute(const LinearsBackward<T>& a) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (mma_linear::backward(a)) return;
+  }
+  in_turn(a, [](const auto& one) { compute(one); });
+}
+POSETAPE_CUDA_KERNEL(LinearsBackward);
+
+template <class T>
 static void compute(const NormLinearForward<T>& a) {
   if constexpr (std::is_same_v<T, bf16>) {
     if (mma_linear::forward(a)) return;

@@ -56,6 +56,29 @@ struct NormLinearBackward {
   LayerNormBackward<T> norm;
 };
 
+// Several layers of one x and of one size, and their backward pass, the last one first, which adds
+// up one dx. Without activations.
+inline constexpr int kMostLayers = 16;
+template <class T>
+struct LinearsForward {
+  LinearForward<T> of[kMostLayers];
+  int count;
+};
+template <class T>
+struct LinearsBackward {
+  LinearBackward<T> of[kMostLayers];
+  int count;
+};
+
+template <class T, class F>
+void in_turn(const LinearsForward<T>& a, const F& run) {
+  for (int i = 0; i < a.count; ++i) run(a.of[i]);
+}
+template <class T, class F>
+void in_turn(const LinearsBackward<T>& a, const F& run) {
+  for (int i = a.count; i-- > 0;) run(a.of[i]);
+}
+
 // run(arguments) of the one, then of the other.
 template <class T, class F>
 void in_turn(const NormLinearForward<T>& a, const F& run) {

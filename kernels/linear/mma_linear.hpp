@@ -120,14 +120,41 @@ __device__ inline void put_forward(const Forward& a, const Tile& tile, TileSums<
 }
 
 template <int m>
-static __global__ void __launch_bounds__(kMostThreads, 1) linear_forward_mma(Forward a) {
-  const Tile tile = Tile::of<m>(a.tiles, blockIdx.x);
+__device__ inline void forward_tile(const Forward& a, Index block) {
+  const Tile tile = Tile::of<m>(a.tiles, block);
   if (!tile.inside) return;
   TileSums<m> sums;
   cuda::add_products<AlongRows<2 * m>, AlongRows<8>>({a.x, a.in, a.tiles.rows}, tile.row,
                                                      {a.w, a.in, a.tiles.columns}, tile.column, 0,
                                                      a.in, sums);
   put_forward(a, tile, sums);
+}
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1) linear_forward_mma(Forward a) {
+  forward_tile<m>(a, blockIdx.x);
+}
+
+// Layers of one x: all has what they share, and `of` the rest of each.
+struct ForwardLayer {
+  const bf16* w;
+  const bf16* b;
+  bf16* y;
+};
+struct ForwardLayers {
+  Forward all;
+  ForwardLayer of[kMostLayers];
+};
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1)
+    linears_forward_mma(ForwardLayers layers) {
+  Forward a = layers.all;
+  const ForwardLayer& layer = layers.of[blockIdx.x / a.tiles.count];
+  a.w = layer.w;
+  a.b = layer.b;
+  a.y = layer.y;
+  forward_tile<m>(a, blockIdx.x % a.tiles.count);
 }
 
 struct Backward {
@@ -222,9 +249,8 @@ __device__ inline void weight_backward(const Backward& a, Index block) {
 }
 
 template <int m>
-static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Backward a) {
-  if (blockIdx.x >= a.dx_tiles.count) return weight_backward<m>(a, blockIdx.x - a.dx_tiles.count);
-  const Tile tile = Tile::of<m>(a.dx_tiles, blockIdx.x);
+__device__ inline void input_backward(const Backward& a, Index block) {
+  const Tile tile = Tile::of<m>(a.dx_tiles, block);
   if (!tile.inside) return;
   TileSums<m> sums;
   cuda::add_products<AlongRows<2 * m>, AcrossRows<8>>(
@@ -242,6 +268,48 @@ static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Ba
     }
     cuda::put_pack(a.dx, at, values);
   });
+}
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1) linear_backward_mma(Backward a) {
+  if (blockIdx.x < a.dx_tiles.count) return input_backward<m>(a, blockIdx.x);
+  weight_backward<m>(a, blockIdx.x - a.dx_tiles.count);
+}
+
+// As forward. A tile of dx goes from the last layer to the first, and is rounded between them as it
+// would be by layers apart.
+struct BackwardLayer {
+  const bf16* w;
+  const bf16* dz;
+  GradientOut<bf16> dw;
+  GradientOut<bf16> db;
+};
+struct BackwardLayers {
+  Backward all;
+  BackwardLayer of[kMostLayers];
+  Index count;
+};
+
+template <int m>
+static __global__ void __launch_bounds__(kMostThreads, 1)
+    linears_backward_mma(BackwardLayers layers) {
+  Backward a = layers.all;
+  const auto choose = [&](Index i) {
+    a.w = layers.of[i].w;
+    a.dz = layers.of[i].dz;
+    a.dw = layers.of[i].dw;
+    a.db = layers.of[i].db;
+  };
+  if (blockIdx.x >= a.dx_tiles.count) {
+    const Index block = blockIdx.x - a.dx_tiles.count;
+    choose(block / a.dw_tiles.count);
+    return weight_backward<m>(a, block % a.dw_tiles.count);
+  }
+  for (Index i = layers.count; i-- > 0;) {
+    choose(i);
+    input_backward<m>(a, blockIdx.x);
+    a.dx.into = Into::add;
+  }
 }
 
 // Above so many multiply-adds of a product, what the library's products are faster by on Hopper is
@@ -344,6 +412,49 @@ inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
                  static_cast<unsigned>(dx.count + dw.count * parts.chunks), warps * cuda::kWarp, 0,
                  arguments(a, dz, dx, dw, parts));
   });
+  return true;
+}
+
+// Several layers: of few rows, such as a timestep's embedding has, whose launches are what counts.
+// Both ways or none, so that bits do not depend on which other layers there are.
+inline bool few(Index rows, Index in, Index out) {
+  return cuda::chunks_of(rows, chunk_of(rows, in, out)) == 1;
+}
+
+inline bool forward(const LinearsForward<bf16>& a) {
+  const LinearForward<bf16>& first = a.of[0];
+  ForwardLayers layers{
+      {first.x, first.w, first.b, nullptr, first.y, first.in, static_cast<Index>(Activation::none),
+       Tiles(first.rows, first.out, 1, kMostWarps / 2)},
+      {}};
+  for (int i = 0; i < a.count; ++i) {
+    const LinearForward<bf16>& l = a.of[i];
+    if (!few(l.rows, l.in, l.out) || !takes({l.x, l.w, l.b, l.y}, l.rows, l.in, l.out))
+      return false;
+    layers.of[i] = {l.w, l.b, l.y};
+  }
+  POSETAPE_RUN((linears_forward_mma<1>), static_cast<unsigned>(layers.all.tiles.count * a.count),
+               kMostThreads / 2, 0, layers);
+  return true;
+}
+
+inline bool backward(const LinearsBackward<bf16>& a) {
+  const LinearBackward<bf16>& first = a.of[0];
+  constexpr int kWarps = kMostWarps / 2;
+  const Tiles dx(first.rows, first.in, 1, kWarps), dw(first.out, first.in, 1, kWarps);
+  const Parts parts(first, dw, chunk_of(first.rows, first.in, first.out), 1, kWarps);
+  BackwardLayers layers{arguments(first, first.dy, dx, dw, parts), {}, a.count};
+  layers.all.dx = a.of[a.count - 1].dx;  // the first that is made
+  for (int i = 0; i < a.count; ++i) {
+    const LinearBackward<bf16>& l = a.of[i];
+    if (parts.chunks > 1 || !l.dx.wanted() || !l.dw.wanted() ||
+        !takes({l.x, l.w, l.dy, l.dx.data, l.dw.data}, l.rows, l.in, l.out)) {
+      return false;
+    }
+    layers.of[i] = {l.w, l.dy, l.dw, l.db};
+  }
+  POSETAPE_RUN((linears_backward_mma<1>), static_cast<unsigned>(dx.count + dw.count * a.count),
+               kMostThreads / 2, 0, layers);
   return true;
 }
 

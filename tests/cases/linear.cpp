@@ -151,6 +151,37 @@ std::vector<Case> cases() {
       {random_normal({2, 5, 17, 2}, 259), random_normal({144, 2}, 260)}, Activation::gelu,
       constant_inputs({0}));
 
+  // Several layers of one x: x, then a weight and a bias of each.
+  const auto several = [](std::span<const Tensor> in) {
+    std::vector<LinearLayer> all;
+    for (std::size_t i = 1; i < in.size(); i += 2) all.push_back({in[i], in[i + 1]});
+    return linears(in[0], all);
+  };
+  const auto several_composite = [](std::span<const Tensor> in) {
+    std::vector<Tensor> out;
+    for (std::size_t i = 1; i < in.size(); i += 2) {
+      out.push_back(linear_composite(in[0], in[i], in[i + 1], Activation::none));
+    }
+    return out;
+  };
+  const auto put_several = [&](std::string name, const Shape& x, Index out, int layers,
+                               std::uint64_t of, bool with_bias = true,
+                               GradcheckOptions options = {}) {
+    std::vector<Tensor> in{random_normal(x, of)};
+    for (int i = 0; i < layers; ++i) {
+      in.push_back(random_normal({out, x.back()}, ++of));
+      in.push_back(with_bias ? random_normal({out}, ++of) : Tensor());
+    }
+    list.push_back({std::move(name), std::move(in), several,
+                    with_composite(several_composite, std::move(options))});
+  };
+  put_several("several", {3, 5}, 4, 3, 700);
+  put_several("several_no_bias", {2, 2, 3}, 2, 2, 710, false);
+  put_several("several_x_constant", {3, 5}, 4, 2, 720, true, constant_inputs({0}));
+  put_several("several_one_constant", {3, 5}, 4, 2, 730, true, constant_inputs({1, 4}));
+  put_several("several_many_rows", {300, 8}, 8, 2, 740);
+  put_several("several_in_training", {2, 16}, 144, 2, 750);
+
   // Two layers, the first one's activation on its way to the second: x, weight, bias, weight, bias.
   const auto layers = [](Activation activation, bool twice = false) {
     return [=](std::span<const Tensor> in) {

@@ -241,3 +241,33 @@ TEST_CASE("cuda: a norm and the layer after it give the bits of the two apart, i
     CHECK(between - before < cuda::launches() - between);
   }
 }
+
+TEST_CASE("cuda: several layers of one x give the bits of the layers apart, in fewer launches") {
+  for (const Index rows : {1, 4, 70, 300}) {
+    CAPTURE(rows);
+    std::vector<Tensor> in{random_normal({rows, 64}, 1)};
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      in.push_back(random_normal({72, 64}, 10 + i, 0.1));
+      in.push_back(random_normal({72}, 20 + i));
+    }
+    const long long before = cuda::launches();
+    const auto one = numbers_of(
+        [](std::span<const Tensor> x) {
+          const auto y =
+              linears(x[0], std::vector<LinearLayer>{{x[1], x[2]}, {x[3], x[4]}, {x[5], x[6]}});
+          return std::vector{add(add(y[0], y[1]), y[2])};
+        },
+        in);
+    const long long between = cuda::launches();
+    const auto apart = numbers_of(
+        [](std::span<const Tensor> x) {
+          const Tensor y[] = {linear(x[0], x[1], x[2]), linear(x[0], x[3], x[4]),
+                              linear(x[0], x[5], x[6])};
+          return std::vector{add(add(y[0], y[1]), y[2])};
+        },
+        in);
+    CHECK(one == apart);
+    if (rows > 256 || cuda::open().major < 8) continue;
+    CHECK(between - before == cuda::launches() - between - 4);
+  }
+}

@@ -68,6 +68,13 @@ TEST_CASE("cuda: kernels on tensor cores give the same bits whatever comes first
          return std::vector{y, sum};
        }},
       DType::bf16);
+  check({"several",
+         {random_normal({5, 16}, 1), random_normal({40, 16}, 2), random_normal({40}, 3),
+          random_normal({40, 16}, 4), random_normal({40}, 5)},
+         [](std::span<const Tensor> in) {
+           return linears(in[0], std::vector<LinearLayer>{{in[1], in[2]}, {in[3], in[4]}});
+         }},
+        DType::bf16);
   // Three chunks of rows, whose sums meet.
   check({"rows_600",
          {random_normal({600, 8}, 1), random_normal({72, 8}, 2), random_normal({72}, 3)},
