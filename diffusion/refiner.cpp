@@ -184,10 +184,10 @@ Tensor Refiner::error_of(const Tensor& features) const {
   return add(mul(network_.estimate(features), error_scale_), error_shift_);
 }
 
-Tensor Refiner::embedding(int k) const {
+Tensor Refiner::embedding(int k, Index count) const {
   if (!config_.network.timestep) return {};
   const Index width = config_.network.width;
-  return embeddings_.alias({1, width}, k * width);
+  return broadcast_to(embeddings_.alias({1, width}, k * width), {count, width});
 }
 
 Tensor Refiner::move(Move which, int k) const {
@@ -276,9 +276,7 @@ Refiner::Example Refiner::rollout_example(const RefinerBatch& batch, int moves) 
   const int k = tau[static_cast<std::size_t>(moves)];
   show("t", k);
   const X0Coefficients c = schedule_.predict_x0(k);
-  const Index count = x.shape()[0];
-  return {x, broadcast_to(embedding(k), {count, config_.network.width}),
-          combine(1 / c.e, batch.truth, -c.x / c.e, x)};
+  return {x, embedding(k, x.shape()[0]), combine(1 / c.e, batch.truth, -c.x / c.e, x)};
 }
 
 Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) const {
@@ -286,7 +284,7 @@ Tensor Refiner::loss(std::span<const Tensor> in, int moves, std::uint64_t seed) 
   parameters().tap();
   Example example;
   if (config_.objective == Objective::regression) {
-    example = {in[kNoisy], embedding(0), sub(in[kNoisy], in[kTruth])};
+    example = {in[kNoisy], embedding(0, in[kNoisy].shape()[0]), sub(in[kNoisy], in[kTruth])};
   } else if (config_.states == States::forward) {
     example = forward_example(in, seed);
   } else {
@@ -317,7 +315,7 @@ Refiner::Step Refiner::denoise(const Tensor& state, const Tensor& y, int k) cons
   const Tensor x = tap("x_k", state);
   show_scaled(x, c.x);
   Step step;
-  step.features = network_.features(x, y, embedding(k));
+  step.features = network_.features(x, y, embedding(k, x.shape()[0]));
   step.error = tap("error", error_of(step.features));
   step.x0 =
       tap("x_hat", combine(move(Move::x_to_x0, k), x, move(Move::error_to_x0, k), step.error));
@@ -341,7 +339,7 @@ Refiner::Refined Refiner::refine_to(const Tensor& noisy, const Tensor& y, int st
       const Tensor x = tap("x_k", noisy);
       show_scaled(x, 1);
       Step step;
-      step.features = network_.features(x, y, embedding(0));
+      step.features = network_.features(x, y, embedding(0, x.shape()[0]));
       step.error = tap("error", error_of(step.features));
       step.x0 = tap("x_hat", mul(sub(x, step.error), not_root_));
       show_noise_end(step.x0, step.error);

@@ -198,8 +198,8 @@ class Refiner {
   Step denoise(const Tensor& state, const Tensor& y, int k) const;
   Tensor move_to(const Step& step, int j) const;
   Tensor error_of(const Tensor& features) const;  // metres
-  // Row k of the embeddings, [1, D], for all sequences.
-  Tensor embedding(int k) const;
+  // Row k of the embeddings, for every one of `count` sequences.
+  Tensor embedding(int k, Index count) const;
   // Coefficients of DDIM's moves, [1], at timestep k.
   enum class Move { x_to_x0, error_to_x0, x0_to_x, error_to_x };
   Tensor move(Move which, int k) const;

@@ -54,9 +54,6 @@ PoseDenoiser::PoseDenoiser(const PoseDenoiserConfig& config, DType dtype, std::u
 
 Tensor PoseDenoiser::operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const {
   if (!config_.timestep) return (*this)(x_t, y, Tensor());
-  if (x_t.shape().rank() > 0 && static_cast<Index>(t.size()) != x_t.shape()[0]) {
-    fail("pose denoiser: {} timesteps for {} sequences", t.size(), x_t.shape()[0]);
-  }
   const Tensor embedding =
       sinusoidal_embedding(t, config_.width, accumulator_of(parameters_.values().dtype()));
   return (*this)(x_t, y, embedding.to(parameters_.device()));
@@ -71,10 +68,9 @@ Tensor PoseDenoiser::features(const Tensor& x_t, const Tensor& y, const Tensor& 
   const DType dtype = parameters_.values().dtype();
   std::vector<Tensor> shifts(layers_.blocks.size());
   if (config_.timestep) {
-    const Shape all{shape[0], config_.width}, same{1, config_.width};
-    if (embedding.shape() != all && embedding.shape() != same) {
-      fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected {} or {}",
-           embedding.shape().text(), shape[0], all.text(), same.text());
+    if (embedding.shape() != Shape{shape[0], config_.width}) {
+      fail("pose denoiser: embedding of timesteps is {} for {} sequences; expected [{}, {}]",
+           embedding.shape().text(), shape[0], shape[0], config_.width);
     }
     const Tensor temb =
         after(layers_.timestep[0], Activation::silu, layers_.timestep[1], as(embedding, dtype));

@@ -25,8 +25,8 @@ struct PoseDenoiserConfig {
 struct DenoisingBlock {
   DenoisingBlock(ParameterList& list, const std::string& name, const PoseDenoiserConfig& config);
 
-  // The stream [B, N, J, D]; `shift`, what temb makes of the timesteps' embedding, [B, D], or [1,
-  // D] for all sequences; undefined without them.
+  // The stream [B, N, J, D]; `shift`, what temb makes of the timesteps' embedding, [B, D],
+  // undefined without them.
   Residual operator()(const Residual& in, const Tensor& shift) const;
 
   LayerNorm norm1, norm2, norm3;
@@ -56,8 +56,8 @@ class PoseDenoiser {
   Tensor operator()(const Tensor& x_t, const Tensor& y, std::span<const int> t) const;
   // Taps: the stream when it begins, "input", and behind each block, "blocks.<i>.stream"; the
   // layers' own; "output".
-  // The same with sinusoidal_embedding(t) [B, D] given, or [1, D] for all, on the network's device
-  // (undefined without timestep): nothing then comes from the host.
+  // The same with sinusoidal_embedding(t) [B, D] given, on the network's device (undefined without
+  // timestep): nothing then comes from the host.
   Tensor operator()(const Tensor& x_t, const Tensor& y, const Tensor& embedding) const {
     return estimate(features(x_t, y, embedding));
   }

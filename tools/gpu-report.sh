@@ -60,6 +60,12 @@ for dtype in f32 bf16; do
   "$build/tools/posetape" profile --device cuda --precision $dtype "${sizes[@]}" \
     --json "$out/profile-$dtype.json" >&2 || stop "the profile failed"
 done
+# Small layers of bf16 have products of our own: whether they should.
+for products in own library; do
+  POSETAPE_CUDA_PRODUCTS=$products "$build/bench/bench_steps" --device cuda --dtype bf16 \
+    --benchmark_filter="$steps" --benchmark_min_time="${MIN_TIME:-1}" --benchmark_format=json \
+    >"$out/bf16-$products.json" || stop "the benchmarks failed"
+done
 if [[ $cuda != emulated ]] && python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
   for dtype in f32 bf16; do
     for shape in '4 81' '1 243' '16 27'; do

@@ -51,6 +51,8 @@ def main(folder, json_path):
     tests = read_tests(folder / "tests.xml")
     sanitizers = read_sanitizers(folder / "sanitizers.txt")
     torch = read_torch(sorted(folder.glob("torch-*.txt")))
+    runs |= {f"bf16, products {kind}": json.loads((folder / f"bf16-{kind}.json").read_text())
+             for kind in ("own", "library")}
     everything = {"tests": tests, "sanitizers": sanitizers, "steps": runs, "profiles": profiles,
                   "torch": [[*key, seconds] for key, seconds in torch.items()]}
     json_path.write_text(json.dumps(everything, indent=1) + "\n")

@@ -1,10 +1,12 @@
 #include "kernels/cuda/gemm.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "kernels/base/error.hpp"
@@ -274,6 +276,18 @@ bool gemm(const Gemm<T>& g) {
 template bool gemm(const Gemm<double>&);
 template bool gemm(const Gemm<float>&);
 template bool gemm(const Gemm<bf16>&);
+
+Index most_own_work() {
+  static const Index most = [] {
+    const char* wish = std::getenv("POSETAPE_CUDA_PRODUCTS");
+    const std::string_view choice = wish != nullptr ? wish : "";
+    if (choice.empty()) return Index{3} << 29;
+    if (choice == "own") return std::numeric_limits<Index>::max();
+    if (choice == "library") return Index{0};
+    throw Error("POSETAPE_CUDA_PRODUCTS=" + std::string(choice) + ": expected own or library");
+  }();
+  return most;
+}
 
 void forget_gemms() {
   plans().clear();

@@ -35,6 +35,13 @@ struct Gemm {
 template <class T>
 bool gemm(const Gemm<T>& g);
 
+// A layer of bf16 with up to so many multiply-adds has products of our own on tensor cores
+// (kernels/linear/mma_linear.hpp): above, what the library's are faster by on Hopper is more than a
+// launch and reading a matrix once more, by published rates (790 TFLOP/s beside some 60 % of
+// it, 1.3 us a launch, 4.3 TB/s); nothing has been measured. POSETAPE_CUDA_PRODUCTS, which is `own`
+// or `library`, says otherwise: all of them, or none.
+Index most_own_work();
+
 // Called by destroy_handles().
 void forget_gemms();
 

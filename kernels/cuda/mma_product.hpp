@@ -1,14 +1,12 @@
 // A warp's part of a product of bf16 matrices on tensor cores: sums over k of A[row][k]
 // B[k][column] in f32, for 16 m rows and 64 columns, straight from memory to the registers that mma
-// wants the numbers in (kernels/cuda/port.hpp), without shared memory. Four lanes in a row of
-// eight:
+// wants the numbers in (kernels/cuda/port.hpp), without shared memory. A warp is eight rows g of
+// four lanes t:
 //
-// - A lane g has the tile's rows 2 m g, 2 m g + 1, ... and columns 8 g, 8 g + 1, ..., since the
-// order of
-//   both is free: neighbours in memory, whether the matrix or its transpose lies there.
-// - Of 32 numbers k, lane t of four has 8 t ... 8 t + 7, since the order of a sum's terms is free,
-// if both
-//   sides have the same.
+// - Lanes g have the tile's rows 2 m g, 2 m g + 1, ... and columns 8 g, 8 g + 1, ...: the order of
+//   both is free, so they are neighbours, whether the matrix or its transpose lies in memory.
+// - Lanes t have 8 t to 8 t + 7 of 32 numbers k: the order of a sum's terms is free, if both sides
+//   have the same.
 //
 // The sum of a number goes over k in an order that depends on nothing else, so neither the tile nor
 // the GPU changes its bits.

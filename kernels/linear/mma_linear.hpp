@@ -8,6 +8,7 @@
 // rows each, whose sums the last block of a tile adds up in order.
 #pragma once
 
+#include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/mma_product.hpp"
 #include "kernels/elementwise/unary.hpp"
 #include "kernels/linear/linear.hpp"
@@ -312,15 +313,10 @@ static __global__ void __launch_bounds__(kMostThreads, 1)
   }
 }
 
-// Above so many multiply-adds of a product, what the library's products are faster by on Hopper is
-// more than a launch and reading a matrix once more: 790 TFLOP/s beside some 60 % of it, 1.3 us a
-// launch, 4.3 TB/s. By published rates; nothing has been measured.
-inline constexpr Index kMostWork = Index{3} << 29;
-
 // Whether these kernels do a layer whose matrices lie there.
 inline bool takes(std::initializer_list<const void*> matrices, Index rows, Index in, Index out) {
   constexpr int kFirstMajor = 8;  // sm_80
-  return rows > 0 && in > 0 && out > 0 && rows * in <= kMostWork / out &&
+  return rows > 0 && in > 0 && out > 0 && rows * in <= cuda::most_own_work() / out &&
          cuda::packed<bf16>(matrices, {in, out}) && cuda::open().major >= kFirstMajor;
 }
 
@@ -415,11 +411,7 @@ inline bool backward(const LinearBackward<bf16>& a, const bf16* dz) {
   return true;
 }
 
-// Several layers: of few rows, such as a timestep's embedding has, whose launches are what counts.
-// Both ways or none, so that bits do not depend on which other layers there are.
-inline bool few(Index rows, Index in, Index out) {
-  return cuda::chunks_of(rows, chunk_of(rows, in, out)) == 1;
-}
+// Several layers, in small tiles: such as a timestep's embedding has, of few rows.
 
 inline bool forward(const LinearsForward<bf16>& a) {
   const LinearForward<bf16>& first = a.of[0];
@@ -429,8 +421,7 @@ inline bool forward(const LinearsForward<bf16>& a) {
       {}};
   for (int i = 0; i < a.count; ++i) {
     const LinearForward<bf16>& l = a.of[i];
-    if (!few(l.rows, l.in, l.out) || !takes({l.x, l.w, l.b, l.y}, l.rows, l.in, l.out))
-      return false;
+    if (!takes({l.x, l.w, l.b, l.y}, l.rows, l.in, l.out)) return false;
     layers.of[i] = {l.w, l.b, l.y};
   }
   POSETAPE_RUN((linears_forward_mma<1>), static_cast<unsigned>(layers.all.tiles.count * a.count),
@@ -442,12 +433,14 @@ inline bool backward(const LinearsBackward<bf16>& a) {
   const LinearBackward<bf16>& first = a.of[0];
   constexpr int kWarps = kMostWarps / 2;
   const Tiles dx(first.rows, first.in, 1, kWarps), dw(first.out, first.in, 1, kWarps);
-  const Parts parts(first, dw, chunk_of(first.rows, first.in, first.out), 1, kWarps);
+  const Index chunk = chunk_of(first.rows, first.in, first.out);
+  if (cuda::chunks_of(first.rows, chunk) > 1) return false;
+  const Parts parts(first, dw, chunk, 1, kWarps);
   BackwardLayers layers{arguments(first, first.dy, dx, dw, parts), {}, a.count};
   layers.all.dx = a.of[a.count - 1].dx;  // the first that is made
   for (int i = 0; i < a.count; ++i) {
     const LinearBackward<bf16>& l = a.of[i];
-    if (parts.chunks > 1 || !l.dx.wanted() || !l.dw.wanted() ||
+    if (!l.dx.wanted() || !l.dw.wanted() ||
         !takes({l.x, l.w, l.dy, l.dx.data, l.dw.data}, l.rows, l.in, l.out)) {
       return false;
     }

@@ -154,7 +154,7 @@ TEST_CASE("cuda: a training step of four blocks is at most 98 launches before it
   const Run run = train(config, DType::bf16, Device::cuda, 3);
   CHECK_MESSAGE(run.of_a_step <= 98, run.of_a_step, " launches");
   CHECK(run.launches == 0);
-  CHECK_MESSAGE(run.of_refining <= 136, run.of_refining, " launches in three steps");
+  CHECK_MESSAGE(run.of_refining <= 139, run.of_refining, " launches in three steps");
   // Who looks inside sees the ops that others run as one, with the same bits.
   const Taps taps({"*.local"});
   const Run tapped = train(config, DType::bf16, Device::cuda, 3);
