@@ -13,6 +13,10 @@ enum Input { kX, kWeight, kBias, kGamma };
 // What the norm has saved comes fourth, or z of an x that is Activated.
 enum Saved { kLeft, kSavedWeight, kZ, kMore };
 
+Index rows_of(const Shape& shape) {
+  return shape.outer(shape.rank() - 1);
+}
+
 int layers_of(const Node& node) {
   return node.attributes.as<LinearAttributes>().layers;
 }
@@ -28,15 +32,20 @@ void run(Cuda where, const auto& several) {
   launch(where, several);
 }
 
+// The cotangent of an output, zeros where nothing depends on it.
+Tensor cotangent_of(const Node& node, const Backward& backward, int output) {
+  const Tensor& dy = backward.cotangent(output);
+  if (dy.defined()) return dy;
+  const Value& y = node.outputs[static_cast<std::size_t>(output)];
+  return Tensor::zeros(y.shape, y.dtype, y.device);
+}
+
 // Of several layers: dx comes from the last one first.
 void linears_backward_rule(const Node& node, Backward& backward) {
   const Tensor& x = node.saved[kLeft];
   const int count = layers_of(node);
   std::vector<Tensor> dys;
-  for (int i = 0; i < count; ++i) {
-    const Tensor& dy = backward.cotangent(i);
-    dys.push_back(dy.defined() ? dy : Tensor::zeros(node.outputs[0].shape, x.dtype(), x.device()));
-  }
+  for (int i = 0; i < count; ++i) dys.push_back(cotangent_of(node, backward, i));
   dispatch(x, [&]<class T>(auto where) {
     LinearsBackward<T> all{};
     all.count = count;
@@ -52,7 +61,7 @@ void linears_backward_rule(const Node& node, Backward& backward) {
                    {dx.data, i == count - 1 ? dx.into : Into::add},
                    backward.gradient<T>(weight),
                    backward.gradient<T>(weight + 1),
-                   x.shape().outer(x.shape().rank() - 1),
+                   rows_of(x.shape()),
                    w.shape()[1],
                    w.shape()[0],
                    Activation::none};
@@ -66,8 +75,7 @@ void backward_rule(const Node& node, Backward& backward) {
   const Tensor& x = node.saved[kLeft];
   const Tensor& w = node.saved[kSavedWeight];
   const auto of = node.attributes.as<LinearAttributes>();
-  Tensor dy = backward.cotangent();
-  if (!dy.defined()) dy = Tensor::zeros(node.outputs[0].shape, x.dtype(), x.device());
+  const Tensor dy = cotangent_of(node, backward, 0);
   const Tensor& z = node.saved[kZ];
   const Tensor dz = z.defined() ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : Tensor();
 
@@ -76,18 +84,18 @@ void backward_rule(const Node& node, Backward& backward) {
   const bool to_norm = norm && norm->wanted();
   // The gradient of the product's left side, where it goes on to something else.
   Tensor dx;
+  const bool follows = of.before != Activation::none;
   std::pair<Tensor, Into> dz_of_x;
-  if (of.before != Activation::none) dz_of_x = backward.target(kX);
+  if (follows) dz_of_x = backward.target(kX);
   const bool adds = dz_of_x.first.defined() && dz_of_x.second == Into::add;
   if (to_norm || adds) dx = Tensor::empty(x.shape(), x.dtype(), x.device());
 
   dispatch(x, [&]<class T>(auto where) {
     const auto to = [&]() -> GradientOut<T> {
       if (norm || adds) return {dx.data<T>(), Into::write};
-      if (of.before != Activation::none) return {dz_of_x.first.data<T>(), Into::write};
+      if (follows) return {dz_of_x.first.data<T>(), Into::write};
       return backward.gradient<T>(kX);
     };
-    const bool follows = of.before != Activation::none;
     const LinearBackward<T> product{x.data<T>(),
                                     w.data<T>(),
                                     z.data<T>(),
@@ -96,7 +104,7 @@ void backward_rule(const Node& node, Backward& backward) {
                                     to(),
                                     backward.gradient<T>(kWeight),
                                     backward.gradient<T>(kBias),
-                                    x.shape().outer(x.shape().rank() - 1),
+                                    rows_of(x.shape()),
                                     w.shape()[1],
                                     w.shape()[0],
                                     z.defined() ? of.activation : Activation::none,
@@ -140,9 +148,8 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 template <class T>
 LinearForward<T> forward_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                    const Tensor& z, const Tensor& y, Activation activation) {
-  return {x.data<T>(),      weight.data<T>(),  bias.data<T>(),
-          z.data<T>(),      y.data<T>(),       x.shape().outer(x.shape().rank() - 1),
-          x.shape().back(), weight.shape()[0], activation};
+  return {x.data<T>(),        weight.data<T>(), bias.data<T>(),    z.data<T>(), y.data<T>(),
+          rows_of(x.shape()), x.shape().back(), weight.shape()[0], activation};
 }
 
 }  // namespace

@@ -132,12 +132,7 @@ __device__ inline void layer_norm_backward_row(const LayerNormBackward<T>& a, In
 #pragma unroll
       for (int e = 0; e < n; ++e) value[e] += more[e];
     }
-    if (a.ds.into == Into::add) {
-      cuda::load_pack<n>(a.ds.data + first + c, more);
-#pragma unroll
-      for (int e = 0; e < n; ++e) value[e] += more[e];
-    }
-    cuda::store_pack<n>(a.ds.data + first + c, value);
+    cuda::put_pack<n>(a.ds, first + c, value);
     shift(i, value);
   });
 }

@@ -1,7 +1,5 @@
 #include "kernels/linear/linear.hpp"
 
-#include <type_traits>
-
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/map.hpp"
 #include "kernels/cuda/reduce.hpp"
@@ -33,9 +31,7 @@ static void add_bias_and_activate(const LinearForward<T>& a, T* z) {
 
 template <class T>
 static void compute(const LinearForward<T>& a) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::forward(a)) return;
-  }
+  if (mma_linear::forward(a)) return;
   T* z = a.z != nullptr ? a.z : a.y;
   const bool has_bias = cuda::gemm<T>(
       {a.rows, a.out, a.in, {a.x, a.in}, {a.w, a.in, true}, {z, Into::write}, 1, a.b});
@@ -71,9 +67,7 @@ static void compute(const LinearBackward<T>& a) {
   if (a.activation != Activation::none) {
     times_slope(a.activation, a.rows * a.out, a.dy, a.z, a.dz);
   }
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::backward(a, dz)) return;
-  }
+  if (mma_linear::backward(a, dz)) return;
   if (a.dx.wanted()) {
     cuda::gemm<T>({a.rows, a.in, a.out, {dz, a.out}, {a.w, a.in}, a.dx});
     if (a.before != Activation::none) {
@@ -96,36 +90,28 @@ POSETAPE_CUDA_KERNEL(LinearBackward);
 
 template <class T>
 static void compute(const LinearsForward<T>& a) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::forward(a)) return;
-  }
-  in_turn(a, [](const auto& one) { compute(one); });
+  if (mma_linear::forward(a)) return;
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(LinearsForward);
 
 template <class T>
 static void compute(const LinearsBackward<T>& a) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::backward(a)) return;
-  }
-  in_turn(a, [](const auto& one) { compute(one); });
+  if (mma_linear::backward(a)) return;
+  in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(LinearsBackward);
 
 template <class T>
 static void compute(const NormLinearForward<T>& a) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::forward(a)) return;
-  }
+  if (mma_linear::forward(a)) return;
   in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(NormLinearForward);
 
 template <class T>
 static void compute(const NormLinearBackward<T>& a) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (mma_linear::backward(a)) return;
-  }
+  if (mma_linear::backward(a)) return;
   in_turn(a, [](const auto& one) { cuda_entry(one); });
 }
 POSETAPE_CUDA_KERNEL(NormLinearBackward);

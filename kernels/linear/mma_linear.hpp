@@ -196,6 +196,14 @@ __device__ inline void weight_backward(const Backward& a, Index block) {
                                                          {a.x, a.in, a.in}, tile.column, begin, end,
                                                          sums, sums_rows, row_sums);
   }
+  const auto each_row_sum = [&](const auto& f) {
+    if (!sums_rows || cuda::lane_part() != 0) return;
+#pragma unroll
+    for (int r = 0; r < 2 * m; ++r) {
+      const Index row = cuda::row_of_lane<m>(tile.row) + r;
+      if (row < a.out) f(row_sums[r / 2][r % 2 * 2], row);
+    }
+  };
   if (a.chunks > 1) {
     const Index lane = threadIdx.x % cuda::kWarp;
     const Index warps = blockDim.x / cuda::kWarp;
@@ -210,14 +218,6 @@ __device__ inline void weight_backward(const Backward& a, Index block) {
       for (int i = 0; i < m; ++i) {
 #pragma unroll
         for (int j = 0; j < 8; ++j) f(sums.of[i][j], (i * 8 + j) * 4 * cuda::kWarp);
-      }
-    };
-    const auto each_row_sum = [&](const auto& f) {
-      if (!sums_rows) return;
-#pragma unroll
-      for (int r = 0; r < 2 * m; ++r) {
-        const Index row = cuda::row_of_lane<m>(tile.row) + r;
-        if (cuda::lane_part() == 0 && row < a.out) f(row_sums[r / 2][r % 2 * 2], row);
       }
     };
     float* mine = numbers(chunk);
@@ -241,12 +241,7 @@ __device__ inline void weight_backward(const Backward& a, Index block) {
   each_pack(a.out, a.in, tile, sums, [&](Index row, Index column, float(&values)[8]) {
     cuda::put_pack(a.dw, row * a.in + column, values);
   });
-  if (!sums_rows || cuda::lane_part() != 0) return;
-#pragma unroll
-  for (int r = 0; r < 2 * m; ++r) {
-    const Index row = cuda::row_of_lane<m>(tile.row) + r;
-    if (row < a.out) a.db.put(row, row_sums[r / 2][r % 2 * 2]);
-  }
+  each_row_sum([&](float sum, Index row) { a.db.put(row, sum); });
 }
 
 template <int m>
@@ -332,7 +327,15 @@ void with_tile(const Blocks& blocks, const F& f) {
   }
 }
 
-// Each returns whether it did the work.
+// Each returns whether it did the work, which is of bf16 alone.
+template <class Args>
+bool forward(const Args&) {
+  return false;
+}
+template <class Args, class... More>
+bool backward(const Args&, const More&...) {
+  return false;
+}
 
 inline bool forward(const LinearForward<bf16>& a) {
   if (!takes({a.x, a.w, a.b, a.z, a.y}, a.rows, a.in, a.out)) return false;

@@ -108,8 +108,6 @@ static __global__ void __launch_bounds__(kMostThreads, 1) norm_linear_backward_m
   }
 }
 
-// Each returns whether it did the work.
-
 inline bool forward(const NormLinearForward<bf16>& a) {
   const LayerNormForward<bf16>& n = a.norm;
   const LinearForward<bf16>& l = a.linear;
